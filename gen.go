@@ -1,0 +1,15 @@
+// Package phala is the root of the Go SDK for Phala Cloud.
+//
+// It holds no code, only the commands that generate it. The packages below are what a program imports:
+//
+//   - client: the API, typed, with retries, errors, paging and watching
+//   - openapi: the models and the raw client, generated from openapi/openapi.json
+//   - compose: app-compose documents, their canonical bytes and their hash
+//   - kms: app ids, the key service's public keys, encrypted environments
+//   - deploy: a docker-compose file to a running, checked CVM in one call
+//   - phalatest: an in-process Phala Cloud to test against
+package phala
+
+//go:generate go -C tools tool oapi-codegen -config ../openapi/oapi-models.yaml -o ../openapi/models.gen.go ../openapi/openapi.json
+//go:generate go -C tools tool oapi-codegen -config ../openapi/oapi-client.yaml -o ../openapi/client.gen.go ../openapi/openapi.json
+//go:generate go -C tools run ./servicegen -root ..

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// writeRoutes gives client/routes.gen.go: the constants of the operations and their table.
+func writeRoutes(ops []operation) string {
+	var b strings.Builder
+	b.WriteString(header + "package client\n\n// The operations of the API; zero stands for a request that is none of them.\nconst (\n")
+	for i, o := range ops {
+		if i == 0 {
+			fmt.Fprintf(&b, "\top%s operation = iota + 1\n", o.OperationID)
+			continue
+		}
+		fmt.Fprintf(&b, "\top%s\n", o.OperationID)
+	}
+	b.WriteString(")\n\n// operations is the route table, indexed by operation. Paths are below the base URL.\nfunc operations() []route {\n\treturn []route{\n")
+	for _, o := range ops {
+		fmt.Fprintf(&b, "\t\top%s: {name: %q, verb: %q, path: %q, retry: retry%s", o.OperationID, o.name(), o.Verb,
+			strings.TrimPrefix(o.Path, basePath), strings.ToUpper(o.Retry[:1])+o.Retry[1:])
+		if o.Version != "" {
+			fmt.Fprintf(&b, ", version: %q", o.Version)
+		}
+		if o.Public {
+			b.WriteString(", public: true")
+		}
+		if o.streams() {
+			b.WriteString(", stream: true")
+		}
+		b.WriteString("},\n")
+	}
+	b.WriteString("\t}\n}\n")
+	return b.String()
+}
+
+// writeFakeRoutes gives phalatest/routes.gen.go: what the fake cloud must be able to answer.
+func writeFakeRoutes(ops []operation) string {
+	var b strings.Builder
+	b.WriteString(header + "package phalatest\n\n// routes lists every operation of the API with its success status.\nfunc routes() []route {\n\treturn []route{\n")
+	for _, o := range ops {
+		code, _ := o.success()
+		fmt.Fprintf(&b, "\t\t{operation: %q, verb: %q, path: %q, status: %s", o.name(), o.Verb, o.Path, code)
+		if o.Public {
+			b.WriteString(", public: true")
+		}
+		b.WriteString("},\n")
+	}
+	b.WriteString("\t}\n}\n")
+	return b.String()
+}

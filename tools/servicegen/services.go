@@ -1,0 +1,184 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// writeServices gives client/services.gen.go: a type for each service, a method for each operation.
+func writeServices(ops []operation) (string, error) {
+	var b strings.Builder
+	b.WriteString(header + "package client\n\nimport (\n\t\"context\"\n\t\"strings\"\n\n\t\"github.com/phala-go/phala/openapi\"\n)\n\n")
+	services := servicesOf(ops)
+	b.WriteString("// Services holds the operations of the API, a field for each group of them.\ntype Services struct {\n")
+	for _, s := range services {
+		fmt.Fprintf(&b, "\t%s *%sService\n", s, s)
+	}
+	b.WriteString("}\n\nfunc newServices(c *Client) Services {\n\treturn Services{\n")
+	for _, s := range services {
+		fmt.Fprintf(&b, "\t\t%s: &%sService{client: c},\n", s, s)
+	}
+	b.WriteString("\t}\n}\n\n")
+	for _, s := range services {
+		fmt.Fprintf(&b, "// %sService has the operations %s. Use it as the field %s of a [Client].\ntype %sService struct {\n\tclient *Client\n}\n\n", s, serviceTopic(s), s, s)
+		for _, o := range ops {
+			if o.Service != s {
+				continue
+			}
+			if err := writeMethod(&b, o); err != nil {
+				return "", err
+			}
+		}
+	}
+	return b.String(), nil
+}
+
+func servicesOf(ops []operation) []string {
+	var services []string
+	for _, o := range ops {
+		if !slices.Contains(services, o.Service) {
+			services = append(services, o.Service)
+		}
+	}
+	return services
+}
+
+func serviceTopic(service string) string {
+	topics := map[string]string{
+		"Account":       "about the account behind the API key",
+		"Apps":          "on apps: one or more CVMs under one app id",
+		"Attestations":  "of the public registry of TDX quotes, which needs no API key",
+		"CVMs":          "on confidential VMs",
+		"InstanceTypes": "that list the sizes a CVM can have",
+		"KMS":           "on key management services",
+		"Nodes":         "that list where a CVM can run",
+		"OSImages":      "that list the guest images",
+		"SSHKeys":       "on the account's SSH keys",
+		"Webhooks":      "on the workspace's webhooks",
+		"Workspaces":    "on workspaces",
+	}
+	if topic, ok := topics[service]; ok {
+		return topic
+	}
+	return "on " + service
+}
+
+func writeMethod(b *strings.Builder, o operation) error {
+	answer, err := o.answerType()
+	if err != nil {
+		return err
+	}
+	body, err := o.jsonBody()
+	if err != nil {
+		return err
+	}
+	text := o.textBody()
+	optional := o.RequestBody != nil && !o.RequestBody.Required
+
+	args := []string{"ctx context.Context"}
+	var segments []string
+	for _, p := range o.inPath() {
+		args = append(args, argument(p.Name)+" string")
+		segments = append(segments, segment(p.Name))
+	}
+	switch {
+	case text != "":
+		args = append(args, "text string")
+	case body != "" && optional:
+		args = append(args, "body *"+body)
+	case body != "":
+		args = append(args, "body "+body)
+	}
+	if o.hasParams() {
+		args = append(args, "params *openapi."+o.OperationID+"Params")
+	}
+	args = append(args, "opts ...CallOption")
+
+	result, call, built := "error", "exec", "execBuilt"
+	if answer != "" {
+		result, call, built = "("+answer+", error)", "call["+answer+"]", "callBuilt["+answer+"]"
+	}
+	writeDoc(b, o, body != "" && optional)
+	fmt.Fprintf(b, "func (s *%sService) %s(%s) %s {\n\treturn ", o.Service, o.Method, strings.Join(args, ", "), result)
+	path := strings.Join(segments, ", ")
+	if !o.hasParams() && text == "" {
+		sent := "nil"
+		if body != "" {
+			sent = "body"
+		}
+		fmt.Fprintf(b, "%s(%s)", call, join("ctx", "s.client", "op"+o.OperationID, "opts", sent, path))
+	} else {
+		params := ""
+		if o.hasParams() {
+			params = "params"
+		}
+		request := "openapi.New" + o.OperationID + "Request"
+		switch {
+		case text != "":
+			request += "WithBody(" + join("s.client.server", path, params, fmt.Sprintf("%q", text), "strings.NewReader(text)") + ")"
+		case body != "" && optional:
+			request = "withJSON(body)(" + request + "WithBody(" + join("s.client.server", path, params, `""`, "nil") + "))"
+		case body != "":
+			request += "(" + join("s.client.server", path, params, "body") + ")"
+		default:
+			request += "(" + join("s.client.server", path, params) + ")"
+		}
+		fmt.Fprintf(b, "%s(%s)(%s)", built, join("ctx", "s.client", "op"+o.OperationID, "opts"), request)
+	}
+	b.WriteString("\n}\n\n")
+	return nil
+}
+
+func join(parts ...string) string {
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ", ")
+}
+
+func writeDoc(b *strings.Builder, o operation, optionalBody bool) {
+	summary := strings.ToLower(o.Summary[:1]) + o.Summary[1:]
+	comment(b, o.Method+" "+strings.TrimSuffix(summary, ".")+".")
+	b.WriteString("//\n")
+	comment(b, o.Description)
+	if d := o.RequestBody; d != nil && d.Description != "" {
+		b.WriteString("//\n")
+		note := "The body: " + lowerFirst(d.Description)
+		if optionalBody {
+			note += " A nil body sends none."
+		}
+		comment(b, note)
+	}
+	if code, media := o.success(); len(media) > 0 && o.Responses[code].Description != "" {
+		b.WriteString("//\n")
+		comment(b, "The answer: "+lowerFirst(o.Responses[code].Description))
+	}
+	b.WriteString("//\n")
+	facts := fmt.Sprintf("%s %s, retry class %s", o.Verb, strings.TrimPrefix(o.Path, basePath), o.Retry)
+	if o.Version != "" {
+		facts += ", API version " + o.Version
+	}
+	if o.Public {
+		facts += ", no API key needed"
+	}
+	comment(b, facts+".")
+}
+
+// lowerFirst lowers the first letter, unless the first word is an initialism.
+func lowerFirst(s string) string {
+	if len(s) > 1 && s[1] >= 'A' && s[1] <= 'Z' {
+		return s
+	}
+	return strings.ToLower(s[:1]) + s[1:]
+}
+
+// comment writes s as comment lines of at most 110 characters.
+func comment(b *strings.Builder, s string) {
+	line := "//"
+	for word := range strings.FieldsSeq(s) {
+		if len(line)+1+len(word) > 110 && line != "//" {
+			b.WriteString(line + "\n")
+			line = "//"
+		}
+		line += " " + word
+	}
+	b.WriteString(line + "\n")
+}
