@@ -10,6 +10,6 @@
 //   - phalatest: an in-process Phala Cloud to test against
 package phala
 
-//go:generate go -C tools tool oapi-codegen -config ../openapi/oapi-models.yaml -o ../openapi/models.gen.go ../openapi/openapi.json
-//go:generate go -C tools tool oapi-codegen -config ../openapi/oapi-client.yaml -o ../openapi/client.gen.go ../openapi/openapi.json
+//go:generate go -C tools tool oapi-codegen -config ../openapi/oapi-models.yaml ../openapi/openapi.json
+//go:generate go -C tools tool oapi-codegen -config ../openapi/oapi-client.yaml ../openapi/openapi.json
 //go:generate go -C tools run ./servicegen -root ..
