@@ -1,0 +1,115 @@
+package client
+
+import (
+	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/phala-go/phala/openapi"
+)
+
+type describedOperation struct {
+	ID      string `json:"operationId"`
+	Service string `json:"x-phala-service"`
+	Method  string `json:"x-phala-method"`
+	Retry   string `json:"x-phala-retry"`
+	Version string `json:"x-phala-version"`
+	Public  bool   `json:"x-phala-public"`
+	verb    string
+	path    string
+}
+
+func describedOperations(t *testing.T) map[string]describedOperation {
+	t.Helper()
+	data, err := os.ReadFile("../openapi/openapi.json")
+	require.NoError(t, err)
+	var doc struct {
+		Paths map[string]map[string]describedOperation `json:"paths"`
+	}
+	require.NoError(t, json.Unmarshal(data, &doc))
+	ops := map[string]describedOperation{}
+	for path, verbs := range doc.Paths {
+		for verb, op := range verbs {
+			op.verb, op.path = strings.ToUpper(verb), path
+			require.NotContains(t, ops, op.Service+"."+op.Method, "described twice")
+			ops[op.Service+"."+op.Method] = op
+		}
+	}
+	require.NotEmpty(t, ops)
+	return ops
+}
+
+// Every operation of the description is exactly one generated method, and there is no other.
+func TestEveryOperationIsOneMethod(t *testing.T) {
+	t.Parallel()
+	described := describedOperations(t)
+	file, err := parser.ParseFile(token.NewFileSet(), "services.gen.go", nil, 0)
+	require.NoError(t, err)
+	seen := map[string]int{}
+	for _, decl := range file.Decls {
+		fn, ok := decl.(*ast.FuncDecl)
+		if !ok || fn.Recv == nil {
+			continue
+		}
+		receiver := fn.Recv.List[0].Type.(*ast.StarExpr).X.(*ast.Ident).Name
+		seen[strings.TrimSuffix(receiver, "Service")+"."+fn.Name.Name]++
+		assert.Len(t, fn.Body.List, 1, "%s.%s is more than one line", receiver, fn.Name.Name)
+	}
+	for name := range described {
+		assert.Equal(t, 1, seen[name], name)
+	}
+	assert.Len(t, seen, len(described))
+
+	services := reflect.TypeFor[Services]()
+	for name := range described {
+		service, method, _ := strings.Cut(name, ".")
+		field, ok := services.FieldByName(service)
+		if assert.True(t, ok, "no service %s", service) {
+			_, ok = field.Type.MethodByName(method)
+			assert.True(t, ok, name)
+		}
+	}
+}
+
+// The route table says of every operation what the description says.
+func TestRouteTableMatchesTheDescription(t *testing.T) {
+	t.Parallel()
+	described := describedOperations(t)
+	classes := map[string]retryClass{"safe": retrySafe, "idempotent": retryIdempotent, "unsafe": retryUnsafe}
+	seen := map[string]bool{}
+	for op, r := range operations() {
+		if op == 0 {
+			assert.Zero(t, r, "operation 0 is no operation")
+			continue
+		}
+		d, ok := described[r.name]
+		require.True(t, ok, "%s is not described", r.name)
+		assert.False(t, seen[r.name], "%s twice", r.name)
+		seen[r.name] = true
+		assert.Equal(t, d.verb, r.verb, r.name)
+		assert.Equal(t, d.path, "/api/v1"+r.path, r.name)
+		assert.Equal(t, classes[d.Retry], r.retry, r.name)
+		assert.Equal(t, d.Version, r.version, r.name)
+		assert.Equal(t, d.Public, r.public, r.name)
+	}
+	assert.Len(t, seen, len(described))
+}
+
+// The generated raw client has a method for every operation, too.
+func TestEveryOperationIsInTheRawClient(t *testing.T) {
+	t.Parallel()
+	raw := reflect.TypeFor[*openapi.Client]()
+	for name, d := range describedOperations(t) {
+		_, plain := raw.MethodByName(d.ID)
+		_, withBody := raw.MethodByName(d.ID + "WithBody")
+		assert.True(t, plain || withBody, name)
+	}
+}

@@ -1,0 +1,123 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/phala-go/phala/client"
+	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/kms"
+	"github.com/phala-go/phala/openapi"
+)
+
+// Commit creates the CVM. It may be repeated: the cloud answers the same app id and compose hash with the
+// same CVM.
+func Commit(ctx context.Context, c *client.Client, st *State, opts ...Option) error {
+	cfg, err := configure(opts)
+	if err != nil {
+		return err
+	}
+	return commit(ctx, c, st, cfg)
+}
+
+func commit(ctx context.Context, c *client.Client, st *State, cfg *config) error {
+	if err := st.in(PhaseEncrypted); err != nil {
+		return err
+	}
+	if st.Adopted {
+		return commitAdopted(ctx, c, st, cfg)
+	}
+	body := openapi.CreateCVMRequest{
+		AppID:       st.AppID.String(),
+		ComposeHash: st.ComposeHash.String(),
+		EnvKeys:     st.EnvKeys,
+	}
+	body.EncryptedEnv = unlessZero(st.EncryptedEnv)
+	body.Token = unlessZero(st.Token)
+	vm, err := c.CVMs.Create(ctx, body)
+	if err != nil {
+		return fmt.Errorf("create %s: %w", st.Name, err)
+	}
+	if vm.AppID != "" {
+		answered, err := kms.ParseAppID(vm.AppID)
+		if err != nil {
+			return fmt.Errorf("the app id of the new CVM: %w", err)
+		}
+		if _, err := compare(CheckAppID, st.AppID.String(), answered.String()); err != nil {
+			return err
+		}
+	}
+	if st.CVM = vm.VMUUID; st.CVM == "" {
+		st.CVM = string(vm.ID)
+	}
+	if st.CVM == "" {
+		return fmt.Errorf("create %s: the cloud named no CVM", st.Name)
+	}
+	st.Phase = PhaseCommitted
+	cfg.progress(CommittedEvent{CVM: st.CVM})
+	return cfg.checkpoint(st)
+}
+
+// nameTaken tells whether err says that the workspace has a CVM of that name.
+func nameTaken(err error) bool {
+	var api *client.APIError
+	return errors.As(err, &api) && api.Code == client.CodeDuplicateCVMName
+}
+
+// adopt takes over the CVM that has the name of spec, where it runs the same app-compose: a run whose last
+// answer was lost has made it. The secrets are sent again, so that it ends with those of spec. Where the
+// compose hash is another, or cannot be predicted, taken is returned: the name belongs to something else.
+func adopt(ctx context.Context, c *client.Client, spec Spec, app *compose.App, cfg *config, taken error) (*State, error) {
+	taken = fmt.Errorf("provision %s: %w", spec.Name, taken)
+	if !app.Predictable() {
+		return nil, taken
+	}
+	cvm, err := c.CVMs.Get(ctx, spec.Name)
+	if err != nil {
+		return nil, errors.Join(taken, err)
+	}
+	local, err := app.Hash()
+	if err != nil {
+		return nil, err
+	}
+	if remote, err := compose.ParseHash(cvm.ComposeHash); err != nil || remote != local {
+		return nil, fmt.Errorf("%w; the CVM of that name runs compose hash %s, not %s", taken, cvm.ComposeHash, local)
+	}
+	st := &State{Phase: PhaseProvisioned, Name: spec.Name, EnvKeys: spec.envNames(), Adopted: true, CVM: cvm.VMUUID}
+	if st.CVM == "" {
+		st.CVM = string(cvm.ID)
+	}
+	if cvm.KMSInfo != nil {
+		st.KMS, st.CloudRoot, st.ProvisionKey = cvm.KMSInfo.Slug, cvm.KMSInfo.K256PublicKey, cvm.KMSInfo.EncryptedEnvPublicKey
+		if st.KMS == "" {
+			st.KMS = string(cvm.KMSInfo.ID)
+		}
+	}
+	if err := st.takeHash(app, cvm.ComposeHash); err != nil {
+		return nil, err
+	}
+	wallet, err := cfg.derive(spec)
+	if err != nil {
+		return nil, err
+	}
+	if err := st.takeAppID(spec, &openapi.Provision{AppID: cvm.AppID}, wallet); err != nil {
+		return nil, err
+	}
+	cfg.progress(CommittedEvent{CVM: st.CVM, Adopted: true})
+	cfg.report(st.Checks)
+	return st, cfg.checkpoint(st)
+}
+
+// commitAdopted replaces the secrets of a CVM that an earlier run had made.
+func commitAdopted(ctx context.Context, c *client.Client, st *State, cfg *config) error {
+	if st.EncryptedEnv != "" {
+		_, err := c.CVMs.UpdateEnvs(ctx, st.CVM, openapi.UpdateEnvsRequest{EncryptedEnv: st.EncryptedEnv, EnvKeys: st.EnvKeys},
+			client.WithConflictWait(conflictWait))
+		if err != nil {
+			return fmt.Errorf("secrets of cvm %s: %w", st.CVM, err)
+		}
+	}
+	st.Phase = PhaseCommitted
+	return cfg.checkpoint(st)
+}

@@ -1,0 +1,81 @@
+package deploy
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/phala-go/phala/openapi"
+)
+
+// Event is one step of a deployment, given to the function of [WithProgress]. It is one of the event types
+// of this package; String gives it as one line for people, without any secret.
+type Event interface {
+	fmt.Stringer
+	event()
+}
+
+// ProvisionedEvent says that the cloud took the app-compose.
+type ProvisionedEvent struct {
+	AppID       string
+	ComposeHash string
+}
+
+// CheckEvent reports a check that did not fail.
+type CheckEvent struct{ Check }
+
+// EncryptedEvent says that the secrets were encrypted here.
+type EncryptedEvent struct {
+	// Names of the secrets, never their values.
+	Names []string
+	// Bytes is the size of the ciphertext.
+	Bytes int
+}
+
+// CommittedEvent says that the CVM exists.
+type CommittedEvent struct {
+	CVM string
+	// Adopted says that an earlier run of the same spec had made it.
+	Adopted bool
+}
+
+// StateEvent reports what the CVM is doing.
+type StateEvent struct {
+	Status       string
+	BootProgress string
+}
+
+// RunningEvent is the last one: the CVM runs and no operation is under way.
+type RunningEvent struct {
+	CVM *openapi.CVMDetail
+}
+
+func (ProvisionedEvent) event() {}
+func (CheckEvent) event()       {}
+func (EncryptedEvent) event()   {}
+func (CommittedEvent) event()   {}
+func (StateEvent) event()       {}
+func (RunningEvent) event()     {}
+
+func (e ProvisionedEvent) String() string {
+	return fmt.Sprintf("provisioned: app %s, compose hash %s", e.AppID, e.ComposeHash)
+}
+
+func (e EncryptedEvent) String() string {
+	return fmt.Sprintf("encrypted %d secrets (%s) into %d bytes", len(e.Names), strings.Join(e.Names, ", "), e.Bytes)
+}
+
+func (e CommittedEvent) String() string {
+	if e.Adopted {
+		return "found cvm " + e.CVM + " of an earlier run"
+	}
+	return "created cvm " + e.CVM
+}
+
+func (e StateEvent) String() string {
+	if e.BootProgress != "" {
+		return e.Status + ": " + e.BootProgress
+	}
+	return e.Status
+}
+
+func (e RunningEvent) String() string { return "running: " + e.CVM.Name }

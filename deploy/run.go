@@ -1,0 +1,62 @@
+package deploy
+
+import (
+	"context"
+	"time"
+
+	"github.com/phala-go/phala/client"
+	"github.com/phala-go/phala/openapi"
+)
+
+// conflictWait is how long an update waits for another operation on the same CVM; booting takes minutes.
+const conflictWait = 10 * time.Minute
+
+// Result is a finished deployment.
+type Result struct {
+	// State is the last state, in phase "running".
+	State State
+	// CVM is what the cloud says of it.
+	CVM *openapi.CVMDetail
+	// URLs are the public addresses of the app.
+	URLs []string
+	// Checks are the comparisons that were made, in order.
+	Checks []Check
+}
+
+// Run deploys spec with the central KMS and returns when the CVM runs and no operation is under way.
+//
+// Secrets need a KMS root to check their key against: [WithKMSRoot], or an option that gives the check up
+// ([TrustKMSRootFromCloud], [SkipKMSKeyCheck]); without one Run fails with [ErrNoKMSRoot] before anything
+// is sent. A value of the cloud that differs from the one computed here is a [*MismatchError]; a CVM that
+// does not boot a [*BootError].
+//
+// Running the same spec again is safe. Where an earlier run has made the CVM (same name, same compose hash)
+// it is taken over: its secrets are replaced by those of spec, which restarts it, and no second one is made.
+func Run(ctx context.Context, c *client.Client, spec Spec, opts ...Option) (*Result, error) {
+	return Resume(ctx, c, spec, nil, opts...)
+}
+
+// Resume goes on with a deployment from st, as [WithCheckpoint] saved it; nil starts from the beginning.
+// The secrets of spec are needed only while st is in phase "provisioned".
+func Resume(ctx context.Context, c *client.Client, spec Spec, st *State, opts ...Option) (*Result, error) {
+	cfg, err := configure(opts)
+	if err != nil {
+		return nil, err
+	}
+	if st == nil {
+		if st, err = provision(ctx, c, spec, cfg); err != nil {
+			return nil, err
+		}
+	}
+	if st.Phase == PhaseProvisioned {
+		if err := encrypt(ctx, c, st, spec, cfg); err != nil {
+			return nil, err
+		}
+	}
+	if st.Phase == PhaseEncrypted {
+		if err := commit(ctx, c, st, cfg); err != nil {
+			return nil, err
+		}
+	}
+	return wait(ctx, c, st, cfg)
+}

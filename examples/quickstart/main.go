@@ -1,0 +1,237 @@
+// Command quickstart deploys the docker-compose.yml beside it, with two secrets, and follows it until it
+// runs. Without an account it does so on an embedded Phala Cloud; with PHALA_CLOUD_API_KEY set, on the real
+// one.
+package main
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"time"
+
+	"github.com/phala-go/phala/client"
+	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/deploy"
+	"github.com/phala-go/phala/kms"
+	"github.com/phala-go/phala/phalatest"
+)
+
+//go:embed docker-compose.yml
+var dockerCompose string
+
+//go:embed .env
+var envFile []byte
+
+//go:embed pre-launch.sh
+var preLaunchScript string
+
+// The exit codes of the program.
+const (
+	exitSpec     = 2 // the input is wrong; nothing was sent
+	exitAPI      = 3 // the cloud refused
+	exitMismatch = 4 // the cloud's answer is not what was computed here
+	exitBoot     = 5 // the CVM was created but does not run
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
+	defer cancel()
+	if err := run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "\n✗", explain(err))
+		os.Exit(exitCode(err))
+	}
+}
+
+func run(ctx context.Context) error {
+	c, opts, after, err := connect()
+	if err != nil {
+		return err
+	}
+	defer after.close()
+
+	env, err := compose.ReadEnv(bytes.NewReader(envFile))
+	if err != nil {
+		return err
+	}
+	used, err := compose.EnvNames(dockerCompose)
+	if err != nil {
+		return err
+	}
+	app, err := compose.New(dockerCompose, compose.WithPreLaunchScript(preLaunchScript))
+	if err != nil {
+		return err
+	}
+	spec := deploy.Spec{Name: "quickstart", Compose: app, Env: env, InstanceType: "tdx.small"}
+	if err := after.chooseAppID(ctx, c, &spec); err != nil {
+		return err
+	}
+
+	section("Here, before anything is sent")
+	line("docker-compose.yml", fmt.Sprintf("%d bytes, wants %s", len(dockerCompose), strings.Join(used, " and ")))
+	line(".env", fmt.Sprintf("%d secrets", len(env)))
+	if spec.AppID != nil {
+		line("app id", fmt.Sprintf("%s (nonce %d of the team wallet)", spec.AppID, *spec.Nonce))
+	}
+
+	section("Deploying")
+	result, err := deploy.Run(ctx, c, spec, append(opts, deploy.WithProgress(show))...)
+	if err != nil {
+		return err
+	}
+
+	section("What was checked")
+	for _, check := range result.Checks {
+		showCheck(check)
+	}
+	section("Running")
+	line("cvm", fmt.Sprintf("%s (%s)", result.CVM.Name, result.CVM.ID))
+	for _, url := range result.URLs {
+		line("url", url)
+	}
+	return after.report(result)
+}
+
+// connect returns a client of the real cloud where there is an API key, else of an embedded one.
+func connect() (*client.Client, []deploy.Option, *ending, error) {
+	if os.Getenv("PHALA_CLOUD_API_KEY") != "" {
+		section("Phala Cloud")
+		c, err := client.New()
+		if root := os.Getenv("PHALA_KMS_ROOT"); root != "" && err == nil {
+			signer, err := kms.ParseSigner(root)
+			return c, []deploy.Option{deploy.WithKMSRoot(signer)}, &ending{}, err
+		}
+		line("note", "PHALA_KMS_ROOT is not set, so the KMS root key is the cloud's own word")
+		return c, []deploy.Option{deploy.TrustKMSRootFromCloud()}, &ending{}, err
+	}
+	section("Embedded Phala Cloud (set PHALA_CLOUD_API_KEY to use the real one)")
+	cloud, err := phalatest.Start(phalatest.WithTick(40 * time.Millisecond))
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	c, err := cloud.Client()
+	if err != nil {
+		cloud.Close()
+		return nil, nil, nil, err
+	}
+	line("listening on", cloud.URL())
+	return c, []deploy.Option{
+		deploy.WithKMSRoot(cloud.KMSRoot()),
+		deploy.WithTeamWallet(cloud.TeamWallet()),
+	}, &ending{cloud: cloud}, nil
+}
+
+// ending is what differs at the end of the embedded cloud and of the real one.
+type ending struct{ cloud *phalatest.Server }
+
+func (e *ending) close() {
+	if e.cloud != nil {
+		e.cloud.Close()
+	}
+}
+
+// chooseAppID asks for the next app id, so that it is known, and can be derived, before provisioning.
+func (e *ending) chooseAppID(ctx context.Context, c *client.Client, spec *deploy.Spec) error {
+	next, err := c.KMS.GetNextAppIDs(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if len(next.AppIDs) == 0 {
+		return errors.New("the cloud named no next app id")
+	}
+	id, err := kms.ParseAppID(next.AppIDs[0].AppID)
+	if err != nil {
+		return err
+	}
+	nonce := uint64(next.AppIDs[0].Nonce)
+	spec.AppID, spec.Nonce = &id, &nonce
+	return nil
+}
+
+// report shows what only an embedded cloud can tell: that the guest could read the secrets.
+func (e *ending) report(result *deploy.Result) error {
+	if e.cloud == nil {
+		return nil
+	}
+	env, err := e.cloud.Env(result.State.CVM)
+	if err != nil {
+		return err
+	}
+	names := make([]string, len(env))
+	for i, v := range env {
+		names[i] = v.Key
+	}
+	line("guest decrypted", strings.Join(names, ", "))
+	return nil
+}
+
+func section(title string) { fmt.Printf("\n%s\n", title) }
+
+func line(name, value string) { fmt.Printf("  %-18s %s\n", name, value) }
+
+func show(event deploy.Event) {
+	switch e := event.(type) {
+	case deploy.ProvisionedEvent:
+		line("→ provisioned", "app "+e.AppID)
+	case deploy.CheckEvent:
+		showCheck(e.Check)
+	case deploy.EncryptedEvent:
+		line("→ encrypted", fmt.Sprintf("%s into %d bytes", strings.Join(e.Names, ", "), e.Bytes))
+	case deploy.CommittedEvent:
+		line("→ created", "cvm "+e.CVM)
+	case deploy.StateEvent:
+		line("→ state", e.String())
+	}
+}
+
+func showCheck(check deploy.Check) {
+	mark := map[deploy.Outcome]string{deploy.Passed: "✓", deploy.Waived: "!", deploy.NotPossible: "–", deploy.NotNeeded: "–"}[check.Outcome]
+	switch {
+	case check.Local != "" && check.Remote != "":
+		line(mark+" "+check.Name, "here  "+check.Local)
+		line("", "cloud "+check.Remote)
+	default:
+		line(mark+" "+check.Name, string(check.Outcome))
+	}
+	if check.Reason != "" {
+		line("", check.Reason)
+	}
+}
+
+// explain says what an error means for the reader.
+func explain(err error) string {
+	var mismatch *deploy.MismatchError
+	var boot *deploy.BootError
+	switch {
+	case errors.As(err, &mismatch):
+		return fmt.Sprintf("the cloud's %s is not the one computed here; nothing more was sent.\n  here  %s\n  cloud %s", mismatch.What, mismatch.Local, mismatch.Remote)
+	case errors.As(err, &boot):
+		return fmt.Sprintf("%v\n  It exists: look at its logs, or delete it.", boot)
+	case errors.Is(err, client.ErrUnauthorized):
+		return "PHALA_CLOUD_API_KEY was refused: " + err.Error()
+	case errors.Is(err, context.DeadlineExceeded):
+		return "not running after 15 minutes: " + err.Error()
+	}
+	return err.Error()
+}
+
+func exitCode(err error) int {
+	var mismatch *deploy.MismatchError
+	var boot *deploy.BootError
+	var api *client.APIError
+	switch {
+	case errors.As(err, &mismatch):
+		return exitMismatch
+	case errors.As(err, &boot):
+		return exitBoot
+	case errors.As(err, &api):
+		return exitAPI
+	}
+	return exitSpec
+}
