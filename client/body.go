@@ -1,0 +1,71 @@
+package client
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+)
+
+const (
+	// maxBody bounds an answer. The longest ones, attestations with their event logs, have a few MiB.
+	maxBody = 32 << 20
+	// maxErrorBody bounds what is kept of the answer of a failed call.
+	maxErrorBody = 1 << 20
+)
+
+// BodyTooLargeError says that an answer is longer than the client reads.
+type BodyTooLargeError struct {
+	// Operation that was called, such as "CVMs.Get".
+	Operation string
+	// Limit in bytes.
+	Limit int64
+}
+
+func (e *BodyTooLargeError) Error() string {
+	return fmt.Sprintf("%s: the answer is longer than %d bytes", e.Operation, e.Limit)
+}
+
+// buffered is an answer's body that has been read already.
+type buffered struct {
+	bytes.Reader
+	data []byte
+}
+
+func (*buffered) Close() error { return nil }
+
+func newBuffered(data []byte) *buffered {
+	b := &buffered{data: data}
+	b.Reset(data)
+	return b
+}
+
+// readAll reads a body of at most limit bytes; more is cut is true where there are more.
+func readAll(resp *http.Response, limit int64) (data []byte, more bool, err error) {
+	if n := resp.ContentLength; n >= 0 && n <= limit {
+		// One byte more than announced, so that the end is seen without growing.
+		data = make([]byte, 0, n+1)
+	} else {
+		data = make([]byte, 0, 4096)
+	}
+	for {
+		if int64(len(data)) > limit {
+			return data[:limit], true, nil
+		}
+		if len(data) == cap(data) {
+			data = append(data, 0)[:len(data)]
+		}
+		room := data[len(data):min(int64(cap(data)), limit+1)]
+		n, err := resp.Body.Read(room)
+		data = data[:len(data)+n]
+		if err == io.EOF {
+			if int64(len(data)) > limit {
+				return data[:limit], true, nil
+			}
+			return data, false, nil
+		}
+		if err != nil {
+			return data, false, err
+		}
+	}
+}

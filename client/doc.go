@@ -1,0 +1,21 @@
+// Package client calls the Phala Cloud API.
+//
+// [New] makes a [Client]. Its fields are services, each with a method for each operation:
+//
+//	c, err := client.New(client.WithAPIKey(key))
+//	cvm, err := c.CVMs.Get(ctx, "web")
+//	apps, err := c.Apps.List(ctx, &openapi.AppsListParams{PageSize: openapi.Ptr(50)})
+//
+// Every request goes through one pipeline. It refuses an identifier that would change the route, sends the
+// API key to the base host only, never follows a redirect, bounds every body, and repeats a failed call when
+// the operation allows it: a safe one (reads) after any passing failure, an idempotent one after failures of
+// the way there, an unsafe one only where it provably did not arrive or the server asked to come back.
+// [Client.API], the generated raw client, and [Client.Do], for what is not described yet, use the same
+// pipeline.
+//
+// A failure that the API answers is an [*APIError]; errors.Is tells its kind ([ErrNotFound], [ErrBusy], …),
+// its Code the exact reason. An identifier of a CVM may be its id, its UUID, "app_" or "instance_" with 40
+// hexadecimal digits, or its name.
+//
+// Options given to New hold for all calls; a [CallOption] can also be given to a single one.
+package client

@@ -1,0 +1,74 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// ErrNoAPIKey says that an operation needs an API key and the client has none. Nothing was sent.
+var ErrNoAPIKey = errors.New("no api key: use WithAPIKey or set PHALA_CLOUD_API_KEY")
+
+// setHeaders puts the client's headers on a request. The slices are shared between requests: a header is
+// replaced, never changed in place.
+func (c *Client) setHeaders(req *http.Request, rt *route, cfg *callConfig) error {
+	h := req.Header
+	for key, values := range cfg.header {
+		h[key] = values
+	}
+	if h["Accept"] == nil {
+		h["Accept"] = c.accept
+	}
+	h["User-Agent"] = c.agent
+	h[versionHeader] = c.versionOf(rt, cfg)
+	delete(h, keyHeader)
+	switch {
+	case rt != nil && rt.public:
+		// The key would tell the cloud nothing that it needs, so it does not travel.
+	case c.key != nil:
+		h[keyHeader] = c.key
+	default:
+		return ErrNoAPIKey
+	}
+	return nil
+}
+
+func (c *Client) versionOf(rt *route, cfg *callConfig) []string {
+	switch {
+	case cfg.version != c.config.version:
+		return []string{cfg.version}
+	case rt != nil && rt.version != "":
+		return []string{rt.version}
+	}
+	return c.version
+}
+
+// stayHome refuses a request that a middleware has pointed at another host: it carries the API key.
+func (c *Client) stayHome(req *http.Request) error {
+	if req.URL.Scheme == c.base.Scheme && req.URL.Host == c.base.Host && (req.Host == "" || req.Host == c.base.Host) {
+		return nil
+	}
+	return fmt.Errorf("%w: %s is not the base host %s", ErrRoute, req.URL.Host, c.base.Host)
+}
+
+// validHeaderName follows RFC 9110, section 5.1: a token.
+func validHeaderName(name string) bool {
+	for i := range len(name) {
+		c := name[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9') && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
+			return false
+		}
+	}
+	return name != ""
+}
+
+// validHeaderValue follows RFC 9110, section 5.5: no control characters but the tab.
+func validHeaderValue(value string) bool {
+	for i := range len(value) {
+		if c := value[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,64 @@
+package client
+
+import (
+	"strings"
+
+	"github.com/phala-go/phala/openapi"
+)
+
+// cvmPath is an identifier of a CVM as the path takes it: a version 4 UUID loses its dashes, 40 bare
+// hexadecimal digits are an app id, and everything else (a cvm_… id, a name, app_…, instance_…) stays. An
+// instance is named "instance_" plus its id; bare digits never mean one.
+func cvmPath(id string) openapi.PathParam {
+	switch {
+	case isUUID4(id):
+		return openapi.PathParam(strings.ReplaceAll(id, "-", ""))
+	case isHex(id, 40):
+		return openapi.PathParam("app_" + id)
+	}
+	return openapi.PathParam(id)
+}
+
+// appPath is an app id as the path takes it: 40 lower-case digits without a prefix.
+func appPath(id string) openapi.PathParam {
+	bare := strings.TrimPrefix(strings.TrimPrefix(id, "app_"), "0x")
+	if isHex(bare, 40) {
+		return openapi.PathParam(strings.ToLower(bare))
+	}
+	return openapi.PathParam(id)
+}
+
+// hashPath is a hash as the path takes it: lower-case digits without 0x.
+func hashPath(hash string) openapi.PathParam {
+	if bare := strings.TrimPrefix(hash, "0x"); isHex(bare, 64) {
+		return openapi.PathParam(strings.ToLower(bare))
+	}
+	return openapi.PathParam(hash)
+}
+
+func isHex(s string, length int) bool {
+	if len(s) != length {
+		return false
+	}
+	for i := range len(s) {
+		if !isHexDigit(s[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func isHexDigit(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
+}
+
+// isUUID4 tells a version 4 UUID of the RFC 9562 variant, with all of its dashes or none.
+func isUUID4(s string) bool {
+	if len(s) == 36 {
+		if s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
+			return false
+		}
+		s = s[:8] + s[9:13] + s[14:18] + s[19:23] + s[24:]
+	}
+	return isHex(s, 32) && s[12] == '4' && strings.IndexByte("89abAB", s[16]) >= 0
+}

@@ -1,0 +1,286 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+)
+
+// Option sets up a [Client] in [New].
+type Option interface {
+	applyClient(*config) error
+}
+
+// CallOption changes a single call, or all calls of a client when it is given to [New].
+type CallOption interface {
+	Option
+	applyCall(*callConfig) error
+}
+
+// RoundTrip sends one request and returns its answer, as an http.RoundTripper does.
+type RoundTrip func(*http.Request) (*http.Response, error)
+
+const (
+	// DefaultBaseURL is the production cloud.
+	DefaultBaseURL = "https://cloud-api.phala.com/api/v1"
+	// DefaultAPIVersion is the version of the API that the published description documents.
+	DefaultAPIVersion = "2026-01-21"
+	// DefaultTimeout bounds one attempt, from sending it to the last byte of its answer.
+	DefaultTimeout = 60 * time.Second
+
+	basePath  = "/api/v1"
+	userAgent = "phala-go/0.1"
+
+	keyHeader     = "X-Api-Key"
+	versionHeader = "X-Phala-Version"
+)
+
+type config struct {
+	apiKey     string
+	baseURL    string
+	httpClient *http.Client
+	userAgent  string
+	logger     *slog.Logger
+	middleware []func(RoundTrip) RoundTrip
+	timeoutSet bool
+	call       callConfig
+}
+
+// callConfig is what may differ from call to call.
+type callConfig struct {
+	version      string
+	header       http.Header
+	retry        RetryPolicy
+	timeout      time.Duration
+	conflictWait time.Duration
+}
+
+type clientOption func(*config) error
+
+func (o clientOption) applyClient(c *config) error { return o(c) }
+
+type callOption func(*callConfig) error
+
+func (o callOption) applyClient(c *config) error      { return o(&c.call) }
+func (o callOption) applyCall(c *callConfig) error    { return o(c) }
+func (o timeoutOption) applyCall(c *callConfig) error { return o.set(c) }
+
+// timeoutOption is a call option that the client must know to have been given.
+type timeoutOption time.Duration
+
+func (o timeoutOption) applyClient(c *config) error {
+	c.timeoutSet = true
+	return o.set(&c.call)
+}
+
+func (o timeoutOption) set(c *callConfig) error {
+	if o <= 0 {
+		return fmt.Errorf("timeout %s: want more than 0", time.Duration(o))
+	}
+	c.timeout = time.Duration(o)
+	return nil
+}
+
+// WithAPIKey sets the API key. Without it New takes PHALA_CLOUD_API_KEY from the environment.
+func WithAPIKey(key string) Option {
+	return clientOption(func(c *config) error {
+		if key == "" {
+			return errors.New("api key: empty")
+		}
+		c.apiKey = key
+		return nil
+	})
+}
+
+// WithBaseURL points the client at another cloud, such as a proxy or a test server, with or without the
+// closing /api/v1. Plain http is accepted for loopback addresses only. Without it New takes
+// PHALA_CLOUD_API_PREFIX from the environment, or else [DefaultBaseURL].
+func WithBaseURL(base string) Option {
+	return clientOption(func(c *config) error {
+		if base == "" {
+			return errors.New("base url: empty")
+		}
+		c.baseURL = base
+		return nil
+	})
+}
+
+// WithHTTPClient uses a copy of h: its Transport and Jar as they are, its Timeout as the time of an attempt
+// unless [WithTimeout] is given, and no redirects whatever its CheckRedirect says.
+func WithHTTPClient(h *http.Client) Option {
+	return clientOption(func(c *config) error {
+		if h == nil {
+			return errors.New("http client: nil")
+		}
+		c.httpClient = h
+		return nil
+	})
+}
+
+// WithUserAgent puts agent in front of the SDK's own User-Agent.
+func WithUserAgent(agent string) Option {
+	return clientOption(func(c *config) error {
+		if agent == "" || !validHeaderValue(agent) {
+			return fmt.Errorf("user agent %q: not a header value", agent)
+		}
+		c.userAgent = agent + " " + userAgent
+		return nil
+	})
+}
+
+// WithLogger logs each attempt at debug and each repetition at warn level. No secret, no body and no query
+// is logged.
+func WithLogger(l *slog.Logger) Option {
+	return clientOption(func(c *config) error {
+		if l == nil {
+			return errors.New("logger: nil")
+		}
+		c.logger = l
+		return nil
+	})
+}
+
+// WithMiddleware wraps each call, outside of its retries; the first one given is the outermost. A
+// middleware may not send the request to another host.
+func WithMiddleware(m func(next RoundTrip) RoundTrip) Option {
+	return clientOption(func(c *config) error {
+		if m == nil {
+			return errors.New("middleware: nil")
+		}
+		c.middleware = append(c.middleware, m)
+		return nil
+	})
+}
+
+// WithAPIVersion asks for the shapes of another version of the API: a date such as "2026-01-21", or "latest".
+// Operations that pin a version keep it unless this is given for the call.
+func WithAPIVersion(version string) CallOption {
+	return callOption(func(c *callConfig) error {
+		if _, err := time.Parse(time.DateOnly, version); err != nil && !strings.EqualFold(version, "latest") {
+			return fmt.Errorf("api version %q: want a date such as %s, or latest", version, DefaultAPIVersion)
+		}
+		c.version = version
+		return nil
+	})
+}
+
+// WithHeader adds a header to each request. The API key, the version, the user agent and what describes the
+// message itself cannot be set this way.
+func WithHeader(key, value string) CallOption {
+	return callOption(func(c *callConfig) error {
+		key := textproto.CanonicalMIMEHeaderKey(key)
+		switch key {
+		case keyHeader, versionHeader, "User-Agent", "Host", "Content-Length", "Content-Type", "Transfer-Encoding", "Connection", "Accept-Encoding":
+			return fmt.Errorf("header %s: set by the client", key)
+		}
+		if !validHeaderName(key) || !validHeaderValue(value) {
+			return fmt.Errorf("header %q: not a valid name and value", key)
+		}
+		c.header = c.header.Clone()
+		if c.header == nil {
+			c.header = http.Header{}
+		}
+		c.header.Set(key, value)
+		return nil
+	})
+}
+
+// WithTimeout bounds one attempt. For a stream it bounds the time until the answer begins, never the stream.
+func WithTimeout(d time.Duration) CallOption { return timeoutOption(d) }
+
+// WithRetry sets how failed calls are repeated.
+func WithRetry(p RetryPolicy) CallOption {
+	return callOption(func(c *callConfig) error {
+		if err := p.check(); err != nil {
+			return err
+		}
+		c.retry = p
+		return nil
+	})
+}
+
+// WithoutRetry sends a call once.
+func WithoutRetry() CallOption {
+	return callOption(func(c *callConfig) error {
+		c.retry.MaxAttempts = 1
+		return nil
+	})
+}
+
+// WithConflictWait repeats a call for up to d while the API answers 409 without a code: another operation
+// runs on the same CVM.
+func WithConflictWait(d time.Duration) CallOption {
+	return callOption(func(c *callConfig) error {
+		if d <= 0 {
+			return fmt.Errorf("conflict wait %s: want more than 0", d)
+		}
+		c.conflictWait = d
+		return nil
+	})
+}
+
+func newConfig(opts []Option) (*config, error) {
+	cfg := &config{
+		userAgent: userAgent,
+		call:      callConfig{version: DefaultAPIVersion, retry: DefaultRetryPolicy(), timeout: DefaultTimeout},
+	}
+	for _, o := range opts {
+		if o == nil {
+			return nil, errors.New("client: nil option")
+		}
+		if err := o.applyClient(cfg); err != nil {
+			return nil, fmt.Errorf("client: %w", err)
+		}
+	}
+	if cfg.apiKey == "" {
+		cfg.apiKey = os.Getenv("PHALA_CLOUD_API_KEY")
+	}
+	if strings.TrimSpace(cfg.apiKey) != cfg.apiKey || !validHeaderValue(cfg.apiKey) {
+		return nil, errors.New("client: api key: not a header value; look for a blank or a line end in it")
+	}
+	if cfg.baseURL == "" {
+		cfg.baseURL = os.Getenv("PHALA_CLOUD_API_PREFIX")
+	}
+	if cfg.baseURL == "" {
+		cfg.baseURL = DefaultBaseURL
+	}
+	return cfg, nil
+}
+
+// parseBase returns the base URL without the closing /api/v1.
+func parseBase(base string) (*url.URL, error) {
+	u, err := url.Parse(base)
+	if err != nil {
+		return nil, errors.New("client: base url: not a URL")
+	}
+	shown := u.Redacted()
+	switch {
+	case u.Scheme != "https" && u.Scheme != "http":
+		return nil, fmt.Errorf("client: base url %q: want https", shown)
+	case u.Host == "" || u.Hostname() == "":
+		return nil, fmt.Errorf("client: base url %q: no host", shown)
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Opaque != "":
+		return nil, fmt.Errorf("client: base url %q: want a host and a path, nothing else", shown)
+	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+		return nil, fmt.Errorf("client: base url %q: http is for loopback addresses only, use https", shown)
+	case strings.Contains(u.EscapedPath(), "%") || strings.Contains(u.Path, "//") || strings.Contains(u.Path+"/", "/../"):
+		return nil, fmt.Errorf("client: base url %q: the path must be plain", shown)
+	}
+	u.Path = strings.TrimSuffix(strings.TrimSuffix(u.Path, "/"), basePath)
+	return u, nil
+}
+
+func isLoopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}

@@ -1,0 +1,245 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// RetryPolicy says how often and how fast a failed call is repeated. Whether it is, depends on the
+// operation: see the package comment.
+type RetryPolicy struct {
+	// MaxAttempts counts the first one, too; 1 means no repetition.
+	MaxAttempts int
+	// BaseDelay bounds the first pause; each further bound is twice the one before. The pause is drawn
+	// evenly between zero and its bound.
+	BaseDelay time.Duration
+	// MaxDelay bounds every pause.
+	MaxDelay time.Duration
+	// MaxRetryAfter is the longest Retry-After that is obeyed. Where the server asks for more, its error is
+	// returned at once.
+	MaxRetryAfter time.Duration
+}
+
+// DefaultRetryPolicy is four attempts, pauses from 500 ms to 10 s, and Retry-After up to 30 s.
+func DefaultRetryPolicy() RetryPolicy {
+	return RetryPolicy{MaxAttempts: 4, BaseDelay: 500 * time.Millisecond, MaxDelay: 10 * time.Second, MaxRetryAfter: 30 * time.Second}
+}
+
+func (p RetryPolicy) check() error {
+	switch {
+	case p.MaxAttempts < 1 || p.MaxAttempts > 100:
+		return fmt.Errorf("retry: %d attempts, want 1 to 100", p.MaxAttempts)
+	case p.BaseDelay < 0 || p.MaxDelay < p.BaseDelay:
+		return fmt.Errorf("retry: pauses from %s to %s, want an order", p.BaseDelay, p.MaxDelay)
+	case p.MaxRetryAfter < 0:
+		return fmt.Errorf("retry: Retry-After up to %s, want 0 or more", p.MaxRetryAfter)
+	}
+	return nil
+}
+
+// bound is the longest pause after the given failed attempt, counted from 1.
+func (p RetryPolicy) bound(attempt int) time.Duration {
+	bound := p.BaseDelay
+	for range attempt - 1 {
+		if bound >= p.MaxDelay/2 {
+			return p.MaxDelay
+		}
+		bound *= 2
+	}
+	return min(bound, p.MaxDelay)
+}
+
+// jitter draws evenly from zero to bound.
+func jitter(bound time.Duration) time.Duration {
+	if bound <= 0 {
+		return 0
+	}
+	return rand.N(bound + 1)
+}
+
+// repeatable tells whether the class lets a call be repeated after err.
+func repeatable(class retryClass, err error) bool {
+	var api *APIError
+	if !errors.As(err, &api) {
+		if isFinalTransport(err) {
+			return false
+		}
+		return class != retryUnsafe || neverSent(err)
+	}
+	switch api.StatusCode {
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		return class != retryUnsafe || api.hasRetryAfter
+	case http.StatusBadGateway, http.StatusGatewayTimeout:
+		return class != retryUnsafe
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusInternalServerError:
+		return class == retrySafe
+	}
+	return false
+}
+
+// neverSent tells the failures that come before a connection exists, so that no byte was sent.
+func neverSent(err error) bool {
+	var dns *net.DNSError
+	var op *net.OpError
+	return errors.As(err, &dns) || errors.As(err, &op) && op.Op == "dial"
+}
+
+// isFinalTransport tells failures that repeating cannot mend, or must not try to.
+func isFinalTransport(err error) bool {
+	var (
+		certificate *tls.CertificateVerificationError
+		authority   x509.UnknownAuthorityError
+		hostname    x509.HostnameError
+		invalid     x509.CertificateInvalidError
+		record      tls.RecordHeaderError
+		alert       tls.AlertError
+		tooLarge    *BodyTooLargeError
+		stream      *unexpectedStreamError
+	)
+	return errors.As(err, &certificate) || errors.As(err, &authority) || errors.As(err, &hostname) ||
+		errors.As(err, &invalid) || errors.As(err, &record) || errors.As(err, &alert) ||
+		errors.As(err, &tooLarge) || errors.As(err, &stream) ||
+		errors.Is(err, ErrRoute) || errors.Is(err, context.Canceled)
+}
+
+// retryAfter reads the Retry-After header: seconds or a date.
+func retryAfter(h http.Header, now time.Time) (time.Duration, bool) {
+	text := h.Get("Retry-After")
+	if text == "" {
+		return 0, false
+	}
+	if seconds, err := strconv.ParseInt(text, 10, 64); err == nil {
+		if seconds < 0 {
+			return 0, false
+		}
+		const most = int64(1<<63-1) / int64(time.Second)
+		return time.Duration(min(seconds, most)) * time.Second, true
+	}
+	if date, err := http.ParseTime(text); err == nil {
+		return max(0, date.Sub(now)), true
+	}
+	return 0, false
+}
+
+// pause is how long to wait after err, and whether waiting is worth it at all.
+func (p RetryPolicy) pause(attempt int, err error) (time.Duration, bool) {
+	var api *APIError
+	if errors.As(err, &api) && api.hasRetryAfter {
+		return api.RetryAfter, api.RetryAfter <= p.MaxRetryAfter
+	}
+	return jitter(p.bound(attempt)), true
+}
+
+// sleep waits for d. It fails at once where ctx ends before d is over, because then waiting is in vain.
+func sleep(ctx context.Context, d time.Duration) error {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= d {
+		return errDeadlineTooClose
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+var errDeadlineTooClose = errors.New("the deadline comes before the next attempt")
+
+// retried sends a request until it succeeds, fails for good, or may not be repeated any more.
+func (c *Client) retried(req *http.Request, rt *route, cfg *callConfig) (*http.Response, error) {
+	ctx := req.Context()
+	class := classOf(req, rt)
+	start := time.Now()
+	for attempt, conflicts := 1, 0; ; {
+		resp, err := c.attempt(req, rt, cfg, attempt+conflicts)
+		if err == nil {
+			c.bucket.succeed(attempt - 1)
+			return resp, nil
+		}
+		if gone(req, err, attempt) {
+			c.bucket.succeed(attempt - 1)
+			return noContent(req), nil
+		}
+		if api := (*APIError)(nil); errors.As(err, &api) {
+			api.Attempts = attempt + conflicts
+		}
+		var wait time.Duration
+		switch {
+		case ctx.Err() != nil:
+			return nil, err
+		case cfg.conflictWait > 0 && errors.Is(err, ErrBusy):
+			conflicts++
+			if wait = conflictPause(conflicts); time.Since(start)+wait > cfg.conflictWait {
+				return nil, err
+			}
+		case attempt >= cfg.retry.MaxAttempts || !repeatable(class, err) || !rewindable(req):
+			return nil, err
+		default:
+			var worth bool
+			if wait, worth = cfg.retry.pause(attempt, err); !worth || !c.bucket.take() {
+				return nil, err
+			}
+			attempt++
+		}
+		c.logRetry(req, rt, err, wait)
+		if sleepErr := sleep(ctx, wait); errors.Is(sleepErr, errDeadlineTooClose) {
+			return nil, err
+		} else if sleepErr != nil {
+			return nil, fmt.Errorf("%w while waiting to repeat the call after: %w", sleepErr, err)
+		}
+		if req, err = rewind(req); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func classOf(req *http.Request, rt *route) retryClass {
+	switch {
+	case rt != nil:
+		return rt.retry
+	case req.Method == http.MethodGet || req.Method == http.MethodHead:
+		return retrySafe
+	}
+	return retryUnsafe
+}
+
+// gone tells a repeated deletion that finds nothing more to delete: the attempt before had worked.
+func gone(req *http.Request, err error, attempt int) bool {
+	return req.Method == http.MethodDelete && attempt > 1 && errors.Is(err, ErrNotFound)
+}
+
+func noContent(req *http.Request) *http.Response {
+	return &http.Response{
+		Status: "204 No Content", StatusCode: http.StatusNoContent,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{}, Body: http.NoBody, Request: req,
+	}
+}
+
+func rewindable(req *http.Request) bool {
+	return req.Body == nil || req.Body == http.NoBody || req.GetBody != nil
+}
+
+// rewind gives the request of the next attempt, with its body from the beginning.
+func rewind(req *http.Request) (*http.Request, error) {
+	if req.Body == nil || req.Body == http.NoBody {
+		return req, nil
+	}
+	body, err := req.GetBody()
+	if err != nil {
+		return nil, err
+	}
+	next := *req
+	next.Body = body
+	return &next, nil
+}

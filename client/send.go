@@ -1,0 +1,144 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+const eventStream = "text/event-stream"
+
+var errAttemptTimeout = errors.New("no answer in time")
+
+// unexpectedStreamError says that a stream arrived where a value was asked for.
+type unexpectedStreamError struct{ operation string }
+
+func (e *unexpectedStreamError) Error() string {
+	return e.operation + ": the answer is a stream of events; use CVMs.Watch to follow a CVM"
+}
+
+// attempt sends a request once. A value is read to its end within the attempt, so that a torn answer counts
+// as a failed attempt; a stream is handed out as soon as its headers are there.
+func (c *Client) attempt(req *http.Request, rt *route, cfg *callConfig, number int) (*http.Response, error) {
+	if err := c.stayHome(req); err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	ctx, cancel := context.WithCancelCause(req.Context())
+	timer := time.AfterFunc(cfg.timeout, func() { cancel(errAttemptTimeout) })
+	resp, err := c.http.Do(req.WithContext(ctx))
+	if err == nil && resp.StatusCode < 300 && wantsStream(req) {
+		if timer.Stop() {
+			resp.Body = &streamBody{ReadCloser: resp.Body, cancel: cancel}
+			c.logAttempt(req, rt, resp.StatusCode, nil, number, began)
+			return resp, nil
+		}
+		_ = resp.Body.Close()
+		err = errAttemptTimeout
+	}
+	if err == nil {
+		resp, err = c.finish(req, rt, resp, began)
+	}
+	timer.Stop()
+	if err != nil {
+		err = c.explain(ctx, req, rt, cfg, err)
+	}
+	cancel(nil)
+	status := 0
+	if resp != nil {
+		status = resp.StatusCode
+	}
+	c.logAttempt(req, rt, status, err, number, began)
+	if err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
+
+// finish reads the body of an answer and turns a failure into an APIError.
+func (c *Client) finish(req *http.Request, rt *route, resp *http.Response, now time.Time) (*http.Response, error) {
+	defer resp.Body.Close()
+	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
+		if mediaType(resp.Header) == eventStream {
+			return resp, &unexpectedStreamError{operationName(req, rt)}
+		}
+		data, more, err := readAll(resp, maxBody)
+		if err != nil {
+			return resp, err
+		}
+		if more {
+			return resp, &BodyTooLargeError{Operation: operationName(req, rt), Limit: maxBody}
+		}
+		resp.Body = newBuffered(data)
+		return resp, nil
+	}
+	// What was read of a failure counts, even where the connection broke within.
+	data, _, _ := readAll(resp, maxErrorBody)
+	api := decodeError(resp, data, now)
+	api.Operation, api.Method = operationName(req, rt), req.Method
+	return resp, api
+}
+
+// explain gives a transport error its operation, and takes the URL out of it: a query may hold a token.
+func (c *Client) explain(ctx context.Context, req *http.Request, rt *route, cfg *callConfig, err error) error {
+	var api *APIError
+	var large *BodyTooLargeError
+	var stream *unexpectedStreamError
+	if errors.As(err, &api) || errors.As(err, &large) || errors.As(err, &stream) {
+		return err
+	}
+	var in *url.Error
+	if errors.As(err, &in) {
+		err = in.Err
+	}
+	name := operationName(req, rt)
+	switch {
+	case req.Context().Err() != nil:
+		return fmt.Errorf("%s: %s %s: %w", name, req.Method, req.URL.Path, context.Cause(req.Context()))
+	case errors.Is(context.Cause(ctx), errAttemptTimeout):
+		return fmt.Errorf("%s: %s %s: %w (%s): %w", name, req.Method, req.URL.Path, errAttemptTimeout, cfg.timeout, context.DeadlineExceeded)
+	}
+	return fmt.Errorf("%s: %s %s: %w", name, req.Method, req.URL.Path, err)
+}
+
+func operationName(req *http.Request, rt *route) string {
+	if rt != nil {
+		return rt.name
+	}
+	return req.Method + " " + req.URL.Path
+}
+
+func wantsStream(req *http.Request) bool {
+	accept := req.Header["Accept"]
+	return len(accept) == 1 && accept[0] == eventStream
+}
+
+func mediaType(h http.Header) string {
+	text := h.Get("Content-Type")
+	if i := strings.IndexByte(text, ';'); i < 0 {
+		return strings.ToLower(strings.TrimSpace(text))
+	}
+	media, _, err := mime.ParseMediaType(text)
+	if err != nil {
+		return ""
+	}
+	return media
+}
+
+// streamBody ends the attempt's context when the stream is closed.
+type streamBody struct {
+	io.ReadCloser
+	cancel context.CancelCauseFunc
+}
+
+func (b *streamBody) Close() error {
+	err := b.ReadCloser.Close()
+	b.cancel(nil)
+	return err
+}
