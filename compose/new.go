@@ -17,7 +17,9 @@ func WithAllowedEnvs(names ...string) Option {
 // WithPreLaunchScript sets the script that the guest runs before the app. With one the compose hash is
 // predictable; without, the platform adds its current script, which sets up Docker's registry login and SSH
 // among others.
-func WithPreLaunchScript(script string) Option { return func(a *App) { a.PreLaunchScript = ptr(script) } }
+func WithPreLaunchScript(script string) Option {
+	return func(a *App) { a.PreLaunchScript = ptr(script) }
+}
 
 // WithPublicLogs says whether everybody can read the containers' logs; the platform's default is yes.
 func WithPublicLogs(public bool) Option { return func(a *App) { a.PublicLogs = ptr(public) } }
