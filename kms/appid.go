@@ -1,0 +1,57 @@
+package kms
+
+import (
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/crypto"
+)
+
+// AppID is the identity of an app: 20 bytes. With a KMS on a chain it is the address of the app's contract.
+type AppID [20]byte
+
+// ParseAppID reads 40 hexadecimal digits of either case, bare, with "0x" or with "app_" in front.
+func ParseAppID(text string) (AppID, error) {
+	var id AppID
+	bare, prefixed := strings.CutPrefix(text, "app_")
+	if !prefixed {
+		bare = strings.TrimPrefix(bare, "0x")
+	}
+	if len(bare) != 2*len(id) {
+		return AppID{}, fmt.Errorf("app id %.80q: %d characters, want 40 hexadecimal digits", text, len(bare))
+	}
+	if _, err := hex.Decode(id[:], []byte(bare)); err != nil {
+		return AppID{}, fmt.Errorf("app id %.80q: want 40 hexadecimal digits", text)
+	}
+	return id, nil
+}
+
+// DeriveAppID gives the id of the app that deployer creates with nonce: the address that Ethereum's CREATE
+// gives a contract. The central KMS does the same with a wallet of the workspace on the server.
+func DeriveAppID(deployer common.Address, nonce uint64) AppID {
+	return AppID(crypto.CreateAddress(deployer, nonce))
+}
+
+// String gives 40 lower-case hexadecimal digits without a prefix, as the API does.
+func (id AppID) String() string { return hex.EncodeToString(id[:]) }
+
+// Address is the contract of the app, where its KMS is on a chain.
+func (id AppID) Address() common.Address { return common.Address(id) }
+
+// IsZero tells the id that no app has.
+func (id AppID) IsZero() bool { return id == AppID{} }
+
+// MarshalText is String.
+func (id AppID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText is [ParseAppID].
+func (id *AppID) UnmarshalText(text []byte) error {
+	parsed, err := ParseAppID(string(text))
+	if err != nil {
+		return err
+	}
+	*id = parsed
+	return nil
+}

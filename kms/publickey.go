@@ -1,0 +1,63 @@
+package kms
+
+import (
+	"crypto/ecdh"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// PublicKey is the X25519 key that an app's secrets are encrypted for.
+type PublicKey [32]byte
+
+// ParsePublicKey reads 64 hexadecimal digits of either case, with or without "0x". It refuses the points of
+// low order, with which everybody could compute the shared secret.
+func ParsePublicKey(text string) (PublicKey, error) {
+	var key PublicKey
+	bare := strings.TrimPrefix(text, "0x")
+	if len(bare) != 2*len(key) {
+		return PublicKey{}, fmt.Errorf("public key %.80q: %d characters, want 64 hexadecimal digits", text, len(bare))
+	}
+	if _, err := hex.Decode(key[:], []byte(bare)); err != nil {
+		return PublicKey{}, fmt.Errorf("public key %.80q: want 64 hexadecimal digits", text)
+	}
+	if err := key.check(); err != nil {
+		return PublicKey{}, fmt.Errorf("public key %.80q: %w", text, err)
+	}
+	return key, nil
+}
+
+// check tries the key with a private key of no meaning: the product is zero exactly for a point of low order.
+func (k PublicKey) check() error {
+	public, err := ecdh.X25519().NewPublicKey(k[:])
+	if err != nil {
+		return err
+	}
+	scalar := make([]byte, 32)
+	scalar[0] = 1
+	private, err := ecdh.X25519().NewPrivateKey(scalar)
+	if err != nil {
+		return err
+	}
+	if _, err := private.ECDH(public); err != nil {
+		return errors.New("a point of low order, which makes no secret")
+	}
+	return nil
+}
+
+// String gives 64 lower-case hexadecimal digits.
+func (k PublicKey) String() string { return hex.EncodeToString(k[:]) }
+
+// MarshalText is String.
+func (k PublicKey) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText is [ParsePublicKey].
+func (k *PublicKey) UnmarshalText(text []byte) error {
+	parsed, err := ParsePublicKey(string(text))
+	if err != nil {
+		return err
+	}
+	*k = parsed
+	return nil
+}

@@ -1,0 +1,176 @@
+package kms
+
+import (
+	"crypto/ecdsa"
+	"crypto/subtle"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math/big"
+	"strings"
+	"time"
+
+	"github.com/ethereum/go-ethereum/crypto"
+)
+
+// Signer is the root key of a KMS: a secp256k1 public key in its compressed form of 33 bytes.
+type Signer [33]byte
+
+// ParseSigner reads 66 hexadecimal digits of either case, with or without "0x", that are a point of the
+// curve.
+func ParseSigner(text string) (Signer, error) {
+	var s Signer
+	bare := strings.TrimPrefix(text, "0x")
+	if len(bare) != 2*len(s) {
+		return Signer{}, fmt.Errorf("root key %.80q: %d characters, want 66 hexadecimal digits (a compressed secp256k1 key)", text, len(bare))
+	}
+	if _, err := hex.Decode(s[:], []byte(bare)); err != nil {
+		return Signer{}, fmt.Errorf("root key %.80q: want 66 hexadecimal digits", text)
+	}
+	if _, err := crypto.DecompressPubkey(s[:]); err != nil {
+		return Signer{}, fmt.Errorf("root key %.80q: not a point of secp256k1", text)
+	}
+	return s, nil
+}
+
+// SignerOf is the signer that signs with key.
+func SignerOf(key *ecdsa.PrivateKey) Signer {
+	return Signer(crypto.CompressPubkey(&key.PublicKey))
+}
+
+// String gives "0x" and 66 lower-case hexadecimal digits.
+func (s Signer) String() string { return "0x" + hex.EncodeToString(s[:]) }
+
+// MarshalText is String.
+func (s Signer) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText is [ParseSigner].
+func (s *Signer) UnmarshalText(text []byte) error {
+	parsed, err := ParseSigner(string(text))
+	if err != nil {
+		return err
+	}
+	*s = parsed
+	return nil
+}
+
+// SignerError says that a key was signed by nobody whom the caller trusts.
+type SignerError struct {
+	// Got is who signed.
+	Got Signer
+	// Want are the roots that were pinned.
+	Want []Signer
+}
+
+func (e *SignerError) Error() string {
+	if len(e.Want) == 0 {
+		return fmt.Sprintf("signed by %s, and no root key is pinned", e.Got)
+	}
+	want := make([]string, len(e.Want))
+	for i, w := range e.Want {
+		want[i] = w.String()
+	}
+	return fmt.Sprintf("signed by %s, want %s", e.Got, strings.Join(want, " or "))
+}
+
+// CheckSigner compares got with the pinned roots. It fails with a [*SignerError] where it is none of them,
+// or none is given. A signature alone proves nothing: every one of the right length recovers to some key.
+func CheckSigner(got Signer, roots ...Signer) error {
+	match := 0
+	for _, root := range roots {
+		match |= subtle.ConstantTimeCompare(got[:], root[:])
+	}
+	if match == 1 {
+		return nil
+	}
+	return &SignerError{Got: got, Want: roots}
+}
+
+// ParseSignature reads 130 hexadecimal digits of either case, with or without "0x".
+func ParseSignature(text string) ([]byte, error) {
+	bare := strings.TrimPrefix(text, "0x")
+	if len(bare) != 2*crypto.SignatureLength {
+		return nil, fmt.Errorf("signature: %d characters, want 130 hexadecimal digits", len(bare))
+	}
+	sig, err := hex.DecodeString(bare)
+	if err != nil {
+		return nil, errors.New("signature: want 130 hexadecimal digits")
+	}
+	return sig, nil
+}
+
+// purpose begins the message that a KMS signs, so that the signature is good for nothing else.
+const purpose = "dstack-env-encrypt-pubkey:"
+
+func digest(app AppID, timestamp []byte, pub PublicKey) []byte {
+	return crypto.Keccak256([]byte(purpose), app[:], timestamp, pub[:])
+}
+
+// RecoverSigner gives the key that has signed pub as the env key of app: Keccak-256 over
+// "dstack-env-encrypt-pubkey:", the app id and the key.
+//
+// The signature has 65 bytes: r, s, and a recovery id of 0 to 3, which is what the KMS writes. Implementations
+// disagree about ids of 27 and more and about the upper half of s; both are refused. An altered signature need
+// not fail here, it recovers to another key: the result must be compared, with [CheckSigner].
+func RecoverSigner(app AppID, pub PublicKey, sig []byte) (Signer, error) {
+	return recoverSigner(digest(app, nil, pub), sig)
+}
+
+// The window in which a timestamped signature is accepted, as in the KMS's own clients.
+const (
+	// DefaultMaxAge is how old it may be.
+	DefaultMaxAge = 300 * time.Second
+	// MaxClockSkew is how far it may lie in the future.
+	MaxClockSkew = 60 * time.Second
+)
+
+// ErrNotFresh says that a timestamped signature is too old, or from the future.
+var ErrNotFresh = errors.New("the signature is not fresh")
+
+// RecoverSignerAt is [RecoverSigner] for the newer form, in which the KMS also signs the time, in seconds
+// since 1970. It fails with [ErrNotFresh] where that is more than maxAge (0 means [DefaultMaxAge]) before
+// now or more than [MaxClockSkew] after it; both bounds are inclusive.
+func RecoverSignerAt(app AppID, pub PublicKey, sig []byte, timestamp int64, now time.Time, maxAge time.Duration) (Signer, error) {
+	if maxAge == 0 {
+		maxAge = DefaultMaxAge
+	}
+	if timestamp < 0 {
+		return Signer{}, fmt.Errorf("%w: time %d", ErrNotFresh, timestamp)
+	}
+	// Whole seconds, and no subtraction that could wrap around.
+	at := now.Unix()
+	if timestamp < at-int64(maxAge/time.Second) || timestamp > at+int64(MaxClockSkew/time.Second) {
+		return Signer{}, fmt.Errorf("%w: signed at %d, now it is %d", ErrNotFresh, timestamp, at)
+	}
+	return recoverSigner(digest(app, binary.BigEndian.AppendUint64(nil, uint64(timestamp)), pub), sig)
+}
+
+func recoverSigner(digest, sig []byte) (Signer, error) {
+	if len(sig) != crypto.SignatureLength {
+		return Signer{}, fmt.Errorf("signature: %d bytes, want %d", len(sig), crypto.SignatureLength)
+	}
+	if sig[64] > 3 {
+		return Signer{}, fmt.Errorf("signature: recovery id %d, want 0 to 3", sig[64])
+	}
+	if upperHalf(sig[32:64]) {
+		return Signer{}, errors.New("signature: s is in the upper half of the group order")
+	}
+	key, err := crypto.SigToPub(digest, sig)
+	if err != nil {
+		return Signer{}, fmt.Errorf("signature: %w", err)
+	}
+	return Signer(crypto.CompressPubkey(key)), nil
+}
+
+// upperHalf tells s above half of the group order; each signature has a twin there (EIP-2, BIP 62).
+func upperHalf(s []byte) bool {
+	half := new(big.Int).Rsh(crypto.S256().Params().N, 1)
+	return new(big.Int).SetBytes(s).Cmp(half) > 0
+}
+
+// SignPublicKey signs pub as the env key of app, as a KMS does with its root key. It is for the tests of
+// those who check such signatures.
+func SignPublicKey(root *ecdsa.PrivateKey, app AppID, pub PublicKey) ([]byte, error) {
+	return crypto.Sign(digest(app, nil, pub), root)
+}
