@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/phala-go/phala/client"
+	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
 )
@@ -64,7 +65,11 @@ func (s *State) isOurs(cvm *openapi.CVMDetail) error {
 	if cvm.ComposeHash == "" {
 		return nil
 	}
-	_, err := compare(CheckComposeHash, s.ComposeHash.String(), trimHex(cvm.ComposeHash))
+	remote, err := compose.ParseHash(cvm.ComposeHash)
+	if err != nil {
+		return fmt.Errorf("the compose hash of cvm %s: %w", s.CVM, err)
+	}
+	_, err = compare(CheckComposeHash, s.ComposeHash.String(), remote.String())
 	return err
 }
 
