@@ -7,8 +7,8 @@ import (
 )
 
 // EnvNames returns the variables that a docker-compose file mentions as $NAME or ${NAME}, each once, in
-// order of appearance, with those inside of defaults such as ${A:-${B}}. "$$" is a dollar sign. It reads the
-// text without its YAML structure, so that a variable in a comment counts, too.
+// order of appearance, with those inside of defaults such as ${A:-${B}}. "$$" is a dollar sign. Lines that
+// are comments do not count; otherwise it reads the text without its YAML structure.
 func EnvNames(dockerCompose string) ([]string, error) {
 	s := nameScanner{text: dockerCompose}
 	if err := s.scan(0, false); err != nil {
@@ -30,6 +30,12 @@ func (s *nameScanner) scan(depth int, braces bool) error {
 	}
 	for s.pos < len(s.text) {
 		switch s.text[s.pos] {
+		case '#':
+			if !braces && s.lineIsBlankSoFar() {
+				s.skipLine()
+				continue
+			}
+			s.pos++
 		case '}':
 			if braces {
 				return nil
@@ -44,6 +50,19 @@ func (s *nameScanner) scan(depth int, braces bool) error {
 		}
 	}
 	return nil
+}
+
+func (s *nameScanner) lineIsBlankSoFar() bool {
+	line := s.text[strings.LastIndexByte(s.text[:s.pos], '\n')+1 : s.pos]
+	return strings.Trim(line, " \t") == ""
+}
+
+func (s *nameScanner) skipLine() {
+	if end := strings.IndexByte(s.text[s.pos:], '\n'); end >= 0 {
+		s.pos += end
+		return
+	}
+	s.pos = len(s.text)
 }
 
 // variable reads what begins with a dollar sign.

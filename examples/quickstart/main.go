@@ -86,11 +86,12 @@ func run(ctx context.Context) error {
 		return err
 	}
 
-	section("What was checked")
-	for _, check := range result.Checks {
-		showCheck(check)
-	}
 	section("Running")
+	checked := make([]string, len(result.Checks))
+	for i, check := range result.Checks {
+		checked[i] = fmt.Sprintf("%s %s", check.Name, check.Outcome)
+	}
+	line("checked", strings.Join(checked, ", "))
 	line("cvm", fmt.Sprintf("%s (%s)", result.CVM.Name, result.CVM.ID))
 	for _, url := range result.URLs {
 		line("url", url)
@@ -115,7 +116,7 @@ func connect() (*client.Client, []deploy.Option, *ending, error) {
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	c, err := cloud.Client()
+	c, err := client.New(client.WithAPIKey(cloud.APIKey), client.WithBaseURL(cloud.URL()))
 	if err != nil {
 		cloud.Close()
 		return nil, nil, nil, err

@@ -1,0 +1,52 @@
+package phalatest
+
+import (
+	"net/http"
+)
+
+// answer is what a handler gives: a status with a body, or a stream.
+type answer struct {
+	status int
+	body   any // JSON, unless raw is set
+	raw    []byte
+	media  string
+	stream func(w http.ResponseWriter, r *http.Request)
+}
+
+func ok(body any) answer { return answer{status: http.StatusOK, body: body} }
+
+func noContent() answer { return answer{status: http.StatusNoContent} }
+
+func text(media, body string) answer {
+	return answer{status: http.StatusOK, raw: []byte(body), media: media}
+}
+
+// object is a JSON object.
+type object = map[string]any
+
+// plain is an error in the form {"detail": text}.
+func plain(status int, detail string) answer {
+	return answer{status: status, body: object{"detail": detail}}
+}
+
+// structured is an error with a code.
+func structured(status int, code, message string, details ...object) answer {
+	if details == nil {
+		details = []object{}
+	}
+	return answer{status: status, body: object{
+		"error_code": code, "message": message, "details": details,
+		"suggestions": []string{}, "links": []object{},
+	}}
+}
+
+// invalid is a validation error in the form of a 422.
+func invalid(message, kind string, loc ...any) answer {
+	return answer{status: http.StatusUnprocessableEntity, body: object{
+		"detail": []object{{"loc": loc, "msg": message, "type": kind}},
+	}}
+}
+
+func cvmNotFound(id string) answer {
+	return structured(http.StatusNotFound, "ERR-03-001", "CVM "+id+" was not found")
+}

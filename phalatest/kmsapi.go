@@ -1,0 +1,76 @@
+package phalatest
+
+import (
+	"encoding/hex"
+	"net/http"
+	"strings"
+
+	"github.com/phala-go/phala/kms"
+)
+
+func listKMS(s *Server, c *call) answer {
+	if s.contractKeyed(c) {
+		return ok(object{"items": []object{}, "total": 0, "page": 1, "page_size": 20, "pages": 0})
+	}
+	return page(c, []object{s.describeKMS()}, 20, "items", "pages")
+}
+
+// contractKeyed tells the versions in which /kms lists contracts, of which the central KMS is none.
+func (s *Server) contractKeyed(c *call) bool { return c.version >= "2026-06-23" }
+
+func onKMS(h func(*Server, *call) answer) handler {
+	return func(s *Server, c *call) answer {
+		if id := c.params["kms_id"]; id != kmsID && id != kmsSlug || s.contractKeyed(c) {
+			return plain(http.StatusNotFound, "KMS not found")
+		}
+		return h(s, c)
+	}
+}
+
+func getKMS(s *Server, _ *call) answer { return ok(s.describeKMS()) }
+
+func inspectKMS(s *Server, _ *call) answer {
+	return ok(object{
+		"id": kmsID, "slug": kmsSlug, "endpoint": "https://kms." + gatewayDomain, "kms_type": "phala", "db_version": "0.5.5",
+		"rpc": object{
+			"version": "0.5.5", "is_dev": false, "chain_id": nil, "kms_contract_address": nil, "gateway_app_id": nil, "version_synced": true,
+			"bootstrap_info": object{
+				"k256_pubkey": s.KMSRoot().String(), "ca_pubkey": "", "quote_length": 0, "eventlog_length": 0,
+			},
+		},
+		"rpc_error": nil, "guest_agent": nil, "guest_agent_error": nil, "teepods": []object{}, "on_chain": nil,
+	})
+}
+
+// getEnvKey gives the env key of any app id, signed by the root key.
+func getEnvKey(s *Server, c *call) answer {
+	text := c.params["app_id"]
+	if strings.HasPrefix(text, "app_") {
+		return plain(http.StatusBadRequest, "app_id must be 40 hexadecimal digits")
+	}
+	app, err := kms.ParseAppID(text)
+	if err != nil {
+		return plain(http.StatusBadRequest, err.Error())
+	}
+	key, err := s.keys.envPublicKey(app)
+	if err != nil {
+		return plain(http.StatusInternalServerError, err.Error())
+	}
+	signature, err := kms.SignPublicKey(s.keys.root, app, key)
+	if err != nil {
+		return plain(http.StatusInternalServerError, err.Error())
+	}
+	return ok(object{"public_key": key.String(), "signature": hex.EncodeToString(signature)})
+}
+
+func nextAppIDs(s *Server, c *call) answer {
+	count, bad, valid := c.number("counts", 1, 1, 20)
+	if !valid {
+		return bad
+	}
+	ids := []object{}
+	for i := range uint64(count) {
+		ids = append(ids, object{"app_id": kms.DeriveAppID(s.keys.wallet, s.nonce+i).Address().Hex(), "nonce": s.nonce + i})
+	}
+	return ok(object{"app_ids": ids})
+}

@@ -1,0 +1,60 @@
+package phalatest
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Option sets up a server.
+type Option func(*Server) error
+
+// Lenient answers wrong requests as the API does, without failing the test.
+func Lenient() Option {
+	return func(s *Server) error {
+		s.lenient = true
+		return nil
+	}
+}
+
+// DefaultTick is the time of one step in the life of a CVM; booting takes three.
+const DefaultTick = 5 * time.Millisecond
+
+// WithTick sets the time of one step in the life of a CVM.
+func WithTick(d time.Duration) Option {
+	return func(s *Server) error {
+		if d <= 0 {
+			return fmt.Errorf("tick %s: want more than 0", d)
+		}
+		s.clock = newClock(d)
+		return nil
+	}
+}
+
+// WithManualTicks stops the life of the CVMs; each [Server.Tick] is one step.
+func WithManualTicks() Option {
+	return func(s *Server) error {
+		s.clock = newClock(0)
+		return nil
+	}
+}
+
+// WithAPIKey sets the key that the server accepts.
+func WithAPIKey(key string) Option {
+	return func(s *Server) error {
+		if key == "" {
+			return errors.New("api key: empty")
+		}
+		s.APIKey = key
+		return nil
+	}
+}
+
+// WithSeed makes the wallet, the KMS and so all app ids and keys follow from seed. Without it they are the
+// same in every run.
+func WithSeed(seed string) Option {
+	return func(s *Server) error {
+		s.seed = seed
+		return nil
+	}
+}

@@ -1,0 +1,71 @@
+package phalatest
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"slices"
+)
+
+// Request is a call that the server has received.
+type Request struct {
+	// Operation such as "CVMs.Create"; empty where there is none.
+	Operation string
+	// Method and Path as they came, the path unescaped and without its query.
+	Method, Path string
+	// Query as it came, with the value of a token redacted.
+	Query string
+	// Header with the API key redacted.
+	Header http.Header
+	// Body with secrets redacted.
+	Body []byte
+	// Status that was answered; 0 where the connection was cut first.
+	Status int
+}
+
+// Requests are the calls so far, in order. Secrets in them read "[redacted]".
+func (s *Server) Requests() []Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.requests)
+}
+
+const redacted = "[redacted]"
+
+func (s *Server) record(c *call, status int, body []byte) {
+	r := Request{Method: c.Method, Path: c.URL.Path, Header: c.Header.Clone(), Body: redact(body), Status: status}
+	if c.route != nil {
+		r.Operation = c.route.operation
+	}
+	query := c.URL.Query()
+	if query.Has("token") {
+		query.Set("token", redacted)
+	}
+	r.Query = query.Encode()
+	for _, name := range []string{"X-Api-Key", "Authorization", "Cookie"} {
+		if r.Header.Get(name) != "" {
+			r.Header.Set(name, redacted)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.requests = append(s.requests, r)
+}
+
+// redact replaces the secrets at the top of a JSON object.
+func redact(body []byte) []byte {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(body, &members) != nil {
+		return bytes.Clone(body)
+	}
+	for _, name := range []string{"encrypted_env", "token", "secret"} {
+		if _, there := members[name]; there {
+			members[name] = json.RawMessage(`"` + redacted + `"`)
+		}
+	}
+	out, err := json.Marshal(members)
+	if err != nil {
+		return nil
+	}
+	return out
+}

@@ -1,0 +1,127 @@
+package phalatest
+
+import (
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/hex"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// serve answers one request: route, key, version, faults, handler, lies, and the record of it all.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	id := requestID()
+	w.Header().Set("X-Request-ID", id)
+	body, err := readBody(r)
+	c := &call{Request: r, body: body, version: r.Header.Get("X-Phala-Version")}
+	c.route, c.params = find(s.routes, r.Method, r.URL.EscapedPath())
+	if c.version == "" {
+		c.version = "2026-06-23"
+	}
+	var fault Fault
+	a, done := answer{}, false
+	switch {
+	case c.route == nil:
+		s.wrong("%s %s is no operation of the API", r.Method, r.URL.Path)
+		a, done = plain(http.StatusNotFound, "Not Found"), true
+	case err != nil:
+		a, done = plain(http.StatusRequestEntityTooLarge, err.Error()), true
+	default:
+		a, done = s.admit(c)
+	}
+	if !done {
+		fault = s.nextFault(c.route.operation)
+		if fault.before(w, r) {
+			s.record(c, 0, body)
+			panic(http.ErrAbortHandler)
+		}
+		if fault.Status != 0 {
+			a = answer{status: fault.Status, raw: []byte(fault.Body), media: fault.media()}
+			maps.Copy(w.Header(), fault.Header)
+		} else {
+			a = s.handle(c)
+		}
+	}
+	s.record(c, a.status, body)
+	if fault.LoseAnswer {
+		panic(http.ErrAbortHandler)
+	}
+	s.write(w, c, a, id, fault)
+}
+
+// admit checks what every authenticated request must carry.
+func (s *Server) admit(c *call) (answer, bool) {
+	if c.route.public {
+		return answer{}, false
+	}
+	key := c.Header.Get("X-API-Key")
+	switch {
+	case key == "":
+		s.wrong("%s: no X-API-Key", c.route.operation)
+		return plain(http.StatusUnauthorized, "Not authenticated"), true
+	case subtle.ConstantTimeCompare([]byte(key), []byte(s.APIKey)) != 1:
+		return plain(http.StatusUnauthorized, "Invalid API key"), true
+	}
+	if c.Header.Get("X-Phala-Version") == "" {
+		s.wrong("%s: no X-Phala-Version", c.route.operation)
+	} else if _, err := time.Parse(time.DateOnly, c.version); err != nil && c.version != "latest" {
+		s.wrong("%s: X-Phala-Version %q is no date", c.route.operation, c.version)
+		return plain(http.StatusBadRequest, "Unknown API version"), true
+	}
+	return answer{}, false
+}
+
+func (s *Server) handle(c *call) answer {
+	h, known := s.handlers[c.route.operation]
+	if !known {
+		return structured(http.StatusNotImplemented, "", c.route.operation+" is not faked yet")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.live()
+	return h(s, c)
+}
+
+func (s *Server) write(w http.ResponseWriter, c *call, a answer, id string, fault Fault) {
+	if a.stream != nil {
+		a.stream(fault.cutting(w), c.Request)
+		return
+	}
+	data, media := a.raw, a.media
+	if data == nil && a.body != nil {
+		if o, isObject := a.body.(object); isObject && a.status >= 400 && o["error_code"] != nil {
+			o["request_id"] = id
+		}
+		var err error
+		if data, err = json.Marshal(a.body); err != nil {
+			data, a.status = []byte(`{"detail":"the fake cloud failed"}`), http.StatusInternalServerError
+			s.wrong("%s: %v", c.route.operation, err)
+		}
+		media = "application/json"
+	}
+	if c.route != nil {
+		s.mu.Lock()
+		rewrite := s.rewrites[c.route.operation]
+		s.mu.Unlock()
+		if rewrite != nil {
+			a.status, data = rewrite(a.status, data)
+		}
+	}
+	if len(data) > 0 {
+		w.Header().Set("Content-Type", media)
+		w.Header().Set("Content-Length", strconv.Itoa(len(data)))
+	}
+	w.WriteHeader(a.status)
+	if c.Method != http.MethodHead {
+		_, _ = fault.cutting(w).Write(data)
+	}
+}
+
+func requestID() string {
+	var id [8]byte
+	_, _ = rand.Read(id[:]) // never fails
+	return "req_" + hex.EncodeToString(id[:])
+}

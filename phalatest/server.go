@@ -1,0 +1,144 @@
+package phalatest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/phala-go/phala/client"
+	"github.com/phala-go/phala/kms"
+)
+
+// TB is the part of testing.TB that a server uses, so that programs need not import package testing.
+type TB interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+	Cleanup(func())
+}
+
+// Server is a Phala Cloud in this process. It is safe for concurrent use.
+type Server struct {
+	// APIKey is the key that the server accepts.
+	APIKey string
+
+	tb       TB
+	lenient  bool
+	seed     string
+	clock    *clock
+	routes   []route
+	handlers map[string]handler
+	keys     *keys
+
+	listen   sync.Once
+	http     *httptest.Server
+	listened error
+	memory   sync.WaitGroup
+
+	mu         sync.Mutex
+	nonce      uint64
+	provisions map[provisionKey]*provision
+	cvms       []*cvm
+	streams    int
+	faults     map[string][]Fault
+	rewrites   map[string]func(int, []byte) (int, []byte)
+	bootFails  map[string]string
+	requests   []Request
+}
+
+type handler func(*Server, *call) answer
+
+// New starts a cloud for a test, which ends with it.
+func New(t TB, opts ...Option) *Server {
+	t.Helper()
+	s, err := Start(opts...)
+	if err != nil {
+		t.Fatalf("phalatest: %v", err)
+		return nil
+	}
+	s.tb = t
+	t.Cleanup(s.Close)
+	return s
+}
+
+// Start starts a cloud for a program, which must close it. It fails where an option makes no sense.
+func Start(opts ...Option) (*Server, error) {
+	s := &Server{
+		APIKey:     "phak_test",
+		seed:       "phalatest",
+		clock:      newClock(DefaultTick),
+		routes:     routes(),
+		handlers:   handlers(),
+		provisions: map[provisionKey]*provision{},
+		faults:     map[string][]Fault{},
+		rewrites:   map[string]func(int, []byte) (int, []byte){},
+		bootFails:  map[string]string{},
+	}
+	for _, o := range opts {
+		if err := o(s); err != nil {
+			return nil, fmt.Errorf("phalatest: %w", err)
+		}
+	}
+	var err error
+	s.keys, err = newKeys(s.seed)
+	return s, err
+}
+
+// Close ends the cloud and its connections.
+func (s *Server) Close() {
+	if s.http != nil {
+		s.http.CloseClientConnections()
+		s.http.Close()
+	}
+	s.memory.Wait()
+}
+
+// URL is the base URL of the server on a loopback address. The first call opens the port.
+func (s *Server) URL() string {
+	s.listen.Do(func() {
+		listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			s.listened = err
+			return
+		}
+		s.http = &httptest.Server{Listener: listener, Config: &http.Server{Handler: http.HandlerFunc(s.serve)}}
+		s.http.Start()
+	})
+	if s.listened != nil {
+		s.wrong("no port on the loopback address: %v", s.listened)
+		return ""
+	}
+	return s.http.URL + "/api/v1"
+}
+
+// Client is a client of this cloud, through [Server.Transport]. Options come after its own.
+func (s *Server) Client(opts ...client.Option) (*client.Client, error) {
+	own := []client.Option{
+		client.WithAPIKey(s.APIKey),
+		client.WithBaseURL("https://phala.test/api/v1"),
+		client.WithHTTPClient(&http.Client{Transport: s.Transport()}),
+	}
+	return client.New(append(own, opts...)...)
+}
+
+// KMSRoot is the root key of the KMS, to be pinned.
+func (s *Server) KMSRoot() kms.Signer { return kms.SignerOf(s.keys.root) }
+
+// TeamWallet is the wallet on the server whose nonces make the app ids.
+func (s *Server) TeamWallet() common.Address { return s.keys.wallet }
+
+// Tick moves the life of all CVMs one step on, where [WithManualTicks] has stopped it.
+func (s *Server) Tick() { s.clock.advance() }
+
+// wrong fails the test over a request that the API would not understand.
+func (s *Server) wrong(format string, args ...any) {
+	if s.tb != nil && !s.lenient {
+		s.tb.Helper()
+		s.tb.Errorf("phalatest: "+format, args...)
+	}
+}
