@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/phala-go/phala/client"
@@ -47,6 +48,9 @@ func Resume(ctx context.Context, c *client.Client, spec Spec, st *State, opts ..
 		if st, err = provision(ctx, c, spec, cfg); err != nil {
 			return nil, err
 		}
+	}
+	if spec.Name != st.Name {
+		return nil, fmt.Errorf("spec %q goes on with the deployment of %q", spec.Name, st.Name)
 	}
 	if st.Phase == PhaseProvisioned {
 		if err := encrypt(ctx, c, st, spec, cfg); err != nil {
