@@ -37,162 +37,216 @@ type AppsService struct {
 	client *Client
 }
 
-// CheckAllowed does AppsCheckAllowed.
+// CheckAllowed asks whether a hash may run.
 //
-// x
+// Reads from the app's contract whether it allows the compose hash on the device of a node. Name the node or
+// the device.
+//
+// The body: the compose hash and where it would run.
+//
+// The answer: what the contract allows.
 //
 // POST /apps/{app_id}/is-allowed, retry class safe.
 func (s *AppsService) CheckAllowed(ctx context.Context, appID string, body openapi.CheckAllowedRequest, opts ...CallOption) (*openapi.Allowance, error) {
 	return call[*openapi.Allowance](ctx, s.client, opAppsCheckAllowed, opts, body, appPath(appID))
 }
 
-// CheckCVMsAllowed does AppsCheckCVMsAllowed.
+// CheckCVMsAllowed asks whether the CVMs of an app are allowed.
 //
-// x
+// Reads from the app's contract, for every CVM, whether it allows what runs there. For the central KMS there
+// are no results.
+//
+// The answer: what the contract allows for each CVM.
 //
 // POST /apps/{app_id}/cvms/is-allowed, retry class safe.
 func (s *AppsService) CheckCVMsAllowed(ctx context.Context, appID string, opts ...CallOption) (*openapi.CVMAllowances, error) {
 	return call[*openapi.CVMAllowances](ctx, s.client, opAppsCheckCVMsAllowed, opts, nil, appPath(appID))
 }
 
-// CreateInstance does AppsCreateInstance.
+// CreateInstance adds an instance to an app.
 //
-// x
+// Creates another CVM under the app id, with the app's compose or a new one. It makes a new one each time.
+// Where the chain must allow the hash first it answers 465; the same path with token and transaction_hash
+// commits it then.
+//
+// The body: what to run and where, or what to commit. A nil body sends none.
+//
+// The answer: the new CVM.
 //
 // POST /apps/{app_id}/instances, retry class unsafe.
 func (s *AppsService) CreateInstance(ctx context.Context, appID string, body *openapi.CreateInstanceRequest, opts ...CallOption) (*openapi.VM, error) {
 	return call[*openapi.VM](ctx, s.client, opAppsCreateInstance, opts, body, appPath(appID))
 }
 
-// EvaluateTCB does AppsEvaluateTCB.
+// EvaluateTCB evaluates the platforms of an app.
 //
-// x
+// Says for each instance whether its platform is up to date by the newest collateral. It is the cloud's
+// judgement, not a proof.
+//
+// The answer: one evaluation for each instance.
 //
 // GET /apps/{app_id}/attestations/tcb-evaluation, retry class safe.
 func (s *AppsService) EvaluateTCB(ctx context.Context, appID string, opts ...CallOption) (*openapi.TCBEvaluation, error) {
 	return call[*openapi.TCBEvaluation](ctx, s.client, opAppsEvaluateTCB, opts, nil, appPath(appID))
 }
 
-// Get does AppsGet.
+// Get returns one app.
 //
-// x
+// Returns the app with its CVMs. For an app that is known on chain only, all but the app id may be empty.
+//
+// The answer: the app.
 //
 // GET /apps/{app_id}, retry class safe.
 func (s *AppsService) Get(ctx context.Context, appID string, opts ...CallOption) (*openapi.App, error) {
 	return call[*openapi.App](ctx, s.client, opAppsGet, opts, nil, appPath(appID))
 }
 
-// GetAttestations does AppsGetAttestations.
+// GetAttestations returns the evidence of an app.
 //
-// x
+// Returns quote, event log and measurements of every instance. It is what a verifier needs, and still the
+// cloud's copy: verify the quotes. Apps with public TCB info show it to everybody.
+//
+// The answer: evidence of each instance.
 //
 // GET /apps/{app_id}/attestations, retry class safe.
 func (s *AppsService) GetAttestations(ctx context.Context, appID string, opts ...CallOption) (*openapi.AppAttestations, error) {
 	return call[*openapi.AppAttestations](ctx, s.client, opAppsGetAttestations, opts, nil, appPath(appID))
 }
 
-// GetDeviceAllowlist does AppsGetDeviceAllowlist.
+// GetDeviceAllowlist lists the devices an app may run on.
 //
-// x
+// Returns the devices that the app's contract allows, and those of its CVMs. For the central KMS there are
+// none.
+//
+// The answer: the devices of the app.
 //
 // GET /apps/{app_id}/device-allowlist, retry class safe.
 func (s *AppsService) GetDeviceAllowlist(ctx context.Context, appID string, opts ...CallOption) (*openapi.DeviceAllowlist, error) {
 	return call[*openapi.DeviceAllowlist](ctx, s.client, opAppsGetDeviceAllowlist, opts, nil, appPath(appID))
 }
 
-// GetFilterOptions does AppsGetFilterOptions.
+// GetFilterOptions returns the values of the app filters.
 //
-// x
+// Returns the values that occur in the workspace, to offer them for filtering the app list.
+//
+// The answer: the values by filter.
 //
 // GET /apps/filter-options, retry class safe.
 func (s *AppsService) GetFilterOptions(ctx context.Context, opts ...CallOption) (*openapi.AppFilterOptions, error) {
 	return call[*openapi.AppFilterOptions](ctx, s.client, opAppsGetFilterOptions, opts, nil)
 }
 
-// GetKMSInfo does AppsGetKMSInfo.
+// GetKMSInfo returns how an app's KMS is governed.
 //
-// x
+// Returns chain, contracts and the kind of owner, which tells how an update must be approved.
+//
+// The answer: the KMS and the owner of the app.
 //
 // GET /apps/{app_id}/kms-info, retry class safe.
 func (s *AppsService) GetKMSInfo(ctx context.Context, appID string, opts ...CallOption) (*openapi.AppKMSInfo, error) {
 	return call[*openapi.AppKMSInfo](ctx, s.client, opAppsGetKMSInfo, opts, nil, appPath(appID))
 }
 
-// GetRevision does AppsGetRevision.
+// GetRevision returns one revision of an app.
 //
-// x
+// Returns the revision with its app-compose, encrypted environment and user configuration.
+//
+// The answer: the revision with its content.
 //
 // GET /apps/{app_id}/revisions/{revision_id}, retry class safe.
 func (s *AppsService) GetRevision(ctx context.Context, appID string, revisionID string, params *openapi.AppsGetRevisionParams, opts ...CallOption) (*openapi.AppRevisionDetail, error) {
 	return callBuilt[*openapi.AppRevisionDetail](ctx, s.client, opAppsGetRevision, opts)(openapi.NewAppsGetRevisionRequest(s.client.server, appPath(appID), openapi.PathParam(revisionID), params))
 }
 
-// GetUsage does AppsGetUsage.
+// GetUsage returns the metered use of an app.
 //
-// x
+// Returns records of use with their cost, newest first as far as is known, and the total.
+//
+// The answer: the records and their total cost.
 //
 // GET /apps/{app_id}/usage, retry class safe.
 func (s *AppsService) GetUsage(ctx context.Context, appID string, params *openapi.AppsGetUsageParams, opts ...CallOption) (*openapi.AppUsage, error) {
 	return callBuilt[*openapi.AppUsage](ctx, s.client, opAppsGetUsage, opts)(openapi.NewAppsGetUsageRequest(s.client.server, appPath(appID), params))
 }
 
-// List does AppsList.
+// List lists the apps of the workspace.
 //
-// x
+// Returns one page of apps, each with its CVMs. All filters combine.
+//
+// The answer: one page of apps.
 //
 // GET /apps, retry class safe.
 func (s *AppsService) List(ctx context.Context, params *openapi.AppsListParams, opts ...CallOption) (*openapi.AppPage, error) {
 	return callBuilt[*openapi.AppPage](ctx, s.client, opAppsList, opts)(openapi.NewAppsListRequest(s.client.server, params))
 }
 
-// ListCVMs does AppsListCVMs.
+// ListCVMs lists the CVMs of an app.
 //
-// x
+// Returns all CVMs that run under the app id, without paging.
+//
+// The answer: the CVMs of the app.
 //
 // GET /apps/{app_id}/cvms, retry class safe.
 func (s *AppsService) ListCVMs(ctx context.Context, appID string, opts ...CallOption) ([]openapi.CVM, error) {
 	return call[[]openapi.CVM](ctx, s.client, opAppsListCVMs, opts, nil, appPath(appID))
 }
 
-// ListPendingUpdates does AppsListPendingUpdates.
+// ListPendingUpdates lists the prepared updates of an app.
 //
-// x
+// Returns the updates that were prepared and wait for approval on chain and for their commit.
+//
+// The answer: the pending updates.
 //
 // GET /apps/{app_id}/pending-updates, retry class safe.
 func (s *AppsService) ListPendingUpdates(ctx context.Context, appID string, opts ...CallOption) (*openapi.PendingUpdates, error) {
 	return call[*openapi.PendingUpdates](ctx, s.client, opAppsListPendingUpdates, opts, nil, appPath(appID))
 }
 
-// ListRevisions does AppsListRevisions.
+// ListRevisions lists the revisions of an app.
 //
-// x
+// Returns one page of what the app's CVMs ran, with the compose hash and who changed it.
+//
+// The answer: one page of revisions.
 //
 // GET /apps/{app_id}/revisions, retry class safe.
 func (s *AppsService) ListRevisions(ctx context.Context, appID string, params *openapi.AppsListRevisionsParams, opts ...CallOption) (*openapi.AppRevisionPage, error) {
 	return callBuilt[*openapi.AppRevisionPage](ctx, s.client, opAppsListRevisions, opts)(openapi.NewAppsListRevisionsRequest(s.client.server, appPath(appID), params))
 }
 
-// PreviewPendingUpdate does AppsPreviewPendingUpdate.
+// PreviewPendingUpdate shows what a prepared update changes.
 //
-// x
+// Returns docker-compose file and pre-launch script as they are and as they would be.
+//
+// The answer: the texts before and after.
 //
 // GET /apps/{app_id}/pending-updates/{vm_uuid}/{compose_hash}/preview, retry class safe.
 func (s *AppsService) PreviewPendingUpdate(ctx context.Context, appID string, vmUUID string, composeHash string, opts ...CallOption) (*openapi.PendingUpdatePreview, error) {
 	return call[*openapi.PendingUpdatePreview](ctx, s.client, opAppsPreviewPendingUpdate, opts, nil, appPath(appID), openapi.PathParam(vmUUID), hashPath(composeHash))
 }
 
-// RedeployRevision does AppsRedeployRevision.
+// RedeployRevision returns an app to an earlier revision.
 //
-// x
+// Schedules the change for the given CVMs and answers at once; follow each CVM until its compose hash is the
+// revision's. It answers 465 where the chain no longer allows the hash, and 409 while another operation runs.
+//
+// The body: which CVMs to change; all where it is absent. A nil body sends none.
+//
+// The answer: what was scheduled, in a form that is not published.
 //
 // POST /apps/{app_id}/revisions/{revision_id}/redeploy, retry class unsafe.
 func (s *AppsService) RedeployRevision(ctx context.Context, appID string, revisionID string, body *openapi.RedeployRevisionRequest, params *openapi.AppsRedeployRevisionParams, opts ...CallOption) (openapi.RawJSON, error) {
 	return callBuilt[openapi.RawJSON](ctx, s.client, opAppsRedeployRevision, opts)(withJSON(body)(openapi.NewAppsRedeployRevisionRequestWithBody(s.client.server, appPath(appID), openapi.PathParam(revisionID), params, "", nil)))
 }
 
-// Replicate does AppsReplicate.
+// Replicate copies a CVM of an app.
 //
-// x
+// Creates another CVM like the given one under the same app id, on another node if asked. It makes a new one
+// each time. It answers 465 where the chain must allow the hash or device first, and 400 with ERR-03-009
+// where the app runs several revisions and none is named.
+//
+// The body: where and what to run; the same as the copied CVM where it is absent. A nil body sends none.
+//
+// The answer: the new CVM.
 //
 // POST /apps/{app_id}/cvms/{vm_uuid}/replicas, retry class unsafe.
 func (s *AppsService) Replicate(ctx context.Context, appID string, vmUUID string, body *openapi.ReplicateRequest, params *openapi.AppsReplicateParams, opts ...CallOption) (*openapi.VM, error) {
@@ -204,81 +258,103 @@ type AttestationsService struct {
 	client *Client
 }
 
-// CheckRaw does AttestationsCheckRaw.
+// CheckRaw tells whether a quote can be downloaded.
 //
-// x
+// Asks for the raw quote without its content. It answers 404 for an unknown checksum.
 //
 // HEAD /attestations/raw/{checksum}, retry class safe, no API key needed.
 func (s *AttestationsService) CheckRaw(ctx context.Context, checksum string, opts ...CallOption) error {
 	return exec(ctx, s.client, opAttestationsCheckRaw, opts, nil, openapi.PathParam(checksum))
 }
 
-// GetCollateral does AttestationsGetCollateral.
+// GetCollateral returns the collateral of a quote.
 //
-// x
+// Returns what Intel publishes to verify the quote with; it may be cached for a day. It answers 400 where it
+// cannot be fetched.
+//
+// The answer: the collateral.
 //
 // GET /attestations/collateral/{checksum}, retry class safe, no API key needed.
 func (s *AttestationsService) GetCollateral(ctx context.Context, checksum string, opts ...CallOption) (*openapi.QuoteCollateral, error) {
 	return call[*openapi.QuoteCollateral](ctx, s.client, opAttestationsGetCollateral, opts, nil, openapi.PathParam(checksum))
 }
 
-// GetRaw does AttestationsGetRaw.
+// GetRaw downloads a registered quote.
 //
-// x
+// Returns the quote as it was uploaded, usually 2 to 8 KB.
+//
+// The answer: the raw quote.
 //
 // GET /attestations/raw/{checksum}, retry class safe, no API key needed.
 func (s *AttestationsService) GetRaw(ctx context.Context, checksum string, opts ...CallOption) ([]byte, error) {
 	return call[[]byte](ctx, s.client, opAttestationsGetRaw, opts, nil, openapi.PathParam(checksum))
 }
 
-// ListDeviceIDs does AttestationsListDeviceIDs.
+// ListDeviceIDs lists the devices of the cloud.
 //
-// x
+// Returns the device ids of the cloud's nodes, which are SHA-256 hashes of their PPIDs. That each is a text
+// is inferred, not published.
+//
+// The answer: device ids of 64 hexadecimal digits.
 //
 // GET /attestations/device_ids, retry class safe, no API key needed.
 func (s *AttestationsService) ListDeviceIDs(ctx context.Context, opts ...CallOption) ([]string, error) {
 	return call[[]string](ctx, s.client, opAttestationsListDeviceIDs, opts, nil)
 }
 
-// ListNodes does AttestationsListNodes.
+// ListNodes lists the nodes of the cloud.
 //
-// x
+// Returns the nodes that take part in attestation, with region and state.
 //
-// GET /attestations/nodes, retry class safe.
+// The answer: the nodes of the cloud.
+//
+// GET /attestations/nodes, retry class safe, no API key needed.
 func (s *AttestationsService) ListNodes(ctx context.Context, opts ...CallOption) ([]openapi.NodeRef, error) {
 	return call[[]openapi.NodeRef](ctx, s.client, opAttestationsListNodes, opts, nil)
 }
 
-// ListPPIDs does AttestationsListPPIDs.
+// ListPPIDs lists the processors of the cloud.
 //
-// x
+// Returns the platform provisioning ids of the cloud's processors.
+//
+// The answer: PPIDs of 32 hexadecimal digits.
 //
 // GET /attestations/ppids, retry class safe, no API key needed.
 func (s *AttestationsService) ListPPIDs(ctx context.Context, opts ...CallOption) ([]string, error) {
 	return call[[]string](ctx, s.client, opAttestationsListPPIDs, opts, nil)
 }
 
-// ListRecent does AttestationsListRecent.
+// ListRecent lists quotes that were verified lately.
 //
-// x
+// Returns quotes from the public registry, newest first.
+//
+// The answer: the quotes by checksum.
 //
 // GET /attestations/recent, retry class safe, no API key needed.
 func (s *AttestationsService) ListRecent(ctx context.Context, params *openapi.AttestationsListRecentParams, opts ...CallOption) ([]openapi.RecentQuote, error) {
 	return callBuilt[[]openapi.RecentQuote](ctx, s.client, opAttestationsListRecent, opts)(openapi.NewAttestationsListRecentRequest(s.client.server, params))
 }
 
-// Verify does AttestationsVerify.
+// Verify verifies a quote.
 //
-// x
+// Uploads a TDX quote, lets the cloud verify it and registers it publicly under its checksum. Compare it with
+// a verification of your own; do not rely on it. It answers 400 for a quote that does not verify and 422 for
+// what is none.
+//
+// The body: the quote in hexadecimal.
+//
+// The answer: what the cloud found.
 //
 // POST /attestations/verify, retry class safe, no API key needed.
 func (s *AttestationsService) Verify(ctx context.Context, body openapi.VerifyQuoteRequest, opts ...CallOption) (*openapi.QuoteVerification, error) {
 	return call[*openapi.QuoteVerification](ctx, s.client, opAttestationsVerify, opts, body)
 }
 
-// View does AttestationsView.
+// View returns a registered quote in parts.
 //
-// x
+// Returns the quote as the cloud reads it. It answers 404 for an unknown checksum.
+//
+// The answer: the quote in parts.
 //
 // GET /attestations/view/{checksum}, retry class safe, no API key needed.
 func (s *AttestationsService) View(ctx context.Context, checksum string, opts ...CallOption) (*openapi.QuoteView, error) {
@@ -290,459 +366,646 @@ type CVMsService struct {
 	client *Client
 }
 
-// CancelOperation does CVMsCancelOperation.
+// CancelOperation cancels the running operation of a CVM.
 //
-// x
+// Asks the current operation to stop. It answers 409 where that is not possible any more.
+//
+// The answer: whether the operation was cancelled.
 //
 // POST /cvms/{cvm_id}/operations/cancel, retry class idempotent.
 func (s *CVMsService) CancelOperation(ctx context.Context, cvmID string, opts ...CallOption) (*openapi.Cancellation, error) {
 	return call[*openapi.Cancellation](ctx, s.client, opCVMsCancelOperation, opts, nil, cvmPath(cvmID))
 }
 
-// CommitComposeUpdate does CVMsCommitComposeUpdate.
+// CommitComposeUpdate commits a provisioned compose update.
 //
-// x
+// Starts the update that was provisioned under the compose hash. The CVM restarts. It answers 409 while
+// another operation runs.
+//
+// The body: compose hash and, where they change, the secrets.
+//
+// The answer: what was started, in a form that is not published.
 //
 // PATCH /cvms/{cvm_id}/compose_file, retry class idempotent.
 func (s *CVMsService) CommitComposeUpdate(ctx context.Context, cvmID string, body openapi.CommitComposeUpdateRequest, opts ...CallOption) (openapi.RawJSON, error) {
 	return call[openapi.RawJSON](ctx, s.client, opCVMsCommitComposeUpdate, opts, body, cvmPath(cvmID))
 }
 
-// CommitReplica does CVMsCommitReplica.
+// CommitReplica commits a prepared replica.
 //
-// x
+// Creates a copy of the CVM that was prepared and that the chain allows by now. The token is the credential.
+// It answers 466 to 468 like the commit of an update.
+//
+// The body: token, compose hash and the transaction that allowed it. A nil body sends none.
+//
+// The answer: the new CVM.
 //
 // POST /cvms/{cvm_id}/commit-replica, retry class unsafe, no API key needed.
 func (s *CVMsService) CommitReplica(ctx context.Context, cvmID string, body *openapi.CommitUpdateRequest, params *openapi.CVMsCommitReplicaParams, opts ...CallOption) (*openapi.VM, error) {
 	return callBuilt[*openapi.VM](ctx, s.client, opCVMsCommitReplica, opts)(withJSON(body)(openapi.NewCVMsCommitReplicaRequestWithBody(s.client.server, cvmPath(cvmID), params, "", nil)))
 }
 
-// CommitUpdate does CVMsCommitUpdate.
+// CommitUpdate commits a prepared update.
 //
-// x
+// Starts an update that was prepared and that the chain allows by now. The token is the credential, so that
+// somebody without an API key can do it. It answers 466 for a token that is unknown, expired or superseded,
+// 467 where the transaction cannot be verified and 468 where the contract does not allow the hash.
+//
+// The body: token, compose hash and the transaction that allowed it. A nil body sends none.
+//
+// The answer: the update that was started.
 //
 // POST /cvms/{cvm_id}/commit-update, retry class unsafe, no API key needed.
 func (s *CVMsService) CommitUpdate(ctx context.Context, cvmID string, body *openapi.CommitUpdateRequest, params *openapi.CVMsCommitUpdateParams, opts ...CallOption) (*openapi.UpdateAccepted, error) {
 	return callBuilt[*openapi.UpdateAccepted](ctx, s.client, opCVMsCommitUpdate, opts)(withJSON(body)(openapi.NewCVMsCommitUpdateRequestWithBody(s.client.server, cvmPath(cvmID), params, "", nil)))
 }
 
-// Create does CVMsCreate.
+// Create creates a CVM from a provision.
 //
-// x
+// Commits what was provisioned: app id and compose hash name it. It is idempotent: the same pair again
+// answers the CVM that exists, and the same app id with another live compose hash is 409 with ERR-03-007. It
+// answers 466 for a pair that is unknown or expired, and 465, 467 or 468 where a contract has not allowed the
+// hash.
+//
+// The body: app id, compose hash and the encrypted environment.
+//
+// The answer: the CVM, new or existing.
 //
 // POST /cvms, retry class idempotent.
 func (s *CVMsService) Create(ctx context.Context, body openapi.CreateCVMRequest, opts ...CallOption) (*openapi.VM, error) {
 	return call[*openapi.VM](ctx, s.client, opCVMsCreate, opts, body)
 }
 
-// CreateEliza does CVMsCreateEliza.
+// CreateEliza creates a CVM for an Eliza agent.
 //
-// x
+// Commits a provision of an Eliza agent. Like creating a CVM it is idempotent on app id and compose hash.
+//
+// The body: app id, compose hash and the encrypted environment.
+//
+// The answer: the CVM, new or existing.
 //
 // POST /cvms/eliza, retry class idempotent.
 func (s *CVMsService) CreateEliza(ctx context.Context, body openapi.CreateCVMRequest, opts ...CallOption) (*openapi.VM, error) {
 	return call[*openapi.VM](ctx, s.client, opCVMsCreateEliza, opts, body)
 }
 
-// CreateWorkload does CVMsCreateWorkload.
+// CreateWorkload creates a CVM for a model.
 //
-// x
+// Creates a CVM that serves a known model on a GPU instance type. It makes a new one each time.
+//
+// The body: name, instance type and model.
+//
+// The answer: the new CVM.
 //
 // POST /cvms/workload, retry class unsafe.
 func (s *CVMsService) CreateWorkload(ctx context.Context, body openapi.CreateWorkloadRequest, opts ...CallOption) (*openapi.VM, error) {
 	return call[*openapi.VM](ctx, s.client, opCVMsCreateWorkload, opts, body)
 }
 
-// Delete does CVMsDelete.
+// Delete deletes a CVM.
 //
-// x
+// Stops the CVM and deletes it with its disk. It is gone when reading it answers 404.
 //
 // DELETE /cvms/{cvm_id}, retry class idempotent.
 func (s *CVMsService) Delete(ctx context.Context, cvmID string, opts ...CallOption) error {
 	return exec(ctx, s.client, opCVMsDelete, opts, nil, cvmPath(cvmID))
 }
 
-// DiagnoseDomains does CVMsDiagnoseDomains.
+// DiagnoseDomains checks the custom domains of a CVM.
 //
-// x
+// Looks at the DNS records and the certificate authority records of the domains and says what is missing.
+//
+// The body: domains and ports to check.
+//
+// The answer: what was found for each domain.
 //
 // POST /cvms/{cvm_id}/customize-domain-diagnose, retry class safe.
 func (s *CVMsService) DiagnoseDomains(ctx context.Context, cvmID string, body openapi.DiagnoseDomainsRequest, opts ...CallOption) (*openapi.DomainDiagnoses, error) {
 	return call[*openapi.DomainDiagnoses](ctx, s.client, opCVMsDiagnoseDomains, opts, body, cvmPath(cvmID))
 }
 
-// Get does CVMsGet.
+// Get returns one CVM.
 //
-// x
+// Returns the CVM with its resources, app, KMS and state. It is ready where the status is running and no
+// operation is in progress. It answers 404 for a CVM of another workspace, too.
+//
+// The answer: the CVM.
 //
 // GET /cvms/{cvm_id}, retry class safe.
 func (s *CVMsService) Get(ctx context.Context, cvmID string, opts ...CallOption) (*openapi.CVMDetail, error) {
 	return call[*openapi.CVMDetail](ctx, s.client, opCVMsGet, opts, nil, cvmPath(cvmID))
 }
 
-// GetAttestation does CVMsGetAttestation.
+// GetAttestation returns the evidence of a CVM.
 //
-// x
+// Returns certificates, measurements, event log and app-compose text. It is what a verifier needs, and still
+// the cloud's copy.
+//
+// The answer: the evidence of the CVM.
 //
 // GET /cvms/{cvm_id}/attestation, retry class safe.
 func (s *CVMsService) GetAttestation(ctx context.Context, cvmID string, opts ...CallOption) (*openapi.CVMAttestation, error) {
 	return call[*openapi.CVMAttestation](ctx, s.client, opCVMsGetAttestation, opts, nil, cvmPath(cvmID))
 }
 
-// GetCommitUpdate does CVMsGetCommitUpdate.
+// GetCommitUpdate returns a prepared update by its token.
 //
-// x
+// Returns what a person needs to confirm an update: workspace, CVM, hash and who prepared it. The token is
+// the credential. The form of the answer is not published.
+//
+// The answer: the update, byte for byte as it came.
 //
 // GET /cvms/{cvm_id}/commit-update, retry class safe, no API key needed.
 func (s *CVMsService) GetCommitUpdate(ctx context.Context, cvmID string, params *openapi.CVMsGetCommitUpdateParams, opts ...CallOption) (openapi.RawJSON, error) {
 	return callBuilt[openapi.RawJSON](ctx, s.client, opCVMsGetCommitUpdate, opts)(openapi.NewCVMsGetCommitUpdateRequest(s.client.server, cvmPath(cvmID), params))
 }
 
-// GetComposeFile does CVMsGetComposeFile.
+// GetComposeFile returns the app-compose of a CVM.
 //
-// x
+// Returns the app-compose as a JSON object, to which the API may have added members of its own. To verify a
+// hash take the text of the attestation instead.
+//
+// The answer: the app-compose, byte for byte as it came.
 //
 // GET /cvms/{cvm_id}/compose_file, retry class safe.
 func (s *CVMsService) GetComposeFile(ctx context.Context, cvmID string, params *openapi.CVMsGetComposeFileParams, opts ...CallOption) (openapi.RawJSON, error) {
 	return callBuilt[openapi.RawJSON](ctx, s.client, opCVMsGetComposeFile, opts)(openapi.NewCVMsGetComposeFileRequest(s.client.server, cvmPath(cvmID), params))
 }
 
-// GetDockerCompose does CVMsGetDockerCompose.
+// GetDockerCompose returns the docker-compose file of a CVM.
 //
-// x
+// Returns the YAML text within the app-compose.
+//
+// The answer: the docker-compose text.
 //
 // GET /cvms/{cvm_id}/docker-compose.yml, retry class safe.
 func (s *CVMsService) GetDockerCompose(ctx context.Context, cvmID string, opts ...CallOption) (string, error) {
 	return call[string](ctx, s.client, opCVMsGetDockerCompose, opts, nil, cvmPath(cvmID))
 }
 
-// GetFirewallStatus does CVMsGetFirewallStatus.
+// GetFirewallStatus tells whether a CVM can have a firewall.
 //
-// x
+// Returns whether the firewall is available and if not why.
+//
+// The answer: whether the firewall is available.
 //
 // GET /cvms/{cvm_id}/firewall-status, retry class safe.
 func (s *CVMsService) GetFirewallStatus(ctx context.Context, cvmID string, opts ...CallOption) (*openapi.FirewallStatus, error) {
 	return call[*openapi.FirewallStatus](ctx, s.client, opCVMsGetFirewallStatus, opts, nil, cvmPath(cvmID))
 }
 
-// GetNetwork does CVMsGetNetwork.
+// GetNetwork returns the addresses of a CVM.
 //
-// x
+// Returns the public URLs of app and instance and the address within the gateway's network.
+//
+// The answer: the addresses of the CVM.
 //
 // GET /cvms/{cvm_id}/network, retry class safe.
 func (s *CVMsService) GetNetwork(ctx context.Context, cvmID string, opts ...CallOption) (*openapi.CVMNetwork, error) {
 	return call[*openapi.CVMNetwork](ctx, s.client, opCVMsGetNetwork, opts, nil, cvmPath(cvmID))
 }
 
-// GetNetworkConfig does CVMsGetNetworkConfig.
+// GetNetworkConfig returns the network configuration of a CVM.
 //
-// x
+// Returns ports, gateways and KMS URLs as they are configured.
+//
+// The answer: the network configuration.
 //
 // GET /cvms/{cvm_id}/network-config, retry class safe.
 func (s *CVMsService) GetNetworkConfig(ctx context.Context, cvmID string, opts ...CallOption) (*openapi.NetworkConfig, error) {
 	return call[*openapi.NetworkConfig](ctx, s.client, opCVMsGetNetworkConfig, opts, nil, cvmPath(cvmID))
 }
 
-// GetOperationStatus does CVMsGetOperationStatus.
+// GetOperationStatus returns the running operation of a CVM.
 //
-// x
+// Returns the current operation with the state of its background task. The form of the answer is not
+// published.
+//
+// The answer: the operation, byte for byte as it came.
 //
 // GET /cvms/{cvm_id}/operation-status, retry class safe.
 func (s *CVMsService) GetOperationStatus(ctx context.Context, cvmID string, opts ...CallOption) (openapi.RawJSON, error) {
 	return call[openapi.RawJSON](ctx, s.client, opCVMsGetOperationStatus, opts, nil, cvmPath(cvmID))
 }
 
-// GetPreLaunchScript does CVMsGetPreLaunchScript.
+// GetPreLaunchScript returns the pre-launch script of a CVM.
 //
-// x
+// Returns the script within the app-compose, the platform's own where the app brought none.
+//
+// The answer: the text of the script.
 //
 // GET /cvms/{cvm_id}/pre-launch-script, retry class safe.
 func (s *CVMsService) GetPreLaunchScript(ctx context.Context, cvmID string, opts ...CallOption) (string, error) {
 	return call[string](ctx, s.client, opCVMsGetPreLaunchScript, opts, nil, cvmPath(cvmID))
 }
 
-// GetState does CVMsGetState.
+// GetState returns what a CVM is doing.
 //
-// x
+// Returns the state with the boot progress. With a target the API streams states until it is reached: use
+// Watch or WaitFor for that.
+//
+// The answer: the state of the CVM.
 //
 // GET /cvms/{cvm_id}/state, retry class safe.
 func (s *CVMsService) GetState(ctx context.Context, cvmID string, params *openapi.CVMsGetStateParams, opts ...CallOption) (*openapi.CVMState, error) {
 	return callBuilt[*openapi.CVMState](ctx, s.client, opCVMsGetState, opts)(openapi.NewCVMsGetStateRequest(s.client.server, cvmPath(cvmID), params))
 }
 
-// GetStats does CVMsGetStats.
+// GetStats returns the system figures of a CVM.
 //
-// x
+// Returns memory, load and disks as the guest reports them. Where the app keeps them private only the state
+// is shown.
+//
+// The answer: the figures of the guest.
 //
 // GET /cvms/{cvm_id}/stats, retry class safe.
 func (s *CVMsService) GetStats(ctx context.Context, cvmID string, opts ...CallOption) (*openapi.CVMStats, error) {
 	return call[*openapi.CVMStats](ctx, s.client, opCVMsGetStats, opts, nil, cvmPath(cvmID))
 }
 
-// GetStatuses does CVMsGetStatuses.
+// GetStatuses returns the states of several CVMs.
 //
-// x
+// Returns the state of each CVM by its UUID in one call. Keep to 100 or fewer; the server's bound is not
+// documented.
+//
+// The body: UUIDs of the CVMs.
+//
+// The answer: the states by UUID.
 //
 // POST /status/batch, retry class safe.
 func (s *CVMsService) GetStatuses(ctx context.Context, body openapi.GetStatusesRequest, opts ...CallOption) (map[string]openapi.CVMStatus, error) {
 	return call[map[string]openapi.CVMStatus](ctx, s.client, opCVMsGetStatuses, opts, body)
 }
 
-// GetUserConfig does CVMsGetUserConfig.
+// GetUserConfig returns the user configuration of a CVM.
 //
-// x
+// Returns host name, SSH keys and gateway domain that the guest was given. It answers 502 where the node
+// cannot be asked.
+//
+// The answer: the user configuration.
 //
 // GET /cvms/{cvm_id}/user_config, retry class safe.
 func (s *CVMsService) GetUserConfig(ctx context.Context, cvmID string, opts ...CallOption) (*openapi.CVMUserConfig, error) {
 	return call[*openapi.CVMUserConfig](ctx, s.client, opCVMsGetUserConfig, opts, nil, cvmPath(cvmID))
 }
 
-// List does CVMsList.
+// List lists the CVMs of the workspace.
 //
-// x
+// Returns one page of CVMs.
+//
+// The answer: one page of CVMs.
 //
 // GET /cvms/paginated, retry class safe.
 func (s *CVMsService) List(ctx context.Context, params *openapi.CVMsListParams, opts ...CallOption) (*openapi.CVMPage, error) {
 	return callBuilt[*openapi.CVMPage](ctx, s.client, opCVMsList, opts)(openapi.NewCVMsListRequest(s.client.server, params))
 }
 
-// ListAll does CVMsListAll.
+// ListAll lists all CVMs of the workspace.
 //
-// x
+// Returns every CVM without paging. Prefer the paged list for workspaces with many.
+//
+// The answer: all CVMs.
 //
 // GET /cvms, retry class safe.
 func (s *CVMsService) ListAll(ctx context.Context, params *openapi.CVMsListAllParams, opts ...CallOption) ([]openapi.CVM, error) {
 	return callBuilt[[]openapi.CVM](ctx, s.client, opCVMsListAll, opts)(openapi.NewCVMsListAllRequest(s.client.server, params))
 }
 
-// ListAvailableOSImages does CVMsListAvailableOSImages.
+// ListAvailableOSImages lists the guest images for a CVM.
 //
-// x
+// Returns the guest OS images that the CVM's node has and the CVM can change to.
+//
+// The answer: the images by version.
 //
 // GET /cvms/{cvm_id}/available-os-images, retry class safe.
 func (s *CVMsService) ListAvailableOSImages(ctx context.Context, cvmID string, opts ...CallOption) ([]openapi.AvailableOSImage, error) {
 	return call[[]openapi.AvailableOSImage](ctx, s.client, opCVMsListAvailableOSImages, opts, nil, cvmPath(cvmID))
 }
 
-// ListOperations does CVMsListOperations.
+// ListOperations lists the operations on a CVM.
 //
-// x
+// Returns what was done to the CVM, newest first as far as is known, with a cursor to the next page.
+//
+// The answer: one page of operations.
 //
 // GET /cvms/{cvm_id}/operations, retry class safe.
 func (s *CVMsService) ListOperations(ctx context.Context, cvmID string, params *openapi.CVMsListOperationsParams, opts ...CallOption) (*openapi.OperationPage, error) {
 	return callBuilt[*openapi.OperationPage](ctx, s.client, opCVMsListOperations, opts)(openapi.NewCVMsListOperationsRequest(s.client.server, cvmPath(cvmID), params))
 }
 
-// ListPorts does CVMsListPorts.
+// ListPorts lists the mapped ports of a CVM.
 //
-// x
+// Returns the ports of the host that lead to the CVM.
+//
+// The answer: the mapped ports.
 //
 // GET /cvms/{cvm_id}/ports, retry class safe.
 func (s *CVMsService) ListPorts(ctx context.Context, cvmID string, opts ...CallOption) ([]openapi.PortMapping, error) {
 	return call[[]openapi.PortMapping](ctx, s.client, opCVMsListPorts, opts, nil, cvmPath(cvmID))
 }
 
-// Provision does CVMsProvision.
+// Provision announces an app-compose to the cloud.
 //
-// x
+// Completes the app-compose with the platform's defaults, hashes it and answers the compose hash, the app id
+// and the key for secrets. Nothing runs yet; the result is kept for 14 days. Compare the hash with one
+// computed locally before anything is encrypted. For a KMS on a chain the app id is absent until its contract
+// exists.
+//
+// The body: the app-compose and the resources that it wants.
+//
+// The answer: compose hash, app id and key of the app.
 //
 // POST /cvms/provision, retry class safe.
 func (s *CVMsService) Provision(ctx context.Context, body openapi.ProvisionRequest, opts ...CallOption) (*openapi.Provision, error) {
 	return call[*openapi.Provision](ctx, s.client, opCVMsProvision, opts, body)
 }
 
-// ProvisionComposeUpdate does CVMsProvisionComposeUpdate.
+// ProvisionComposeUpdate provisions a new app-compose for a CVM.
 //
-// x
+// Hashes the new app-compose and answers whether the chain allows it already. Nothing changes until it is
+// committed. Skip the commit where compose_unchanged is true.
+//
+// The body: the new app-compose.
+//
+// The answer: compose hash of the update and whether it is registered.
 //
 // POST /cvms/{cvm_id}/compose_file/provision, retry class safe.
 func (s *CVMsService) ProvisionComposeUpdate(ctx context.Context, cvmID string, body openapi.ProvisionComposeUpdateRequest, opts ...CallOption) (*openapi.ComposeProvision, error) {
 	return call[*openapi.ComposeProvision](ctx, s.client, opCVMsProvisionComposeUpdate, opts, body, cvmPath(cvmID))
 }
 
-// ProvisionEliza does CVMsProvisionEliza.
+// ProvisionEliza announces an Eliza agent to the cloud.
 //
-// x
+// Provisions an agent of the Eliza framework from its character file. No current client uses it and its
+// answer is not published.
+//
+// The body: the agent's character and resources.
+//
+// The answer: the provision, in a form that is not published.
 //
 // POST /cvms/provision/eliza, retry class safe.
 func (s *CVMsService) ProvisionEliza(ctx context.Context, body openapi.ProvisionElizaRequest, opts ...CallOption) (openapi.RawJSON, error) {
 	return call[openapi.RawJSON](ctx, s.client, opCVMsProvisionEliza, opts, body)
 }
 
-// RedeployRevision does CVMsRedeployRevision.
+// RedeployRevision returns a CVM to an earlier revision.
 //
-// x
+// Schedules the change and answers at once; follow the CVM until its compose hash is the revision's. It
+// answers 465 where the chain no longer allows the hash, and 409 while another operation runs.
+//
+// The answer: what was scheduled, in a form that is not published.
 //
 // POST /cvms/{cvm_id}/revisions/{revision_id}/redeploy, retry class unsafe.
 func (s *CVMsService) RedeployRevision(ctx context.Context, cvmID string, revisionID string, params *openapi.CVMsRedeployRevisionParams, opts ...CallOption) (openapi.RawJSON, error) {
 	return callBuilt[openapi.RawJSON](ctx, s.client, opCVMsRedeployRevision, opts)(openapi.NewCVMsRedeployRevisionRequest(s.client.server, cvmPath(cvmID), openapi.PathParam(revisionID), params))
 }
 
-// RefreshInstanceID does CVMsRefreshInstanceID.
+// RefreshInstanceID reads the instance id of a CVM anew.
 //
-// x
+// Asks node and gateway for the instance id and stores it.
+//
+// The body: whether to overwrite, or only to look. A nil body sends none.
+//
+// The answer: what was found.
 //
 // PATCH /cvms/{cvm_id}/instance-id, retry class idempotent.
 func (s *CVMsService) RefreshInstanceID(ctx context.Context, cvmID string, body *openapi.RefreshInstanceIDRequest, opts ...CallOption) (*openapi.InstanceIDRefresh, error) {
 	return call[*openapi.InstanceIDRefresh](ctx, s.client, opCVMsRefreshInstanceID, opts, body, cvmPath(cvmID))
 }
 
-// RefreshInstanceIDs does CVMsRefreshInstanceIDs.
+// RefreshInstanceIDs reads the instance ids of many CVMs anew.
 //
-// x
+// Asks nodes and gateway for instance ids and stores them. An instance id exists from the first boot on.
+//
+// The body: which CVMs to look at, at most 500, and whether to overwrite.
+//
+// The answer: what was found for each CVM.
 //
 // PATCH /cvms/instance-ids, retry class idempotent.
 func (s *CVMsService) RefreshInstanceIDs(ctx context.Context, body openapi.RefreshInstanceIDsRequest, opts ...CallOption) (*openapi.InstanceIDRefreshes, error) {
 	return call[*openapi.InstanceIDRefreshes](ctx, s.client, opCVMsRefreshInstanceIDs, opts, body)
 }
 
-// Rename does CVMsRename.
+// Rename renames a CVM.
 //
-// x
+// Changes the name, which must be unique in the workspace: 5 to 63 letters, digits and hyphens, beginning
+// with a letter.
+//
+// The body: the new name.
 //
 // PATCH /cvms/{cvm_id}/name, retry class idempotent.
 func (s *CVMsService) Rename(ctx context.Context, cvmID string, body openapi.RenameRequest, opts ...CallOption) error {
 	return exec(ctx, s.client, opCVMsRename, opts, body, cvmPath(cvmID))
 }
 
-// Replicate does CVMsReplicate.
+// Replicate copies a CVM.
 //
-// x
+// Creates another CVM like this one under the same app id. It makes a new one each time. It answers 465 where
+// the chain must allow the hash or device first, and 400 with ERR-03-009 where the app runs several revisions
+// and none is named.
+//
+// The body: where and what to run; the same as this CVM where it is absent. A nil body sends none.
+//
+// The answer: the new CVM.
 //
 // POST /cvms/{cvm_id}/replicas, retry class unsafe.
 func (s *CVMsService) Replicate(ctx context.Context, cvmID string, body *openapi.ReplicateRequest, params *openapi.CVMsReplicateParams, opts ...CallOption) (*openapi.VM, error) {
 	return callBuilt[*openapi.VM](ctx, s.client, opCVMsReplicate, opts)(withJSON(body)(openapi.NewCVMsReplicateRequestWithBody(s.client.server, cvmPath(cvmID), params, "", nil)))
 }
 
-// Restart does CVMsRestart.
+// Restart restarts a CVM.
 //
-// x
+// Shuts the CVM down and boots it again. It answers 409 while another operation runs.
+//
+// The body: whether to force it. A nil body sends none.
+//
+// The answer: the CVM, restarting.
 //
 // POST /cvms/{cvm_id}/restart, retry class unsafe.
 func (s *CVMsService) Restart(ctx context.Context, cvmID string, body *openapi.RestartRequest, opts ...CallOption) (*openapi.VM, error) {
 	return call[*openapi.VM](ctx, s.client, opCVMsRestart, opts, body, cvmPath(cvmID))
 }
 
-// ScheduleDelete does CVMsScheduleDelete.
+// ScheduleDelete schedules the deletion of a CVM.
 //
-// x
+// Deletes the CVM at the given time; an absent time cancels it.
+//
+// The body: when to delete the CVM. A nil body sends none.
+//
+// The answer: the CVM.
 //
 // PATCH /cvms/{cvm_id}/scheduled-delete, retry class idempotent.
 func (s *CVMsService) ScheduleDelete(ctx context.Context, cvmID string, body *openapi.ScheduleDeleteRequest, opts ...CallOption) (*openapi.VM, error) {
 	return call[*openapi.VM](ctx, s.client, opCVMsScheduleDelete, opts, body, cvmPath(cvmID))
 }
 
-// SetListed does CVMsSetListed.
+// SetListed lists a CVM publicly or not.
 //
-// x
+// Shows the app in the public directory, or takes it out.
+//
+// The body: whether to list it.
+//
+// The answer: the CVM.
 //
 // PATCH /cvms/{cvm_id}/listed, retry class idempotent.
 func (s *CVMsService) SetListed(ctx context.Context, cvmID string, body openapi.SetListedRequest, opts ...CallOption) (*openapi.VM, error) {
 	return call[*openapi.VM](ctx, s.client, opCVMsSetListed, opts, body, cvmPath(cvmID))
 }
 
-// SetPorts does CVMsSetPorts.
+// SetPorts replaces the mapped ports of a CVM.
 //
-// x
+// Sets the whole list of ports; those that are not sent are closed. It answers 409 while another operation
+// runs.
+//
+// The body: all ports that shall be mapped.
+//
+// The answer: the mapped ports afterwards.
 //
 // PUT /cvms/{cvm_id}/ports, retry class idempotent.
 func (s *CVMsService) SetPorts(ctx context.Context, cvmID string, body openapi.SetPortsRequest, opts ...CallOption) ([]openapi.PortMapping, error) {
 	return call[[]openapi.PortMapping](ctx, s.client, opCVMsSetPorts, opts, body, cvmPath(cvmID))
 }
 
-// Shutdown does CVMsShutdown.
+// Shutdown shuts a CVM down gracefully.
 //
-// x
+// Asks the guest to stop its app and halt. Where the guest does not cooperate use stop. It answers 409 while
+// another operation runs.
+//
+// The answer: the CVM, shutting down.
 //
 // POST /cvms/{cvm_id}/shutdown, retry class idempotent.
 func (s *CVMsService) Shutdown(ctx context.Context, cvmID string, opts ...CallOption) (*openapi.VM, error) {
 	return call[*openapi.VM](ctx, s.client, opCVMsShutdown, opts, nil, cvmPath(cvmID))
 }
 
-// Start does CVMsStart.
+// Start starts a stopped CVM.
 //
-// x
+// Boots the CVM. It answers at once; wait for the status running. It answers 409 while another operation
+// runs.
+//
+// The answer: the CVM, starting.
 //
 // POST /cvms/{cvm_id}/start, retry class idempotent.
 func (s *CVMsService) Start(ctx context.Context, cvmID string, opts ...CallOption) (*openapi.VM, error) {
 	return call[*openapi.VM](ctx, s.client, opCVMsStart, opts, nil, cvmPath(cvmID))
 }
 
-// Stop does CVMsStop.
+// Stop stops a CVM at once.
 //
-// x
+// Pulls the plug, also while another operation runs, which is cancelled.
+//
+// The answer: the CVM, stopping.
 //
 // POST /cvms/{cvm_id}/stop, retry class idempotent.
 func (s *CVMsService) Stop(ctx context.Context, cvmID string, opts ...CallOption) (*openapi.VM, error) {
 	return call[*openapi.VM](ctx, s.client, opCVMsStop, opts, nil, cvmPath(cvmID))
 }
 
-// StopBatch does CVMsStopBatch.
+// StopBatch stops several CVMs at once.
 //
-// x
+// Stops up to 50 CVMs and says what became of each.
+//
+// The body: the CVMs to stop, at most 50.
+//
+// The answer: how many were stopped, skipped and failed.
 //
 // POST /cvms/batch-stop, retry class idempotent.
 func (s *CVMsService) StopBatch(ctx context.Context, body openapi.StopBatchRequest, opts ...CallOption) (*openapi.StopBatchResult, error) {
 	return call[*openapi.StopBatchResult](ctx, s.client, opCVMsStopBatch, opts, body)
 }
 
-// SubmitComposeFile does CVMsSubmitComposeFile.
+// SubmitComposeFile submits an app-compose with its hash.
 //
-// x
+// Updates the CVM to the given app-compose in one call; the server checks the hash against the document. No
+// client uses it and its answer is not published.
+//
+// The body: the app-compose with its compose hash.
+//
+// The answer: what was started, in a form that is not published.
 //
 // POST /cvms/{cvm_id}/compose_file, retry class unsafe.
 func (s *CVMsService) SubmitComposeFile(ctx context.Context, cvmID string, body openapi.SubmitComposeFileRequest, opts ...CallOption) (openapi.RawJSON, error) {
 	return call[openapi.RawJSON](ctx, s.client, opCVMsSubmitComposeFile, opts, body, cvmPath(cvmID))
 }
 
-// Update does CVMsUpdate.
+// Update changes a CVM.
 //
-// x
+// Changes compose, script, secrets, resources and image in one operation; absent members stay. With a KMS on
+// a chain a change of the compose hash answers 465 with everything needed to allow it; afterwards the same
+// call with the two headers and no content commits it. It answers 409 while another operation runs.
+//
+// The body: what to change.
+//
+// The answer: the update that was started.
 //
 // PATCH /cvms/{cvm_id}, retry class idempotent.
 func (s *CVMsService) Update(ctx context.Context, cvmID string, body openapi.UpdateCVMRequest, params *openapi.CVMsUpdateParams, opts ...CallOption) (*openapi.UpdateAccepted, error) {
 	return callBuilt[*openapi.UpdateAccepted](ctx, s.client, opCVMsUpdate, opts)(openapi.NewCVMsUpdateRequest(s.client.server, cvmPath(cvmID), params, body))
 }
 
-// UpdateDockerCompose does CVMsUpdateDockerCompose.
+// UpdateDockerCompose replaces the docker-compose file of a CVM.
 //
-// x
+// Starts an update to the new text. With a KMS on a chain it answers 465 with everything needed to allow the
+// new hash; repeat it then with the two headers. It answers 409 while another operation runs.
+//
+// The body: the new docker-compose file as YAML text.
+//
+// The answer: the update that was started.
 //
 // PATCH /cvms/{cvm_id}/docker-compose, retry class idempotent.
 func (s *CVMsService) UpdateDockerCompose(ctx context.Context, cvmID string, text string, params *openapi.CVMsUpdateDockerComposeParams, opts ...CallOption) (*openapi.UpdateAccepted, error) {
 	return callBuilt[*openapi.UpdateAccepted](ctx, s.client, opCVMsUpdateDockerCompose, opts)(openapi.NewCVMsUpdateDockerComposeRequestWithBody(s.client.server, cvmPath(cvmID), params, "text/yaml", strings.NewReader(text)))
 }
 
-// UpdateEnvs does CVMsUpdateEnvs.
+// UpdateEnvs replaces the secrets of a CVM.
 //
-// x
+// Replaces the whole encrypted environment and restarts the app; names that are not sent are gone. With a KMS
+// on a chain a change of the list of names answers 465. It answers 409 while another operation runs.
+//
+// The body: the encrypted environment and the names in it.
+//
+// The answer: the update that was started.
 //
 // PATCH /cvms/{cvm_id}/envs, retry class idempotent.
 func (s *CVMsService) UpdateEnvs(ctx context.Context, cvmID string, body openapi.UpdateEnvsRequest, opts ...CallOption) (*openapi.UpdateAccepted, error) {
 	return call[*openapi.UpdateAccepted](ctx, s.client, opCVMsUpdateEnvs, opts, body, cvmPath(cvmID))
 }
 
-// UpdateNetworkConfig does CVMsUpdateNetworkConfig.
+// UpdateNetworkConfig changes the network configuration of a CVM.
 //
-// x
+// Replaces gateway or KMS URLs, with a restart where asked for. Absent members stay.
+//
+// The body: the URLs to set.
+//
+// The answer: the network configuration afterwards.
 //
 // PATCH /cvms/{cvm_id}/network-config, retry class idempotent.
 func (s *CVMsService) UpdateNetworkConfig(ctx context.Context, cvmID string, body openapi.UpdateNetworkConfigRequest, opts ...CallOption) (*openapi.NetworkConfig, error) {
 	return call[*openapi.NetworkConfig](ctx, s.client, opCVMsUpdateNetworkConfig, opts, body, cvmPath(cvmID))
 }
 
-// UpdateOSImage does CVMsUpdateOSImage.
+// UpdateOSImage changes the guest image of a CVM.
 //
-// x
+// Starts a change of the guest OS image, which takes several minutes. The correlation id names the operation.
+// It answers 409 while another operation runs.
+//
+// The body: name of the new image.
+//
+// The answer: the update that was started.
 //
 // PATCH /cvms/{cvm_id}/os-image, retry class idempotent.
 func (s *CVMsService) UpdateOSImage(ctx context.Context, cvmID string, body openapi.UpdateOSImageRequest, opts ...CallOption) (*openapi.UpdateAccepted, error) {
 	return call[*openapi.UpdateAccepted](ctx, s.client, opCVMsUpdateOSImage, opts, body, cvmPath(cvmID))
 }
 
-// UpdatePreLaunchScript does CVMsUpdatePreLaunchScript.
+// UpdatePreLaunchScript replaces the pre-launch script of a CVM.
 //
-// x
+// Starts an update to the new script. With a KMS on a chain it answers 465 with everything needed to allow
+// the new hash; repeat it then with the two headers. It answers 409 while another operation runs.
+//
+// The body: the new script as plain text.
+//
+// The answer: the update that was started.
 //
 // PATCH /cvms/{cvm_id}/pre-launch-script, retry class idempotent.
 func (s *CVMsService) UpdatePreLaunchScript(ctx context.Context, cvmID string, text string, params *openapi.CVMsUpdatePreLaunchScriptParams, opts ...CallOption) (*openapi.UpdateAccepted, error) {
@@ -754,20 +1017,24 @@ type InstanceTypesService struct {
 	client *Client
 }
 
-// List does InstanceTypesList.
+// List lists all instance types.
 //
-// x
+// Returns every size a CVM can have, by family. It needs no API key.
 //
-// GET /instance-types, retry class safe.
+// The answer: the families of instance types.
+//
+// GET /instance-types, retry class safe, no API key needed.
 func (s *InstanceTypesService) List(ctx context.Context, opts ...CallOption) (*openapi.InstanceTypeFamilies, error) {
 	return call[*openapi.InstanceTypeFamilies](ctx, s.client, opInstanceTypesList, opts, nil)
 }
 
-// ListFamily does InstanceTypesListFamily.
+// ListFamily lists the instance types of a family.
 //
-// x
+// Returns the sizes of one family. It answers 404 for a family that does not exist.
 //
-// GET /instance-types/{family}, retry class safe.
+// The answer: the instance types of the family.
+//
+// GET /instance-types/{family}, retry class safe, no API key needed.
 func (s *InstanceTypesService) ListFamily(ctx context.Context, family string, opts ...CallOption) (*openapi.InstanceTypeList, error) {
 	return call[*openapi.InstanceTypeList](ctx, s.client, opInstanceTypesListFamily, opts, nil, openapi.PathParam(family))
 }
@@ -777,54 +1044,72 @@ type KMSService struct {
 	client *Client
 }
 
-// Get does KMSGet.
+// Get returns one KMS node.
 //
-// x
+// Returns the node by its id or slug. It answers 404 where there is none.
+//
+// The answer: the KMS node.
 //
 // GET /kms/{kms_id}, retry class safe, API version 2026-05-22.
 func (s *KMSService) Get(ctx context.Context, kmsID string, opts ...CallOption) (*openapi.KMS, error) {
 	return call[*openapi.KMS](ctx, s.client, opKMSGet, opts, nil, openapi.PathParam(kmsID))
 }
 
-// GetAppEnvPublicKey does KMSGetAppEnvPublicKey.
+// GetAppEnvPublicKey returns the env key of an app.
 //
-// x
+// Returns the X25519 key that the app's secrets are encrypted for, signed by the root key of the KMS. Check
+// the signature against a root key that comes from elsewhere before encrypting anything. With a KMS on a
+// chain the app's contract must exist.
+//
+// The answer: the key and its signature.
 //
 // GET /kms/{kms_id}/pubkey/{app_id}, retry class safe, API version 2026-05-22.
 func (s *KMSService) GetAppEnvPublicKey(ctx context.Context, kmsID string, appID string, opts ...CallOption) (*openapi.EnvPublicKey, error) {
 	return call[*openapi.EnvPublicKey](ctx, s.client, opKMSGetAppEnvPublicKey, opts, nil, openapi.PathParam(kmsID), appPath(appID))
 }
 
-// GetNextAppIDs does KMSGetNextAppIDs.
+// GetNextAppIDs predicts the next app ids.
 //
-// x
+// Returns the app ids that the workspace's wallet on the server will make next, with their nonces. It
+// reserves nothing: another deployment may use a nonce first. Send both app_id and nonce when provisioning.
+//
+// The answer: pairs of app id and nonce.
 //
 // GET /kms/phala/next_app_id, retry class safe.
 func (s *KMSService) GetNextAppIDs(ctx context.Context, params *openapi.KMSGetNextAppIDsParams, opts ...CallOption) (*openapi.NextAppIDs, error) {
 	return callBuilt[*openapi.NextAppIDs](ctx, s.client, opKMSGetNextAppIDs, opts)(openapi.NewKMSGetNextAppIDsRequest(s.client.server, params))
 }
 
-// GetOnChain does KMSGetOnChain.
+// GetOnChain lists the KMS contracts of a chain.
 //
-// x
+// Returns the contracts with the devices and guest images they know, and whether each is allowed on chain. A
+// state that could not be read is absent.
+//
+// The answer: the contracts of the chain.
 //
 // GET /kms/on-chain/{chain}, retry class safe.
 func (s *KMSService) GetOnChain(ctx context.Context, chain string, opts ...CallOption) (*openapi.OnChainKMS, error) {
 	return call[*openapi.OnChainKMS](ctx, s.client, opKMSGetOnChain, opts, nil, openapi.PathParam(chain))
 }
 
-// Inspect does KMSInspect.
+// Inspect inspects one KMS.
 //
-// x
+// Asks the KMS, its guest agent and its contract, and compares what they say. Each part that cannot be asked
+// carries an error of its own.
+//
+// The answer: what the KMS, its guest and its contract say.
 //
 // GET /kms/{kms_id}/info, retry class safe, API version 2026-05-22.
 func (s *KMSService) Inspect(ctx context.Context, kmsID string, opts ...CallOption) (*openapi.KMSInspection, error) {
 	return call[*openapi.KMSInspection](ctx, s.client, opKMSInspect, opts, nil, openapi.PathParam(kmsID))
 }
 
-// List does KMSList.
+// List lists the KMS nodes.
 //
-// x
+// Returns one page of the nodes that run a KMS, as API version 2026-05-22 keys them. Later versions list
+// contracts under the same path, so the version is pinned.
+//
+// The answer: one page of KMS nodes.
 //
 // GET /kms, retry class safe, API version 2026-05-22.
 func (s *KMSService) List(ctx context.Context, params *openapi.KMSListParams, opts ...CallOption) (*openapi.KMSPage, error) {
@@ -836,45 +1121,58 @@ type SSHKeysService struct {
 	client *Client
 }
 
-// Create does SSHKeysCreate.
+// Create adds an SSH key to the account.
 //
-// x
+// Adds a public key, which new CVMs with SSH then accept. It answers 400 for a key that is there already or
+// cannot be read.
+//
+// The body: name and public key.
+//
+// The answer: the new SSH key.
 //
 // POST /user/ssh-keys, retry class unsafe.
 func (s *SSHKeysService) Create(ctx context.Context, body openapi.CreateSSHKeyRequest, opts ...CallOption) (*openapi.SSHKey, error) {
 	return call[*openapi.SSHKey](ctx, s.client, opSSHKeysCreate, opts, body)
 }
 
-// Delete does SSHKeysDelete.
+// Delete removes an SSH key from the account.
 //
-// x
+// Removes the key; CVMs that have it already keep it.
 //
 // DELETE /user/ssh-keys/{key_id}, retry class idempotent.
 func (s *SSHKeysService) Delete(ctx context.Context, keyID string, opts ...CallOption) error {
 	return exec(ctx, s.client, opSSHKeysDelete, opts, nil, openapi.PathParam(keyID))
 }
 
-// ImportGitHub does SSHKeysImportGitHub.
+// ImportGitHub imports SSH keys from GitHub.
 //
-// x
+// Adds the public keys of a GitHub user. Keys that are there already are skipped.
+//
+// The body: the GitHub user.
+//
+// The answer: what was imported.
 //
 // POST /user/ssh-keys/github-profile, retry class idempotent.
 func (s *SSHKeysService) ImportGitHub(ctx context.Context, body openapi.ImportGitHubRequest, opts ...CallOption) (*openapi.GitHubImport, error) {
 	return call[*openapi.GitHubImport](ctx, s.client, opSSHKeysImportGitHub, opts, body)
 }
 
-// List does SSHKeysList.
+// List lists the SSH keys of the account.
 //
-// x
+// Returns all public keys of the account.
+//
+// The answer: all SSH keys.
 //
 // GET /user/ssh-keys, retry class safe.
 func (s *SSHKeysService) List(ctx context.Context, opts ...CallOption) ([]openapi.SSHKey, error) {
 	return call[[]openapi.SSHKey](ctx, s.client, opSSHKeysList, opts, nil)
 }
 
-// SyncGitHub does SSHKeysSyncGitHub.
+// SyncGitHub synchronises SSH keys with GitHub.
 //
-// x
+// Reads the keys that came from GitHub anew, and adds, changes and removes accordingly.
+//
+// The answer: what was changed.
 //
 // POST /user/ssh-keys/github-sync, retry class idempotent.
 func (s *SSHKeysService) SyncGitHub(ctx context.Context, opts ...CallOption) (*openapi.GitHubSync, error) {
@@ -886,99 +1184,125 @@ type WebhooksService struct {
 	client *Client
 }
 
-// Create does WebhooksCreate.
+// Create creates a webhook.
 //
-// x
+// Creates a webhook and answers its secret, whole for this one time. It makes a new one each time.
+//
+// The body: where to post which events.
+//
+// The answer: the webhook with its secret.
 //
 // POST /workspace/webhooks, retry class unsafe.
 func (s *WebhooksService) Create(ctx context.Context, body openapi.CreateWebhookRequest, opts ...CallOption) (*openapi.Webhook, error) {
 	return call[*openapi.Webhook](ctx, s.client, opWebhooksCreate, opts, body)
 }
 
-// Delete does WebhooksDelete.
+// Delete deletes a webhook.
 //
-// x
+// Ends all deliveries of the webhook.
 //
 // DELETE /workspace/webhooks/{webhook_id}, retry class idempotent.
 func (s *WebhooksService) Delete(ctx context.Context, webhookID string, opts ...CallOption) error {
 	return exec(ctx, s.client, opWebhooksDelete, opts, nil, openapi.PathParam(webhookID))
 }
 
-// Get does WebhooksGet.
+// Get returns one webhook.
 //
-// x
+// Returns the webhook with a masked secret.
+//
+// The answer: the webhook.
 //
 // GET /workspace/webhooks/{webhook_id}, retry class safe.
 func (s *WebhooksService) Get(ctx context.Context, webhookID string, opts ...CallOption) (*openapi.Webhook, error) {
 	return call[*openapi.Webhook](ctx, s.client, opWebhooksGet, opts, nil, openapi.PathParam(webhookID))
 }
 
-// GetStats does WebhooksGetStats.
+// GetStats returns the statistics of a webhook.
 //
-// x
+// Returns how many deliveries succeeded and how long they took.
+//
+// The answer: the statistics of the deliveries.
 //
 // GET /workspace/webhooks/{webhook_id}/stats, retry class safe.
 func (s *WebhooksService) GetStats(ctx context.Context, webhookID string, opts ...CallOption) (*openapi.WebhookStats, error) {
 	return call[*openapi.WebhookStats](ctx, s.client, opWebhooksGetStats, opts, nil, openapi.PathParam(webhookID))
 }
 
-// List does WebhooksList.
+// List lists the webhooks of the workspace.
 //
-// x
+// Returns all webhooks, with masked secrets.
+//
+// The answer: all webhooks.
 //
 // GET /workspace/webhooks, retry class safe.
 func (s *WebhooksService) List(ctx context.Context, opts ...CallOption) ([]openapi.Webhook, error) {
 	return call[[]openapi.Webhook](ctx, s.client, opWebhooksList, opts, nil)
 }
 
-// ListDeliveries does WebhooksListDeliveries.
+// ListDeliveries lists the deliveries of a webhook.
 //
-// x
+// Returns deliveries with their outcome, newest first as far as is known.
+//
+// The answer: the deliveries.
 //
 // GET /workspace/webhooks/{webhook_id}/deliveries, retry class safe.
 func (s *WebhooksService) ListDeliveries(ctx context.Context, webhookID string, params *openapi.WebhooksListDeliveriesParams, opts ...CallOption) ([]openapi.WebhookDelivery, error) {
 	return callBuilt[[]openapi.WebhookDelivery](ctx, s.client, opWebhooksListDeliveries, opts)(openapi.NewWebhooksListDeliveriesRequest(s.client.server, openapi.PathParam(webhookID), params))
 }
 
-// Resend does WebhooksResend.
+// Resend sends an event again.
 //
-// x
+// Posts the event once more, as a new event that names the original one. The form of the answer is not
+// published.
+//
+// The answer: what was sent, byte for byte as it came.
 //
 // POST /workspace/webhooks/{webhook_id}/deliveries/{event_id}/resend, retry class unsafe.
 func (s *WebhooksService) Resend(ctx context.Context, webhookID string, eventID string, opts ...CallOption) (openapi.RawJSON, error) {
 	return call[openapi.RawJSON](ctx, s.client, opWebhooksResend, opts, nil, openapi.PathParam(webhookID), openapi.PathParam(eventID))
 }
 
-// RevealSecret does WebhooksRevealSecret.
+// RevealSecret reveals the secret of a webhook.
 //
-// x
+// Returns the whole secret. The account needs two-factor authentication (403 otherwise) and a recent
+// confirmation of it (428 otherwise).
+//
+// The answer: the secret.
 //
 // POST /workspace/webhooks/{webhook_id}/reveal-secret, retry class safe.
 func (s *WebhooksService) RevealSecret(ctx context.Context, webhookID string, opts ...CallOption) (*openapi.WebhookSecret, error) {
 	return call[*openapi.WebhookSecret](ctx, s.client, opWebhooksRevealSecret, opts, nil, openapi.PathParam(webhookID))
 }
 
-// RotateSecret does WebhooksRotateSecret.
+// RotateSecret replaces the secret of a webhook.
 //
-// x
+// Makes a new secret; the old one ends at once. It has the same conditions as revealing the secret.
+//
+// The answer: the new secret.
 //
 // POST /workspace/webhooks/{webhook_id}/rotate-secret, retry class unsafe.
 func (s *WebhooksService) RotateSecret(ctx context.Context, webhookID string, opts ...CallOption) (*openapi.WebhookSecret, error) {
 	return call[*openapi.WebhookSecret](ctx, s.client, opWebhooksRotateSecret, opts, nil, openapi.PathParam(webhookID))
 }
 
-// Test does WebhooksTest.
+// Test sends a test event.
 //
-// x
+// Posts a test event to the webhook. The form of the answer is not published.
+//
+// The answer: what was sent, byte for byte as it came.
 //
 // POST /workspace/webhooks/{webhook_id}/test, retry class unsafe.
 func (s *WebhooksService) Test(ctx context.Context, webhookID string, opts ...CallOption) (openapi.RawJSON, error) {
 	return call[openapi.RawJSON](ctx, s.client, opWebhooksTest, opts, nil, openapi.PathParam(webhookID))
 }
 
-// Update does WebhooksUpdate.
+// Update changes a webhook.
 //
-// x
+// Changes address, events, name or whether it is enabled. Absent members stay.
+//
+// The body: what to change.
+//
+// The answer: the webhook afterwards.
 //
 // PUT /workspace/webhooks/{webhook_id}, retry class idempotent.
 func (s *WebhooksService) Update(ctx context.Context, webhookID string, body openapi.UpdateWebhookRequest, opts ...CallOption) (*openapi.Webhook, error) {

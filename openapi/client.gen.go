@@ -92,1111 +92,1111 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
-	// AppsList Does AppsList
+	// AppsList Lists the apps of the workspace
 	//
-	// x.
+	// Returns one page of apps, each with its CVMs. All filters combine.
 	//
 	// Corresponds with GET /api/v1/apps (the `AppsList` operationId).
 	AppsList(ctx context.Context, params *AppsListParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// AppsGetFilterOptions Does AppsGetFilterOptions
+	// AppsGetFilterOptions Returns the values of the app filters
 	//
-	// x.
+	// Returns the values that occur in the workspace, to offer them for filtering the app list.
 	//
 	// Corresponds with GET /api/v1/apps/filter-options (the `AppsGetFilterOptions` operationId).
 	AppsGetFilterOptions(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// AppsGet Does AppsGet
+	// AppsGet Returns one app
 	//
-	// x.
+	// Returns the app with its CVMs. For an app that is known on chain only, all but the app id may be empty.
 	//
 	// Corresponds with GET /api/v1/apps/{app_id} (the `AppsGet` operationId).
 	AppsGet(ctx context.Context, appID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// AppsGetAttestations Does AppsGetAttestations
+	// AppsGetAttestations Returns the evidence of an app
 	//
-	// x.
+	// Returns quote, event log and measurements of every instance. It is what a verifier needs, and still the cloud's copy: verify the quotes. Apps with public TCB info show it to everybody.
 	//
 	// Corresponds with GET /api/v1/apps/{app_id}/attestations (the `AppsGetAttestations` operationId).
 	AppsGetAttestations(ctx context.Context, appID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// AppsEvaluateTCB Does AppsEvaluateTCB
+	// AppsEvaluateTCB Evaluates the platforms of an app
 	//
-	// x.
+	// Says for each instance whether its platform is up to date by the newest collateral. It is the cloud's judgement, not a proof.
 	//
 	// Corresponds with GET /api/v1/apps/{app_id}/attestations/tcb-evaluation (the `AppsEvaluateTCB` operationId).
 	AppsEvaluateTCB(ctx context.Context, appID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// AppsListCVMs Does AppsListCVMs
+	// AppsListCVMs Lists the CVMs of an app
 	//
-	// x.
+	// Returns all CVMs that run under the app id, without paging.
 	//
 	// Corresponds with GET /api/v1/apps/{app_id}/cvms (the `AppsListCVMs` operationId).
 	AppsListCVMs(ctx context.Context, appID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// AppsCheckCVMsAllowed Does AppsCheckCVMsAllowed
+	// AppsCheckCVMsAllowed Asks whether the CVMs of an app are allowed
 	//
-	// x.
+	// Reads from the app's contract, for every CVM, whether it allows what runs there. For the central KMS there are no results.
 	//
 	// Corresponds with POST /api/v1/apps/{app_id}/cvms/is-allowed (the `AppsCheckCVMsAllowed` operationId).
 	AppsCheckCVMsAllowed(ctx context.Context, appID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// AppsReplicateWithBody Does AppsReplicate
+	// AppsReplicateWithBody Copies a CVM of an app
 	//
-	// x.
+	// Creates another CVM like the given one under the same app id, on another node if asked. It makes a new one each time. It answers 465 where the chain must allow the hash or device first, and 400 with ERR-03-009 where the app runs several revisions and none is named.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/v1/apps/{app_id}/cvms/{vm_uuid}/replicas (the `AppsReplicate` operationId).
 	AppsReplicateWithBody(ctx context.Context, appID PathParam, vmuuid PathParam, params *AppsReplicateParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// AppsReplicate Does AppsReplicate
+	// AppsReplicate Copies a CVM of an app
 	//
-	// x.
+	// Creates another CVM like the given one under the same app id, on another node if asked. It makes a new one each time. It answers 465 where the chain must allow the hash or device first, and 400 with ERR-03-009 where the app runs several revisions and none is named.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/apps/{app_id}/cvms/{vm_uuid}/replicas (the `AppsReplicate` operationId).
 	AppsReplicate(ctx context.Context, appID PathParam, vmuuid PathParam, params *AppsReplicateParams, body AppsReplicateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// AppsGetDeviceAllowlist Does AppsGetDeviceAllowlist
+	// AppsGetDeviceAllowlist Lists the devices an app may run on
 	//
-	// x.
+	// Returns the devices that the app's contract allows, and those of its CVMs. For the central KMS there are none.
 	//
 	// Corresponds with GET /api/v1/apps/{app_id}/device-allowlist (the `AppsGetDeviceAllowlist` operationId).
 	AppsGetDeviceAllowlist(ctx context.Context, appID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// AppsCreateInstanceWithBody Does AppsCreateInstance
+	// AppsCreateInstanceWithBody Adds an instance to an app
 	//
-	// x.
+	// Creates another CVM under the app id, with the app's compose or a new one. It makes a new one each time. Where the chain must allow the hash first it answers 465; the same path with token and transaction_hash commits it then.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/v1/apps/{app_id}/instances (the `AppsCreateInstance` operationId).
 	AppsCreateInstanceWithBody(ctx context.Context, appID PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// AppsCreateInstance Does AppsCreateInstance
+	// AppsCreateInstance Adds an instance to an app
 	//
-	// x.
+	// Creates another CVM under the app id, with the app's compose or a new one. It makes a new one each time. Where the chain must allow the hash first it answers 465; the same path with token and transaction_hash commits it then.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/apps/{app_id}/instances (the `AppsCreateInstance` operationId).
 	AppsCreateInstance(ctx context.Context, appID PathParam, body AppsCreateInstanceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// AppsCheckAllowedWithBody Does AppsCheckAllowed
+	// AppsCheckAllowedWithBody Asks whether a hash may run
 	//
-	// x.
+	// Reads from the app's contract whether it allows the compose hash on the device of a node. Name the node or the device.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/v1/apps/{app_id}/is-allowed (the `AppsCheckAllowed` operationId).
 	AppsCheckAllowedWithBody(ctx context.Context, appID PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// AppsCheckAllowed Does AppsCheckAllowed
+	// AppsCheckAllowed Asks whether a hash may run
 	//
-	// x.
+	// Reads from the app's contract whether it allows the compose hash on the device of a node. Name the node or the device.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/apps/{app_id}/is-allowed (the `AppsCheckAllowed` operationId).
 	AppsCheckAllowed(ctx context.Context, appID PathParam, body AppsCheckAllowedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// AppsGetKMSInfo Does AppsGetKMSInfo
+	// AppsGetKMSInfo Returns how an app's KMS is governed
 	//
-	// x.
+	// Returns chain, contracts and the kind of owner, which tells how an update must be approved.
 	//
 	// Corresponds with GET /api/v1/apps/{app_id}/kms-info (the `AppsGetKMSInfo` operationId).
 	AppsGetKMSInfo(ctx context.Context, appID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// AppsListPendingUpdates Does AppsListPendingUpdates
+	// AppsListPendingUpdates Lists the prepared updates of an app
 	//
-	// x.
+	// Returns the updates that were prepared and wait for approval on chain and for their commit.
 	//
 	// Corresponds with GET /api/v1/apps/{app_id}/pending-updates (the `AppsListPendingUpdates` operationId).
 	AppsListPendingUpdates(ctx context.Context, appID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// AppsPreviewPendingUpdate Does AppsPreviewPendingUpdate
+	// AppsPreviewPendingUpdate Shows what a prepared update changes
 	//
-	// x.
+	// Returns docker-compose file and pre-launch script as they are and as they would be.
 	//
 	// Corresponds with GET /api/v1/apps/{app_id}/pending-updates/{vm_uuid}/{compose_hash}/preview (the `AppsPreviewPendingUpdate` operationId).
 	AppsPreviewPendingUpdate(ctx context.Context, appID PathParam, vmuuid PathParam, composeHash PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// AppsListRevisions Does AppsListRevisions
+	// AppsListRevisions Lists the revisions of an app
 	//
-	// x.
+	// Returns one page of what the app's CVMs ran, with the compose hash and who changed it.
 	//
 	// Corresponds with GET /api/v1/apps/{app_id}/revisions (the `AppsListRevisions` operationId).
 	AppsListRevisions(ctx context.Context, appID PathParam, params *AppsListRevisionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// AppsGetRevision Does AppsGetRevision
+	// AppsGetRevision Returns one revision of an app
 	//
-	// x.
+	// Returns the revision with its app-compose, encrypted environment and user configuration.
 	//
 	// Corresponds with GET /api/v1/apps/{app_id}/revisions/{revision_id} (the `AppsGetRevision` operationId).
 	AppsGetRevision(ctx context.Context, appID PathParam, revisionID PathParam, params *AppsGetRevisionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// AppsRedeployRevisionWithBody Does AppsRedeployRevision
+	// AppsRedeployRevisionWithBody Returns an app to an earlier revision
 	//
-	// x.
+	// Schedules the change for the given CVMs and answers at once; follow each CVM until its compose hash is the revision's. It answers 465 where the chain no longer allows the hash, and 409 while another operation runs.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/v1/apps/{app_id}/revisions/{revision_id}/redeploy (the `AppsRedeployRevision` operationId).
 	AppsRedeployRevisionWithBody(ctx context.Context, appID PathParam, revisionID PathParam, params *AppsRedeployRevisionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// AppsRedeployRevision Does AppsRedeployRevision
+	// AppsRedeployRevision Returns an app to an earlier revision
 	//
-	// x.
+	// Schedules the change for the given CVMs and answers at once; follow each CVM until its compose hash is the revision's. It answers 465 where the chain no longer allows the hash, and 409 while another operation runs.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/apps/{app_id}/revisions/{revision_id}/redeploy (the `AppsRedeployRevision` operationId).
 	AppsRedeployRevision(ctx context.Context, appID PathParam, revisionID PathParam, params *AppsRedeployRevisionParams, body AppsRedeployRevisionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// AppsGetUsage Does AppsGetUsage
+	// AppsGetUsage Returns the metered use of an app
 	//
-	// x.
+	// Returns records of use with their cost, newest first as far as is known, and the total.
 	//
 	// Corresponds with GET /api/v1/apps/{app_id}/usage (the `AppsGetUsage` operationId).
 	AppsGetUsage(ctx context.Context, appID PathParam, params *AppsGetUsageParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// AttestationsGetCollateral Does AttestationsGetCollateral
+	// AttestationsGetCollateral Returns the collateral of a quote
 	//
-	// x.
+	// Returns what Intel publishes to verify the quote with; it may be cached for a day. It answers 400 where it cannot be fetched.
 	//
 	// Corresponds with GET /api/v1/attestations/collateral/{checksum} (the `AttestationsGetCollateral` operationId).
 	AttestationsGetCollateral(ctx context.Context, checksum PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// AttestationsListDeviceIDs Does AttestationsListDeviceIDs
+	// AttestationsListDeviceIDs Lists the devices of the cloud
 	//
-	// x.
+	// Returns the device ids of the cloud's nodes, which are SHA-256 hashes of their PPIDs. That each is a text is inferred, not published.
 	//
 	// Corresponds with GET /api/v1/attestations/device_ids (the `AttestationsListDeviceIDs` operationId).
 	AttestationsListDeviceIDs(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// AttestationsListNodes Does AttestationsListNodes
+	// AttestationsListNodes Lists the nodes of the cloud
 	//
-	// x.
+	// Returns the nodes that take part in attestation, with region and state.
 	//
 	// Corresponds with GET /api/v1/attestations/nodes (the `AttestationsListNodes` operationId).
 	AttestationsListNodes(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// AttestationsListPPIDs Does AttestationsListPPIDs
+	// AttestationsListPPIDs Lists the processors of the cloud
 	//
-	// x.
+	// Returns the platform provisioning ids of the cloud's processors.
 	//
 	// Corresponds with GET /api/v1/attestations/ppids (the `AttestationsListPPIDs` operationId).
 	AttestationsListPPIDs(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// AttestationsGetRaw Does AttestationsGetRaw
+	// AttestationsGetRaw Downloads a registered quote
 	//
-	// x.
+	// Returns the quote as it was uploaded, usually 2 to 8 KB.
 	//
 	// Corresponds with GET /api/v1/attestations/raw/{checksum} (the `AttestationsGetRaw` operationId).
 	AttestationsGetRaw(ctx context.Context, checksum PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// AttestationsCheckRaw Does AttestationsCheckRaw
+	// AttestationsCheckRaw Tells whether a quote can be downloaded
 	//
-	// x.
+	// Asks for the raw quote without its content. It answers 404 for an unknown checksum.
 	//
 	// Corresponds with HEAD /api/v1/attestations/raw/{checksum} (the `AttestationsCheckRaw` operationId).
 	AttestationsCheckRaw(ctx context.Context, checksum PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// AttestationsListRecent Does AttestationsListRecent
+	// AttestationsListRecent Lists quotes that were verified lately
 	//
-	// x.
+	// Returns quotes from the public registry, newest first.
 	//
 	// Corresponds with GET /api/v1/attestations/recent (the `AttestationsListRecent` operationId).
 	AttestationsListRecent(ctx context.Context, params *AttestationsListRecentParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// AttestationsVerifyWithBody Does AttestationsVerify
+	// AttestationsVerifyWithBody Verifies a quote
 	//
-	// x.
+	// Uploads a TDX quote, lets the cloud verify it and registers it publicly under its checksum. Compare it with a verification of your own; do not rely on it. It answers 400 for a quote that does not verify and 422 for what is none.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/v1/attestations/verify (the `AttestationsVerify` operationId).
 	AttestationsVerifyWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// AttestationsVerify Does AttestationsVerify
+	// AttestationsVerify Verifies a quote
 	//
-	// x.
+	// Uploads a TDX quote, lets the cloud verify it and registers it publicly under its checksum. Compare it with a verification of your own; do not rely on it. It answers 400 for a quote that does not verify and 422 for what is none.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/attestations/verify (the `AttestationsVerify` operationId).
 	AttestationsVerify(ctx context.Context, body AttestationsVerifyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// AttestationsView Does AttestationsView
+	// AttestationsView Returns a registered quote in parts
 	//
-	// x.
+	// Returns the quote as the cloud reads it. It answers 404 for an unknown checksum.
 	//
 	// Corresponds with GET /api/v1/attestations/view/{checksum} (the `AttestationsView` operationId).
 	AttestationsView(ctx context.Context, checksum PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsListAll Does CVMsListAll
+	// CVMsListAll Lists all CVMs of the workspace
 	//
-	// x.
+	// Returns every CVM without paging. Prefer the paged list for workspaces with many.
 	//
 	// Corresponds with GET /api/v1/cvms (the `CVMsListAll` operationId).
 	CVMsListAll(ctx context.Context, params *CVMsListAllParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsCreateWithBody Does CVMsCreate
+	// CVMsCreateWithBody Creates a CVM from a provision
 	//
-	// x.
+	// Commits what was provisioned: app id and compose hash name it. It is idempotent: the same pair again answers the CVM that exists, and the same app id with another live compose hash is 409 with ERR-03-007. It answers 466 for a pair that is unknown or expired, and 465, 467 or 468 where a contract has not allowed the hash.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/v1/cvms (the `CVMsCreate` operationId).
 	CVMsCreateWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsCreate Does CVMsCreate
+	// CVMsCreate Creates a CVM from a provision
 	//
-	// x.
+	// Commits what was provisioned: app id and compose hash name it. It is idempotent: the same pair again answers the CVM that exists, and the same app id with another live compose hash is 409 with ERR-03-007. It answers 466 for a pair that is unknown or expired, and 465, 467 or 468 where a contract has not allowed the hash.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/cvms (the `CVMsCreate` operationId).
 	CVMsCreate(ctx context.Context, body CVMsCreateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsStopBatchWithBody Does CVMsStopBatch
+	// CVMsStopBatchWithBody Stops several CVMs at once
 	//
-	// x.
+	// Stops up to 50 CVMs and says what became of each.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/v1/cvms/batch-stop (the `CVMsStopBatch` operationId).
 	CVMsStopBatchWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsStopBatch Does CVMsStopBatch
+	// CVMsStopBatch Stops several CVMs at once
 	//
-	// x.
+	// Stops up to 50 CVMs and says what became of each.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/cvms/batch-stop (the `CVMsStopBatch` operationId).
 	CVMsStopBatch(ctx context.Context, body CVMsStopBatchJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsCreateElizaWithBody Does CVMsCreateEliza
+	// CVMsCreateElizaWithBody Creates a CVM for an Eliza agent
 	//
-	// x.
+	// Commits a provision of an Eliza agent. Like creating a CVM it is idempotent on app id and compose hash.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/v1/cvms/eliza (the `CVMsCreateEliza` operationId).
 	CVMsCreateElizaWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsCreateEliza Does CVMsCreateEliza
+	// CVMsCreateEliza Creates a CVM for an Eliza agent
 	//
-	// x.
+	// Commits a provision of an Eliza agent. Like creating a CVM it is idempotent on app id and compose hash.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/cvms/eliza (the `CVMsCreateEliza` operationId).
 	CVMsCreateEliza(ctx context.Context, body CVMsCreateElizaJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsRefreshInstanceIDsWithBody Does CVMsRefreshInstanceIDs
+	// CVMsRefreshInstanceIDsWithBody Reads the instance ids of many CVMs anew
 	//
-	// x.
+	// Asks nodes and gateway for instance ids and stores them. An instance id exists from the first boot on.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /api/v1/cvms/instance-ids (the `CVMsRefreshInstanceIDs` operationId).
 	CVMsRefreshInstanceIDsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsRefreshInstanceIDs Does CVMsRefreshInstanceIDs
+	// CVMsRefreshInstanceIDs Reads the instance ids of many CVMs anew
 	//
-	// x.
+	// Asks nodes and gateway for instance ids and stores them. An instance id exists from the first boot on.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PATCH /api/v1/cvms/instance-ids (the `CVMsRefreshInstanceIDs` operationId).
 	CVMsRefreshInstanceIDs(ctx context.Context, body CVMsRefreshInstanceIDsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsList Does CVMsList
+	// CVMsList Lists the CVMs of the workspace
 	//
-	// x.
+	// Returns one page of CVMs.
 	//
 	// Corresponds with GET /api/v1/cvms/paginated (the `CVMsList` operationId).
 	CVMsList(ctx context.Context, params *CVMsListParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsProvisionWithBody Does CVMsProvision
+	// CVMsProvisionWithBody Announces an app-compose to the cloud
 	//
-	// x.
+	// Completes the app-compose with the platform's defaults, hashes it and answers the compose hash, the app id and the key for secrets. Nothing runs yet; the result is kept for 14 days. Compare the hash with one computed locally before anything is encrypted. For a KMS on a chain the app id is absent until its contract exists.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/v1/cvms/provision (the `CVMsProvision` operationId).
 	CVMsProvisionWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsProvision Does CVMsProvision
+	// CVMsProvision Announces an app-compose to the cloud
 	//
-	// x.
+	// Completes the app-compose with the platform's defaults, hashes it and answers the compose hash, the app id and the key for secrets. Nothing runs yet; the result is kept for 14 days. Compare the hash with one computed locally before anything is encrypted. For a KMS on a chain the app id is absent until its contract exists.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/cvms/provision (the `CVMsProvision` operationId).
 	CVMsProvision(ctx context.Context, body CVMsProvisionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsProvisionElizaWithBody Does CVMsProvisionEliza
+	// CVMsProvisionElizaWithBody Announces an Eliza agent to the cloud
 	//
-	// x.
+	// Provisions an agent of the Eliza framework from its character file. No current client uses it and its answer is not published.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/v1/cvms/provision/eliza (the `CVMsProvisionEliza` operationId).
 	CVMsProvisionElizaWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsProvisionEliza Does CVMsProvisionEliza
+	// CVMsProvisionEliza Announces an Eliza agent to the cloud
 	//
-	// x.
+	// Provisions an agent of the Eliza framework from its character file. No current client uses it and its answer is not published.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/cvms/provision/eliza (the `CVMsProvisionEliza` operationId).
 	CVMsProvisionEliza(ctx context.Context, body CVMsProvisionElizaJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsCreateWorkloadWithBody Does CVMsCreateWorkload
+	// CVMsCreateWorkloadWithBody Creates a CVM for a model
 	//
-	// x.
+	// Creates a CVM that serves a known model on a GPU instance type. It makes a new one each time.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/v1/cvms/workload (the `CVMsCreateWorkload` operationId).
 	CVMsCreateWorkloadWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsCreateWorkload Does CVMsCreateWorkload
+	// CVMsCreateWorkload Creates a CVM for a model
 	//
-	// x.
+	// Creates a CVM that serves a known model on a GPU instance type. It makes a new one each time.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/cvms/workload (the `CVMsCreateWorkload` operationId).
 	CVMsCreateWorkload(ctx context.Context, body CVMsCreateWorkloadJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsDelete Does CVMsDelete
+	// CVMsDelete Deletes a CVM
 	//
-	// x.
+	// Stops the CVM and deletes it with its disk. It is gone when reading it answers 404.
 	//
 	// Corresponds with DELETE /api/v1/cvms/{cvm_id} (the `CVMsDelete` operationId).
 	CVMsDelete(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsGet Does CVMsGet
+	// CVMsGet Returns one CVM
 	//
-	// x.
+	// Returns the CVM with its resources, app, KMS and state. It is ready where the status is running and no operation is in progress. It answers 404 for a CVM of another workspace, too.
 	//
 	// Corresponds with GET /api/v1/cvms/{cvm_id} (the `CVMsGet` operationId).
 	CVMsGet(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsUpdateWithBody Does CVMsUpdate
+	// CVMsUpdateWithBody Changes a CVM
 	//
-	// x.
+	// Changes compose, script, secrets, resources and image in one operation; absent members stay. With a KMS on a chain a change of the compose hash answers 465 with everything needed to allow it; afterwards the same call with the two headers and no content commits it. It answers 409 while another operation runs.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id} (the `CVMsUpdate` operationId).
 	CVMsUpdateWithBody(ctx context.Context, cvmid PathParam, params *CVMsUpdateParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsUpdate Does CVMsUpdate
+	// CVMsUpdate Changes a CVM
 	//
-	// x.
+	// Changes compose, script, secrets, resources and image in one operation; absent members stay. With a KMS on a chain a change of the compose hash answers 465 with everything needed to allow it; afterwards the same call with the two headers and no content commits it. It answers 409 while another operation runs.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id} (the `CVMsUpdate` operationId).
 	CVMsUpdate(ctx context.Context, cvmid PathParam, params *CVMsUpdateParams, body CVMsUpdateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsGetAttestation Does CVMsGetAttestation
+	// CVMsGetAttestation Returns the evidence of a CVM
 	//
-	// x.
+	// Returns certificates, measurements, event log and app-compose text. It is what a verifier needs, and still the cloud's copy.
 	//
 	// Corresponds with GET /api/v1/cvms/{cvm_id}/attestation (the `CVMsGetAttestation` operationId).
 	CVMsGetAttestation(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsListAvailableOSImages Does CVMsListAvailableOSImages
+	// CVMsListAvailableOSImages Lists the guest images for a CVM
 	//
-	// x.
+	// Returns the guest OS images that the CVM's node has and the CVM can change to.
 	//
 	// Corresponds with GET /api/v1/cvms/{cvm_id}/available-os-images (the `CVMsListAvailableOSImages` operationId).
 	CVMsListAvailableOSImages(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsCommitReplicaWithBody Does CVMsCommitReplica
+	// CVMsCommitReplicaWithBody Commits a prepared replica
 	//
-	// x.
+	// Creates a copy of the CVM that was prepared and that the chain allows by now. The token is the credential. It answers 466 to 468 like the commit of an update.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/commit-replica (the `CVMsCommitReplica` operationId).
 	CVMsCommitReplicaWithBody(ctx context.Context, cvmid PathParam, params *CVMsCommitReplicaParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsCommitReplica Does CVMsCommitReplica
+	// CVMsCommitReplica Commits a prepared replica
 	//
-	// x.
+	// Creates a copy of the CVM that was prepared and that the chain allows by now. The token is the credential. It answers 466 to 468 like the commit of an update.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/commit-replica (the `CVMsCommitReplica` operationId).
 	CVMsCommitReplica(ctx context.Context, cvmid PathParam, params *CVMsCommitReplicaParams, body CVMsCommitReplicaJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsGetCommitUpdate Does CVMsGetCommitUpdate
+	// CVMsGetCommitUpdate Returns a prepared update by its token
 	//
-	// x.
+	// Returns what a person needs to confirm an update: workspace, CVM, hash and who prepared it. The token is the credential. The form of the answer is not published.
 	//
 	// Corresponds with GET /api/v1/cvms/{cvm_id}/commit-update (the `CVMsGetCommitUpdate` operationId).
 	CVMsGetCommitUpdate(ctx context.Context, cvmid PathParam, params *CVMsGetCommitUpdateParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsCommitUpdateWithBody Does CVMsCommitUpdate
+	// CVMsCommitUpdateWithBody Commits a prepared update
 	//
-	// x.
+	// Starts an update that was prepared and that the chain allows by now. The token is the credential, so that somebody without an API key can do it. It answers 466 for a token that is unknown, expired or superseded, 467 where the transaction cannot be verified and 468 where the contract does not allow the hash.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/commit-update (the `CVMsCommitUpdate` operationId).
 	CVMsCommitUpdateWithBody(ctx context.Context, cvmid PathParam, params *CVMsCommitUpdateParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsCommitUpdate Does CVMsCommitUpdate
+	// CVMsCommitUpdate Commits a prepared update
 	//
-	// x.
+	// Starts an update that was prepared and that the chain allows by now. The token is the credential, so that somebody without an API key can do it. It answers 466 for a token that is unknown, expired or superseded, 467 where the transaction cannot be verified and 468 where the contract does not allow the hash.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/commit-update (the `CVMsCommitUpdate` operationId).
 	CVMsCommitUpdate(ctx context.Context, cvmid PathParam, params *CVMsCommitUpdateParams, body CVMsCommitUpdateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsGetComposeFile Does CVMsGetComposeFile
+	// CVMsGetComposeFile Returns the app-compose of a CVM
 	//
-	// x.
+	// Returns the app-compose as a JSON object, to which the API may have added members of its own. To verify a hash take the text of the attestation instead.
 	//
 	// Corresponds with GET /api/v1/cvms/{cvm_id}/compose_file (the `CVMsGetComposeFile` operationId).
 	CVMsGetComposeFile(ctx context.Context, cvmid PathParam, params *CVMsGetComposeFileParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsCommitComposeUpdateWithBody Does CVMsCommitComposeUpdate
+	// CVMsCommitComposeUpdateWithBody Commits a provisioned compose update
 	//
-	// x.
+	// Starts the update that was provisioned under the compose hash. The CVM restarts. It answers 409 while another operation runs.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/compose_file (the `CVMsCommitComposeUpdate` operationId).
 	CVMsCommitComposeUpdateWithBody(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsCommitComposeUpdate Does CVMsCommitComposeUpdate
+	// CVMsCommitComposeUpdate Commits a provisioned compose update
 	//
-	// x.
+	// Starts the update that was provisioned under the compose hash. The CVM restarts. It answers 409 while another operation runs.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/compose_file (the `CVMsCommitComposeUpdate` operationId).
 	CVMsCommitComposeUpdate(ctx context.Context, cvmid PathParam, body CVMsCommitComposeUpdateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsSubmitComposeFileWithBody Does CVMsSubmitComposeFile
+	// CVMsSubmitComposeFileWithBody Submits an app-compose with its hash
 	//
-	// x.
+	// Updates the CVM to the given app-compose in one call; the server checks the hash against the document. No client uses it and its answer is not published.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/compose_file (the `CVMsSubmitComposeFile` operationId).
 	CVMsSubmitComposeFileWithBody(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsSubmitComposeFile Does CVMsSubmitComposeFile
+	// CVMsSubmitComposeFile Submits an app-compose with its hash
 	//
-	// x.
+	// Updates the CVM to the given app-compose in one call; the server checks the hash against the document. No client uses it and its answer is not published.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/compose_file (the `CVMsSubmitComposeFile` operationId).
 	CVMsSubmitComposeFile(ctx context.Context, cvmid PathParam, body CVMsSubmitComposeFileJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsProvisionComposeUpdateWithBody Does CVMsProvisionComposeUpdate
+	// CVMsProvisionComposeUpdateWithBody Provisions a new app-compose for a CVM
 	//
-	// x.
+	// Hashes the new app-compose and answers whether the chain allows it already. Nothing changes until it is committed. Skip the commit where compose_unchanged is true.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/compose_file/provision (the `CVMsProvisionComposeUpdate` operationId).
 	CVMsProvisionComposeUpdateWithBody(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsProvisionComposeUpdate Does CVMsProvisionComposeUpdate
+	// CVMsProvisionComposeUpdate Provisions a new app-compose for a CVM
 	//
-	// x.
+	// Hashes the new app-compose and answers whether the chain allows it already. Nothing changes until it is committed. Skip the commit where compose_unchanged is true.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/compose_file/provision (the `CVMsProvisionComposeUpdate` operationId).
 	CVMsProvisionComposeUpdate(ctx context.Context, cvmid PathParam, body CVMsProvisionComposeUpdateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsDiagnoseDomainsWithBody Does CVMsDiagnoseDomains
+	// CVMsDiagnoseDomainsWithBody Checks the custom domains of a CVM
 	//
-	// x.
+	// Looks at the DNS records and the certificate authority records of the domains and says what is missing.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/customize-domain-diagnose (the `CVMsDiagnoseDomains` operationId).
 	CVMsDiagnoseDomainsWithBody(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsDiagnoseDomains Does CVMsDiagnoseDomains
+	// CVMsDiagnoseDomains Checks the custom domains of a CVM
 	//
-	// x.
+	// Looks at the DNS records and the certificate authority records of the domains and says what is missing.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/customize-domain-diagnose (the `CVMsDiagnoseDomains` operationId).
 	CVMsDiagnoseDomains(ctx context.Context, cvmid PathParam, body CVMsDiagnoseDomainsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsUpdateDockerComposeWithBody Does CVMsUpdateDockerCompose
+	// CVMsUpdateDockerComposeWithBody Replaces the docker-compose file of a CVM
 	//
-	// x.
+	// Starts an update to the new text. With a KMS on a chain it answers 465 with everything needed to allow the new hash; repeat it then with the two headers. It answers 409 while another operation runs.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/docker-compose (the `CVMsUpdateDockerCompose` operationId).
 	CVMsUpdateDockerComposeWithBody(ctx context.Context, cvmid PathParam, params *CVMsUpdateDockerComposeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsGetDockerCompose Does CVMsGetDockerCompose
+	// CVMsGetDockerCompose Returns the docker-compose file of a CVM
 	//
-	// x.
+	// Returns the YAML text within the app-compose.
 	//
 	// Corresponds with GET /api/v1/cvms/{cvm_id}/docker-compose.yml (the `CVMsGetDockerCompose` operationId).
 	CVMsGetDockerCompose(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsUpdateEnvsWithBody Does CVMsUpdateEnvs
+	// CVMsUpdateEnvsWithBody Replaces the secrets of a CVM
 	//
-	// x.
+	// Replaces the whole encrypted environment and restarts the app; names that are not sent are gone. With a KMS on a chain a change of the list of names answers 465. It answers 409 while another operation runs.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/envs (the `CVMsUpdateEnvs` operationId).
 	CVMsUpdateEnvsWithBody(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsUpdateEnvs Does CVMsUpdateEnvs
+	// CVMsUpdateEnvs Replaces the secrets of a CVM
 	//
-	// x.
+	// Replaces the whole encrypted environment and restarts the app; names that are not sent are gone. With a KMS on a chain a change of the list of names answers 465. It answers 409 while another operation runs.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/envs (the `CVMsUpdateEnvs` operationId).
 	CVMsUpdateEnvs(ctx context.Context, cvmid PathParam, body CVMsUpdateEnvsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsGetFirewallStatus Does CVMsGetFirewallStatus
+	// CVMsGetFirewallStatus Tells whether a CVM can have a firewall
 	//
-	// x.
+	// Returns whether the firewall is available and if not why.
 	//
 	// Corresponds with GET /api/v1/cvms/{cvm_id}/firewall-status (the `CVMsGetFirewallStatus` operationId).
 	CVMsGetFirewallStatus(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsRefreshInstanceIDWithBody Does CVMsRefreshInstanceID
+	// CVMsRefreshInstanceIDWithBody Reads the instance id of a CVM anew
 	//
-	// x.
+	// Asks node and gateway for the instance id and stores it.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/instance-id (the `CVMsRefreshInstanceID` operationId).
 	CVMsRefreshInstanceIDWithBody(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsRefreshInstanceID Does CVMsRefreshInstanceID
+	// CVMsRefreshInstanceID Reads the instance id of a CVM anew
 	//
-	// x.
+	// Asks node and gateway for the instance id and stores it.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/instance-id (the `CVMsRefreshInstanceID` operationId).
 	CVMsRefreshInstanceID(ctx context.Context, cvmid PathParam, body CVMsRefreshInstanceIDJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsSetListedWithBody Does CVMsSetListed
+	// CVMsSetListedWithBody Lists a CVM publicly or not
 	//
-	// x.
+	// Shows the app in the public directory, or takes it out.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/listed (the `CVMsSetListed` operationId).
 	CVMsSetListedWithBody(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsSetListed Does CVMsSetListed
+	// CVMsSetListed Lists a CVM publicly or not
 	//
-	// x.
+	// Shows the app in the public directory, or takes it out.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/listed (the `CVMsSetListed` operationId).
 	CVMsSetListed(ctx context.Context, cvmid PathParam, body CVMsSetListedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsRenameWithBody Does CVMsRename
+	// CVMsRenameWithBody Renames a CVM
 	//
-	// x.
+	// Changes the name, which must be unique in the workspace: 5 to 63 letters, digits and hyphens, beginning with a letter.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/name (the `CVMsRename` operationId).
 	CVMsRenameWithBody(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsRename Does CVMsRename
+	// CVMsRename Renames a CVM
 	//
-	// x.
+	// Changes the name, which must be unique in the workspace: 5 to 63 letters, digits and hyphens, beginning with a letter.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/name (the `CVMsRename` operationId).
 	CVMsRename(ctx context.Context, cvmid PathParam, body CVMsRenameJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsGetNetwork Does CVMsGetNetwork
+	// CVMsGetNetwork Returns the addresses of a CVM
 	//
-	// x.
+	// Returns the public URLs of app and instance and the address within the gateway's network.
 	//
 	// Corresponds with GET /api/v1/cvms/{cvm_id}/network (the `CVMsGetNetwork` operationId).
 	CVMsGetNetwork(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsGetNetworkConfig Does CVMsGetNetworkConfig
+	// CVMsGetNetworkConfig Returns the network configuration of a CVM
 	//
-	// x.
+	// Returns ports, gateways and KMS URLs as they are configured.
 	//
 	// Corresponds with GET /api/v1/cvms/{cvm_id}/network-config (the `CVMsGetNetworkConfig` operationId).
 	CVMsGetNetworkConfig(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsUpdateNetworkConfigWithBody Does CVMsUpdateNetworkConfig
+	// CVMsUpdateNetworkConfigWithBody Changes the network configuration of a CVM
 	//
-	// x.
+	// Replaces gateway or KMS URLs, with a restart where asked for. Absent members stay.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/network-config (the `CVMsUpdateNetworkConfig` operationId).
 	CVMsUpdateNetworkConfigWithBody(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsUpdateNetworkConfig Does CVMsUpdateNetworkConfig
+	// CVMsUpdateNetworkConfig Changes the network configuration of a CVM
 	//
-	// x.
+	// Replaces gateway or KMS URLs, with a restart where asked for. Absent members stay.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/network-config (the `CVMsUpdateNetworkConfig` operationId).
 	CVMsUpdateNetworkConfig(ctx context.Context, cvmid PathParam, body CVMsUpdateNetworkConfigJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsGetOperationStatus Does CVMsGetOperationStatus
+	// CVMsGetOperationStatus Returns the running operation of a CVM
 	//
-	// x.
+	// Returns the current operation with the state of its background task. The form of the answer is not published.
 	//
 	// Corresponds with GET /api/v1/cvms/{cvm_id}/operation-status (the `CVMsGetOperationStatus` operationId).
 	CVMsGetOperationStatus(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsListOperations Does CVMsListOperations
+	// CVMsListOperations Lists the operations on a CVM
 	//
-	// x.
+	// Returns what was done to the CVM, newest first as far as is known, with a cursor to the next page.
 	//
 	// Corresponds with GET /api/v1/cvms/{cvm_id}/operations (the `CVMsListOperations` operationId).
 	CVMsListOperations(ctx context.Context, cvmid PathParam, params *CVMsListOperationsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsCancelOperation Does CVMsCancelOperation
+	// CVMsCancelOperation Cancels the running operation of a CVM
 	//
-	// x.
+	// Asks the current operation to stop. It answers 409 where that is not possible any more.
 	//
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/operations/cancel (the `CVMsCancelOperation` operationId).
 	CVMsCancelOperation(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsUpdateOSImageWithBody Does CVMsUpdateOSImage
+	// CVMsUpdateOSImageWithBody Changes the guest image of a CVM
 	//
-	// x.
+	// Starts a change of the guest OS image, which takes several minutes. The correlation id names the operation. It answers 409 while another operation runs.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/os-image (the `CVMsUpdateOSImage` operationId).
 	CVMsUpdateOSImageWithBody(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsUpdateOSImage Does CVMsUpdateOSImage
+	// CVMsUpdateOSImage Changes the guest image of a CVM
 	//
-	// x.
+	// Starts a change of the guest OS image, which takes several minutes. The correlation id names the operation. It answers 409 while another operation runs.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/os-image (the `CVMsUpdateOSImage` operationId).
 	CVMsUpdateOSImage(ctx context.Context, cvmid PathParam, body CVMsUpdateOSImageJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsListPorts Does CVMsListPorts
+	// CVMsListPorts Lists the mapped ports of a CVM
 	//
-	// x.
+	// Returns the ports of the host that lead to the CVM.
 	//
 	// Corresponds with GET /api/v1/cvms/{cvm_id}/ports (the `CVMsListPorts` operationId).
 	CVMsListPorts(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsSetPortsWithBody Does CVMsSetPorts
+	// CVMsSetPortsWithBody Replaces the mapped ports of a CVM
 	//
-	// x.
+	// Sets the whole list of ports; those that are not sent are closed. It answers 409 while another operation runs.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /api/v1/cvms/{cvm_id}/ports (the `CVMsSetPorts` operationId).
 	CVMsSetPortsWithBody(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsSetPorts Does CVMsSetPorts
+	// CVMsSetPorts Replaces the mapped ports of a CVM
 	//
-	// x.
+	// Sets the whole list of ports; those that are not sent are closed. It answers 409 while another operation runs.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /api/v1/cvms/{cvm_id}/ports (the `CVMsSetPorts` operationId).
 	CVMsSetPorts(ctx context.Context, cvmid PathParam, body CVMsSetPortsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsGetPreLaunchScript Does CVMsGetPreLaunchScript
+	// CVMsGetPreLaunchScript Returns the pre-launch script of a CVM
 	//
-	// x.
+	// Returns the script within the app-compose, the platform's own where the app brought none.
 	//
 	// Corresponds with GET /api/v1/cvms/{cvm_id}/pre-launch-script (the `CVMsGetPreLaunchScript` operationId).
 	CVMsGetPreLaunchScript(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsUpdatePreLaunchScriptWithBody Does CVMsUpdatePreLaunchScript
+	// CVMsUpdatePreLaunchScriptWithBody Replaces the pre-launch script of a CVM
 	//
-	// x.
+	// Starts an update to the new script. With a KMS on a chain it answers 465 with everything needed to allow the new hash; repeat it then with the two headers. It answers 409 while another operation runs.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/pre-launch-script (the `CVMsUpdatePreLaunchScript` operationId).
 	CVMsUpdatePreLaunchScriptWithBody(ctx context.Context, cvmid PathParam, params *CVMsUpdatePreLaunchScriptParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsUpdatePreLaunchScriptWithTextBody Does CVMsUpdatePreLaunchScript
+	// CVMsUpdatePreLaunchScriptWithTextBody Replaces the pre-launch script of a CVM
 	//
-	// x.
+	// Starts an update to the new script. With a KMS on a chain it answers 465 with everything needed to allow the new hash; repeat it then with the two headers. It answers 409 while another operation runs.
 	//
 	// Takes a body of the `text/plain` content type.
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/pre-launch-script (the `CVMsUpdatePreLaunchScript` operationId).
 	CVMsUpdatePreLaunchScriptWithTextBody(ctx context.Context, cvmid PathParam, params *CVMsUpdatePreLaunchScriptParams, body CVMsUpdatePreLaunchScriptTextRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsReplicateWithBody Does CVMsReplicate
+	// CVMsReplicateWithBody Copies a CVM
 	//
-	// x.
+	// Creates another CVM like this one under the same app id. It makes a new one each time. It answers 465 where the chain must allow the hash or device first, and 400 with ERR-03-009 where the app runs several revisions and none is named.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/replicas (the `CVMsReplicate` operationId).
 	CVMsReplicateWithBody(ctx context.Context, cvmid PathParam, params *CVMsReplicateParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsReplicate Does CVMsReplicate
+	// CVMsReplicate Copies a CVM
 	//
-	// x.
+	// Creates another CVM like this one under the same app id. It makes a new one each time. It answers 465 where the chain must allow the hash or device first, and 400 with ERR-03-009 where the app runs several revisions and none is named.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/replicas (the `CVMsReplicate` operationId).
 	CVMsReplicate(ctx context.Context, cvmid PathParam, params *CVMsReplicateParams, body CVMsReplicateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsRestartWithBody Does CVMsRestart
+	// CVMsRestartWithBody Restarts a CVM
 	//
-	// x.
+	// Shuts the CVM down and boots it again. It answers 409 while another operation runs.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/restart (the `CVMsRestart` operationId).
 	CVMsRestartWithBody(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsRestart Does CVMsRestart
+	// CVMsRestart Restarts a CVM
 	//
-	// x.
+	// Shuts the CVM down and boots it again. It answers 409 while another operation runs.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/restart (the `CVMsRestart` operationId).
 	CVMsRestart(ctx context.Context, cvmid PathParam, body CVMsRestartJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsRedeployRevision Does CVMsRedeployRevision
+	// CVMsRedeployRevision Returns a CVM to an earlier revision
 	//
-	// x.
+	// Schedules the change and answers at once; follow the CVM until its compose hash is the revision's. It answers 465 where the chain no longer allows the hash, and 409 while another operation runs.
 	//
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/revisions/{revision_id}/redeploy (the `CVMsRedeployRevision` operationId).
 	CVMsRedeployRevision(ctx context.Context, cvmid PathParam, revisionID PathParam, params *CVMsRedeployRevisionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsScheduleDeleteWithBody Does CVMsScheduleDelete
+	// CVMsScheduleDeleteWithBody Schedules the deletion of a CVM
 	//
-	// x.
+	// Deletes the CVM at the given time; an absent time cancels it.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/scheduled-delete (the `CVMsScheduleDelete` operationId).
 	CVMsScheduleDeleteWithBody(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsScheduleDelete Does CVMsScheduleDelete
+	// CVMsScheduleDelete Schedules the deletion of a CVM
 	//
-	// x.
+	// Deletes the CVM at the given time; an absent time cancels it.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/scheduled-delete (the `CVMsScheduleDelete` operationId).
 	CVMsScheduleDelete(ctx context.Context, cvmid PathParam, body CVMsScheduleDeleteJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsShutdown Does CVMsShutdown
+	// CVMsShutdown Shuts a CVM down gracefully
 	//
-	// x.
+	// Asks the guest to stop its app and halt. Where the guest does not cooperate use stop. It answers 409 while another operation runs.
 	//
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/shutdown (the `CVMsShutdown` operationId).
 	CVMsShutdown(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsStart Does CVMsStart
+	// CVMsStart Starts a stopped CVM
 	//
-	// x.
+	// Boots the CVM. It answers at once; wait for the status running. It answers 409 while another operation runs.
 	//
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/start (the `CVMsStart` operationId).
 	CVMsStart(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsGetState Does CVMsGetState
+	// CVMsGetState Returns what a CVM is doing
 	//
-	// x.
+	// Returns the state with the boot progress. With a target the API streams states until it is reached: use Watch or WaitFor for that.
 	//
 	// Corresponds with GET /api/v1/cvms/{cvm_id}/state (the `CVMsGetState` operationId).
 	CVMsGetState(ctx context.Context, cvmid PathParam, params *CVMsGetStateParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsGetStats Does CVMsGetStats
+	// CVMsGetStats Returns the system figures of a CVM
 	//
-	// x.
+	// Returns memory, load and disks as the guest reports them. Where the app keeps them private only the state is shown.
 	//
 	// Corresponds with GET /api/v1/cvms/{cvm_id}/stats (the `CVMsGetStats` operationId).
 	CVMsGetStats(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsStop Does CVMsStop
+	// CVMsStop Stops a CVM at once
 	//
-	// x.
+	// Pulls the plug, also while another operation runs, which is cancelled.
 	//
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/stop (the `CVMsStop` operationId).
 	CVMsStop(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsGetUserConfig Does CVMsGetUserConfig
+	// CVMsGetUserConfig Returns the user configuration of a CVM
 	//
-	// x.
+	// Returns host name, SSH keys and gateway domain that the guest was given. It answers 502 where the node cannot be asked.
 	//
 	// Corresponds with GET /api/v1/cvms/{cvm_id}/user_config (the `CVMsGetUserConfig` operationId).
 	CVMsGetUserConfig(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// InstanceTypesList Does InstanceTypesList
+	// InstanceTypesList Lists all instance types
 	//
-	// x.
+	// Returns every size a CVM can have, by family. It needs no API key.
 	//
 	// Corresponds with GET /api/v1/instance-types (the `InstanceTypesList` operationId).
 	InstanceTypesList(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// InstanceTypesListFamily Does InstanceTypesListFamily
+	// InstanceTypesListFamily Lists the instance types of a family
 	//
-	// x.
+	// Returns the sizes of one family. It answers 404 for a family that does not exist.
 	//
 	// Corresponds with GET /api/v1/instance-types/{family} (the `InstanceTypesListFamily` operationId).
 	InstanceTypesListFamily(ctx context.Context, family PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// KMSList Does KMSList
+	// KMSList Lists the KMS nodes
 	//
-	// x.
+	// Returns one page of the nodes that run a KMS, as API version 2026-05-22 keys them. Later versions list contracts under the same path, so the version is pinned.
 	//
 	// Corresponds with GET /api/v1/kms (the `KMSList` operationId).
 	KMSList(ctx context.Context, params *KMSListParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// KMSGetOnChain Does KMSGetOnChain
+	// KMSGetOnChain Lists the KMS contracts of a chain
 	//
-	// x.
+	// Returns the contracts with the devices and guest images they know, and whether each is allowed on chain. A state that could not be read is absent.
 	//
 	// Corresponds with GET /api/v1/kms/on-chain/{chain} (the `KMSGetOnChain` operationId).
 	KMSGetOnChain(ctx context.Context, chain PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// KMSGetNextAppIDs Does KMSGetNextAppIDs
+	// KMSGetNextAppIDs Predicts the next app ids
 	//
-	// x.
+	// Returns the app ids that the workspace's wallet on the server will make next, with their nonces. It reserves nothing: another deployment may use a nonce first. Send both app_id and nonce when provisioning.
 	//
 	// Corresponds with GET /api/v1/kms/phala/next_app_id (the `KMSGetNextAppIDs` operationId).
 	KMSGetNextAppIDs(ctx context.Context, params *KMSGetNextAppIDsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// KMSGet Does KMSGet
+	// KMSGet Returns one KMS node
 	//
-	// x.
+	// Returns the node by its id or slug. It answers 404 where there is none.
 	//
 	// Corresponds with GET /api/v1/kms/{kms_id} (the `KMSGet` operationId).
 	KMSGet(ctx context.Context, kmsid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// KMSInspect Does KMSInspect
+	// KMSInspect Inspects one KMS
 	//
-	// x.
+	// Asks the KMS, its guest agent and its contract, and compares what they say. Each part that cannot be asked carries an error of its own.
 	//
 	// Corresponds with GET /api/v1/kms/{kms_id}/info (the `KMSInspect` operationId).
 	KMSInspect(ctx context.Context, kmsid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// KMSGetAppEnvPublicKey Does KMSGetAppEnvPublicKey
+	// KMSGetAppEnvPublicKey Returns the env key of an app
 	//
-	// x.
+	// Returns the X25519 key that the app's secrets are encrypted for, signed by the root key of the KMS. Check the signature against a root key that comes from elsewhere before encrypting anything. With a KMS on a chain the app's contract must exist.
 	//
 	// Corresponds with GET /api/v1/kms/{kms_id}/pubkey/{app_id} (the `KMSGetAppEnvPublicKey` operationId).
 	KMSGetAppEnvPublicKey(ctx context.Context, kmsid PathParam, appID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsGetStatusesWithBody Does CVMsGetStatuses
+	// CVMsGetStatusesWithBody Returns the states of several CVMs
 	//
-	// x.
+	// Returns the state of each CVM by its UUID in one call. Keep to 100 or fewer; the server's bound is not documented.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/v1/status/batch (the `CVMsGetStatuses` operationId).
 	CVMsGetStatusesWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CVMsGetStatuses Does CVMsGetStatuses
+	// CVMsGetStatuses Returns the states of several CVMs
 	//
-	// x.
+	// Returns the state of each CVM by its UUID in one call. Keep to 100 or fewer; the server's bound is not documented.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/status/batch (the `CVMsGetStatuses` operationId).
 	CVMsGetStatuses(ctx context.Context, body CVMsGetStatusesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// SSHKeysList Does SSHKeysList
+	// SSHKeysList Lists the SSH keys of the account
 	//
-	// x.
+	// Returns all public keys of the account.
 	//
 	// Corresponds with GET /api/v1/user/ssh-keys (the `SSHKeysList` operationId).
 	SSHKeysList(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// SSHKeysCreateWithBody Does SSHKeysCreate
+	// SSHKeysCreateWithBody Adds an SSH key to the account
 	//
-	// x.
+	// Adds a public key, which new CVMs with SSH then accept. It answers 400 for a key that is there already or cannot be read.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/v1/user/ssh-keys (the `SSHKeysCreate` operationId).
 	SSHKeysCreateWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// SSHKeysCreate Does SSHKeysCreate
+	// SSHKeysCreate Adds an SSH key to the account
 	//
-	// x.
+	// Adds a public key, which new CVMs with SSH then accept. It answers 400 for a key that is there already or cannot be read.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/user/ssh-keys (the `SSHKeysCreate` operationId).
 	SSHKeysCreate(ctx context.Context, body SSHKeysCreateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// SSHKeysImportGitHubWithBody Does SSHKeysImportGitHub
+	// SSHKeysImportGitHubWithBody Imports SSH keys from GitHub
 	//
-	// x.
+	// Adds the public keys of a GitHub user. Keys that are there already are skipped.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/v1/user/ssh-keys/github-profile (the `SSHKeysImportGitHub` operationId).
 	SSHKeysImportGitHubWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// SSHKeysImportGitHub Does SSHKeysImportGitHub
+	// SSHKeysImportGitHub Imports SSH keys from GitHub
 	//
-	// x.
+	// Adds the public keys of a GitHub user. Keys that are there already are skipped.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/user/ssh-keys/github-profile (the `SSHKeysImportGitHub` operationId).
 	SSHKeysImportGitHub(ctx context.Context, body SSHKeysImportGitHubJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// SSHKeysSyncGitHub Does SSHKeysSyncGitHub
+	// SSHKeysSyncGitHub Synchronises SSH keys with GitHub
 	//
-	// x.
+	// Reads the keys that came from GitHub anew, and adds, changes and removes accordingly.
 	//
 	// Corresponds with POST /api/v1/user/ssh-keys/github-sync (the `SSHKeysSyncGitHub` operationId).
 	SSHKeysSyncGitHub(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// SSHKeysDelete Does SSHKeysDelete
+	// SSHKeysDelete Removes an SSH key from the account
 	//
-	// x.
+	// Removes the key; CVMs that have it already keep it.
 	//
 	// Corresponds with DELETE /api/v1/user/ssh-keys/{key_id} (the `SSHKeysDelete` operationId).
 	SSHKeysDelete(ctx context.Context, keyID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// WebhooksList Does WebhooksList
+	// WebhooksList Lists the webhooks of the workspace
 	//
-	// x.
+	// Returns all webhooks, with masked secrets.
 	//
 	// Corresponds with GET /api/v1/workspace/webhooks (the `WebhooksList` operationId).
 	WebhooksList(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// WebhooksCreateWithBody Does WebhooksCreate
+	// WebhooksCreateWithBody Creates a webhook
 	//
-	// x.
+	// Creates a webhook and answers its secret, whole for this one time. It makes a new one each time.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/v1/workspace/webhooks (the `WebhooksCreate` operationId).
 	WebhooksCreateWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// WebhooksCreate Does WebhooksCreate
+	// WebhooksCreate Creates a webhook
 	//
-	// x.
+	// Creates a webhook and answers its secret, whole for this one time. It makes a new one each time.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v1/workspace/webhooks (the `WebhooksCreate` operationId).
 	WebhooksCreate(ctx context.Context, body WebhooksCreateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// WebhooksDelete Does WebhooksDelete
+	// WebhooksDelete Deletes a webhook
 	//
-	// x.
+	// Ends all deliveries of the webhook.
 	//
 	// Corresponds with DELETE /api/v1/workspace/webhooks/{webhook_id} (the `WebhooksDelete` operationId).
 	WebhooksDelete(ctx context.Context, webhookID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// WebhooksGet Does WebhooksGet
+	// WebhooksGet Returns one webhook
 	//
-	// x.
+	// Returns the webhook with a masked secret.
 	//
 	// Corresponds with GET /api/v1/workspace/webhooks/{webhook_id} (the `WebhooksGet` operationId).
 	WebhooksGet(ctx context.Context, webhookID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// WebhooksUpdateWithBody Does WebhooksUpdate
+	// WebhooksUpdateWithBody Changes a webhook
 	//
-	// x.
+	// Changes address, events, name or whether it is enabled. Absent members stay.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /api/v1/workspace/webhooks/{webhook_id} (the `WebhooksUpdate` operationId).
 	WebhooksUpdateWithBody(ctx context.Context, webhookID PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// WebhooksUpdate Does WebhooksUpdate
+	// WebhooksUpdate Changes a webhook
 	//
-	// x.
+	// Changes address, events, name or whether it is enabled. Absent members stay.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /api/v1/workspace/webhooks/{webhook_id} (the `WebhooksUpdate` operationId).
 	WebhooksUpdate(ctx context.Context, webhookID PathParam, body WebhooksUpdateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// WebhooksListDeliveries Does WebhooksListDeliveries
+	// WebhooksListDeliveries Lists the deliveries of a webhook
 	//
-	// x.
+	// Returns deliveries with their outcome, newest first as far as is known.
 	//
 	// Corresponds with GET /api/v1/workspace/webhooks/{webhook_id}/deliveries (the `WebhooksListDeliveries` operationId).
 	WebhooksListDeliveries(ctx context.Context, webhookID PathParam, params *WebhooksListDeliveriesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// WebhooksResend Does WebhooksResend
+	// WebhooksResend Sends an event again
 	//
-	// x.
+	// Posts the event once more, as a new event that names the original one. The form of the answer is not published.
 	//
 	// Corresponds with POST /api/v1/workspace/webhooks/{webhook_id}/deliveries/{event_id}/resend (the `WebhooksResend` operationId).
 	WebhooksResend(ctx context.Context, webhookID PathParam, eventID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// WebhooksRevealSecret Does WebhooksRevealSecret
+	// WebhooksRevealSecret Reveals the secret of a webhook
 	//
-	// x.
+	// Returns the whole secret. The account needs two-factor authentication (403 otherwise) and a recent confirmation of it (428 otherwise).
 	//
 	// Corresponds with POST /api/v1/workspace/webhooks/{webhook_id}/reveal-secret (the `WebhooksRevealSecret` operationId).
 	WebhooksRevealSecret(ctx context.Context, webhookID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// WebhooksRotateSecret Does WebhooksRotateSecret
+	// WebhooksRotateSecret Replaces the secret of a webhook
 	//
-	// x.
+	// Makes a new secret; the old one ends at once. It has the same conditions as revealing the secret.
 	//
 	// Corresponds with POST /api/v1/workspace/webhooks/{webhook_id}/rotate-secret (the `WebhooksRotateSecret` operationId).
 	WebhooksRotateSecret(ctx context.Context, webhookID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// WebhooksGetStats Does WebhooksGetStats
+	// WebhooksGetStats Returns the statistics of a webhook
 	//
-	// x.
+	// Returns how many deliveries succeeded and how long they took.
 	//
 	// Corresponds with GET /api/v1/workspace/webhooks/{webhook_id}/stats (the `WebhooksGetStats` operationId).
 	WebhooksGetStats(ctx context.Context, webhookID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// WebhooksTest Does WebhooksTest
+	// WebhooksTest Sends a test event
 	//
-	// x.
+	// Posts a test event to the webhook. The form of the answer is not published.
 	//
 	// Corresponds with POST /api/v1/workspace/webhooks/{webhook_id}/test (the `WebhooksTest` operationId).
 	WebhooksTest(ctx context.Context, webhookID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
-// AppsList Does AppsList
+// AppsList Lists the apps of the workspace
 //
-// x.
+// Returns one page of apps, each with its CVMs. All filters combine.
 //
 // Corresponds with GET /api/v1/apps (the `AppsList` operationId).
 func (c *Client) AppsList(ctx context.Context, params *AppsListParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1211,9 +1211,9 @@ func (c *Client) AppsList(ctx context.Context, params *AppsListParams, reqEditor
 	return c.Client.Do(req)
 }
 
-// AppsGetFilterOptions Does AppsGetFilterOptions
+// AppsGetFilterOptions Returns the values of the app filters
 //
-// x.
+// Returns the values that occur in the workspace, to offer them for filtering the app list.
 //
 // Corresponds with GET /api/v1/apps/filter-options (the `AppsGetFilterOptions` operationId).
 func (c *Client) AppsGetFilterOptions(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1228,9 +1228,9 @@ func (c *Client) AppsGetFilterOptions(ctx context.Context, reqEditors ...Request
 	return c.Client.Do(req)
 }
 
-// AppsGet Does AppsGet
+// AppsGet Returns one app
 //
-// x.
+// Returns the app with its CVMs. For an app that is known on chain only, all but the app id may be empty.
 //
 // Corresponds with GET /api/v1/apps/{app_id} (the `AppsGet` operationId).
 func (c *Client) AppsGet(ctx context.Context, appID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1245,9 +1245,9 @@ func (c *Client) AppsGet(ctx context.Context, appID PathParam, reqEditors ...Req
 	return c.Client.Do(req)
 }
 
-// AppsGetAttestations Does AppsGetAttestations
+// AppsGetAttestations Returns the evidence of an app
 //
-// x.
+// Returns quote, event log and measurements of every instance. It is what a verifier needs, and still the cloud's copy: verify the quotes. Apps with public TCB info show it to everybody.
 //
 // Corresponds with GET /api/v1/apps/{app_id}/attestations (the `AppsGetAttestations` operationId).
 func (c *Client) AppsGetAttestations(ctx context.Context, appID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1262,9 +1262,9 @@ func (c *Client) AppsGetAttestations(ctx context.Context, appID PathParam, reqEd
 	return c.Client.Do(req)
 }
 
-// AppsEvaluateTCB Does AppsEvaluateTCB
+// AppsEvaluateTCB Evaluates the platforms of an app
 //
-// x.
+// Says for each instance whether its platform is up to date by the newest collateral. It is the cloud's judgement, not a proof.
 //
 // Corresponds with GET /api/v1/apps/{app_id}/attestations/tcb-evaluation (the `AppsEvaluateTCB` operationId).
 func (c *Client) AppsEvaluateTCB(ctx context.Context, appID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1279,9 +1279,9 @@ func (c *Client) AppsEvaluateTCB(ctx context.Context, appID PathParam, reqEditor
 	return c.Client.Do(req)
 }
 
-// AppsListCVMs Does AppsListCVMs
+// AppsListCVMs Lists the CVMs of an app
 //
-// x.
+// Returns all CVMs that run under the app id, without paging.
 //
 // Corresponds with GET /api/v1/apps/{app_id}/cvms (the `AppsListCVMs` operationId).
 func (c *Client) AppsListCVMs(ctx context.Context, appID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1296,9 +1296,9 @@ func (c *Client) AppsListCVMs(ctx context.Context, appID PathParam, reqEditors .
 	return c.Client.Do(req)
 }
 
-// AppsCheckCVMsAllowed Does AppsCheckCVMsAllowed
+// AppsCheckCVMsAllowed Asks whether the CVMs of an app are allowed
 //
-// x.
+// Reads from the app's contract, for every CVM, whether it allows what runs there. For the central KMS there are no results.
 //
 // Corresponds with POST /api/v1/apps/{app_id}/cvms/is-allowed (the `AppsCheckCVMsAllowed` operationId).
 func (c *Client) AppsCheckCVMsAllowed(ctx context.Context, appID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1313,9 +1313,9 @@ func (c *Client) AppsCheckCVMsAllowed(ctx context.Context, appID PathParam, reqE
 	return c.Client.Do(req)
 }
 
-// AppsReplicateWithBody Does AppsReplicate
+// AppsReplicateWithBody Copies a CVM of an app
 //
-// x.
+// Creates another CVM like the given one under the same app id, on another node if asked. It makes a new one each time. It answers 465 where the chain must allow the hash or device first, and 400 with ERR-03-009 where the app runs several revisions and none is named.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1332,9 +1332,9 @@ func (c *Client) AppsReplicateWithBody(ctx context.Context, appID PathParam, vmu
 	return c.Client.Do(req)
 }
 
-// AppsReplicate Does AppsReplicate
+// AppsReplicate Copies a CVM of an app
 //
-// x.
+// Creates another CVM like the given one under the same app id, on another node if asked. It makes a new one each time. It answers 465 where the chain must allow the hash or device first, and 400 with ERR-03-009 where the app runs several revisions and none is named.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1351,9 +1351,9 @@ func (c *Client) AppsReplicate(ctx context.Context, appID PathParam, vmuuid Path
 	return c.Client.Do(req)
 }
 
-// AppsGetDeviceAllowlist Does AppsGetDeviceAllowlist
+// AppsGetDeviceAllowlist Lists the devices an app may run on
 //
-// x.
+// Returns the devices that the app's contract allows, and those of its CVMs. For the central KMS there are none.
 //
 // Corresponds with GET /api/v1/apps/{app_id}/device-allowlist (the `AppsGetDeviceAllowlist` operationId).
 func (c *Client) AppsGetDeviceAllowlist(ctx context.Context, appID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1368,9 +1368,9 @@ func (c *Client) AppsGetDeviceAllowlist(ctx context.Context, appID PathParam, re
 	return c.Client.Do(req)
 }
 
-// AppsCreateInstanceWithBody Does AppsCreateInstance
+// AppsCreateInstanceWithBody Adds an instance to an app
 //
-// x.
+// Creates another CVM under the app id, with the app's compose or a new one. It makes a new one each time. Where the chain must allow the hash first it answers 465; the same path with token and transaction_hash commits it then.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1387,9 +1387,9 @@ func (c *Client) AppsCreateInstanceWithBody(ctx context.Context, appID PathParam
 	return c.Client.Do(req)
 }
 
-// AppsCreateInstance Does AppsCreateInstance
+// AppsCreateInstance Adds an instance to an app
 //
-// x.
+// Creates another CVM under the app id, with the app's compose or a new one. It makes a new one each time. Where the chain must allow the hash first it answers 465; the same path with token and transaction_hash commits it then.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1406,9 +1406,9 @@ func (c *Client) AppsCreateInstance(ctx context.Context, appID PathParam, body A
 	return c.Client.Do(req)
 }
 
-// AppsCheckAllowedWithBody Does AppsCheckAllowed
+// AppsCheckAllowedWithBody Asks whether a hash may run
 //
-// x.
+// Reads from the app's contract whether it allows the compose hash on the device of a node. Name the node or the device.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1425,9 +1425,9 @@ func (c *Client) AppsCheckAllowedWithBody(ctx context.Context, appID PathParam, 
 	return c.Client.Do(req)
 }
 
-// AppsCheckAllowed Does AppsCheckAllowed
+// AppsCheckAllowed Asks whether a hash may run
 //
-// x.
+// Reads from the app's contract whether it allows the compose hash on the device of a node. Name the node or the device.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1444,9 +1444,9 @@ func (c *Client) AppsCheckAllowed(ctx context.Context, appID PathParam, body App
 	return c.Client.Do(req)
 }
 
-// AppsGetKMSInfo Does AppsGetKMSInfo
+// AppsGetKMSInfo Returns how an app's KMS is governed
 //
-// x.
+// Returns chain, contracts and the kind of owner, which tells how an update must be approved.
 //
 // Corresponds with GET /api/v1/apps/{app_id}/kms-info (the `AppsGetKMSInfo` operationId).
 func (c *Client) AppsGetKMSInfo(ctx context.Context, appID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1461,9 +1461,9 @@ func (c *Client) AppsGetKMSInfo(ctx context.Context, appID PathParam, reqEditors
 	return c.Client.Do(req)
 }
 
-// AppsListPendingUpdates Does AppsListPendingUpdates
+// AppsListPendingUpdates Lists the prepared updates of an app
 //
-// x.
+// Returns the updates that were prepared and wait for approval on chain and for their commit.
 //
 // Corresponds with GET /api/v1/apps/{app_id}/pending-updates (the `AppsListPendingUpdates` operationId).
 func (c *Client) AppsListPendingUpdates(ctx context.Context, appID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1478,9 +1478,9 @@ func (c *Client) AppsListPendingUpdates(ctx context.Context, appID PathParam, re
 	return c.Client.Do(req)
 }
 
-// AppsPreviewPendingUpdate Does AppsPreviewPendingUpdate
+// AppsPreviewPendingUpdate Shows what a prepared update changes
 //
-// x.
+// Returns docker-compose file and pre-launch script as they are and as they would be.
 //
 // Corresponds with GET /api/v1/apps/{app_id}/pending-updates/{vm_uuid}/{compose_hash}/preview (the `AppsPreviewPendingUpdate` operationId).
 func (c *Client) AppsPreviewPendingUpdate(ctx context.Context, appID PathParam, vmuuid PathParam, composeHash PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1495,9 +1495,9 @@ func (c *Client) AppsPreviewPendingUpdate(ctx context.Context, appID PathParam, 
 	return c.Client.Do(req)
 }
 
-// AppsListRevisions Does AppsListRevisions
+// AppsListRevisions Lists the revisions of an app
 //
-// x.
+// Returns one page of what the app's CVMs ran, with the compose hash and who changed it.
 //
 // Corresponds with GET /api/v1/apps/{app_id}/revisions (the `AppsListRevisions` operationId).
 func (c *Client) AppsListRevisions(ctx context.Context, appID PathParam, params *AppsListRevisionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1512,9 +1512,9 @@ func (c *Client) AppsListRevisions(ctx context.Context, appID PathParam, params 
 	return c.Client.Do(req)
 }
 
-// AppsGetRevision Does AppsGetRevision
+// AppsGetRevision Returns one revision of an app
 //
-// x.
+// Returns the revision with its app-compose, encrypted environment and user configuration.
 //
 // Corresponds with GET /api/v1/apps/{app_id}/revisions/{revision_id} (the `AppsGetRevision` operationId).
 func (c *Client) AppsGetRevision(ctx context.Context, appID PathParam, revisionID PathParam, params *AppsGetRevisionParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1529,9 +1529,9 @@ func (c *Client) AppsGetRevision(ctx context.Context, appID PathParam, revisionI
 	return c.Client.Do(req)
 }
 
-// AppsRedeployRevisionWithBody Does AppsRedeployRevision
+// AppsRedeployRevisionWithBody Returns an app to an earlier revision
 //
-// x.
+// Schedules the change for the given CVMs and answers at once; follow each CVM until its compose hash is the revision's. It answers 465 where the chain no longer allows the hash, and 409 while another operation runs.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1548,9 +1548,9 @@ func (c *Client) AppsRedeployRevisionWithBody(ctx context.Context, appID PathPar
 	return c.Client.Do(req)
 }
 
-// AppsRedeployRevision Does AppsRedeployRevision
+// AppsRedeployRevision Returns an app to an earlier revision
 //
-// x.
+// Schedules the change for the given CVMs and answers at once; follow each CVM until its compose hash is the revision's. It answers 465 where the chain no longer allows the hash, and 409 while another operation runs.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1567,9 +1567,9 @@ func (c *Client) AppsRedeployRevision(ctx context.Context, appID PathParam, revi
 	return c.Client.Do(req)
 }
 
-// AppsGetUsage Does AppsGetUsage
+// AppsGetUsage Returns the metered use of an app
 //
-// x.
+// Returns records of use with their cost, newest first as far as is known, and the total.
 //
 // Corresponds with GET /api/v1/apps/{app_id}/usage (the `AppsGetUsage` operationId).
 func (c *Client) AppsGetUsage(ctx context.Context, appID PathParam, params *AppsGetUsageParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1584,9 +1584,9 @@ func (c *Client) AppsGetUsage(ctx context.Context, appID PathParam, params *Apps
 	return c.Client.Do(req)
 }
 
-// AttestationsGetCollateral Does AttestationsGetCollateral
+// AttestationsGetCollateral Returns the collateral of a quote
 //
-// x.
+// Returns what Intel publishes to verify the quote with; it may be cached for a day. It answers 400 where it cannot be fetched.
 //
 // Corresponds with GET /api/v1/attestations/collateral/{checksum} (the `AttestationsGetCollateral` operationId).
 func (c *Client) AttestationsGetCollateral(ctx context.Context, checksum PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1601,9 +1601,9 @@ func (c *Client) AttestationsGetCollateral(ctx context.Context, checksum PathPar
 	return c.Client.Do(req)
 }
 
-// AttestationsListDeviceIDs Does AttestationsListDeviceIDs
+// AttestationsListDeviceIDs Lists the devices of the cloud
 //
-// x.
+// Returns the device ids of the cloud's nodes, which are SHA-256 hashes of their PPIDs. That each is a text is inferred, not published.
 //
 // Corresponds with GET /api/v1/attestations/device_ids (the `AttestationsListDeviceIDs` operationId).
 func (c *Client) AttestationsListDeviceIDs(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1618,9 +1618,9 @@ func (c *Client) AttestationsListDeviceIDs(ctx context.Context, reqEditors ...Re
 	return c.Client.Do(req)
 }
 
-// AttestationsListNodes Does AttestationsListNodes
+// AttestationsListNodes Lists the nodes of the cloud
 //
-// x.
+// Returns the nodes that take part in attestation, with region and state.
 //
 // Corresponds with GET /api/v1/attestations/nodes (the `AttestationsListNodes` operationId).
 func (c *Client) AttestationsListNodes(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1635,9 +1635,9 @@ func (c *Client) AttestationsListNodes(ctx context.Context, reqEditors ...Reques
 	return c.Client.Do(req)
 }
 
-// AttestationsListPPIDs Does AttestationsListPPIDs
+// AttestationsListPPIDs Lists the processors of the cloud
 //
-// x.
+// Returns the platform provisioning ids of the cloud's processors.
 //
 // Corresponds with GET /api/v1/attestations/ppids (the `AttestationsListPPIDs` operationId).
 func (c *Client) AttestationsListPPIDs(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1652,9 +1652,9 @@ func (c *Client) AttestationsListPPIDs(ctx context.Context, reqEditors ...Reques
 	return c.Client.Do(req)
 }
 
-// AttestationsGetRaw Does AttestationsGetRaw
+// AttestationsGetRaw Downloads a registered quote
 //
-// x.
+// Returns the quote as it was uploaded, usually 2 to 8 KB.
 //
 // Corresponds with GET /api/v1/attestations/raw/{checksum} (the `AttestationsGetRaw` operationId).
 func (c *Client) AttestationsGetRaw(ctx context.Context, checksum PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1669,9 +1669,9 @@ func (c *Client) AttestationsGetRaw(ctx context.Context, checksum PathParam, req
 	return c.Client.Do(req)
 }
 
-// AttestationsCheckRaw Does AttestationsCheckRaw
+// AttestationsCheckRaw Tells whether a quote can be downloaded
 //
-// x.
+// Asks for the raw quote without its content. It answers 404 for an unknown checksum.
 //
 // Corresponds with HEAD /api/v1/attestations/raw/{checksum} (the `AttestationsCheckRaw` operationId).
 func (c *Client) AttestationsCheckRaw(ctx context.Context, checksum PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1686,9 +1686,9 @@ func (c *Client) AttestationsCheckRaw(ctx context.Context, checksum PathParam, r
 	return c.Client.Do(req)
 }
 
-// AttestationsListRecent Does AttestationsListRecent
+// AttestationsListRecent Lists quotes that were verified lately
 //
-// x.
+// Returns quotes from the public registry, newest first.
 //
 // Corresponds with GET /api/v1/attestations/recent (the `AttestationsListRecent` operationId).
 func (c *Client) AttestationsListRecent(ctx context.Context, params *AttestationsListRecentParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1703,9 +1703,9 @@ func (c *Client) AttestationsListRecent(ctx context.Context, params *Attestation
 	return c.Client.Do(req)
 }
 
-// AttestationsVerifyWithBody Does AttestationsVerify
+// AttestationsVerifyWithBody Verifies a quote
 //
-// x.
+// Uploads a TDX quote, lets the cloud verify it and registers it publicly under its checksum. Compare it with a verification of your own; do not rely on it. It answers 400 for a quote that does not verify and 422 for what is none.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1722,9 +1722,9 @@ func (c *Client) AttestationsVerifyWithBody(ctx context.Context, contentType str
 	return c.Client.Do(req)
 }
 
-// AttestationsVerify Does AttestationsVerify
+// AttestationsVerify Verifies a quote
 //
-// x.
+// Uploads a TDX quote, lets the cloud verify it and registers it publicly under its checksum. Compare it with a verification of your own; do not rely on it. It answers 400 for a quote that does not verify and 422 for what is none.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1741,9 +1741,9 @@ func (c *Client) AttestationsVerify(ctx context.Context, body AttestationsVerify
 	return c.Client.Do(req)
 }
 
-// AttestationsView Does AttestationsView
+// AttestationsView Returns a registered quote in parts
 //
-// x.
+// Returns the quote as the cloud reads it. It answers 404 for an unknown checksum.
 //
 // Corresponds with GET /api/v1/attestations/view/{checksum} (the `AttestationsView` operationId).
 func (c *Client) AttestationsView(ctx context.Context, checksum PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1758,9 +1758,9 @@ func (c *Client) AttestationsView(ctx context.Context, checksum PathParam, reqEd
 	return c.Client.Do(req)
 }
 
-// CVMsListAll Does CVMsListAll
+// CVMsListAll Lists all CVMs of the workspace
 //
-// x.
+// Returns every CVM without paging. Prefer the paged list for workspaces with many.
 //
 // Corresponds with GET /api/v1/cvms (the `CVMsListAll` operationId).
 func (c *Client) CVMsListAll(ctx context.Context, params *CVMsListAllParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1775,9 +1775,9 @@ func (c *Client) CVMsListAll(ctx context.Context, params *CVMsListAllParams, req
 	return c.Client.Do(req)
 }
 
-// CVMsCreateWithBody Does CVMsCreate
+// CVMsCreateWithBody Creates a CVM from a provision
 //
-// x.
+// Commits what was provisioned: app id and compose hash name it. It is idempotent: the same pair again answers the CVM that exists, and the same app id with another live compose hash is 409 with ERR-03-007. It answers 466 for a pair that is unknown or expired, and 465, 467 or 468 where a contract has not allowed the hash.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1794,9 +1794,9 @@ func (c *Client) CVMsCreateWithBody(ctx context.Context, contentType string, bod
 	return c.Client.Do(req)
 }
 
-// CVMsCreate Does CVMsCreate
+// CVMsCreate Creates a CVM from a provision
 //
-// x.
+// Commits what was provisioned: app id and compose hash name it. It is idempotent: the same pair again answers the CVM that exists, and the same app id with another live compose hash is 409 with ERR-03-007. It answers 466 for a pair that is unknown or expired, and 465, 467 or 468 where a contract has not allowed the hash.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1813,9 +1813,9 @@ func (c *Client) CVMsCreate(ctx context.Context, body CVMsCreateJSONRequestBody,
 	return c.Client.Do(req)
 }
 
-// CVMsStopBatchWithBody Does CVMsStopBatch
+// CVMsStopBatchWithBody Stops several CVMs at once
 //
-// x.
+// Stops up to 50 CVMs and says what became of each.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1832,9 +1832,9 @@ func (c *Client) CVMsStopBatchWithBody(ctx context.Context, contentType string, 
 	return c.Client.Do(req)
 }
 
-// CVMsStopBatch Does CVMsStopBatch
+// CVMsStopBatch Stops several CVMs at once
 //
-// x.
+// Stops up to 50 CVMs and says what became of each.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1851,9 +1851,9 @@ func (c *Client) CVMsStopBatch(ctx context.Context, body CVMsStopBatchJSONReques
 	return c.Client.Do(req)
 }
 
-// CVMsCreateElizaWithBody Does CVMsCreateEliza
+// CVMsCreateElizaWithBody Creates a CVM for an Eliza agent
 //
-// x.
+// Commits a provision of an Eliza agent. Like creating a CVM it is idempotent on app id and compose hash.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1870,9 +1870,9 @@ func (c *Client) CVMsCreateElizaWithBody(ctx context.Context, contentType string
 	return c.Client.Do(req)
 }
 
-// CVMsCreateEliza Does CVMsCreateEliza
+// CVMsCreateEliza Creates a CVM for an Eliza agent
 //
-// x.
+// Commits a provision of an Eliza agent. Like creating a CVM it is idempotent on app id and compose hash.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1889,9 +1889,9 @@ func (c *Client) CVMsCreateEliza(ctx context.Context, body CVMsCreateElizaJSONRe
 	return c.Client.Do(req)
 }
 
-// CVMsRefreshInstanceIDsWithBody Does CVMsRefreshInstanceIDs
+// CVMsRefreshInstanceIDsWithBody Reads the instance ids of many CVMs anew
 //
-// x.
+// Asks nodes and gateway for instance ids and stores them. An instance id exists from the first boot on.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1908,9 +1908,9 @@ func (c *Client) CVMsRefreshInstanceIDsWithBody(ctx context.Context, contentType
 	return c.Client.Do(req)
 }
 
-// CVMsRefreshInstanceIDs Does CVMsRefreshInstanceIDs
+// CVMsRefreshInstanceIDs Reads the instance ids of many CVMs anew
 //
-// x.
+// Asks nodes and gateway for instance ids and stores them. An instance id exists from the first boot on.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1927,9 +1927,9 @@ func (c *Client) CVMsRefreshInstanceIDs(ctx context.Context, body CVMsRefreshIns
 	return c.Client.Do(req)
 }
 
-// CVMsList Does CVMsList
+// CVMsList Lists the CVMs of the workspace
 //
-// x.
+// Returns one page of CVMs.
 //
 // Corresponds with GET /api/v1/cvms/paginated (the `CVMsList` operationId).
 func (c *Client) CVMsList(ctx context.Context, params *CVMsListParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1944,9 +1944,9 @@ func (c *Client) CVMsList(ctx context.Context, params *CVMsListParams, reqEditor
 	return c.Client.Do(req)
 }
 
-// CVMsProvisionWithBody Does CVMsProvision
+// CVMsProvisionWithBody Announces an app-compose to the cloud
 //
-// x.
+// Completes the app-compose with the platform's defaults, hashes it and answers the compose hash, the app id and the key for secrets. Nothing runs yet; the result is kept for 14 days. Compare the hash with one computed locally before anything is encrypted. For a KMS on a chain the app id is absent until its contract exists.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1963,9 +1963,9 @@ func (c *Client) CVMsProvisionWithBody(ctx context.Context, contentType string, 
 	return c.Client.Do(req)
 }
 
-// CVMsProvision Does CVMsProvision
+// CVMsProvision Announces an app-compose to the cloud
 //
-// x.
+// Completes the app-compose with the platform's defaults, hashes it and answers the compose hash, the app id and the key for secrets. Nothing runs yet; the result is kept for 14 days. Compare the hash with one computed locally before anything is encrypted. For a KMS on a chain the app id is absent until its contract exists.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1982,9 +1982,9 @@ func (c *Client) CVMsProvision(ctx context.Context, body CVMsProvisionJSONReques
 	return c.Client.Do(req)
 }
 
-// CVMsProvisionElizaWithBody Does CVMsProvisionEliza
+// CVMsProvisionElizaWithBody Announces an Eliza agent to the cloud
 //
-// x.
+// Provisions an agent of the Eliza framework from its character file. No current client uses it and its answer is not published.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2001,9 +2001,9 @@ func (c *Client) CVMsProvisionElizaWithBody(ctx context.Context, contentType str
 	return c.Client.Do(req)
 }
 
-// CVMsProvisionEliza Does CVMsProvisionEliza
+// CVMsProvisionEliza Announces an Eliza agent to the cloud
 //
-// x.
+// Provisions an agent of the Eliza framework from its character file. No current client uses it and its answer is not published.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2020,9 +2020,9 @@ func (c *Client) CVMsProvisionEliza(ctx context.Context, body CVMsProvisionEliza
 	return c.Client.Do(req)
 }
 
-// CVMsCreateWorkloadWithBody Does CVMsCreateWorkload
+// CVMsCreateWorkloadWithBody Creates a CVM for a model
 //
-// x.
+// Creates a CVM that serves a known model on a GPU instance type. It makes a new one each time.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2039,9 +2039,9 @@ func (c *Client) CVMsCreateWorkloadWithBody(ctx context.Context, contentType str
 	return c.Client.Do(req)
 }
 
-// CVMsCreateWorkload Does CVMsCreateWorkload
+// CVMsCreateWorkload Creates a CVM for a model
 //
-// x.
+// Creates a CVM that serves a known model on a GPU instance type. It makes a new one each time.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2058,9 +2058,9 @@ func (c *Client) CVMsCreateWorkload(ctx context.Context, body CVMsCreateWorkload
 	return c.Client.Do(req)
 }
 
-// CVMsDelete Does CVMsDelete
+// CVMsDelete Deletes a CVM
 //
-// x.
+// Stops the CVM and deletes it with its disk. It is gone when reading it answers 404.
 //
 // Corresponds with DELETE /api/v1/cvms/{cvm_id} (the `CVMsDelete` operationId).
 func (c *Client) CVMsDelete(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2075,9 +2075,9 @@ func (c *Client) CVMsDelete(ctx context.Context, cvmid PathParam, reqEditors ...
 	return c.Client.Do(req)
 }
 
-// CVMsGet Does CVMsGet
+// CVMsGet Returns one CVM
 //
-// x.
+// Returns the CVM with its resources, app, KMS and state. It is ready where the status is running and no operation is in progress. It answers 404 for a CVM of another workspace, too.
 //
 // Corresponds with GET /api/v1/cvms/{cvm_id} (the `CVMsGet` operationId).
 func (c *Client) CVMsGet(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2092,9 +2092,9 @@ func (c *Client) CVMsGet(ctx context.Context, cvmid PathParam, reqEditors ...Req
 	return c.Client.Do(req)
 }
 
-// CVMsUpdateWithBody Does CVMsUpdate
+// CVMsUpdateWithBody Changes a CVM
 //
-// x.
+// Changes compose, script, secrets, resources and image in one operation; absent members stay. With a KMS on a chain a change of the compose hash answers 465 with everything needed to allow it; afterwards the same call with the two headers and no content commits it. It answers 409 while another operation runs.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2111,9 +2111,9 @@ func (c *Client) CVMsUpdateWithBody(ctx context.Context, cvmid PathParam, params
 	return c.Client.Do(req)
 }
 
-// CVMsUpdate Does CVMsUpdate
+// CVMsUpdate Changes a CVM
 //
-// x.
+// Changes compose, script, secrets, resources and image in one operation; absent members stay. With a KMS on a chain a change of the compose hash answers 465 with everything needed to allow it; afterwards the same call with the two headers and no content commits it. It answers 409 while another operation runs.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2130,9 +2130,9 @@ func (c *Client) CVMsUpdate(ctx context.Context, cvmid PathParam, params *CVMsUp
 	return c.Client.Do(req)
 }
 
-// CVMsGetAttestation Does CVMsGetAttestation
+// CVMsGetAttestation Returns the evidence of a CVM
 //
-// x.
+// Returns certificates, measurements, event log and app-compose text. It is what a verifier needs, and still the cloud's copy.
 //
 // Corresponds with GET /api/v1/cvms/{cvm_id}/attestation (the `CVMsGetAttestation` operationId).
 func (c *Client) CVMsGetAttestation(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2147,9 +2147,9 @@ func (c *Client) CVMsGetAttestation(ctx context.Context, cvmid PathParam, reqEdi
 	return c.Client.Do(req)
 }
 
-// CVMsListAvailableOSImages Does CVMsListAvailableOSImages
+// CVMsListAvailableOSImages Lists the guest images for a CVM
 //
-// x.
+// Returns the guest OS images that the CVM's node has and the CVM can change to.
 //
 // Corresponds with GET /api/v1/cvms/{cvm_id}/available-os-images (the `CVMsListAvailableOSImages` operationId).
 func (c *Client) CVMsListAvailableOSImages(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2164,9 +2164,9 @@ func (c *Client) CVMsListAvailableOSImages(ctx context.Context, cvmid PathParam,
 	return c.Client.Do(req)
 }
 
-// CVMsCommitReplicaWithBody Does CVMsCommitReplica
+// CVMsCommitReplicaWithBody Commits a prepared replica
 //
-// x.
+// Creates a copy of the CVM that was prepared and that the chain allows by now. The token is the credential. It answers 466 to 468 like the commit of an update.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2183,9 +2183,9 @@ func (c *Client) CVMsCommitReplicaWithBody(ctx context.Context, cvmid PathParam,
 	return c.Client.Do(req)
 }
 
-// CVMsCommitReplica Does CVMsCommitReplica
+// CVMsCommitReplica Commits a prepared replica
 //
-// x.
+// Creates a copy of the CVM that was prepared and that the chain allows by now. The token is the credential. It answers 466 to 468 like the commit of an update.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2202,9 +2202,9 @@ func (c *Client) CVMsCommitReplica(ctx context.Context, cvmid PathParam, params 
 	return c.Client.Do(req)
 }
 
-// CVMsGetCommitUpdate Does CVMsGetCommitUpdate
+// CVMsGetCommitUpdate Returns a prepared update by its token
 //
-// x.
+// Returns what a person needs to confirm an update: workspace, CVM, hash and who prepared it. The token is the credential. The form of the answer is not published.
 //
 // Corresponds with GET /api/v1/cvms/{cvm_id}/commit-update (the `CVMsGetCommitUpdate` operationId).
 func (c *Client) CVMsGetCommitUpdate(ctx context.Context, cvmid PathParam, params *CVMsGetCommitUpdateParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2219,9 +2219,9 @@ func (c *Client) CVMsGetCommitUpdate(ctx context.Context, cvmid PathParam, param
 	return c.Client.Do(req)
 }
 
-// CVMsCommitUpdateWithBody Does CVMsCommitUpdate
+// CVMsCommitUpdateWithBody Commits a prepared update
 //
-// x.
+// Starts an update that was prepared and that the chain allows by now. The token is the credential, so that somebody without an API key can do it. It answers 466 for a token that is unknown, expired or superseded, 467 where the transaction cannot be verified and 468 where the contract does not allow the hash.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2238,9 +2238,9 @@ func (c *Client) CVMsCommitUpdateWithBody(ctx context.Context, cvmid PathParam, 
 	return c.Client.Do(req)
 }
 
-// CVMsCommitUpdate Does CVMsCommitUpdate
+// CVMsCommitUpdate Commits a prepared update
 //
-// x.
+// Starts an update that was prepared and that the chain allows by now. The token is the credential, so that somebody without an API key can do it. It answers 466 for a token that is unknown, expired or superseded, 467 where the transaction cannot be verified and 468 where the contract does not allow the hash.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2257,9 +2257,9 @@ func (c *Client) CVMsCommitUpdate(ctx context.Context, cvmid PathParam, params *
 	return c.Client.Do(req)
 }
 
-// CVMsGetComposeFile Does CVMsGetComposeFile
+// CVMsGetComposeFile Returns the app-compose of a CVM
 //
-// x.
+// Returns the app-compose as a JSON object, to which the API may have added members of its own. To verify a hash take the text of the attestation instead.
 //
 // Corresponds with GET /api/v1/cvms/{cvm_id}/compose_file (the `CVMsGetComposeFile` operationId).
 func (c *Client) CVMsGetComposeFile(ctx context.Context, cvmid PathParam, params *CVMsGetComposeFileParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2274,9 +2274,9 @@ func (c *Client) CVMsGetComposeFile(ctx context.Context, cvmid PathParam, params
 	return c.Client.Do(req)
 }
 
-// CVMsCommitComposeUpdateWithBody Does CVMsCommitComposeUpdate
+// CVMsCommitComposeUpdateWithBody Commits a provisioned compose update
 //
-// x.
+// Starts the update that was provisioned under the compose hash. The CVM restarts. It answers 409 while another operation runs.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2293,9 +2293,9 @@ func (c *Client) CVMsCommitComposeUpdateWithBody(ctx context.Context, cvmid Path
 	return c.Client.Do(req)
 }
 
-// CVMsCommitComposeUpdate Does CVMsCommitComposeUpdate
+// CVMsCommitComposeUpdate Commits a provisioned compose update
 //
-// x.
+// Starts the update that was provisioned under the compose hash. The CVM restarts. It answers 409 while another operation runs.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2312,9 +2312,9 @@ func (c *Client) CVMsCommitComposeUpdate(ctx context.Context, cvmid PathParam, b
 	return c.Client.Do(req)
 }
 
-// CVMsSubmitComposeFileWithBody Does CVMsSubmitComposeFile
+// CVMsSubmitComposeFileWithBody Submits an app-compose with its hash
 //
-// x.
+// Updates the CVM to the given app-compose in one call; the server checks the hash against the document. No client uses it and its answer is not published.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2331,9 +2331,9 @@ func (c *Client) CVMsSubmitComposeFileWithBody(ctx context.Context, cvmid PathPa
 	return c.Client.Do(req)
 }
 
-// CVMsSubmitComposeFile Does CVMsSubmitComposeFile
+// CVMsSubmitComposeFile Submits an app-compose with its hash
 //
-// x.
+// Updates the CVM to the given app-compose in one call; the server checks the hash against the document. No client uses it and its answer is not published.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2350,9 +2350,9 @@ func (c *Client) CVMsSubmitComposeFile(ctx context.Context, cvmid PathParam, bod
 	return c.Client.Do(req)
 }
 
-// CVMsProvisionComposeUpdateWithBody Does CVMsProvisionComposeUpdate
+// CVMsProvisionComposeUpdateWithBody Provisions a new app-compose for a CVM
 //
-// x.
+// Hashes the new app-compose and answers whether the chain allows it already. Nothing changes until it is committed. Skip the commit where compose_unchanged is true.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2369,9 +2369,9 @@ func (c *Client) CVMsProvisionComposeUpdateWithBody(ctx context.Context, cvmid P
 	return c.Client.Do(req)
 }
 
-// CVMsProvisionComposeUpdate Does CVMsProvisionComposeUpdate
+// CVMsProvisionComposeUpdate Provisions a new app-compose for a CVM
 //
-// x.
+// Hashes the new app-compose and answers whether the chain allows it already. Nothing changes until it is committed. Skip the commit where compose_unchanged is true.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2388,9 +2388,9 @@ func (c *Client) CVMsProvisionComposeUpdate(ctx context.Context, cvmid PathParam
 	return c.Client.Do(req)
 }
 
-// CVMsDiagnoseDomainsWithBody Does CVMsDiagnoseDomains
+// CVMsDiagnoseDomainsWithBody Checks the custom domains of a CVM
 //
-// x.
+// Looks at the DNS records and the certificate authority records of the domains and says what is missing.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2407,9 +2407,9 @@ func (c *Client) CVMsDiagnoseDomainsWithBody(ctx context.Context, cvmid PathPara
 	return c.Client.Do(req)
 }
 
-// CVMsDiagnoseDomains Does CVMsDiagnoseDomains
+// CVMsDiagnoseDomains Checks the custom domains of a CVM
 //
-// x.
+// Looks at the DNS records and the certificate authority records of the domains and says what is missing.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2426,9 +2426,9 @@ func (c *Client) CVMsDiagnoseDomains(ctx context.Context, cvmid PathParam, body 
 	return c.Client.Do(req)
 }
 
-// CVMsUpdateDockerComposeWithBody Does CVMsUpdateDockerCompose
+// CVMsUpdateDockerComposeWithBody Replaces the docker-compose file of a CVM
 //
-// x.
+// Starts an update to the new text. With a KMS on a chain it answers 465 with everything needed to allow the new hash; repeat it then with the two headers. It answers 409 while another operation runs.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2445,9 +2445,9 @@ func (c *Client) CVMsUpdateDockerComposeWithBody(ctx context.Context, cvmid Path
 	return c.Client.Do(req)
 }
 
-// CVMsGetDockerCompose Does CVMsGetDockerCompose
+// CVMsGetDockerCompose Returns the docker-compose file of a CVM
 //
-// x.
+// Returns the YAML text within the app-compose.
 //
 // Corresponds with GET /api/v1/cvms/{cvm_id}/docker-compose.yml (the `CVMsGetDockerCompose` operationId).
 func (c *Client) CVMsGetDockerCompose(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2462,9 +2462,9 @@ func (c *Client) CVMsGetDockerCompose(ctx context.Context, cvmid PathParam, reqE
 	return c.Client.Do(req)
 }
 
-// CVMsUpdateEnvsWithBody Does CVMsUpdateEnvs
+// CVMsUpdateEnvsWithBody Replaces the secrets of a CVM
 //
-// x.
+// Replaces the whole encrypted environment and restarts the app; names that are not sent are gone. With a KMS on a chain a change of the list of names answers 465. It answers 409 while another operation runs.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2481,9 +2481,9 @@ func (c *Client) CVMsUpdateEnvsWithBody(ctx context.Context, cvmid PathParam, co
 	return c.Client.Do(req)
 }
 
-// CVMsUpdateEnvs Does CVMsUpdateEnvs
+// CVMsUpdateEnvs Replaces the secrets of a CVM
 //
-// x.
+// Replaces the whole encrypted environment and restarts the app; names that are not sent are gone. With a KMS on a chain a change of the list of names answers 465. It answers 409 while another operation runs.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2500,9 +2500,9 @@ func (c *Client) CVMsUpdateEnvs(ctx context.Context, cvmid PathParam, body CVMsU
 	return c.Client.Do(req)
 }
 
-// CVMsGetFirewallStatus Does CVMsGetFirewallStatus
+// CVMsGetFirewallStatus Tells whether a CVM can have a firewall
 //
-// x.
+// Returns whether the firewall is available and if not why.
 //
 // Corresponds with GET /api/v1/cvms/{cvm_id}/firewall-status (the `CVMsGetFirewallStatus` operationId).
 func (c *Client) CVMsGetFirewallStatus(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2517,9 +2517,9 @@ func (c *Client) CVMsGetFirewallStatus(ctx context.Context, cvmid PathParam, req
 	return c.Client.Do(req)
 }
 
-// CVMsRefreshInstanceIDWithBody Does CVMsRefreshInstanceID
+// CVMsRefreshInstanceIDWithBody Reads the instance id of a CVM anew
 //
-// x.
+// Asks node and gateway for the instance id and stores it.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2536,9 +2536,9 @@ func (c *Client) CVMsRefreshInstanceIDWithBody(ctx context.Context, cvmid PathPa
 	return c.Client.Do(req)
 }
 
-// CVMsRefreshInstanceID Does CVMsRefreshInstanceID
+// CVMsRefreshInstanceID Reads the instance id of a CVM anew
 //
-// x.
+// Asks node and gateway for the instance id and stores it.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2555,9 +2555,9 @@ func (c *Client) CVMsRefreshInstanceID(ctx context.Context, cvmid PathParam, bod
 	return c.Client.Do(req)
 }
 
-// CVMsSetListedWithBody Does CVMsSetListed
+// CVMsSetListedWithBody Lists a CVM publicly or not
 //
-// x.
+// Shows the app in the public directory, or takes it out.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2574,9 +2574,9 @@ func (c *Client) CVMsSetListedWithBody(ctx context.Context, cvmid PathParam, con
 	return c.Client.Do(req)
 }
 
-// CVMsSetListed Does CVMsSetListed
+// CVMsSetListed Lists a CVM publicly or not
 //
-// x.
+// Shows the app in the public directory, or takes it out.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2593,9 +2593,9 @@ func (c *Client) CVMsSetListed(ctx context.Context, cvmid PathParam, body CVMsSe
 	return c.Client.Do(req)
 }
 
-// CVMsRenameWithBody Does CVMsRename
+// CVMsRenameWithBody Renames a CVM
 //
-// x.
+// Changes the name, which must be unique in the workspace: 5 to 63 letters, digits and hyphens, beginning with a letter.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2612,9 +2612,9 @@ func (c *Client) CVMsRenameWithBody(ctx context.Context, cvmid PathParam, conten
 	return c.Client.Do(req)
 }
 
-// CVMsRename Does CVMsRename
+// CVMsRename Renames a CVM
 //
-// x.
+// Changes the name, which must be unique in the workspace: 5 to 63 letters, digits and hyphens, beginning with a letter.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2631,9 +2631,9 @@ func (c *Client) CVMsRename(ctx context.Context, cvmid PathParam, body CVMsRenam
 	return c.Client.Do(req)
 }
 
-// CVMsGetNetwork Does CVMsGetNetwork
+// CVMsGetNetwork Returns the addresses of a CVM
 //
-// x.
+// Returns the public URLs of app and instance and the address within the gateway's network.
 //
 // Corresponds with GET /api/v1/cvms/{cvm_id}/network (the `CVMsGetNetwork` operationId).
 func (c *Client) CVMsGetNetwork(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2648,9 +2648,9 @@ func (c *Client) CVMsGetNetwork(ctx context.Context, cvmid PathParam, reqEditors
 	return c.Client.Do(req)
 }
 
-// CVMsGetNetworkConfig Does CVMsGetNetworkConfig
+// CVMsGetNetworkConfig Returns the network configuration of a CVM
 //
-// x.
+// Returns ports, gateways and KMS URLs as they are configured.
 //
 // Corresponds with GET /api/v1/cvms/{cvm_id}/network-config (the `CVMsGetNetworkConfig` operationId).
 func (c *Client) CVMsGetNetworkConfig(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2665,9 +2665,9 @@ func (c *Client) CVMsGetNetworkConfig(ctx context.Context, cvmid PathParam, reqE
 	return c.Client.Do(req)
 }
 
-// CVMsUpdateNetworkConfigWithBody Does CVMsUpdateNetworkConfig
+// CVMsUpdateNetworkConfigWithBody Changes the network configuration of a CVM
 //
-// x.
+// Replaces gateway or KMS URLs, with a restart where asked for. Absent members stay.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2684,9 +2684,9 @@ func (c *Client) CVMsUpdateNetworkConfigWithBody(ctx context.Context, cvmid Path
 	return c.Client.Do(req)
 }
 
-// CVMsUpdateNetworkConfig Does CVMsUpdateNetworkConfig
+// CVMsUpdateNetworkConfig Changes the network configuration of a CVM
 //
-// x.
+// Replaces gateway or KMS URLs, with a restart where asked for. Absent members stay.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2703,9 +2703,9 @@ func (c *Client) CVMsUpdateNetworkConfig(ctx context.Context, cvmid PathParam, b
 	return c.Client.Do(req)
 }
 
-// CVMsGetOperationStatus Does CVMsGetOperationStatus
+// CVMsGetOperationStatus Returns the running operation of a CVM
 //
-// x.
+// Returns the current operation with the state of its background task. The form of the answer is not published.
 //
 // Corresponds with GET /api/v1/cvms/{cvm_id}/operation-status (the `CVMsGetOperationStatus` operationId).
 func (c *Client) CVMsGetOperationStatus(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2720,9 +2720,9 @@ func (c *Client) CVMsGetOperationStatus(ctx context.Context, cvmid PathParam, re
 	return c.Client.Do(req)
 }
 
-// CVMsListOperations Does CVMsListOperations
+// CVMsListOperations Lists the operations on a CVM
 //
-// x.
+// Returns what was done to the CVM, newest first as far as is known, with a cursor to the next page.
 //
 // Corresponds with GET /api/v1/cvms/{cvm_id}/operations (the `CVMsListOperations` operationId).
 func (c *Client) CVMsListOperations(ctx context.Context, cvmid PathParam, params *CVMsListOperationsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2737,9 +2737,9 @@ func (c *Client) CVMsListOperations(ctx context.Context, cvmid PathParam, params
 	return c.Client.Do(req)
 }
 
-// CVMsCancelOperation Does CVMsCancelOperation
+// CVMsCancelOperation Cancels the running operation of a CVM
 //
-// x.
+// Asks the current operation to stop. It answers 409 where that is not possible any more.
 //
 // Corresponds with POST /api/v1/cvms/{cvm_id}/operations/cancel (the `CVMsCancelOperation` operationId).
 func (c *Client) CVMsCancelOperation(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2754,9 +2754,9 @@ func (c *Client) CVMsCancelOperation(ctx context.Context, cvmid PathParam, reqEd
 	return c.Client.Do(req)
 }
 
-// CVMsUpdateOSImageWithBody Does CVMsUpdateOSImage
+// CVMsUpdateOSImageWithBody Changes the guest image of a CVM
 //
-// x.
+// Starts a change of the guest OS image, which takes several minutes. The correlation id names the operation. It answers 409 while another operation runs.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2773,9 +2773,9 @@ func (c *Client) CVMsUpdateOSImageWithBody(ctx context.Context, cvmid PathParam,
 	return c.Client.Do(req)
 }
 
-// CVMsUpdateOSImage Does CVMsUpdateOSImage
+// CVMsUpdateOSImage Changes the guest image of a CVM
 //
-// x.
+// Starts a change of the guest OS image, which takes several minutes. The correlation id names the operation. It answers 409 while another operation runs.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2792,9 +2792,9 @@ func (c *Client) CVMsUpdateOSImage(ctx context.Context, cvmid PathParam, body CV
 	return c.Client.Do(req)
 }
 
-// CVMsListPorts Does CVMsListPorts
+// CVMsListPorts Lists the mapped ports of a CVM
 //
-// x.
+// Returns the ports of the host that lead to the CVM.
 //
 // Corresponds with GET /api/v1/cvms/{cvm_id}/ports (the `CVMsListPorts` operationId).
 func (c *Client) CVMsListPorts(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2809,9 +2809,9 @@ func (c *Client) CVMsListPorts(ctx context.Context, cvmid PathParam, reqEditors 
 	return c.Client.Do(req)
 }
 
-// CVMsSetPortsWithBody Does CVMsSetPorts
+// CVMsSetPortsWithBody Replaces the mapped ports of a CVM
 //
-// x.
+// Sets the whole list of ports; those that are not sent are closed. It answers 409 while another operation runs.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2828,9 +2828,9 @@ func (c *Client) CVMsSetPortsWithBody(ctx context.Context, cvmid PathParam, cont
 	return c.Client.Do(req)
 }
 
-// CVMsSetPorts Does CVMsSetPorts
+// CVMsSetPorts Replaces the mapped ports of a CVM
 //
-// x.
+// Sets the whole list of ports; those that are not sent are closed. It answers 409 while another operation runs.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2847,9 +2847,9 @@ func (c *Client) CVMsSetPorts(ctx context.Context, cvmid PathParam, body CVMsSet
 	return c.Client.Do(req)
 }
 
-// CVMsGetPreLaunchScript Does CVMsGetPreLaunchScript
+// CVMsGetPreLaunchScript Returns the pre-launch script of a CVM
 //
-// x.
+// Returns the script within the app-compose, the platform's own where the app brought none.
 //
 // Corresponds with GET /api/v1/cvms/{cvm_id}/pre-launch-script (the `CVMsGetPreLaunchScript` operationId).
 func (c *Client) CVMsGetPreLaunchScript(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2864,9 +2864,9 @@ func (c *Client) CVMsGetPreLaunchScript(ctx context.Context, cvmid PathParam, re
 	return c.Client.Do(req)
 }
 
-// CVMsUpdatePreLaunchScriptWithBody Does CVMsUpdatePreLaunchScript
+// CVMsUpdatePreLaunchScriptWithBody Replaces the pre-launch script of a CVM
 //
-// x.
+// Starts an update to the new script. With a KMS on a chain it answers 465 with everything needed to allow the new hash; repeat it then with the two headers. It answers 409 while another operation runs.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2883,9 +2883,9 @@ func (c *Client) CVMsUpdatePreLaunchScriptWithBody(ctx context.Context, cvmid Pa
 	return c.Client.Do(req)
 }
 
-// CVMsUpdatePreLaunchScriptWithTextBody Does CVMsUpdatePreLaunchScript
+// CVMsUpdatePreLaunchScriptWithTextBody Replaces the pre-launch script of a CVM
 //
-// x.
+// Starts an update to the new script. With a KMS on a chain it answers 465 with everything needed to allow the new hash; repeat it then with the two headers. It answers 409 while another operation runs.
 //
 // Takes a body of the `text/plain` content type.
 //
@@ -2902,9 +2902,9 @@ func (c *Client) CVMsUpdatePreLaunchScriptWithTextBody(ctx context.Context, cvmi
 	return c.Client.Do(req)
 }
 
-// CVMsReplicateWithBody Does CVMsReplicate
+// CVMsReplicateWithBody Copies a CVM
 //
-// x.
+// Creates another CVM like this one under the same app id. It makes a new one each time. It answers 465 where the chain must allow the hash or device first, and 400 with ERR-03-009 where the app runs several revisions and none is named.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2921,9 +2921,9 @@ func (c *Client) CVMsReplicateWithBody(ctx context.Context, cvmid PathParam, par
 	return c.Client.Do(req)
 }
 
-// CVMsReplicate Does CVMsReplicate
+// CVMsReplicate Copies a CVM
 //
-// x.
+// Creates another CVM like this one under the same app id. It makes a new one each time. It answers 465 where the chain must allow the hash or device first, and 400 with ERR-03-009 where the app runs several revisions and none is named.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2940,9 +2940,9 @@ func (c *Client) CVMsReplicate(ctx context.Context, cvmid PathParam, params *CVM
 	return c.Client.Do(req)
 }
 
-// CVMsRestartWithBody Does CVMsRestart
+// CVMsRestartWithBody Restarts a CVM
 //
-// x.
+// Shuts the CVM down and boots it again. It answers 409 while another operation runs.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2959,9 +2959,9 @@ func (c *Client) CVMsRestartWithBody(ctx context.Context, cvmid PathParam, conte
 	return c.Client.Do(req)
 }
 
-// CVMsRestart Does CVMsRestart
+// CVMsRestart Restarts a CVM
 //
-// x.
+// Shuts the CVM down and boots it again. It answers 409 while another operation runs.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2978,9 +2978,9 @@ func (c *Client) CVMsRestart(ctx context.Context, cvmid PathParam, body CVMsRest
 	return c.Client.Do(req)
 }
 
-// CVMsRedeployRevision Does CVMsRedeployRevision
+// CVMsRedeployRevision Returns a CVM to an earlier revision
 //
-// x.
+// Schedules the change and answers at once; follow the CVM until its compose hash is the revision's. It answers 465 where the chain no longer allows the hash, and 409 while another operation runs.
 //
 // Corresponds with POST /api/v1/cvms/{cvm_id}/revisions/{revision_id}/redeploy (the `CVMsRedeployRevision` operationId).
 func (c *Client) CVMsRedeployRevision(ctx context.Context, cvmid PathParam, revisionID PathParam, params *CVMsRedeployRevisionParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2995,9 +2995,9 @@ func (c *Client) CVMsRedeployRevision(ctx context.Context, cvmid PathParam, revi
 	return c.Client.Do(req)
 }
 
-// CVMsScheduleDeleteWithBody Does CVMsScheduleDelete
+// CVMsScheduleDeleteWithBody Schedules the deletion of a CVM
 //
-// x.
+// Deletes the CVM at the given time; an absent time cancels it.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3014,9 +3014,9 @@ func (c *Client) CVMsScheduleDeleteWithBody(ctx context.Context, cvmid PathParam
 	return c.Client.Do(req)
 }
 
-// CVMsScheduleDelete Does CVMsScheduleDelete
+// CVMsScheduleDelete Schedules the deletion of a CVM
 //
-// x.
+// Deletes the CVM at the given time; an absent time cancels it.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3033,9 +3033,9 @@ func (c *Client) CVMsScheduleDelete(ctx context.Context, cvmid PathParam, body C
 	return c.Client.Do(req)
 }
 
-// CVMsShutdown Does CVMsShutdown
+// CVMsShutdown Shuts a CVM down gracefully
 //
-// x.
+// Asks the guest to stop its app and halt. Where the guest does not cooperate use stop. It answers 409 while another operation runs.
 //
 // Corresponds with POST /api/v1/cvms/{cvm_id}/shutdown (the `CVMsShutdown` operationId).
 func (c *Client) CVMsShutdown(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3050,9 +3050,9 @@ func (c *Client) CVMsShutdown(ctx context.Context, cvmid PathParam, reqEditors .
 	return c.Client.Do(req)
 }
 
-// CVMsStart Does CVMsStart
+// CVMsStart Starts a stopped CVM
 //
-// x.
+// Boots the CVM. It answers at once; wait for the status running. It answers 409 while another operation runs.
 //
 // Corresponds with POST /api/v1/cvms/{cvm_id}/start (the `CVMsStart` operationId).
 func (c *Client) CVMsStart(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3067,9 +3067,9 @@ func (c *Client) CVMsStart(ctx context.Context, cvmid PathParam, reqEditors ...R
 	return c.Client.Do(req)
 }
 
-// CVMsGetState Does CVMsGetState
+// CVMsGetState Returns what a CVM is doing
 //
-// x.
+// Returns the state with the boot progress. With a target the API streams states until it is reached: use Watch or WaitFor for that.
 //
 // Corresponds with GET /api/v1/cvms/{cvm_id}/state (the `CVMsGetState` operationId).
 func (c *Client) CVMsGetState(ctx context.Context, cvmid PathParam, params *CVMsGetStateParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3084,9 +3084,9 @@ func (c *Client) CVMsGetState(ctx context.Context, cvmid PathParam, params *CVMs
 	return c.Client.Do(req)
 }
 
-// CVMsGetStats Does CVMsGetStats
+// CVMsGetStats Returns the system figures of a CVM
 //
-// x.
+// Returns memory, load and disks as the guest reports them. Where the app keeps them private only the state is shown.
 //
 // Corresponds with GET /api/v1/cvms/{cvm_id}/stats (the `CVMsGetStats` operationId).
 func (c *Client) CVMsGetStats(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3101,9 +3101,9 @@ func (c *Client) CVMsGetStats(ctx context.Context, cvmid PathParam, reqEditors .
 	return c.Client.Do(req)
 }
 
-// CVMsStop Does CVMsStop
+// CVMsStop Stops a CVM at once
 //
-// x.
+// Pulls the plug, also while another operation runs, which is cancelled.
 //
 // Corresponds with POST /api/v1/cvms/{cvm_id}/stop (the `CVMsStop` operationId).
 func (c *Client) CVMsStop(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3118,9 +3118,9 @@ func (c *Client) CVMsStop(ctx context.Context, cvmid PathParam, reqEditors ...Re
 	return c.Client.Do(req)
 }
 
-// CVMsGetUserConfig Does CVMsGetUserConfig
+// CVMsGetUserConfig Returns the user configuration of a CVM
 //
-// x.
+// Returns host name, SSH keys and gateway domain that the guest was given. It answers 502 where the node cannot be asked.
 //
 // Corresponds with GET /api/v1/cvms/{cvm_id}/user_config (the `CVMsGetUserConfig` operationId).
 func (c *Client) CVMsGetUserConfig(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3135,9 +3135,9 @@ func (c *Client) CVMsGetUserConfig(ctx context.Context, cvmid PathParam, reqEdit
 	return c.Client.Do(req)
 }
 
-// InstanceTypesList Does InstanceTypesList
+// InstanceTypesList Lists all instance types
 //
-// x.
+// Returns every size a CVM can have, by family. It needs no API key.
 //
 // Corresponds with GET /api/v1/instance-types (the `InstanceTypesList` operationId).
 func (c *Client) InstanceTypesList(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3152,9 +3152,9 @@ func (c *Client) InstanceTypesList(ctx context.Context, reqEditors ...RequestEdi
 	return c.Client.Do(req)
 }
 
-// InstanceTypesListFamily Does InstanceTypesListFamily
+// InstanceTypesListFamily Lists the instance types of a family
 //
-// x.
+// Returns the sizes of one family. It answers 404 for a family that does not exist.
 //
 // Corresponds with GET /api/v1/instance-types/{family} (the `InstanceTypesListFamily` operationId).
 func (c *Client) InstanceTypesListFamily(ctx context.Context, family PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3169,9 +3169,9 @@ func (c *Client) InstanceTypesListFamily(ctx context.Context, family PathParam, 
 	return c.Client.Do(req)
 }
 
-// KMSList Does KMSList
+// KMSList Lists the KMS nodes
 //
-// x.
+// Returns one page of the nodes that run a KMS, as API version 2026-05-22 keys them. Later versions list contracts under the same path, so the version is pinned.
 //
 // Corresponds with GET /api/v1/kms (the `KMSList` operationId).
 func (c *Client) KMSList(ctx context.Context, params *KMSListParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3186,9 +3186,9 @@ func (c *Client) KMSList(ctx context.Context, params *KMSListParams, reqEditors 
 	return c.Client.Do(req)
 }
 
-// KMSGetOnChain Does KMSGetOnChain
+// KMSGetOnChain Lists the KMS contracts of a chain
 //
-// x.
+// Returns the contracts with the devices and guest images they know, and whether each is allowed on chain. A state that could not be read is absent.
 //
 // Corresponds with GET /api/v1/kms/on-chain/{chain} (the `KMSGetOnChain` operationId).
 func (c *Client) KMSGetOnChain(ctx context.Context, chain PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3203,9 +3203,9 @@ func (c *Client) KMSGetOnChain(ctx context.Context, chain PathParam, reqEditors 
 	return c.Client.Do(req)
 }
 
-// KMSGetNextAppIDs Does KMSGetNextAppIDs
+// KMSGetNextAppIDs Predicts the next app ids
 //
-// x.
+// Returns the app ids that the workspace's wallet on the server will make next, with their nonces. It reserves nothing: another deployment may use a nonce first. Send both app_id and nonce when provisioning.
 //
 // Corresponds with GET /api/v1/kms/phala/next_app_id (the `KMSGetNextAppIDs` operationId).
 func (c *Client) KMSGetNextAppIDs(ctx context.Context, params *KMSGetNextAppIDsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3220,9 +3220,9 @@ func (c *Client) KMSGetNextAppIDs(ctx context.Context, params *KMSGetNextAppIDsP
 	return c.Client.Do(req)
 }
 
-// KMSGet Does KMSGet
+// KMSGet Returns one KMS node
 //
-// x.
+// Returns the node by its id or slug. It answers 404 where there is none.
 //
 // Corresponds with GET /api/v1/kms/{kms_id} (the `KMSGet` operationId).
 func (c *Client) KMSGet(ctx context.Context, kmsid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3237,9 +3237,9 @@ func (c *Client) KMSGet(ctx context.Context, kmsid PathParam, reqEditors ...Requ
 	return c.Client.Do(req)
 }
 
-// KMSInspect Does KMSInspect
+// KMSInspect Inspects one KMS
 //
-// x.
+// Asks the KMS, its guest agent and its contract, and compares what they say. Each part that cannot be asked carries an error of its own.
 //
 // Corresponds with GET /api/v1/kms/{kms_id}/info (the `KMSInspect` operationId).
 func (c *Client) KMSInspect(ctx context.Context, kmsid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3254,9 +3254,9 @@ func (c *Client) KMSInspect(ctx context.Context, kmsid PathParam, reqEditors ...
 	return c.Client.Do(req)
 }
 
-// KMSGetAppEnvPublicKey Does KMSGetAppEnvPublicKey
+// KMSGetAppEnvPublicKey Returns the env key of an app
 //
-// x.
+// Returns the X25519 key that the app's secrets are encrypted for, signed by the root key of the KMS. Check the signature against a root key that comes from elsewhere before encrypting anything. With a KMS on a chain the app's contract must exist.
 //
 // Corresponds with GET /api/v1/kms/{kms_id}/pubkey/{app_id} (the `KMSGetAppEnvPublicKey` operationId).
 func (c *Client) KMSGetAppEnvPublicKey(ctx context.Context, kmsid PathParam, appID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3271,9 +3271,9 @@ func (c *Client) KMSGetAppEnvPublicKey(ctx context.Context, kmsid PathParam, app
 	return c.Client.Do(req)
 }
 
-// CVMsGetStatusesWithBody Does CVMsGetStatuses
+// CVMsGetStatusesWithBody Returns the states of several CVMs
 //
-// x.
+// Returns the state of each CVM by its UUID in one call. Keep to 100 or fewer; the server's bound is not documented.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3290,9 +3290,9 @@ func (c *Client) CVMsGetStatusesWithBody(ctx context.Context, contentType string
 	return c.Client.Do(req)
 }
 
-// CVMsGetStatuses Does CVMsGetStatuses
+// CVMsGetStatuses Returns the states of several CVMs
 //
-// x.
+// Returns the state of each CVM by its UUID in one call. Keep to 100 or fewer; the server's bound is not documented.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3309,9 +3309,9 @@ func (c *Client) CVMsGetStatuses(ctx context.Context, body CVMsGetStatusesJSONRe
 	return c.Client.Do(req)
 }
 
-// SSHKeysList Does SSHKeysList
+// SSHKeysList Lists the SSH keys of the account
 //
-// x.
+// Returns all public keys of the account.
 //
 // Corresponds with GET /api/v1/user/ssh-keys (the `SSHKeysList` operationId).
 func (c *Client) SSHKeysList(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3326,9 +3326,9 @@ func (c *Client) SSHKeysList(ctx context.Context, reqEditors ...RequestEditorFn)
 	return c.Client.Do(req)
 }
 
-// SSHKeysCreateWithBody Does SSHKeysCreate
+// SSHKeysCreateWithBody Adds an SSH key to the account
 //
-// x.
+// Adds a public key, which new CVMs with SSH then accept. It answers 400 for a key that is there already or cannot be read.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3345,9 +3345,9 @@ func (c *Client) SSHKeysCreateWithBody(ctx context.Context, contentType string, 
 	return c.Client.Do(req)
 }
 
-// SSHKeysCreate Does SSHKeysCreate
+// SSHKeysCreate Adds an SSH key to the account
 //
-// x.
+// Adds a public key, which new CVMs with SSH then accept. It answers 400 for a key that is there already or cannot be read.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3364,9 +3364,9 @@ func (c *Client) SSHKeysCreate(ctx context.Context, body SSHKeysCreateJSONReques
 	return c.Client.Do(req)
 }
 
-// SSHKeysImportGitHubWithBody Does SSHKeysImportGitHub
+// SSHKeysImportGitHubWithBody Imports SSH keys from GitHub
 //
-// x.
+// Adds the public keys of a GitHub user. Keys that are there already are skipped.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3383,9 +3383,9 @@ func (c *Client) SSHKeysImportGitHubWithBody(ctx context.Context, contentType st
 	return c.Client.Do(req)
 }
 
-// SSHKeysImportGitHub Does SSHKeysImportGitHub
+// SSHKeysImportGitHub Imports SSH keys from GitHub
 //
-// x.
+// Adds the public keys of a GitHub user. Keys that are there already are skipped.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3402,9 +3402,9 @@ func (c *Client) SSHKeysImportGitHub(ctx context.Context, body SSHKeysImportGitH
 	return c.Client.Do(req)
 }
 
-// SSHKeysSyncGitHub Does SSHKeysSyncGitHub
+// SSHKeysSyncGitHub Synchronises SSH keys with GitHub
 //
-// x.
+// Reads the keys that came from GitHub anew, and adds, changes and removes accordingly.
 //
 // Corresponds with POST /api/v1/user/ssh-keys/github-sync (the `SSHKeysSyncGitHub` operationId).
 func (c *Client) SSHKeysSyncGitHub(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3419,9 +3419,9 @@ func (c *Client) SSHKeysSyncGitHub(ctx context.Context, reqEditors ...RequestEdi
 	return c.Client.Do(req)
 }
 
-// SSHKeysDelete Does SSHKeysDelete
+// SSHKeysDelete Removes an SSH key from the account
 //
-// x.
+// Removes the key; CVMs that have it already keep it.
 //
 // Corresponds with DELETE /api/v1/user/ssh-keys/{key_id} (the `SSHKeysDelete` operationId).
 func (c *Client) SSHKeysDelete(ctx context.Context, keyID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3436,9 +3436,9 @@ func (c *Client) SSHKeysDelete(ctx context.Context, keyID PathParam, reqEditors 
 	return c.Client.Do(req)
 }
 
-// WebhooksList Does WebhooksList
+// WebhooksList Lists the webhooks of the workspace
 //
-// x.
+// Returns all webhooks, with masked secrets.
 //
 // Corresponds with GET /api/v1/workspace/webhooks (the `WebhooksList` operationId).
 func (c *Client) WebhooksList(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3453,9 +3453,9 @@ func (c *Client) WebhooksList(ctx context.Context, reqEditors ...RequestEditorFn
 	return c.Client.Do(req)
 }
 
-// WebhooksCreateWithBody Does WebhooksCreate
+// WebhooksCreateWithBody Creates a webhook
 //
-// x.
+// Creates a webhook and answers its secret, whole for this one time. It makes a new one each time.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3472,9 +3472,9 @@ func (c *Client) WebhooksCreateWithBody(ctx context.Context, contentType string,
 	return c.Client.Do(req)
 }
 
-// WebhooksCreate Does WebhooksCreate
+// WebhooksCreate Creates a webhook
 //
-// x.
+// Creates a webhook and answers its secret, whole for this one time. It makes a new one each time.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3491,9 +3491,9 @@ func (c *Client) WebhooksCreate(ctx context.Context, body WebhooksCreateJSONRequ
 	return c.Client.Do(req)
 }
 
-// WebhooksDelete Does WebhooksDelete
+// WebhooksDelete Deletes a webhook
 //
-// x.
+// Ends all deliveries of the webhook.
 //
 // Corresponds with DELETE /api/v1/workspace/webhooks/{webhook_id} (the `WebhooksDelete` operationId).
 func (c *Client) WebhooksDelete(ctx context.Context, webhookID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3508,9 +3508,9 @@ func (c *Client) WebhooksDelete(ctx context.Context, webhookID PathParam, reqEdi
 	return c.Client.Do(req)
 }
 
-// WebhooksGet Does WebhooksGet
+// WebhooksGet Returns one webhook
 //
-// x.
+// Returns the webhook with a masked secret.
 //
 // Corresponds with GET /api/v1/workspace/webhooks/{webhook_id} (the `WebhooksGet` operationId).
 func (c *Client) WebhooksGet(ctx context.Context, webhookID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3525,9 +3525,9 @@ func (c *Client) WebhooksGet(ctx context.Context, webhookID PathParam, reqEditor
 	return c.Client.Do(req)
 }
 
-// WebhooksUpdateWithBody Does WebhooksUpdate
+// WebhooksUpdateWithBody Changes a webhook
 //
-// x.
+// Changes address, events, name or whether it is enabled. Absent members stay.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3544,9 +3544,9 @@ func (c *Client) WebhooksUpdateWithBody(ctx context.Context, webhookID PathParam
 	return c.Client.Do(req)
 }
 
-// WebhooksUpdate Does WebhooksUpdate
+// WebhooksUpdate Changes a webhook
 //
-// x.
+// Changes address, events, name or whether it is enabled. Absent members stay.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3563,9 +3563,9 @@ func (c *Client) WebhooksUpdate(ctx context.Context, webhookID PathParam, body W
 	return c.Client.Do(req)
 }
 
-// WebhooksListDeliveries Does WebhooksListDeliveries
+// WebhooksListDeliveries Lists the deliveries of a webhook
 //
-// x.
+// Returns deliveries with their outcome, newest first as far as is known.
 //
 // Corresponds with GET /api/v1/workspace/webhooks/{webhook_id}/deliveries (the `WebhooksListDeliveries` operationId).
 func (c *Client) WebhooksListDeliveries(ctx context.Context, webhookID PathParam, params *WebhooksListDeliveriesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3580,9 +3580,9 @@ func (c *Client) WebhooksListDeliveries(ctx context.Context, webhookID PathParam
 	return c.Client.Do(req)
 }
 
-// WebhooksResend Does WebhooksResend
+// WebhooksResend Sends an event again
 //
-// x.
+// Posts the event once more, as a new event that names the original one. The form of the answer is not published.
 //
 // Corresponds with POST /api/v1/workspace/webhooks/{webhook_id}/deliveries/{event_id}/resend (the `WebhooksResend` operationId).
 func (c *Client) WebhooksResend(ctx context.Context, webhookID PathParam, eventID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3597,9 +3597,9 @@ func (c *Client) WebhooksResend(ctx context.Context, webhookID PathParam, eventI
 	return c.Client.Do(req)
 }
 
-// WebhooksRevealSecret Does WebhooksRevealSecret
+// WebhooksRevealSecret Reveals the secret of a webhook
 //
-// x.
+// Returns the whole secret. The account needs two-factor authentication (403 otherwise) and a recent confirmation of it (428 otherwise).
 //
 // Corresponds with POST /api/v1/workspace/webhooks/{webhook_id}/reveal-secret (the `WebhooksRevealSecret` operationId).
 func (c *Client) WebhooksRevealSecret(ctx context.Context, webhookID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3614,9 +3614,9 @@ func (c *Client) WebhooksRevealSecret(ctx context.Context, webhookID PathParam, 
 	return c.Client.Do(req)
 }
 
-// WebhooksRotateSecret Does WebhooksRotateSecret
+// WebhooksRotateSecret Replaces the secret of a webhook
 //
-// x.
+// Makes a new secret; the old one ends at once. It has the same conditions as revealing the secret.
 //
 // Corresponds with POST /api/v1/workspace/webhooks/{webhook_id}/rotate-secret (the `WebhooksRotateSecret` operationId).
 func (c *Client) WebhooksRotateSecret(ctx context.Context, webhookID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3631,9 +3631,9 @@ func (c *Client) WebhooksRotateSecret(ctx context.Context, webhookID PathParam, 
 	return c.Client.Do(req)
 }
 
-// WebhooksGetStats Does WebhooksGetStats
+// WebhooksGetStats Returns the statistics of a webhook
 //
-// x.
+// Returns how many deliveries succeeded and how long they took.
 //
 // Corresponds with GET /api/v1/workspace/webhooks/{webhook_id}/stats (the `WebhooksGetStats` operationId).
 func (c *Client) WebhooksGetStats(ctx context.Context, webhookID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3648,9 +3648,9 @@ func (c *Client) WebhooksGetStats(ctx context.Context, webhookID PathParam, reqE
 	return c.Client.Do(req)
 }
 
-// WebhooksTest Does WebhooksTest
+// WebhooksTest Sends a test event
 //
-// x.
+// Posts a test event to the webhook. The form of the answer is not published.
 //
 // Corresponds with POST /api/v1/workspace/webhooks/{webhook_id}/test (the `WebhooksTest` operationId).
 func (c *Client) WebhooksTest(ctx context.Context, webhookID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8445,1233 +8445,1233 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
-	// AppsListWithResponse Does AppsList
+	// AppsListWithResponse Lists the apps of the workspace
 	//
-	// x.
+	// Returns one page of apps, each with its CVMs. All filters combine.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/apps (the `AppsList` operationId).
 	AppsListWithResponse(ctx context.Context, params *AppsListParams, reqEditors ...RequestEditorFn) (*AppsListHTTPResponse, error)
 
-	// AppsGetFilterOptionsWithResponse Does AppsGetFilterOptions
+	// AppsGetFilterOptionsWithResponse Returns the values of the app filters
 	//
-	// x.
+	// Returns the values that occur in the workspace, to offer them for filtering the app list.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/apps/filter-options (the `AppsGetFilterOptions` operationId).
 	AppsGetFilterOptionsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*AppsGetFilterOptionsHTTPResponse, error)
 
-	// AppsGetWithResponse Does AppsGet
+	// AppsGetWithResponse Returns one app
 	//
-	// x.
+	// Returns the app with its CVMs. For an app that is known on chain only, all but the app id may be empty.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/apps/{app_id} (the `AppsGet` operationId).
 	AppsGetWithResponse(ctx context.Context, appID PathParam, reqEditors ...RequestEditorFn) (*AppsGetHTTPResponse, error)
 
-	// AppsGetAttestationsWithResponse Does AppsGetAttestations
+	// AppsGetAttestationsWithResponse Returns the evidence of an app
 	//
-	// x.
+	// Returns quote, event log and measurements of every instance. It is what a verifier needs, and still the cloud's copy: verify the quotes. Apps with public TCB info show it to everybody.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/apps/{app_id}/attestations (the `AppsGetAttestations` operationId).
 	AppsGetAttestationsWithResponse(ctx context.Context, appID PathParam, reqEditors ...RequestEditorFn) (*AppsGetAttestationsHTTPResponse, error)
 
-	// AppsEvaluateTCBWithResponse Does AppsEvaluateTCB
+	// AppsEvaluateTCBWithResponse Evaluates the platforms of an app
 	//
-	// x.
+	// Says for each instance whether its platform is up to date by the newest collateral. It is the cloud's judgement, not a proof.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/apps/{app_id}/attestations/tcb-evaluation (the `AppsEvaluateTCB` operationId).
 	AppsEvaluateTCBWithResponse(ctx context.Context, appID PathParam, reqEditors ...RequestEditorFn) (*AppsEvaluateTCBHTTPResponse, error)
 
-	// AppsListCVMsWithResponse Does AppsListCVMs
+	// AppsListCVMsWithResponse Lists the CVMs of an app
 	//
-	// x.
+	// Returns all CVMs that run under the app id, without paging.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/apps/{app_id}/cvms (the `AppsListCVMs` operationId).
 	AppsListCVMsWithResponse(ctx context.Context, appID PathParam, reqEditors ...RequestEditorFn) (*AppsListCVMsHTTPResponse, error)
 
-	// AppsCheckCVMsAllowedWithResponse Does AppsCheckCVMsAllowed
+	// AppsCheckCVMsAllowedWithResponse Asks whether the CVMs of an app are allowed
 	//
-	// x.
+	// Reads from the app's contract, for every CVM, whether it allows what runs there. For the central KMS there are no results.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/apps/{app_id}/cvms/is-allowed (the `AppsCheckCVMsAllowed` operationId).
 	AppsCheckCVMsAllowedWithResponse(ctx context.Context, appID PathParam, reqEditors ...RequestEditorFn) (*AppsCheckCVMsAllowedHTTPResponse, error)
 
-	// AppsReplicateWithBodyWithResponse Does AppsReplicate
+	// AppsReplicateWithBodyWithResponse Copies a CVM of an app
 	//
-	// x.
+	// Creates another CVM like the given one under the same app id, on another node if asked. It makes a new one each time. It answers 465 where the chain must allow the hash or device first, and 400 with ERR-03-009 where the app runs several revisions and none is named.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/apps/{app_id}/cvms/{vm_uuid}/replicas (the `AppsReplicate` operationId).
 	AppsReplicateWithBodyWithResponse(ctx context.Context, appID PathParam, vmuuid PathParam, params *AppsReplicateParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AppsReplicateHTTPResponse, error)
 
-	// AppsReplicateWithResponse Does AppsReplicate
+	// AppsReplicateWithResponse Copies a CVM of an app
 	//
-	// x.
+	// Creates another CVM like the given one under the same app id, on another node if asked. It makes a new one each time. It answers 465 where the chain must allow the hash or device first, and 400 with ERR-03-009 where the app runs several revisions and none is named.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/apps/{app_id}/cvms/{vm_uuid}/replicas (the `AppsReplicate` operationId).
 	AppsReplicateWithResponse(ctx context.Context, appID PathParam, vmuuid PathParam, params *AppsReplicateParams, body AppsReplicateJSONRequestBody, reqEditors ...RequestEditorFn) (*AppsReplicateHTTPResponse, error)
 
-	// AppsGetDeviceAllowlistWithResponse Does AppsGetDeviceAllowlist
+	// AppsGetDeviceAllowlistWithResponse Lists the devices an app may run on
 	//
-	// x.
+	// Returns the devices that the app's contract allows, and those of its CVMs. For the central KMS there are none.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/apps/{app_id}/device-allowlist (the `AppsGetDeviceAllowlist` operationId).
 	AppsGetDeviceAllowlistWithResponse(ctx context.Context, appID PathParam, reqEditors ...RequestEditorFn) (*AppsGetDeviceAllowlistHTTPResponse, error)
 
-	// AppsCreateInstanceWithBodyWithResponse Does AppsCreateInstance
+	// AppsCreateInstanceWithBodyWithResponse Adds an instance to an app
 	//
-	// x.
+	// Creates another CVM under the app id, with the app's compose or a new one. It makes a new one each time. Where the chain must allow the hash first it answers 465; the same path with token and transaction_hash commits it then.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/apps/{app_id}/instances (the `AppsCreateInstance` operationId).
 	AppsCreateInstanceWithBodyWithResponse(ctx context.Context, appID PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AppsCreateInstanceHTTPResponse, error)
 
-	// AppsCreateInstanceWithResponse Does AppsCreateInstance
+	// AppsCreateInstanceWithResponse Adds an instance to an app
 	//
-	// x.
+	// Creates another CVM under the app id, with the app's compose or a new one. It makes a new one each time. Where the chain must allow the hash first it answers 465; the same path with token and transaction_hash commits it then.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/apps/{app_id}/instances (the `AppsCreateInstance` operationId).
 	AppsCreateInstanceWithResponse(ctx context.Context, appID PathParam, body AppsCreateInstanceJSONRequestBody, reqEditors ...RequestEditorFn) (*AppsCreateInstanceHTTPResponse, error)
 
-	// AppsCheckAllowedWithBodyWithResponse Does AppsCheckAllowed
+	// AppsCheckAllowedWithBodyWithResponse Asks whether a hash may run
 	//
-	// x.
+	// Reads from the app's contract whether it allows the compose hash on the device of a node. Name the node or the device.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/apps/{app_id}/is-allowed (the `AppsCheckAllowed` operationId).
 	AppsCheckAllowedWithBodyWithResponse(ctx context.Context, appID PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AppsCheckAllowedHTTPResponse, error)
 
-	// AppsCheckAllowedWithResponse Does AppsCheckAllowed
+	// AppsCheckAllowedWithResponse Asks whether a hash may run
 	//
-	// x.
+	// Reads from the app's contract whether it allows the compose hash on the device of a node. Name the node or the device.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/apps/{app_id}/is-allowed (the `AppsCheckAllowed` operationId).
 	AppsCheckAllowedWithResponse(ctx context.Context, appID PathParam, body AppsCheckAllowedJSONRequestBody, reqEditors ...RequestEditorFn) (*AppsCheckAllowedHTTPResponse, error)
 
-	// AppsGetKMSInfoWithResponse Does AppsGetKMSInfo
+	// AppsGetKMSInfoWithResponse Returns how an app's KMS is governed
 	//
-	// x.
+	// Returns chain, contracts and the kind of owner, which tells how an update must be approved.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/apps/{app_id}/kms-info (the `AppsGetKMSInfo` operationId).
 	AppsGetKMSInfoWithResponse(ctx context.Context, appID PathParam, reqEditors ...RequestEditorFn) (*AppsGetKMSInfoHTTPResponse, error)
 
-	// AppsListPendingUpdatesWithResponse Does AppsListPendingUpdates
+	// AppsListPendingUpdatesWithResponse Lists the prepared updates of an app
 	//
-	// x.
+	// Returns the updates that were prepared and wait for approval on chain and for their commit.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/apps/{app_id}/pending-updates (the `AppsListPendingUpdates` operationId).
 	AppsListPendingUpdatesWithResponse(ctx context.Context, appID PathParam, reqEditors ...RequestEditorFn) (*AppsListPendingUpdatesHTTPResponse, error)
 
-	// AppsPreviewPendingUpdateWithResponse Does AppsPreviewPendingUpdate
+	// AppsPreviewPendingUpdateWithResponse Shows what a prepared update changes
 	//
-	// x.
+	// Returns docker-compose file and pre-launch script as they are and as they would be.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/apps/{app_id}/pending-updates/{vm_uuid}/{compose_hash}/preview (the `AppsPreviewPendingUpdate` operationId).
 	AppsPreviewPendingUpdateWithResponse(ctx context.Context, appID PathParam, vmuuid PathParam, composeHash PathParam, reqEditors ...RequestEditorFn) (*AppsPreviewPendingUpdateHTTPResponse, error)
 
-	// AppsListRevisionsWithResponse Does AppsListRevisions
+	// AppsListRevisionsWithResponse Lists the revisions of an app
 	//
-	// x.
+	// Returns one page of what the app's CVMs ran, with the compose hash and who changed it.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/apps/{app_id}/revisions (the `AppsListRevisions` operationId).
 	AppsListRevisionsWithResponse(ctx context.Context, appID PathParam, params *AppsListRevisionsParams, reqEditors ...RequestEditorFn) (*AppsListRevisionsHTTPResponse, error)
 
-	// AppsGetRevisionWithResponse Does AppsGetRevision
+	// AppsGetRevisionWithResponse Returns one revision of an app
 	//
-	// x.
+	// Returns the revision with its app-compose, encrypted environment and user configuration.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/apps/{app_id}/revisions/{revision_id} (the `AppsGetRevision` operationId).
 	AppsGetRevisionWithResponse(ctx context.Context, appID PathParam, revisionID PathParam, params *AppsGetRevisionParams, reqEditors ...RequestEditorFn) (*AppsGetRevisionHTTPResponse, error)
 
-	// AppsRedeployRevisionWithBodyWithResponse Does AppsRedeployRevision
+	// AppsRedeployRevisionWithBodyWithResponse Returns an app to an earlier revision
 	//
-	// x.
+	// Schedules the change for the given CVMs and answers at once; follow each CVM until its compose hash is the revision's. It answers 465 where the chain no longer allows the hash, and 409 while another operation runs.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/apps/{app_id}/revisions/{revision_id}/redeploy (the `AppsRedeployRevision` operationId).
 	AppsRedeployRevisionWithBodyWithResponse(ctx context.Context, appID PathParam, revisionID PathParam, params *AppsRedeployRevisionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AppsRedeployRevisionHTTPResponse, error)
 
-	// AppsRedeployRevisionWithResponse Does AppsRedeployRevision
+	// AppsRedeployRevisionWithResponse Returns an app to an earlier revision
 	//
-	// x.
+	// Schedules the change for the given CVMs and answers at once; follow each CVM until its compose hash is the revision's. It answers 465 where the chain no longer allows the hash, and 409 while another operation runs.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/apps/{app_id}/revisions/{revision_id}/redeploy (the `AppsRedeployRevision` operationId).
 	AppsRedeployRevisionWithResponse(ctx context.Context, appID PathParam, revisionID PathParam, params *AppsRedeployRevisionParams, body AppsRedeployRevisionJSONRequestBody, reqEditors ...RequestEditorFn) (*AppsRedeployRevisionHTTPResponse, error)
 
-	// AppsGetUsageWithResponse Does AppsGetUsage
+	// AppsGetUsageWithResponse Returns the metered use of an app
 	//
-	// x.
+	// Returns records of use with their cost, newest first as far as is known, and the total.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/apps/{app_id}/usage (the `AppsGetUsage` operationId).
 	AppsGetUsageWithResponse(ctx context.Context, appID PathParam, params *AppsGetUsageParams, reqEditors ...RequestEditorFn) (*AppsGetUsageHTTPResponse, error)
 
-	// AttestationsGetCollateralWithResponse Does AttestationsGetCollateral
+	// AttestationsGetCollateralWithResponse Returns the collateral of a quote
 	//
-	// x.
+	// Returns what Intel publishes to verify the quote with; it may be cached for a day. It answers 400 where it cannot be fetched.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/attestations/collateral/{checksum} (the `AttestationsGetCollateral` operationId).
 	AttestationsGetCollateralWithResponse(ctx context.Context, checksum PathParam, reqEditors ...RequestEditorFn) (*AttestationsGetCollateralHTTPResponse, error)
 
-	// AttestationsListDeviceIDsWithResponse Does AttestationsListDeviceIDs
+	// AttestationsListDeviceIDsWithResponse Lists the devices of the cloud
 	//
-	// x.
+	// Returns the device ids of the cloud's nodes, which are SHA-256 hashes of their PPIDs. That each is a text is inferred, not published.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/attestations/device_ids (the `AttestationsListDeviceIDs` operationId).
 	AttestationsListDeviceIDsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*AttestationsListDeviceIDsHTTPResponse, error)
 
-	// AttestationsListNodesWithResponse Does AttestationsListNodes
+	// AttestationsListNodesWithResponse Lists the nodes of the cloud
 	//
-	// x.
+	// Returns the nodes that take part in attestation, with region and state.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/attestations/nodes (the `AttestationsListNodes` operationId).
 	AttestationsListNodesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*AttestationsListNodesHTTPResponse, error)
 
-	// AttestationsListPPIDsWithResponse Does AttestationsListPPIDs
+	// AttestationsListPPIDsWithResponse Lists the processors of the cloud
 	//
-	// x.
+	// Returns the platform provisioning ids of the cloud's processors.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/attestations/ppids (the `AttestationsListPPIDs` operationId).
 	AttestationsListPPIDsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*AttestationsListPPIDsHTTPResponse, error)
 
-	// AttestationsGetRawWithResponse Does AttestationsGetRaw
+	// AttestationsGetRawWithResponse Downloads a registered quote
 	//
-	// x.
+	// Returns the quote as it was uploaded, usually 2 to 8 KB.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/attestations/raw/{checksum} (the `AttestationsGetRaw` operationId).
 	AttestationsGetRawWithResponse(ctx context.Context, checksum PathParam, reqEditors ...RequestEditorFn) (*AttestationsGetRawHTTPResponse, error)
 
-	// AttestationsCheckRawWithResponse Does AttestationsCheckRaw
+	// AttestationsCheckRawWithResponse Tells whether a quote can be downloaded
 	//
-	// x.
+	// Asks for the raw quote without its content. It answers 404 for an unknown checksum.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with HEAD /api/v1/attestations/raw/{checksum} (the `AttestationsCheckRaw` operationId).
 	AttestationsCheckRawWithResponse(ctx context.Context, checksum PathParam, reqEditors ...RequestEditorFn) (*AttestationsCheckRawHTTPResponse, error)
 
-	// AttestationsListRecentWithResponse Does AttestationsListRecent
+	// AttestationsListRecentWithResponse Lists quotes that were verified lately
 	//
-	// x.
+	// Returns quotes from the public registry, newest first.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/attestations/recent (the `AttestationsListRecent` operationId).
 	AttestationsListRecentWithResponse(ctx context.Context, params *AttestationsListRecentParams, reqEditors ...RequestEditorFn) (*AttestationsListRecentHTTPResponse, error)
 
-	// AttestationsVerifyWithBodyWithResponse Does AttestationsVerify
+	// AttestationsVerifyWithBodyWithResponse Verifies a quote
 	//
-	// x.
+	// Uploads a TDX quote, lets the cloud verify it and registers it publicly under its checksum. Compare it with a verification of your own; do not rely on it. It answers 400 for a quote that does not verify and 422 for what is none.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/attestations/verify (the `AttestationsVerify` operationId).
 	AttestationsVerifyWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AttestationsVerifyHTTPResponse, error)
 
-	// AttestationsVerifyWithResponse Does AttestationsVerify
+	// AttestationsVerifyWithResponse Verifies a quote
 	//
-	// x.
+	// Uploads a TDX quote, lets the cloud verify it and registers it publicly under its checksum. Compare it with a verification of your own; do not rely on it. It answers 400 for a quote that does not verify and 422 for what is none.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/attestations/verify (the `AttestationsVerify` operationId).
 	AttestationsVerifyWithResponse(ctx context.Context, body AttestationsVerifyJSONRequestBody, reqEditors ...RequestEditorFn) (*AttestationsVerifyHTTPResponse, error)
 
-	// AttestationsViewWithResponse Does AttestationsView
+	// AttestationsViewWithResponse Returns a registered quote in parts
 	//
-	// x.
+	// Returns the quote as the cloud reads it. It answers 404 for an unknown checksum.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/attestations/view/{checksum} (the `AttestationsView` operationId).
 	AttestationsViewWithResponse(ctx context.Context, checksum PathParam, reqEditors ...RequestEditorFn) (*AttestationsViewHTTPResponse, error)
 
-	// CVMsListAllWithResponse Does CVMsListAll
+	// CVMsListAllWithResponse Lists all CVMs of the workspace
 	//
-	// x.
+	// Returns every CVM without paging. Prefer the paged list for workspaces with many.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/cvms (the `CVMsListAll` operationId).
 	CVMsListAllWithResponse(ctx context.Context, params *CVMsListAllParams, reqEditors ...RequestEditorFn) (*CVMsListAllHTTPResponse, error)
 
-	// CVMsCreateWithBodyWithResponse Does CVMsCreate
+	// CVMsCreateWithBodyWithResponse Creates a CVM from a provision
 	//
-	// x.
+	// Commits what was provisioned: app id and compose hash name it. It is idempotent: the same pair again answers the CVM that exists, and the same app id with another live compose hash is 409 with ERR-03-007. It answers 466 for a pair that is unknown or expired, and 465, 467 or 468 where a contract has not allowed the hash.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/cvms (the `CVMsCreate` operationId).
 	CVMsCreateWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CVMsCreateHTTPResponse, error)
 
-	// CVMsCreateWithResponse Does CVMsCreate
+	// CVMsCreateWithResponse Creates a CVM from a provision
 	//
-	// x.
+	// Commits what was provisioned: app id and compose hash name it. It is idempotent: the same pair again answers the CVM that exists, and the same app id with another live compose hash is 409 with ERR-03-007. It answers 466 for a pair that is unknown or expired, and 465, 467 or 468 where a contract has not allowed the hash.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/cvms (the `CVMsCreate` operationId).
 	CVMsCreateWithResponse(ctx context.Context, body CVMsCreateJSONRequestBody, reqEditors ...RequestEditorFn) (*CVMsCreateHTTPResponse, error)
 
-	// CVMsStopBatchWithBodyWithResponse Does CVMsStopBatch
+	// CVMsStopBatchWithBodyWithResponse Stops several CVMs at once
 	//
-	// x.
+	// Stops up to 50 CVMs and says what became of each.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/cvms/batch-stop (the `CVMsStopBatch` operationId).
 	CVMsStopBatchWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CVMsStopBatchHTTPResponse, error)
 
-	// CVMsStopBatchWithResponse Does CVMsStopBatch
+	// CVMsStopBatchWithResponse Stops several CVMs at once
 	//
-	// x.
+	// Stops up to 50 CVMs and says what became of each.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/cvms/batch-stop (the `CVMsStopBatch` operationId).
 	CVMsStopBatchWithResponse(ctx context.Context, body CVMsStopBatchJSONRequestBody, reqEditors ...RequestEditorFn) (*CVMsStopBatchHTTPResponse, error)
 
-	// CVMsCreateElizaWithBodyWithResponse Does CVMsCreateEliza
+	// CVMsCreateElizaWithBodyWithResponse Creates a CVM for an Eliza agent
 	//
-	// x.
+	// Commits a provision of an Eliza agent. Like creating a CVM it is idempotent on app id and compose hash.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/cvms/eliza (the `CVMsCreateEliza` operationId).
 	CVMsCreateElizaWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CVMsCreateElizaHTTPResponse, error)
 
-	// CVMsCreateElizaWithResponse Does CVMsCreateEliza
+	// CVMsCreateElizaWithResponse Creates a CVM for an Eliza agent
 	//
-	// x.
+	// Commits a provision of an Eliza agent. Like creating a CVM it is idempotent on app id and compose hash.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/cvms/eliza (the `CVMsCreateEliza` operationId).
 	CVMsCreateElizaWithResponse(ctx context.Context, body CVMsCreateElizaJSONRequestBody, reqEditors ...RequestEditorFn) (*CVMsCreateElizaHTTPResponse, error)
 
-	// CVMsRefreshInstanceIDsWithBodyWithResponse Does CVMsRefreshInstanceIDs
+	// CVMsRefreshInstanceIDsWithBodyWithResponse Reads the instance ids of many CVMs anew
 	//
-	// x.
+	// Asks nodes and gateway for instance ids and stores them. An instance id exists from the first boot on.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/cvms/instance-ids (the `CVMsRefreshInstanceIDs` operationId).
 	CVMsRefreshInstanceIDsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CVMsRefreshInstanceIDsHTTPResponse, error)
 
-	// CVMsRefreshInstanceIDsWithResponse Does CVMsRefreshInstanceIDs
+	// CVMsRefreshInstanceIDsWithResponse Reads the instance ids of many CVMs anew
 	//
-	// x.
+	// Asks nodes and gateway for instance ids and stores them. An instance id exists from the first boot on.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/cvms/instance-ids (the `CVMsRefreshInstanceIDs` operationId).
 	CVMsRefreshInstanceIDsWithResponse(ctx context.Context, body CVMsRefreshInstanceIDsJSONRequestBody, reqEditors ...RequestEditorFn) (*CVMsRefreshInstanceIDsHTTPResponse, error)
 
-	// CVMsListWithResponse Does CVMsList
+	// CVMsListWithResponse Lists the CVMs of the workspace
 	//
-	// x.
+	// Returns one page of CVMs.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/cvms/paginated (the `CVMsList` operationId).
 	CVMsListWithResponse(ctx context.Context, params *CVMsListParams, reqEditors ...RequestEditorFn) (*CVMsListHTTPResponse, error)
 
-	// CVMsProvisionWithBodyWithResponse Does CVMsProvision
+	// CVMsProvisionWithBodyWithResponse Announces an app-compose to the cloud
 	//
-	// x.
+	// Completes the app-compose with the platform's defaults, hashes it and answers the compose hash, the app id and the key for secrets. Nothing runs yet; the result is kept for 14 days. Compare the hash with one computed locally before anything is encrypted. For a KMS on a chain the app id is absent until its contract exists.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/cvms/provision (the `CVMsProvision` operationId).
 	CVMsProvisionWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CVMsProvisionHTTPResponse, error)
 
-	// CVMsProvisionWithResponse Does CVMsProvision
+	// CVMsProvisionWithResponse Announces an app-compose to the cloud
 	//
-	// x.
+	// Completes the app-compose with the platform's defaults, hashes it and answers the compose hash, the app id and the key for secrets. Nothing runs yet; the result is kept for 14 days. Compare the hash with one computed locally before anything is encrypted. For a KMS on a chain the app id is absent until its contract exists.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/cvms/provision (the `CVMsProvision` operationId).
 	CVMsProvisionWithResponse(ctx context.Context, body CVMsProvisionJSONRequestBody, reqEditors ...RequestEditorFn) (*CVMsProvisionHTTPResponse, error)
 
-	// CVMsProvisionElizaWithBodyWithResponse Does CVMsProvisionEliza
+	// CVMsProvisionElizaWithBodyWithResponse Announces an Eliza agent to the cloud
 	//
-	// x.
+	// Provisions an agent of the Eliza framework from its character file. No current client uses it and its answer is not published.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/cvms/provision/eliza (the `CVMsProvisionEliza` operationId).
 	CVMsProvisionElizaWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CVMsProvisionElizaHTTPResponse, error)
 
-	// CVMsProvisionElizaWithResponse Does CVMsProvisionEliza
+	// CVMsProvisionElizaWithResponse Announces an Eliza agent to the cloud
 	//
-	// x.
+	// Provisions an agent of the Eliza framework from its character file. No current client uses it and its answer is not published.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/cvms/provision/eliza (the `CVMsProvisionEliza` operationId).
 	CVMsProvisionElizaWithResponse(ctx context.Context, body CVMsProvisionElizaJSONRequestBody, reqEditors ...RequestEditorFn) (*CVMsProvisionElizaHTTPResponse, error)
 
-	// CVMsCreateWorkloadWithBodyWithResponse Does CVMsCreateWorkload
+	// CVMsCreateWorkloadWithBodyWithResponse Creates a CVM for a model
 	//
-	// x.
+	// Creates a CVM that serves a known model on a GPU instance type. It makes a new one each time.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/cvms/workload (the `CVMsCreateWorkload` operationId).
 	CVMsCreateWorkloadWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CVMsCreateWorkloadHTTPResponse, error)
 
-	// CVMsCreateWorkloadWithResponse Does CVMsCreateWorkload
+	// CVMsCreateWorkloadWithResponse Creates a CVM for a model
 	//
-	// x.
+	// Creates a CVM that serves a known model on a GPU instance type. It makes a new one each time.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/cvms/workload (the `CVMsCreateWorkload` operationId).
 	CVMsCreateWorkloadWithResponse(ctx context.Context, body CVMsCreateWorkloadJSONRequestBody, reqEditors ...RequestEditorFn) (*CVMsCreateWorkloadHTTPResponse, error)
 
-	// CVMsDeleteWithResponse Does CVMsDelete
+	// CVMsDeleteWithResponse Deletes a CVM
 	//
-	// x.
+	// Stops the CVM and deletes it with its disk. It is gone when reading it answers 404.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /api/v1/cvms/{cvm_id} (the `CVMsDelete` operationId).
 	CVMsDeleteWithResponse(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*CVMsDeleteHTTPResponse, error)
 
-	// CVMsGetWithResponse Does CVMsGet
+	// CVMsGetWithResponse Returns one CVM
 	//
-	// x.
+	// Returns the CVM with its resources, app, KMS and state. It is ready where the status is running and no operation is in progress. It answers 404 for a CVM of another workspace, too.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/cvms/{cvm_id} (the `CVMsGet` operationId).
 	CVMsGetWithResponse(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*CVMsGetHTTPResponse, error)
 
-	// CVMsUpdateWithBodyWithResponse Does CVMsUpdate
+	// CVMsUpdateWithBodyWithResponse Changes a CVM
 	//
-	// x.
+	// Changes compose, script, secrets, resources and image in one operation; absent members stay. With a KMS on a chain a change of the compose hash answers 465 with everything needed to allow it; afterwards the same call with the two headers and no content commits it. It answers 409 while another operation runs.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id} (the `CVMsUpdate` operationId).
 	CVMsUpdateWithBodyWithResponse(ctx context.Context, cvmid PathParam, params *CVMsUpdateParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CVMsUpdateHTTPResponse, error)
 
-	// CVMsUpdateWithResponse Does CVMsUpdate
+	// CVMsUpdateWithResponse Changes a CVM
 	//
-	// x.
+	// Changes compose, script, secrets, resources and image in one operation; absent members stay. With a KMS on a chain a change of the compose hash answers 465 with everything needed to allow it; afterwards the same call with the two headers and no content commits it. It answers 409 while another operation runs.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id} (the `CVMsUpdate` operationId).
 	CVMsUpdateWithResponse(ctx context.Context, cvmid PathParam, params *CVMsUpdateParams, body CVMsUpdateJSONRequestBody, reqEditors ...RequestEditorFn) (*CVMsUpdateHTTPResponse, error)
 
-	// CVMsGetAttestationWithResponse Does CVMsGetAttestation
+	// CVMsGetAttestationWithResponse Returns the evidence of a CVM
 	//
-	// x.
+	// Returns certificates, measurements, event log and app-compose text. It is what a verifier needs, and still the cloud's copy.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/cvms/{cvm_id}/attestation (the `CVMsGetAttestation` operationId).
 	CVMsGetAttestationWithResponse(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*CVMsGetAttestationHTTPResponse, error)
 
-	// CVMsListAvailableOSImagesWithResponse Does CVMsListAvailableOSImages
+	// CVMsListAvailableOSImagesWithResponse Lists the guest images for a CVM
 	//
-	// x.
+	// Returns the guest OS images that the CVM's node has and the CVM can change to.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/cvms/{cvm_id}/available-os-images (the `CVMsListAvailableOSImages` operationId).
 	CVMsListAvailableOSImagesWithResponse(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*CVMsListAvailableOSImagesHTTPResponse, error)
 
-	// CVMsCommitReplicaWithBodyWithResponse Does CVMsCommitReplica
+	// CVMsCommitReplicaWithBodyWithResponse Commits a prepared replica
 	//
-	// x.
+	// Creates a copy of the CVM that was prepared and that the chain allows by now. The token is the credential. It answers 466 to 468 like the commit of an update.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/commit-replica (the `CVMsCommitReplica` operationId).
 	CVMsCommitReplicaWithBodyWithResponse(ctx context.Context, cvmid PathParam, params *CVMsCommitReplicaParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CVMsCommitReplicaHTTPResponse, error)
 
-	// CVMsCommitReplicaWithResponse Does CVMsCommitReplica
+	// CVMsCommitReplicaWithResponse Commits a prepared replica
 	//
-	// x.
+	// Creates a copy of the CVM that was prepared and that the chain allows by now. The token is the credential. It answers 466 to 468 like the commit of an update.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/commit-replica (the `CVMsCommitReplica` operationId).
 	CVMsCommitReplicaWithResponse(ctx context.Context, cvmid PathParam, params *CVMsCommitReplicaParams, body CVMsCommitReplicaJSONRequestBody, reqEditors ...RequestEditorFn) (*CVMsCommitReplicaHTTPResponse, error)
 
-	// CVMsGetCommitUpdateWithResponse Does CVMsGetCommitUpdate
+	// CVMsGetCommitUpdateWithResponse Returns a prepared update by its token
 	//
-	// x.
+	// Returns what a person needs to confirm an update: workspace, CVM, hash and who prepared it. The token is the credential. The form of the answer is not published.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/cvms/{cvm_id}/commit-update (the `CVMsGetCommitUpdate` operationId).
 	CVMsGetCommitUpdateWithResponse(ctx context.Context, cvmid PathParam, params *CVMsGetCommitUpdateParams, reqEditors ...RequestEditorFn) (*CVMsGetCommitUpdateHTTPResponse, error)
 
-	// CVMsCommitUpdateWithBodyWithResponse Does CVMsCommitUpdate
+	// CVMsCommitUpdateWithBodyWithResponse Commits a prepared update
 	//
-	// x.
+	// Starts an update that was prepared and that the chain allows by now. The token is the credential, so that somebody without an API key can do it. It answers 466 for a token that is unknown, expired or superseded, 467 where the transaction cannot be verified and 468 where the contract does not allow the hash.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/commit-update (the `CVMsCommitUpdate` operationId).
 	CVMsCommitUpdateWithBodyWithResponse(ctx context.Context, cvmid PathParam, params *CVMsCommitUpdateParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CVMsCommitUpdateHTTPResponse, error)
 
-	// CVMsCommitUpdateWithResponse Does CVMsCommitUpdate
+	// CVMsCommitUpdateWithResponse Commits a prepared update
 	//
-	// x.
+	// Starts an update that was prepared and that the chain allows by now. The token is the credential, so that somebody without an API key can do it. It answers 466 for a token that is unknown, expired or superseded, 467 where the transaction cannot be verified and 468 where the contract does not allow the hash.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/commit-update (the `CVMsCommitUpdate` operationId).
 	CVMsCommitUpdateWithResponse(ctx context.Context, cvmid PathParam, params *CVMsCommitUpdateParams, body CVMsCommitUpdateJSONRequestBody, reqEditors ...RequestEditorFn) (*CVMsCommitUpdateHTTPResponse, error)
 
-	// CVMsGetComposeFileWithResponse Does CVMsGetComposeFile
+	// CVMsGetComposeFileWithResponse Returns the app-compose of a CVM
 	//
-	// x.
+	// Returns the app-compose as a JSON object, to which the API may have added members of its own. To verify a hash take the text of the attestation instead.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/cvms/{cvm_id}/compose_file (the `CVMsGetComposeFile` operationId).
 	CVMsGetComposeFileWithResponse(ctx context.Context, cvmid PathParam, params *CVMsGetComposeFileParams, reqEditors ...RequestEditorFn) (*CVMsGetComposeFileHTTPResponse, error)
 
-	// CVMsCommitComposeUpdateWithBodyWithResponse Does CVMsCommitComposeUpdate
+	// CVMsCommitComposeUpdateWithBodyWithResponse Commits a provisioned compose update
 	//
-	// x.
+	// Starts the update that was provisioned under the compose hash. The CVM restarts. It answers 409 while another operation runs.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/compose_file (the `CVMsCommitComposeUpdate` operationId).
 	CVMsCommitComposeUpdateWithBodyWithResponse(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CVMsCommitComposeUpdateHTTPResponse, error)
 
-	// CVMsCommitComposeUpdateWithResponse Does CVMsCommitComposeUpdate
+	// CVMsCommitComposeUpdateWithResponse Commits a provisioned compose update
 	//
-	// x.
+	// Starts the update that was provisioned under the compose hash. The CVM restarts. It answers 409 while another operation runs.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/compose_file (the `CVMsCommitComposeUpdate` operationId).
 	CVMsCommitComposeUpdateWithResponse(ctx context.Context, cvmid PathParam, body CVMsCommitComposeUpdateJSONRequestBody, reqEditors ...RequestEditorFn) (*CVMsCommitComposeUpdateHTTPResponse, error)
 
-	// CVMsSubmitComposeFileWithBodyWithResponse Does CVMsSubmitComposeFile
+	// CVMsSubmitComposeFileWithBodyWithResponse Submits an app-compose with its hash
 	//
-	// x.
+	// Updates the CVM to the given app-compose in one call; the server checks the hash against the document. No client uses it and its answer is not published.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/compose_file (the `CVMsSubmitComposeFile` operationId).
 	CVMsSubmitComposeFileWithBodyWithResponse(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CVMsSubmitComposeFileHTTPResponse, error)
 
-	// CVMsSubmitComposeFileWithResponse Does CVMsSubmitComposeFile
+	// CVMsSubmitComposeFileWithResponse Submits an app-compose with its hash
 	//
-	// x.
+	// Updates the CVM to the given app-compose in one call; the server checks the hash against the document. No client uses it and its answer is not published.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/compose_file (the `CVMsSubmitComposeFile` operationId).
 	CVMsSubmitComposeFileWithResponse(ctx context.Context, cvmid PathParam, body CVMsSubmitComposeFileJSONRequestBody, reqEditors ...RequestEditorFn) (*CVMsSubmitComposeFileHTTPResponse, error)
 
-	// CVMsProvisionComposeUpdateWithBodyWithResponse Does CVMsProvisionComposeUpdate
+	// CVMsProvisionComposeUpdateWithBodyWithResponse Provisions a new app-compose for a CVM
 	//
-	// x.
+	// Hashes the new app-compose and answers whether the chain allows it already. Nothing changes until it is committed. Skip the commit where compose_unchanged is true.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/compose_file/provision (the `CVMsProvisionComposeUpdate` operationId).
 	CVMsProvisionComposeUpdateWithBodyWithResponse(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CVMsProvisionComposeUpdateHTTPResponse, error)
 
-	// CVMsProvisionComposeUpdateWithResponse Does CVMsProvisionComposeUpdate
+	// CVMsProvisionComposeUpdateWithResponse Provisions a new app-compose for a CVM
 	//
-	// x.
+	// Hashes the new app-compose and answers whether the chain allows it already. Nothing changes until it is committed. Skip the commit where compose_unchanged is true.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/compose_file/provision (the `CVMsProvisionComposeUpdate` operationId).
 	CVMsProvisionComposeUpdateWithResponse(ctx context.Context, cvmid PathParam, body CVMsProvisionComposeUpdateJSONRequestBody, reqEditors ...RequestEditorFn) (*CVMsProvisionComposeUpdateHTTPResponse, error)
 
-	// CVMsDiagnoseDomainsWithBodyWithResponse Does CVMsDiagnoseDomains
+	// CVMsDiagnoseDomainsWithBodyWithResponse Checks the custom domains of a CVM
 	//
-	// x.
+	// Looks at the DNS records and the certificate authority records of the domains and says what is missing.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/customize-domain-diagnose (the `CVMsDiagnoseDomains` operationId).
 	CVMsDiagnoseDomainsWithBodyWithResponse(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CVMsDiagnoseDomainsHTTPResponse, error)
 
-	// CVMsDiagnoseDomainsWithResponse Does CVMsDiagnoseDomains
+	// CVMsDiagnoseDomainsWithResponse Checks the custom domains of a CVM
 	//
-	// x.
+	// Looks at the DNS records and the certificate authority records of the domains and says what is missing.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/customize-domain-diagnose (the `CVMsDiagnoseDomains` operationId).
 	CVMsDiagnoseDomainsWithResponse(ctx context.Context, cvmid PathParam, body CVMsDiagnoseDomainsJSONRequestBody, reqEditors ...RequestEditorFn) (*CVMsDiagnoseDomainsHTTPResponse, error)
 
-	// CVMsUpdateDockerComposeWithBodyWithResponse Does CVMsUpdateDockerCompose
+	// CVMsUpdateDockerComposeWithBodyWithResponse Replaces the docker-compose file of a CVM
 	//
-	// x.
+	// Starts an update to the new text. With a KMS on a chain it answers 465 with everything needed to allow the new hash; repeat it then with the two headers. It answers 409 while another operation runs.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/docker-compose (the `CVMsUpdateDockerCompose` operationId).
 	CVMsUpdateDockerComposeWithBodyWithResponse(ctx context.Context, cvmid PathParam, params *CVMsUpdateDockerComposeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CVMsUpdateDockerComposeHTTPResponse, error)
 
-	// CVMsGetDockerComposeWithResponse Does CVMsGetDockerCompose
+	// CVMsGetDockerComposeWithResponse Returns the docker-compose file of a CVM
 	//
-	// x.
+	// Returns the YAML text within the app-compose.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/cvms/{cvm_id}/docker-compose.yml (the `CVMsGetDockerCompose` operationId).
 	CVMsGetDockerComposeWithResponse(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*CVMsGetDockerComposeHTTPResponse, error)
 
-	// CVMsUpdateEnvsWithBodyWithResponse Does CVMsUpdateEnvs
+	// CVMsUpdateEnvsWithBodyWithResponse Replaces the secrets of a CVM
 	//
-	// x.
+	// Replaces the whole encrypted environment and restarts the app; names that are not sent are gone. With a KMS on a chain a change of the list of names answers 465. It answers 409 while another operation runs.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/envs (the `CVMsUpdateEnvs` operationId).
 	CVMsUpdateEnvsWithBodyWithResponse(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CVMsUpdateEnvsHTTPResponse, error)
 
-	// CVMsUpdateEnvsWithResponse Does CVMsUpdateEnvs
+	// CVMsUpdateEnvsWithResponse Replaces the secrets of a CVM
 	//
-	// x.
+	// Replaces the whole encrypted environment and restarts the app; names that are not sent are gone. With a KMS on a chain a change of the list of names answers 465. It answers 409 while another operation runs.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/envs (the `CVMsUpdateEnvs` operationId).
 	CVMsUpdateEnvsWithResponse(ctx context.Context, cvmid PathParam, body CVMsUpdateEnvsJSONRequestBody, reqEditors ...RequestEditorFn) (*CVMsUpdateEnvsHTTPResponse, error)
 
-	// CVMsGetFirewallStatusWithResponse Does CVMsGetFirewallStatus
+	// CVMsGetFirewallStatusWithResponse Tells whether a CVM can have a firewall
 	//
-	// x.
+	// Returns whether the firewall is available and if not why.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/cvms/{cvm_id}/firewall-status (the `CVMsGetFirewallStatus` operationId).
 	CVMsGetFirewallStatusWithResponse(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*CVMsGetFirewallStatusHTTPResponse, error)
 
-	// CVMsRefreshInstanceIDWithBodyWithResponse Does CVMsRefreshInstanceID
+	// CVMsRefreshInstanceIDWithBodyWithResponse Reads the instance id of a CVM anew
 	//
-	// x.
+	// Asks node and gateway for the instance id and stores it.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/instance-id (the `CVMsRefreshInstanceID` operationId).
 	CVMsRefreshInstanceIDWithBodyWithResponse(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CVMsRefreshInstanceIDHTTPResponse, error)
 
-	// CVMsRefreshInstanceIDWithResponse Does CVMsRefreshInstanceID
+	// CVMsRefreshInstanceIDWithResponse Reads the instance id of a CVM anew
 	//
-	// x.
+	// Asks node and gateway for the instance id and stores it.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/instance-id (the `CVMsRefreshInstanceID` operationId).
 	CVMsRefreshInstanceIDWithResponse(ctx context.Context, cvmid PathParam, body CVMsRefreshInstanceIDJSONRequestBody, reqEditors ...RequestEditorFn) (*CVMsRefreshInstanceIDHTTPResponse, error)
 
-	// CVMsSetListedWithBodyWithResponse Does CVMsSetListed
+	// CVMsSetListedWithBodyWithResponse Lists a CVM publicly or not
 	//
-	// x.
+	// Shows the app in the public directory, or takes it out.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/listed (the `CVMsSetListed` operationId).
 	CVMsSetListedWithBodyWithResponse(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CVMsSetListedHTTPResponse, error)
 
-	// CVMsSetListedWithResponse Does CVMsSetListed
+	// CVMsSetListedWithResponse Lists a CVM publicly or not
 	//
-	// x.
+	// Shows the app in the public directory, or takes it out.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/listed (the `CVMsSetListed` operationId).
 	CVMsSetListedWithResponse(ctx context.Context, cvmid PathParam, body CVMsSetListedJSONRequestBody, reqEditors ...RequestEditorFn) (*CVMsSetListedHTTPResponse, error)
 
-	// CVMsRenameWithBodyWithResponse Does CVMsRename
+	// CVMsRenameWithBodyWithResponse Renames a CVM
 	//
-	// x.
+	// Changes the name, which must be unique in the workspace: 5 to 63 letters, digits and hyphens, beginning with a letter.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/name (the `CVMsRename` operationId).
 	CVMsRenameWithBodyWithResponse(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CVMsRenameHTTPResponse, error)
 
-	// CVMsRenameWithResponse Does CVMsRename
+	// CVMsRenameWithResponse Renames a CVM
 	//
-	// x.
+	// Changes the name, which must be unique in the workspace: 5 to 63 letters, digits and hyphens, beginning with a letter.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/name (the `CVMsRename` operationId).
 	CVMsRenameWithResponse(ctx context.Context, cvmid PathParam, body CVMsRenameJSONRequestBody, reqEditors ...RequestEditorFn) (*CVMsRenameHTTPResponse, error)
 
-	// CVMsGetNetworkWithResponse Does CVMsGetNetwork
+	// CVMsGetNetworkWithResponse Returns the addresses of a CVM
 	//
-	// x.
+	// Returns the public URLs of app and instance and the address within the gateway's network.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/cvms/{cvm_id}/network (the `CVMsGetNetwork` operationId).
 	CVMsGetNetworkWithResponse(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*CVMsGetNetworkHTTPResponse, error)
 
-	// CVMsGetNetworkConfigWithResponse Does CVMsGetNetworkConfig
+	// CVMsGetNetworkConfigWithResponse Returns the network configuration of a CVM
 	//
-	// x.
+	// Returns ports, gateways and KMS URLs as they are configured.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/cvms/{cvm_id}/network-config (the `CVMsGetNetworkConfig` operationId).
 	CVMsGetNetworkConfigWithResponse(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*CVMsGetNetworkConfigHTTPResponse, error)
 
-	// CVMsUpdateNetworkConfigWithBodyWithResponse Does CVMsUpdateNetworkConfig
+	// CVMsUpdateNetworkConfigWithBodyWithResponse Changes the network configuration of a CVM
 	//
-	// x.
+	// Replaces gateway or KMS URLs, with a restart where asked for. Absent members stay.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/network-config (the `CVMsUpdateNetworkConfig` operationId).
 	CVMsUpdateNetworkConfigWithBodyWithResponse(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CVMsUpdateNetworkConfigHTTPResponse, error)
 
-	// CVMsUpdateNetworkConfigWithResponse Does CVMsUpdateNetworkConfig
+	// CVMsUpdateNetworkConfigWithResponse Changes the network configuration of a CVM
 	//
-	// x.
+	// Replaces gateway or KMS URLs, with a restart where asked for. Absent members stay.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/network-config (the `CVMsUpdateNetworkConfig` operationId).
 	CVMsUpdateNetworkConfigWithResponse(ctx context.Context, cvmid PathParam, body CVMsUpdateNetworkConfigJSONRequestBody, reqEditors ...RequestEditorFn) (*CVMsUpdateNetworkConfigHTTPResponse, error)
 
-	// CVMsGetOperationStatusWithResponse Does CVMsGetOperationStatus
+	// CVMsGetOperationStatusWithResponse Returns the running operation of a CVM
 	//
-	// x.
+	// Returns the current operation with the state of its background task. The form of the answer is not published.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/cvms/{cvm_id}/operation-status (the `CVMsGetOperationStatus` operationId).
 	CVMsGetOperationStatusWithResponse(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*CVMsGetOperationStatusHTTPResponse, error)
 
-	// CVMsListOperationsWithResponse Does CVMsListOperations
+	// CVMsListOperationsWithResponse Lists the operations on a CVM
 	//
-	// x.
+	// Returns what was done to the CVM, newest first as far as is known, with a cursor to the next page.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/cvms/{cvm_id}/operations (the `CVMsListOperations` operationId).
 	CVMsListOperationsWithResponse(ctx context.Context, cvmid PathParam, params *CVMsListOperationsParams, reqEditors ...RequestEditorFn) (*CVMsListOperationsHTTPResponse, error)
 
-	// CVMsCancelOperationWithResponse Does CVMsCancelOperation
+	// CVMsCancelOperationWithResponse Cancels the running operation of a CVM
 	//
-	// x.
+	// Asks the current operation to stop. It answers 409 where that is not possible any more.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/operations/cancel (the `CVMsCancelOperation` operationId).
 	CVMsCancelOperationWithResponse(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*CVMsCancelOperationHTTPResponse, error)
 
-	// CVMsUpdateOSImageWithBodyWithResponse Does CVMsUpdateOSImage
+	// CVMsUpdateOSImageWithBodyWithResponse Changes the guest image of a CVM
 	//
-	// x.
+	// Starts a change of the guest OS image, which takes several minutes. The correlation id names the operation. It answers 409 while another operation runs.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/os-image (the `CVMsUpdateOSImage` operationId).
 	CVMsUpdateOSImageWithBodyWithResponse(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CVMsUpdateOSImageHTTPResponse, error)
 
-	// CVMsUpdateOSImageWithResponse Does CVMsUpdateOSImage
+	// CVMsUpdateOSImageWithResponse Changes the guest image of a CVM
 	//
-	// x.
+	// Starts a change of the guest OS image, which takes several minutes. The correlation id names the operation. It answers 409 while another operation runs.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/os-image (the `CVMsUpdateOSImage` operationId).
 	CVMsUpdateOSImageWithResponse(ctx context.Context, cvmid PathParam, body CVMsUpdateOSImageJSONRequestBody, reqEditors ...RequestEditorFn) (*CVMsUpdateOSImageHTTPResponse, error)
 
-	// CVMsListPortsWithResponse Does CVMsListPorts
+	// CVMsListPortsWithResponse Lists the mapped ports of a CVM
 	//
-	// x.
+	// Returns the ports of the host that lead to the CVM.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/cvms/{cvm_id}/ports (the `CVMsListPorts` operationId).
 	CVMsListPortsWithResponse(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*CVMsListPortsHTTPResponse, error)
 
-	// CVMsSetPortsWithBodyWithResponse Does CVMsSetPorts
+	// CVMsSetPortsWithBodyWithResponse Replaces the mapped ports of a CVM
 	//
-	// x.
+	// Sets the whole list of ports; those that are not sent are closed. It answers 409 while another operation runs.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /api/v1/cvms/{cvm_id}/ports (the `CVMsSetPorts` operationId).
 	CVMsSetPortsWithBodyWithResponse(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CVMsSetPortsHTTPResponse, error)
 
-	// CVMsSetPortsWithResponse Does CVMsSetPorts
+	// CVMsSetPortsWithResponse Replaces the mapped ports of a CVM
 	//
-	// x.
+	// Sets the whole list of ports; those that are not sent are closed. It answers 409 while another operation runs.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /api/v1/cvms/{cvm_id}/ports (the `CVMsSetPorts` operationId).
 	CVMsSetPortsWithResponse(ctx context.Context, cvmid PathParam, body CVMsSetPortsJSONRequestBody, reqEditors ...RequestEditorFn) (*CVMsSetPortsHTTPResponse, error)
 
-	// CVMsGetPreLaunchScriptWithResponse Does CVMsGetPreLaunchScript
+	// CVMsGetPreLaunchScriptWithResponse Returns the pre-launch script of a CVM
 	//
-	// x.
+	// Returns the script within the app-compose, the platform's own where the app brought none.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/cvms/{cvm_id}/pre-launch-script (the `CVMsGetPreLaunchScript` operationId).
 	CVMsGetPreLaunchScriptWithResponse(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*CVMsGetPreLaunchScriptHTTPResponse, error)
 
-	// CVMsUpdatePreLaunchScriptWithBodyWithResponse Does CVMsUpdatePreLaunchScript
+	// CVMsUpdatePreLaunchScriptWithBodyWithResponse Replaces the pre-launch script of a CVM
 	//
-	// x.
+	// Starts an update to the new script. With a KMS on a chain it answers 465 with everything needed to allow the new hash; repeat it then with the two headers. It answers 409 while another operation runs.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/pre-launch-script (the `CVMsUpdatePreLaunchScript` operationId).
 	CVMsUpdatePreLaunchScriptWithBodyWithResponse(ctx context.Context, cvmid PathParam, params *CVMsUpdatePreLaunchScriptParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CVMsUpdatePreLaunchScriptHTTPResponse, error)
 
-	// CVMsUpdatePreLaunchScriptWithTextBodyWithResponse Does CVMsUpdatePreLaunchScript
+	// CVMsUpdatePreLaunchScriptWithTextBodyWithResponse Replaces the pre-launch script of a CVM
 	//
-	// x.
+	// Starts an update to the new script. With a KMS on a chain it answers 465 with everything needed to allow the new hash; repeat it then with the two headers. It answers 409 while another operation runs.
 	//
 	// Takes a body of the `text/plain` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/pre-launch-script (the `CVMsUpdatePreLaunchScript` operationId).
 	CVMsUpdatePreLaunchScriptWithTextBodyWithResponse(ctx context.Context, cvmid PathParam, params *CVMsUpdatePreLaunchScriptParams, body CVMsUpdatePreLaunchScriptTextRequestBody, reqEditors ...RequestEditorFn) (*CVMsUpdatePreLaunchScriptHTTPResponse, error)
 
-	// CVMsReplicateWithBodyWithResponse Does CVMsReplicate
+	// CVMsReplicateWithBodyWithResponse Copies a CVM
 	//
-	// x.
+	// Creates another CVM like this one under the same app id. It makes a new one each time. It answers 465 where the chain must allow the hash or device first, and 400 with ERR-03-009 where the app runs several revisions and none is named.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/replicas (the `CVMsReplicate` operationId).
 	CVMsReplicateWithBodyWithResponse(ctx context.Context, cvmid PathParam, params *CVMsReplicateParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CVMsReplicateHTTPResponse, error)
 
-	// CVMsReplicateWithResponse Does CVMsReplicate
+	// CVMsReplicateWithResponse Copies a CVM
 	//
-	// x.
+	// Creates another CVM like this one under the same app id. It makes a new one each time. It answers 465 where the chain must allow the hash or device first, and 400 with ERR-03-009 where the app runs several revisions and none is named.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/replicas (the `CVMsReplicate` operationId).
 	CVMsReplicateWithResponse(ctx context.Context, cvmid PathParam, params *CVMsReplicateParams, body CVMsReplicateJSONRequestBody, reqEditors ...RequestEditorFn) (*CVMsReplicateHTTPResponse, error)
 
-	// CVMsRestartWithBodyWithResponse Does CVMsRestart
+	// CVMsRestartWithBodyWithResponse Restarts a CVM
 	//
-	// x.
+	// Shuts the CVM down and boots it again. It answers 409 while another operation runs.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/restart (the `CVMsRestart` operationId).
 	CVMsRestartWithBodyWithResponse(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CVMsRestartHTTPResponse, error)
 
-	// CVMsRestartWithResponse Does CVMsRestart
+	// CVMsRestartWithResponse Restarts a CVM
 	//
-	// x.
+	// Shuts the CVM down and boots it again. It answers 409 while another operation runs.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/restart (the `CVMsRestart` operationId).
 	CVMsRestartWithResponse(ctx context.Context, cvmid PathParam, body CVMsRestartJSONRequestBody, reqEditors ...RequestEditorFn) (*CVMsRestartHTTPResponse, error)
 
-	// CVMsRedeployRevisionWithResponse Does CVMsRedeployRevision
+	// CVMsRedeployRevisionWithResponse Returns a CVM to an earlier revision
 	//
-	// x.
+	// Schedules the change and answers at once; follow the CVM until its compose hash is the revision's. It answers 465 where the chain no longer allows the hash, and 409 while another operation runs.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/revisions/{revision_id}/redeploy (the `CVMsRedeployRevision` operationId).
 	CVMsRedeployRevisionWithResponse(ctx context.Context, cvmid PathParam, revisionID PathParam, params *CVMsRedeployRevisionParams, reqEditors ...RequestEditorFn) (*CVMsRedeployRevisionHTTPResponse, error)
 
-	// CVMsScheduleDeleteWithBodyWithResponse Does CVMsScheduleDelete
+	// CVMsScheduleDeleteWithBodyWithResponse Schedules the deletion of a CVM
 	//
-	// x.
+	// Deletes the CVM at the given time; an absent time cancels it.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/scheduled-delete (the `CVMsScheduleDelete` operationId).
 	CVMsScheduleDeleteWithBodyWithResponse(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CVMsScheduleDeleteHTTPResponse, error)
 
-	// CVMsScheduleDeleteWithResponse Does CVMsScheduleDelete
+	// CVMsScheduleDeleteWithResponse Schedules the deletion of a CVM
 	//
-	// x.
+	// Deletes the CVM at the given time; an absent time cancels it.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/scheduled-delete (the `CVMsScheduleDelete` operationId).
 	CVMsScheduleDeleteWithResponse(ctx context.Context, cvmid PathParam, body CVMsScheduleDeleteJSONRequestBody, reqEditors ...RequestEditorFn) (*CVMsScheduleDeleteHTTPResponse, error)
 
-	// CVMsShutdownWithResponse Does CVMsShutdown
+	// CVMsShutdownWithResponse Shuts a CVM down gracefully
 	//
-	// x.
+	// Asks the guest to stop its app and halt. Where the guest does not cooperate use stop. It answers 409 while another operation runs.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/shutdown (the `CVMsShutdown` operationId).
 	CVMsShutdownWithResponse(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*CVMsShutdownHTTPResponse, error)
 
-	// CVMsStartWithResponse Does CVMsStart
+	// CVMsStartWithResponse Starts a stopped CVM
 	//
-	// x.
+	// Boots the CVM. It answers at once; wait for the status running. It answers 409 while another operation runs.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/start (the `CVMsStart` operationId).
 	CVMsStartWithResponse(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*CVMsStartHTTPResponse, error)
 
-	// CVMsGetStateWithResponse Does CVMsGetState
+	// CVMsGetStateWithResponse Returns what a CVM is doing
 	//
-	// x.
+	// Returns the state with the boot progress. With a target the API streams states until it is reached: use Watch or WaitFor for that.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/cvms/{cvm_id}/state (the `CVMsGetState` operationId).
 	CVMsGetStateWithResponse(ctx context.Context, cvmid PathParam, params *CVMsGetStateParams, reqEditors ...RequestEditorFn) (*CVMsGetStateHTTPResponse, error)
 
-	// CVMsGetStatsWithResponse Does CVMsGetStats
+	// CVMsGetStatsWithResponse Returns the system figures of a CVM
 	//
-	// x.
+	// Returns memory, load and disks as the guest reports them. Where the app keeps them private only the state is shown.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/cvms/{cvm_id}/stats (the `CVMsGetStats` operationId).
 	CVMsGetStatsWithResponse(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*CVMsGetStatsHTTPResponse, error)
 
-	// CVMsStopWithResponse Does CVMsStop
+	// CVMsStopWithResponse Stops a CVM at once
 	//
-	// x.
+	// Pulls the plug, also while another operation runs, which is cancelled.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/stop (the `CVMsStop` operationId).
 	CVMsStopWithResponse(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*CVMsStopHTTPResponse, error)
 
-	// CVMsGetUserConfigWithResponse Does CVMsGetUserConfig
+	// CVMsGetUserConfigWithResponse Returns the user configuration of a CVM
 	//
-	// x.
+	// Returns host name, SSH keys and gateway domain that the guest was given. It answers 502 where the node cannot be asked.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/cvms/{cvm_id}/user_config (the `CVMsGetUserConfig` operationId).
 	CVMsGetUserConfigWithResponse(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*CVMsGetUserConfigHTTPResponse, error)
 
-	// InstanceTypesListWithResponse Does InstanceTypesList
+	// InstanceTypesListWithResponse Lists all instance types
 	//
-	// x.
+	// Returns every size a CVM can have, by family. It needs no API key.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/instance-types (the `InstanceTypesList` operationId).
 	InstanceTypesListWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*InstanceTypesListHTTPResponse, error)
 
-	// InstanceTypesListFamilyWithResponse Does InstanceTypesListFamily
+	// InstanceTypesListFamilyWithResponse Lists the instance types of a family
 	//
-	// x.
+	// Returns the sizes of one family. It answers 404 for a family that does not exist.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/instance-types/{family} (the `InstanceTypesListFamily` operationId).
 	InstanceTypesListFamilyWithResponse(ctx context.Context, family PathParam, reqEditors ...RequestEditorFn) (*InstanceTypesListFamilyHTTPResponse, error)
 
-	// KMSListWithResponse Does KMSList
+	// KMSListWithResponse Lists the KMS nodes
 	//
-	// x.
+	// Returns one page of the nodes that run a KMS, as API version 2026-05-22 keys them. Later versions list contracts under the same path, so the version is pinned.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/kms (the `KMSList` operationId).
 	KMSListWithResponse(ctx context.Context, params *KMSListParams, reqEditors ...RequestEditorFn) (*KMSListHTTPResponse, error)
 
-	// KMSGetOnChainWithResponse Does KMSGetOnChain
+	// KMSGetOnChainWithResponse Lists the KMS contracts of a chain
 	//
-	// x.
+	// Returns the contracts with the devices and guest images they know, and whether each is allowed on chain. A state that could not be read is absent.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/kms/on-chain/{chain} (the `KMSGetOnChain` operationId).
 	KMSGetOnChainWithResponse(ctx context.Context, chain PathParam, reqEditors ...RequestEditorFn) (*KMSGetOnChainHTTPResponse, error)
 
-	// KMSGetNextAppIDsWithResponse Does KMSGetNextAppIDs
+	// KMSGetNextAppIDsWithResponse Predicts the next app ids
 	//
-	// x.
+	// Returns the app ids that the workspace's wallet on the server will make next, with their nonces. It reserves nothing: another deployment may use a nonce first. Send both app_id and nonce when provisioning.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/kms/phala/next_app_id (the `KMSGetNextAppIDs` operationId).
 	KMSGetNextAppIDsWithResponse(ctx context.Context, params *KMSGetNextAppIDsParams, reqEditors ...RequestEditorFn) (*KMSGetNextAppIDsHTTPResponse, error)
 
-	// KMSGetWithResponse Does KMSGet
+	// KMSGetWithResponse Returns one KMS node
 	//
-	// x.
+	// Returns the node by its id or slug. It answers 404 where there is none.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/kms/{kms_id} (the `KMSGet` operationId).
 	KMSGetWithResponse(ctx context.Context, kmsid PathParam, reqEditors ...RequestEditorFn) (*KMSGetHTTPResponse, error)
 
-	// KMSInspectWithResponse Does KMSInspect
+	// KMSInspectWithResponse Inspects one KMS
 	//
-	// x.
+	// Asks the KMS, its guest agent and its contract, and compares what they say. Each part that cannot be asked carries an error of its own.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/kms/{kms_id}/info (the `KMSInspect` operationId).
 	KMSInspectWithResponse(ctx context.Context, kmsid PathParam, reqEditors ...RequestEditorFn) (*KMSInspectHTTPResponse, error)
 
-	// KMSGetAppEnvPublicKeyWithResponse Does KMSGetAppEnvPublicKey
+	// KMSGetAppEnvPublicKeyWithResponse Returns the env key of an app
 	//
-	// x.
+	// Returns the X25519 key that the app's secrets are encrypted for, signed by the root key of the KMS. Check the signature against a root key that comes from elsewhere before encrypting anything. With a KMS on a chain the app's contract must exist.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/kms/{kms_id}/pubkey/{app_id} (the `KMSGetAppEnvPublicKey` operationId).
 	KMSGetAppEnvPublicKeyWithResponse(ctx context.Context, kmsid PathParam, appID PathParam, reqEditors ...RequestEditorFn) (*KMSGetAppEnvPublicKeyHTTPResponse, error)
 
-	// CVMsGetStatusesWithBodyWithResponse Does CVMsGetStatuses
+	// CVMsGetStatusesWithBodyWithResponse Returns the states of several CVMs
 	//
-	// x.
+	// Returns the state of each CVM by its UUID in one call. Keep to 100 or fewer; the server's bound is not documented.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/status/batch (the `CVMsGetStatuses` operationId).
 	CVMsGetStatusesWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CVMsGetStatusesHTTPResponse, error)
 
-	// CVMsGetStatusesWithResponse Does CVMsGetStatuses
+	// CVMsGetStatusesWithResponse Returns the states of several CVMs
 	//
-	// x.
+	// Returns the state of each CVM by its UUID in one call. Keep to 100 or fewer; the server's bound is not documented.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/status/batch (the `CVMsGetStatuses` operationId).
 	CVMsGetStatusesWithResponse(ctx context.Context, body CVMsGetStatusesJSONRequestBody, reqEditors ...RequestEditorFn) (*CVMsGetStatusesHTTPResponse, error)
 
-	// SSHKeysListWithResponse Does SSHKeysList
+	// SSHKeysListWithResponse Lists the SSH keys of the account
 	//
-	// x.
+	// Returns all public keys of the account.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/user/ssh-keys (the `SSHKeysList` operationId).
 	SSHKeysListWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*SSHKeysListHTTPResponse, error)
 
-	// SSHKeysCreateWithBodyWithResponse Does SSHKeysCreate
+	// SSHKeysCreateWithBodyWithResponse Adds an SSH key to the account
 	//
-	// x.
+	// Adds a public key, which new CVMs with SSH then accept. It answers 400 for a key that is there already or cannot be read.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/user/ssh-keys (the `SSHKeysCreate` operationId).
 	SSHKeysCreateWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SSHKeysCreateHTTPResponse, error)
 
-	// SSHKeysCreateWithResponse Does SSHKeysCreate
+	// SSHKeysCreateWithResponse Adds an SSH key to the account
 	//
-	// x.
+	// Adds a public key, which new CVMs with SSH then accept. It answers 400 for a key that is there already or cannot be read.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/user/ssh-keys (the `SSHKeysCreate` operationId).
 	SSHKeysCreateWithResponse(ctx context.Context, body SSHKeysCreateJSONRequestBody, reqEditors ...RequestEditorFn) (*SSHKeysCreateHTTPResponse, error)
 
-	// SSHKeysImportGitHubWithBodyWithResponse Does SSHKeysImportGitHub
+	// SSHKeysImportGitHubWithBodyWithResponse Imports SSH keys from GitHub
 	//
-	// x.
+	// Adds the public keys of a GitHub user. Keys that are there already are skipped.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/user/ssh-keys/github-profile (the `SSHKeysImportGitHub` operationId).
 	SSHKeysImportGitHubWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SSHKeysImportGitHubHTTPResponse, error)
 
-	// SSHKeysImportGitHubWithResponse Does SSHKeysImportGitHub
+	// SSHKeysImportGitHubWithResponse Imports SSH keys from GitHub
 	//
-	// x.
+	// Adds the public keys of a GitHub user. Keys that are there already are skipped.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/user/ssh-keys/github-profile (the `SSHKeysImportGitHub` operationId).
 	SSHKeysImportGitHubWithResponse(ctx context.Context, body SSHKeysImportGitHubJSONRequestBody, reqEditors ...RequestEditorFn) (*SSHKeysImportGitHubHTTPResponse, error)
 
-	// SSHKeysSyncGitHubWithResponse Does SSHKeysSyncGitHub
+	// SSHKeysSyncGitHubWithResponse Synchronises SSH keys with GitHub
 	//
-	// x.
+	// Reads the keys that came from GitHub anew, and adds, changes and removes accordingly.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/user/ssh-keys/github-sync (the `SSHKeysSyncGitHub` operationId).
 	SSHKeysSyncGitHubWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*SSHKeysSyncGitHubHTTPResponse, error)
 
-	// SSHKeysDeleteWithResponse Does SSHKeysDelete
+	// SSHKeysDeleteWithResponse Removes an SSH key from the account
 	//
-	// x.
+	// Removes the key; CVMs that have it already keep it.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /api/v1/user/ssh-keys/{key_id} (the `SSHKeysDelete` operationId).
 	SSHKeysDeleteWithResponse(ctx context.Context, keyID PathParam, reqEditors ...RequestEditorFn) (*SSHKeysDeleteHTTPResponse, error)
 
-	// WebhooksListWithResponse Does WebhooksList
+	// WebhooksListWithResponse Lists the webhooks of the workspace
 	//
-	// x.
+	// Returns all webhooks, with masked secrets.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/workspace/webhooks (the `WebhooksList` operationId).
 	WebhooksListWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*WebhooksListHTTPResponse, error)
 
-	// WebhooksCreateWithBodyWithResponse Does WebhooksCreate
+	// WebhooksCreateWithBodyWithResponse Creates a webhook
 	//
-	// x.
+	// Creates a webhook and answers its secret, whole for this one time. It makes a new one each time.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/workspace/webhooks (the `WebhooksCreate` operationId).
 	WebhooksCreateWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*WebhooksCreateHTTPResponse, error)
 
-	// WebhooksCreateWithResponse Does WebhooksCreate
+	// WebhooksCreateWithResponse Creates a webhook
 	//
-	// x.
+	// Creates a webhook and answers its secret, whole for this one time. It makes a new one each time.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/workspace/webhooks (the `WebhooksCreate` operationId).
 	WebhooksCreateWithResponse(ctx context.Context, body WebhooksCreateJSONRequestBody, reqEditors ...RequestEditorFn) (*WebhooksCreateHTTPResponse, error)
 
-	// WebhooksDeleteWithResponse Does WebhooksDelete
+	// WebhooksDeleteWithResponse Deletes a webhook
 	//
-	// x.
+	// Ends all deliveries of the webhook.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /api/v1/workspace/webhooks/{webhook_id} (the `WebhooksDelete` operationId).
 	WebhooksDeleteWithResponse(ctx context.Context, webhookID PathParam, reqEditors ...RequestEditorFn) (*WebhooksDeleteHTTPResponse, error)
 
-	// WebhooksGetWithResponse Does WebhooksGet
+	// WebhooksGetWithResponse Returns one webhook
 	//
-	// x.
+	// Returns the webhook with a masked secret.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/workspace/webhooks/{webhook_id} (the `WebhooksGet` operationId).
 	WebhooksGetWithResponse(ctx context.Context, webhookID PathParam, reqEditors ...RequestEditorFn) (*WebhooksGetHTTPResponse, error)
 
-	// WebhooksUpdateWithBodyWithResponse Does WebhooksUpdate
+	// WebhooksUpdateWithBodyWithResponse Changes a webhook
 	//
-	// x.
+	// Changes address, events, name or whether it is enabled. Absent members stay.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /api/v1/workspace/webhooks/{webhook_id} (the `WebhooksUpdate` operationId).
 	WebhooksUpdateWithBodyWithResponse(ctx context.Context, webhookID PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*WebhooksUpdateHTTPResponse, error)
 
-	// WebhooksUpdateWithResponse Does WebhooksUpdate
+	// WebhooksUpdateWithResponse Changes a webhook
 	//
-	// x.
+	// Changes address, events, name or whether it is enabled. Absent members stay.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /api/v1/workspace/webhooks/{webhook_id} (the `WebhooksUpdate` operationId).
 	WebhooksUpdateWithResponse(ctx context.Context, webhookID PathParam, body WebhooksUpdateJSONRequestBody, reqEditors ...RequestEditorFn) (*WebhooksUpdateHTTPResponse, error)
 
-	// WebhooksListDeliveriesWithResponse Does WebhooksListDeliveries
+	// WebhooksListDeliveriesWithResponse Lists the deliveries of a webhook
 	//
-	// x.
+	// Returns deliveries with their outcome, newest first as far as is known.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/workspace/webhooks/{webhook_id}/deliveries (the `WebhooksListDeliveries` operationId).
 	WebhooksListDeliveriesWithResponse(ctx context.Context, webhookID PathParam, params *WebhooksListDeliveriesParams, reqEditors ...RequestEditorFn) (*WebhooksListDeliveriesHTTPResponse, error)
 
-	// WebhooksResendWithResponse Does WebhooksResend
+	// WebhooksResendWithResponse Sends an event again
 	//
-	// x.
+	// Posts the event once more, as a new event that names the original one. The form of the answer is not published.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/workspace/webhooks/{webhook_id}/deliveries/{event_id}/resend (the `WebhooksResend` operationId).
 	WebhooksResendWithResponse(ctx context.Context, webhookID PathParam, eventID PathParam, reqEditors ...RequestEditorFn) (*WebhooksResendHTTPResponse, error)
 
-	// WebhooksRevealSecretWithResponse Does WebhooksRevealSecret
+	// WebhooksRevealSecretWithResponse Reveals the secret of a webhook
 	//
-	// x.
+	// Returns the whole secret. The account needs two-factor authentication (403 otherwise) and a recent confirmation of it (428 otherwise).
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/workspace/webhooks/{webhook_id}/reveal-secret (the `WebhooksRevealSecret` operationId).
 	WebhooksRevealSecretWithResponse(ctx context.Context, webhookID PathParam, reqEditors ...RequestEditorFn) (*WebhooksRevealSecretHTTPResponse, error)
 
-	// WebhooksRotateSecretWithResponse Does WebhooksRotateSecret
+	// WebhooksRotateSecretWithResponse Replaces the secret of a webhook
 	//
-	// x.
+	// Makes a new secret; the old one ends at once. It has the same conditions as revealing the secret.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/workspace/webhooks/{webhook_id}/rotate-secret (the `WebhooksRotateSecret` operationId).
 	WebhooksRotateSecretWithResponse(ctx context.Context, webhookID PathParam, reqEditors ...RequestEditorFn) (*WebhooksRotateSecretHTTPResponse, error)
 
-	// WebhooksGetStatsWithResponse Does WebhooksGetStats
+	// WebhooksGetStatsWithResponse Returns the statistics of a webhook
 	//
-	// x.
+	// Returns how many deliveries succeeded and how long they took.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/workspace/webhooks/{webhook_id}/stats (the `WebhooksGetStats` operationId).
 	WebhooksGetStatsWithResponse(ctx context.Context, webhookID PathParam, reqEditors ...RequestEditorFn) (*WebhooksGetStatsHTTPResponse, error)
 
-	// WebhooksTestWithResponse Does WebhooksTest
+	// WebhooksTestWithResponse Sends a test event
 	//
-	// x.
+	// Posts a test event to the webhook. The form of the answer is not published.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -13826,9 +13826,9 @@ func (r WebhooksTestHTTPResponse) ContentType() string {
 	return ""
 }
 
-// AppsListWithResponse Does AppsList
+// AppsListWithResponse Lists the apps of the workspace
 //
-// x.
+// Returns one page of apps, each with its CVMs. All filters combine.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -13841,9 +13841,9 @@ func (c *ClientWithResponses) AppsListWithResponse(ctx context.Context, params *
 	return ParseAppsListHTTPResponse(rsp)
 }
 
-// AppsGetFilterOptionsWithResponse Does AppsGetFilterOptions
+// AppsGetFilterOptionsWithResponse Returns the values of the app filters
 //
-// x.
+// Returns the values that occur in the workspace, to offer them for filtering the app list.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -13856,9 +13856,9 @@ func (c *ClientWithResponses) AppsGetFilterOptionsWithResponse(ctx context.Conte
 	return ParseAppsGetFilterOptionsHTTPResponse(rsp)
 }
 
-// AppsGetWithResponse Does AppsGet
+// AppsGetWithResponse Returns one app
 //
-// x.
+// Returns the app with its CVMs. For an app that is known on chain only, all but the app id may be empty.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -13871,9 +13871,9 @@ func (c *ClientWithResponses) AppsGetWithResponse(ctx context.Context, appID Pat
 	return ParseAppsGetHTTPResponse(rsp)
 }
 
-// AppsGetAttestationsWithResponse Does AppsGetAttestations
+// AppsGetAttestationsWithResponse Returns the evidence of an app
 //
-// x.
+// Returns quote, event log and measurements of every instance. It is what a verifier needs, and still the cloud's copy: verify the quotes. Apps with public TCB info show it to everybody.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -13886,9 +13886,9 @@ func (c *ClientWithResponses) AppsGetAttestationsWithResponse(ctx context.Contex
 	return ParseAppsGetAttestationsHTTPResponse(rsp)
 }
 
-// AppsEvaluateTCBWithResponse Does AppsEvaluateTCB
+// AppsEvaluateTCBWithResponse Evaluates the platforms of an app
 //
-// x.
+// Says for each instance whether its platform is up to date by the newest collateral. It is the cloud's judgement, not a proof.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -13901,9 +13901,9 @@ func (c *ClientWithResponses) AppsEvaluateTCBWithResponse(ctx context.Context, a
 	return ParseAppsEvaluateTCBHTTPResponse(rsp)
 }
 
-// AppsListCVMsWithResponse Does AppsListCVMs
+// AppsListCVMsWithResponse Lists the CVMs of an app
 //
-// x.
+// Returns all CVMs that run under the app id, without paging.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -13916,9 +13916,9 @@ func (c *ClientWithResponses) AppsListCVMsWithResponse(ctx context.Context, appI
 	return ParseAppsListCVMsHTTPResponse(rsp)
 }
 
-// AppsCheckCVMsAllowedWithResponse Does AppsCheckCVMsAllowed
+// AppsCheckCVMsAllowedWithResponse Asks whether the CVMs of an app are allowed
 //
-// x.
+// Reads from the app's contract, for every CVM, whether it allows what runs there. For the central KMS there are no results.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -13931,9 +13931,9 @@ func (c *ClientWithResponses) AppsCheckCVMsAllowedWithResponse(ctx context.Conte
 	return ParseAppsCheckCVMsAllowedHTTPResponse(rsp)
 }
 
-// AppsReplicateWithBodyWithResponse Does AppsReplicate
+// AppsReplicateWithBodyWithResponse Copies a CVM of an app
 //
-// x.
+// Creates another CVM like the given one under the same app id, on another node if asked. It makes a new one each time. It answers 465 where the chain must allow the hash or device first, and 400 with ERR-03-009 where the app runs several revisions and none is named.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -13946,9 +13946,9 @@ func (c *ClientWithResponses) AppsReplicateWithBodyWithResponse(ctx context.Cont
 	return ParseAppsReplicateHTTPResponse(rsp)
 }
 
-// AppsReplicateWithResponse Does AppsReplicate
+// AppsReplicateWithResponse Copies a CVM of an app
 //
-// x.
+// Creates another CVM like the given one under the same app id, on another node if asked. It makes a new one each time. It answers 465 where the chain must allow the hash or device first, and 400 with ERR-03-009 where the app runs several revisions and none is named.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -13961,9 +13961,9 @@ func (c *ClientWithResponses) AppsReplicateWithResponse(ctx context.Context, app
 	return ParseAppsReplicateHTTPResponse(rsp)
 }
 
-// AppsGetDeviceAllowlistWithResponse Does AppsGetDeviceAllowlist
+// AppsGetDeviceAllowlistWithResponse Lists the devices an app may run on
 //
-// x.
+// Returns the devices that the app's contract allows, and those of its CVMs. For the central KMS there are none.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -13976,9 +13976,9 @@ func (c *ClientWithResponses) AppsGetDeviceAllowlistWithResponse(ctx context.Con
 	return ParseAppsGetDeviceAllowlistHTTPResponse(rsp)
 }
 
-// AppsCreateInstanceWithBodyWithResponse Does AppsCreateInstance
+// AppsCreateInstanceWithBodyWithResponse Adds an instance to an app
 //
-// x.
+// Creates another CVM under the app id, with the app's compose or a new one. It makes a new one each time. Where the chain must allow the hash first it answers 465; the same path with token and transaction_hash commits it then.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -13991,9 +13991,9 @@ func (c *ClientWithResponses) AppsCreateInstanceWithBodyWithResponse(ctx context
 	return ParseAppsCreateInstanceHTTPResponse(rsp)
 }
 
-// AppsCreateInstanceWithResponse Does AppsCreateInstance
+// AppsCreateInstanceWithResponse Adds an instance to an app
 //
-// x.
+// Creates another CVM under the app id, with the app's compose or a new one. It makes a new one each time. Where the chain must allow the hash first it answers 465; the same path with token and transaction_hash commits it then.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14006,9 +14006,9 @@ func (c *ClientWithResponses) AppsCreateInstanceWithResponse(ctx context.Context
 	return ParseAppsCreateInstanceHTTPResponse(rsp)
 }
 
-// AppsCheckAllowedWithBodyWithResponse Does AppsCheckAllowed
+// AppsCheckAllowedWithBodyWithResponse Asks whether a hash may run
 //
-// x.
+// Reads from the app's contract whether it allows the compose hash on the device of a node. Name the node or the device.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14021,9 +14021,9 @@ func (c *ClientWithResponses) AppsCheckAllowedWithBodyWithResponse(ctx context.C
 	return ParseAppsCheckAllowedHTTPResponse(rsp)
 }
 
-// AppsCheckAllowedWithResponse Does AppsCheckAllowed
+// AppsCheckAllowedWithResponse Asks whether a hash may run
 //
-// x.
+// Reads from the app's contract whether it allows the compose hash on the device of a node. Name the node or the device.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14036,9 +14036,9 @@ func (c *ClientWithResponses) AppsCheckAllowedWithResponse(ctx context.Context, 
 	return ParseAppsCheckAllowedHTTPResponse(rsp)
 }
 
-// AppsGetKMSInfoWithResponse Does AppsGetKMSInfo
+// AppsGetKMSInfoWithResponse Returns how an app's KMS is governed
 //
-// x.
+// Returns chain, contracts and the kind of owner, which tells how an update must be approved.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -14051,9 +14051,9 @@ func (c *ClientWithResponses) AppsGetKMSInfoWithResponse(ctx context.Context, ap
 	return ParseAppsGetKMSInfoHTTPResponse(rsp)
 }
 
-// AppsListPendingUpdatesWithResponse Does AppsListPendingUpdates
+// AppsListPendingUpdatesWithResponse Lists the prepared updates of an app
 //
-// x.
+// Returns the updates that were prepared and wait for approval on chain and for their commit.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -14066,9 +14066,9 @@ func (c *ClientWithResponses) AppsListPendingUpdatesWithResponse(ctx context.Con
 	return ParseAppsListPendingUpdatesHTTPResponse(rsp)
 }
 
-// AppsPreviewPendingUpdateWithResponse Does AppsPreviewPendingUpdate
+// AppsPreviewPendingUpdateWithResponse Shows what a prepared update changes
 //
-// x.
+// Returns docker-compose file and pre-launch script as they are and as they would be.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -14081,9 +14081,9 @@ func (c *ClientWithResponses) AppsPreviewPendingUpdateWithResponse(ctx context.C
 	return ParseAppsPreviewPendingUpdateHTTPResponse(rsp)
 }
 
-// AppsListRevisionsWithResponse Does AppsListRevisions
+// AppsListRevisionsWithResponse Lists the revisions of an app
 //
-// x.
+// Returns one page of what the app's CVMs ran, with the compose hash and who changed it.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -14096,9 +14096,9 @@ func (c *ClientWithResponses) AppsListRevisionsWithResponse(ctx context.Context,
 	return ParseAppsListRevisionsHTTPResponse(rsp)
 }
 
-// AppsGetRevisionWithResponse Does AppsGetRevision
+// AppsGetRevisionWithResponse Returns one revision of an app
 //
-// x.
+// Returns the revision with its app-compose, encrypted environment and user configuration.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -14111,9 +14111,9 @@ func (c *ClientWithResponses) AppsGetRevisionWithResponse(ctx context.Context, a
 	return ParseAppsGetRevisionHTTPResponse(rsp)
 }
 
-// AppsRedeployRevisionWithBodyWithResponse Does AppsRedeployRevision
+// AppsRedeployRevisionWithBodyWithResponse Returns an app to an earlier revision
 //
-// x.
+// Schedules the change for the given CVMs and answers at once; follow each CVM until its compose hash is the revision's. It answers 465 where the chain no longer allows the hash, and 409 while another operation runs.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14126,9 +14126,9 @@ func (c *ClientWithResponses) AppsRedeployRevisionWithBodyWithResponse(ctx conte
 	return ParseAppsRedeployRevisionHTTPResponse(rsp)
 }
 
-// AppsRedeployRevisionWithResponse Does AppsRedeployRevision
+// AppsRedeployRevisionWithResponse Returns an app to an earlier revision
 //
-// x.
+// Schedules the change for the given CVMs and answers at once; follow each CVM until its compose hash is the revision's. It answers 465 where the chain no longer allows the hash, and 409 while another operation runs.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14141,9 +14141,9 @@ func (c *ClientWithResponses) AppsRedeployRevisionWithResponse(ctx context.Conte
 	return ParseAppsRedeployRevisionHTTPResponse(rsp)
 }
 
-// AppsGetUsageWithResponse Does AppsGetUsage
+// AppsGetUsageWithResponse Returns the metered use of an app
 //
-// x.
+// Returns records of use with their cost, newest first as far as is known, and the total.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -14156,9 +14156,9 @@ func (c *ClientWithResponses) AppsGetUsageWithResponse(ctx context.Context, appI
 	return ParseAppsGetUsageHTTPResponse(rsp)
 }
 
-// AttestationsGetCollateralWithResponse Does AttestationsGetCollateral
+// AttestationsGetCollateralWithResponse Returns the collateral of a quote
 //
-// x.
+// Returns what Intel publishes to verify the quote with; it may be cached for a day. It answers 400 where it cannot be fetched.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -14171,9 +14171,9 @@ func (c *ClientWithResponses) AttestationsGetCollateralWithResponse(ctx context.
 	return ParseAttestationsGetCollateralHTTPResponse(rsp)
 }
 
-// AttestationsListDeviceIDsWithResponse Does AttestationsListDeviceIDs
+// AttestationsListDeviceIDsWithResponse Lists the devices of the cloud
 //
-// x.
+// Returns the device ids of the cloud's nodes, which are SHA-256 hashes of their PPIDs. That each is a text is inferred, not published.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -14186,9 +14186,9 @@ func (c *ClientWithResponses) AttestationsListDeviceIDsWithResponse(ctx context.
 	return ParseAttestationsListDeviceIDsHTTPResponse(rsp)
 }
 
-// AttestationsListNodesWithResponse Does AttestationsListNodes
+// AttestationsListNodesWithResponse Lists the nodes of the cloud
 //
-// x.
+// Returns the nodes that take part in attestation, with region and state.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -14201,9 +14201,9 @@ func (c *ClientWithResponses) AttestationsListNodesWithResponse(ctx context.Cont
 	return ParseAttestationsListNodesHTTPResponse(rsp)
 }
 
-// AttestationsListPPIDsWithResponse Does AttestationsListPPIDs
+// AttestationsListPPIDsWithResponse Lists the processors of the cloud
 //
-// x.
+// Returns the platform provisioning ids of the cloud's processors.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -14216,9 +14216,9 @@ func (c *ClientWithResponses) AttestationsListPPIDsWithResponse(ctx context.Cont
 	return ParseAttestationsListPPIDsHTTPResponse(rsp)
 }
 
-// AttestationsGetRawWithResponse Does AttestationsGetRaw
+// AttestationsGetRawWithResponse Downloads a registered quote
 //
-// x.
+// Returns the quote as it was uploaded, usually 2 to 8 KB.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -14231,9 +14231,9 @@ func (c *ClientWithResponses) AttestationsGetRawWithResponse(ctx context.Context
 	return ParseAttestationsGetRawHTTPResponse(rsp)
 }
 
-// AttestationsCheckRawWithResponse Does AttestationsCheckRaw
+// AttestationsCheckRawWithResponse Tells whether a quote can be downloaded
 //
-// x.
+// Asks for the raw quote without its content. It answers 404 for an unknown checksum.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -14246,9 +14246,9 @@ func (c *ClientWithResponses) AttestationsCheckRawWithResponse(ctx context.Conte
 	return ParseAttestationsCheckRawHTTPResponse(rsp)
 }
 
-// AttestationsListRecentWithResponse Does AttestationsListRecent
+// AttestationsListRecentWithResponse Lists quotes that were verified lately
 //
-// x.
+// Returns quotes from the public registry, newest first.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -14261,9 +14261,9 @@ func (c *ClientWithResponses) AttestationsListRecentWithResponse(ctx context.Con
 	return ParseAttestationsListRecentHTTPResponse(rsp)
 }
 
-// AttestationsVerifyWithBodyWithResponse Does AttestationsVerify
+// AttestationsVerifyWithBodyWithResponse Verifies a quote
 //
-// x.
+// Uploads a TDX quote, lets the cloud verify it and registers it publicly under its checksum. Compare it with a verification of your own; do not rely on it. It answers 400 for a quote that does not verify and 422 for what is none.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14276,9 +14276,9 @@ func (c *ClientWithResponses) AttestationsVerifyWithBodyWithResponse(ctx context
 	return ParseAttestationsVerifyHTTPResponse(rsp)
 }
 
-// AttestationsVerifyWithResponse Does AttestationsVerify
+// AttestationsVerifyWithResponse Verifies a quote
 //
-// x.
+// Uploads a TDX quote, lets the cloud verify it and registers it publicly under its checksum. Compare it with a verification of your own; do not rely on it. It answers 400 for a quote that does not verify and 422 for what is none.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14291,9 +14291,9 @@ func (c *ClientWithResponses) AttestationsVerifyWithResponse(ctx context.Context
 	return ParseAttestationsVerifyHTTPResponse(rsp)
 }
 
-// AttestationsViewWithResponse Does AttestationsView
+// AttestationsViewWithResponse Returns a registered quote in parts
 //
-// x.
+// Returns the quote as the cloud reads it. It answers 404 for an unknown checksum.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -14306,9 +14306,9 @@ func (c *ClientWithResponses) AttestationsViewWithResponse(ctx context.Context, 
 	return ParseAttestationsViewHTTPResponse(rsp)
 }
 
-// CVMsListAllWithResponse Does CVMsListAll
+// CVMsListAllWithResponse Lists all CVMs of the workspace
 //
-// x.
+// Returns every CVM without paging. Prefer the paged list for workspaces with many.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -14321,9 +14321,9 @@ func (c *ClientWithResponses) CVMsListAllWithResponse(ctx context.Context, param
 	return ParseCVMsListAllHTTPResponse(rsp)
 }
 
-// CVMsCreateWithBodyWithResponse Does CVMsCreate
+// CVMsCreateWithBodyWithResponse Creates a CVM from a provision
 //
-// x.
+// Commits what was provisioned: app id and compose hash name it. It is idempotent: the same pair again answers the CVM that exists, and the same app id with another live compose hash is 409 with ERR-03-007. It answers 466 for a pair that is unknown or expired, and 465, 467 or 468 where a contract has not allowed the hash.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14336,9 +14336,9 @@ func (c *ClientWithResponses) CVMsCreateWithBodyWithResponse(ctx context.Context
 	return ParseCVMsCreateHTTPResponse(rsp)
 }
 
-// CVMsCreateWithResponse Does CVMsCreate
+// CVMsCreateWithResponse Creates a CVM from a provision
 //
-// x.
+// Commits what was provisioned: app id and compose hash name it. It is idempotent: the same pair again answers the CVM that exists, and the same app id with another live compose hash is 409 with ERR-03-007. It answers 466 for a pair that is unknown or expired, and 465, 467 or 468 where a contract has not allowed the hash.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14351,9 +14351,9 @@ func (c *ClientWithResponses) CVMsCreateWithResponse(ctx context.Context, body C
 	return ParseCVMsCreateHTTPResponse(rsp)
 }
 
-// CVMsStopBatchWithBodyWithResponse Does CVMsStopBatch
+// CVMsStopBatchWithBodyWithResponse Stops several CVMs at once
 //
-// x.
+// Stops up to 50 CVMs and says what became of each.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14366,9 +14366,9 @@ func (c *ClientWithResponses) CVMsStopBatchWithBodyWithResponse(ctx context.Cont
 	return ParseCVMsStopBatchHTTPResponse(rsp)
 }
 
-// CVMsStopBatchWithResponse Does CVMsStopBatch
+// CVMsStopBatchWithResponse Stops several CVMs at once
 //
-// x.
+// Stops up to 50 CVMs and says what became of each.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14381,9 +14381,9 @@ func (c *ClientWithResponses) CVMsStopBatchWithResponse(ctx context.Context, bod
 	return ParseCVMsStopBatchHTTPResponse(rsp)
 }
 
-// CVMsCreateElizaWithBodyWithResponse Does CVMsCreateEliza
+// CVMsCreateElizaWithBodyWithResponse Creates a CVM for an Eliza agent
 //
-// x.
+// Commits a provision of an Eliza agent. Like creating a CVM it is idempotent on app id and compose hash.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14396,9 +14396,9 @@ func (c *ClientWithResponses) CVMsCreateElizaWithBodyWithResponse(ctx context.Co
 	return ParseCVMsCreateElizaHTTPResponse(rsp)
 }
 
-// CVMsCreateElizaWithResponse Does CVMsCreateEliza
+// CVMsCreateElizaWithResponse Creates a CVM for an Eliza agent
 //
-// x.
+// Commits a provision of an Eliza agent. Like creating a CVM it is idempotent on app id and compose hash.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14411,9 +14411,9 @@ func (c *ClientWithResponses) CVMsCreateElizaWithResponse(ctx context.Context, b
 	return ParseCVMsCreateElizaHTTPResponse(rsp)
 }
 
-// CVMsRefreshInstanceIDsWithBodyWithResponse Does CVMsRefreshInstanceIDs
+// CVMsRefreshInstanceIDsWithBodyWithResponse Reads the instance ids of many CVMs anew
 //
-// x.
+// Asks nodes and gateway for instance ids and stores them. An instance id exists from the first boot on.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14426,9 +14426,9 @@ func (c *ClientWithResponses) CVMsRefreshInstanceIDsWithBodyWithResponse(ctx con
 	return ParseCVMsRefreshInstanceIDsHTTPResponse(rsp)
 }
 
-// CVMsRefreshInstanceIDsWithResponse Does CVMsRefreshInstanceIDs
+// CVMsRefreshInstanceIDsWithResponse Reads the instance ids of many CVMs anew
 //
-// x.
+// Asks nodes and gateway for instance ids and stores them. An instance id exists from the first boot on.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14441,9 +14441,9 @@ func (c *ClientWithResponses) CVMsRefreshInstanceIDsWithResponse(ctx context.Con
 	return ParseCVMsRefreshInstanceIDsHTTPResponse(rsp)
 }
 
-// CVMsListWithResponse Does CVMsList
+// CVMsListWithResponse Lists the CVMs of the workspace
 //
-// x.
+// Returns one page of CVMs.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -14456,9 +14456,9 @@ func (c *ClientWithResponses) CVMsListWithResponse(ctx context.Context, params *
 	return ParseCVMsListHTTPResponse(rsp)
 }
 
-// CVMsProvisionWithBodyWithResponse Does CVMsProvision
+// CVMsProvisionWithBodyWithResponse Announces an app-compose to the cloud
 //
-// x.
+// Completes the app-compose with the platform's defaults, hashes it and answers the compose hash, the app id and the key for secrets. Nothing runs yet; the result is kept for 14 days. Compare the hash with one computed locally before anything is encrypted. For a KMS on a chain the app id is absent until its contract exists.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14471,9 +14471,9 @@ func (c *ClientWithResponses) CVMsProvisionWithBodyWithResponse(ctx context.Cont
 	return ParseCVMsProvisionHTTPResponse(rsp)
 }
 
-// CVMsProvisionWithResponse Does CVMsProvision
+// CVMsProvisionWithResponse Announces an app-compose to the cloud
 //
-// x.
+// Completes the app-compose with the platform's defaults, hashes it and answers the compose hash, the app id and the key for secrets. Nothing runs yet; the result is kept for 14 days. Compare the hash with one computed locally before anything is encrypted. For a KMS on a chain the app id is absent until its contract exists.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14486,9 +14486,9 @@ func (c *ClientWithResponses) CVMsProvisionWithResponse(ctx context.Context, bod
 	return ParseCVMsProvisionHTTPResponse(rsp)
 }
 
-// CVMsProvisionElizaWithBodyWithResponse Does CVMsProvisionEliza
+// CVMsProvisionElizaWithBodyWithResponse Announces an Eliza agent to the cloud
 //
-// x.
+// Provisions an agent of the Eliza framework from its character file. No current client uses it and its answer is not published.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14501,9 +14501,9 @@ func (c *ClientWithResponses) CVMsProvisionElizaWithBodyWithResponse(ctx context
 	return ParseCVMsProvisionElizaHTTPResponse(rsp)
 }
 
-// CVMsProvisionElizaWithResponse Does CVMsProvisionEliza
+// CVMsProvisionElizaWithResponse Announces an Eliza agent to the cloud
 //
-// x.
+// Provisions an agent of the Eliza framework from its character file. No current client uses it and its answer is not published.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14516,9 +14516,9 @@ func (c *ClientWithResponses) CVMsProvisionElizaWithResponse(ctx context.Context
 	return ParseCVMsProvisionElizaHTTPResponse(rsp)
 }
 
-// CVMsCreateWorkloadWithBodyWithResponse Does CVMsCreateWorkload
+// CVMsCreateWorkloadWithBodyWithResponse Creates a CVM for a model
 //
-// x.
+// Creates a CVM that serves a known model on a GPU instance type. It makes a new one each time.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14531,9 +14531,9 @@ func (c *ClientWithResponses) CVMsCreateWorkloadWithBodyWithResponse(ctx context
 	return ParseCVMsCreateWorkloadHTTPResponse(rsp)
 }
 
-// CVMsCreateWorkloadWithResponse Does CVMsCreateWorkload
+// CVMsCreateWorkloadWithResponse Creates a CVM for a model
 //
-// x.
+// Creates a CVM that serves a known model on a GPU instance type. It makes a new one each time.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14546,9 +14546,9 @@ func (c *ClientWithResponses) CVMsCreateWorkloadWithResponse(ctx context.Context
 	return ParseCVMsCreateWorkloadHTTPResponse(rsp)
 }
 
-// CVMsDeleteWithResponse Does CVMsDelete
+// CVMsDeleteWithResponse Deletes a CVM
 //
-// x.
+// Stops the CVM and deletes it with its disk. It is gone when reading it answers 404.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -14561,9 +14561,9 @@ func (c *ClientWithResponses) CVMsDeleteWithResponse(ctx context.Context, cvmid 
 	return ParseCVMsDeleteHTTPResponse(rsp)
 }
 
-// CVMsGetWithResponse Does CVMsGet
+// CVMsGetWithResponse Returns one CVM
 //
-// x.
+// Returns the CVM with its resources, app, KMS and state. It is ready where the status is running and no operation is in progress. It answers 404 for a CVM of another workspace, too.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -14576,9 +14576,9 @@ func (c *ClientWithResponses) CVMsGetWithResponse(ctx context.Context, cvmid Pat
 	return ParseCVMsGetHTTPResponse(rsp)
 }
 
-// CVMsUpdateWithBodyWithResponse Does CVMsUpdate
+// CVMsUpdateWithBodyWithResponse Changes a CVM
 //
-// x.
+// Changes compose, script, secrets, resources and image in one operation; absent members stay. With a KMS on a chain a change of the compose hash answers 465 with everything needed to allow it; afterwards the same call with the two headers and no content commits it. It answers 409 while another operation runs.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14591,9 +14591,9 @@ func (c *ClientWithResponses) CVMsUpdateWithBodyWithResponse(ctx context.Context
 	return ParseCVMsUpdateHTTPResponse(rsp)
 }
 
-// CVMsUpdateWithResponse Does CVMsUpdate
+// CVMsUpdateWithResponse Changes a CVM
 //
-// x.
+// Changes compose, script, secrets, resources and image in one operation; absent members stay. With a KMS on a chain a change of the compose hash answers 465 with everything needed to allow it; afterwards the same call with the two headers and no content commits it. It answers 409 while another operation runs.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14606,9 +14606,9 @@ func (c *ClientWithResponses) CVMsUpdateWithResponse(ctx context.Context, cvmid 
 	return ParseCVMsUpdateHTTPResponse(rsp)
 }
 
-// CVMsGetAttestationWithResponse Does CVMsGetAttestation
+// CVMsGetAttestationWithResponse Returns the evidence of a CVM
 //
-// x.
+// Returns certificates, measurements, event log and app-compose text. It is what a verifier needs, and still the cloud's copy.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -14621,9 +14621,9 @@ func (c *ClientWithResponses) CVMsGetAttestationWithResponse(ctx context.Context
 	return ParseCVMsGetAttestationHTTPResponse(rsp)
 }
 
-// CVMsListAvailableOSImagesWithResponse Does CVMsListAvailableOSImages
+// CVMsListAvailableOSImagesWithResponse Lists the guest images for a CVM
 //
-// x.
+// Returns the guest OS images that the CVM's node has and the CVM can change to.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -14636,9 +14636,9 @@ func (c *ClientWithResponses) CVMsListAvailableOSImagesWithResponse(ctx context.
 	return ParseCVMsListAvailableOSImagesHTTPResponse(rsp)
 }
 
-// CVMsCommitReplicaWithBodyWithResponse Does CVMsCommitReplica
+// CVMsCommitReplicaWithBodyWithResponse Commits a prepared replica
 //
-// x.
+// Creates a copy of the CVM that was prepared and that the chain allows by now. The token is the credential. It answers 466 to 468 like the commit of an update.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14651,9 +14651,9 @@ func (c *ClientWithResponses) CVMsCommitReplicaWithBodyWithResponse(ctx context.
 	return ParseCVMsCommitReplicaHTTPResponse(rsp)
 }
 
-// CVMsCommitReplicaWithResponse Does CVMsCommitReplica
+// CVMsCommitReplicaWithResponse Commits a prepared replica
 //
-// x.
+// Creates a copy of the CVM that was prepared and that the chain allows by now. The token is the credential. It answers 466 to 468 like the commit of an update.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14666,9 +14666,9 @@ func (c *ClientWithResponses) CVMsCommitReplicaWithResponse(ctx context.Context,
 	return ParseCVMsCommitReplicaHTTPResponse(rsp)
 }
 
-// CVMsGetCommitUpdateWithResponse Does CVMsGetCommitUpdate
+// CVMsGetCommitUpdateWithResponse Returns a prepared update by its token
 //
-// x.
+// Returns what a person needs to confirm an update: workspace, CVM, hash and who prepared it. The token is the credential. The form of the answer is not published.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -14681,9 +14681,9 @@ func (c *ClientWithResponses) CVMsGetCommitUpdateWithResponse(ctx context.Contex
 	return ParseCVMsGetCommitUpdateHTTPResponse(rsp)
 }
 
-// CVMsCommitUpdateWithBodyWithResponse Does CVMsCommitUpdate
+// CVMsCommitUpdateWithBodyWithResponse Commits a prepared update
 //
-// x.
+// Starts an update that was prepared and that the chain allows by now. The token is the credential, so that somebody without an API key can do it. It answers 466 for a token that is unknown, expired or superseded, 467 where the transaction cannot be verified and 468 where the contract does not allow the hash.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14696,9 +14696,9 @@ func (c *ClientWithResponses) CVMsCommitUpdateWithBodyWithResponse(ctx context.C
 	return ParseCVMsCommitUpdateHTTPResponse(rsp)
 }
 
-// CVMsCommitUpdateWithResponse Does CVMsCommitUpdate
+// CVMsCommitUpdateWithResponse Commits a prepared update
 //
-// x.
+// Starts an update that was prepared and that the chain allows by now. The token is the credential, so that somebody without an API key can do it. It answers 466 for a token that is unknown, expired or superseded, 467 where the transaction cannot be verified and 468 where the contract does not allow the hash.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14711,9 +14711,9 @@ func (c *ClientWithResponses) CVMsCommitUpdateWithResponse(ctx context.Context, 
 	return ParseCVMsCommitUpdateHTTPResponse(rsp)
 }
 
-// CVMsGetComposeFileWithResponse Does CVMsGetComposeFile
+// CVMsGetComposeFileWithResponse Returns the app-compose of a CVM
 //
-// x.
+// Returns the app-compose as a JSON object, to which the API may have added members of its own. To verify a hash take the text of the attestation instead.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -14726,9 +14726,9 @@ func (c *ClientWithResponses) CVMsGetComposeFileWithResponse(ctx context.Context
 	return ParseCVMsGetComposeFileHTTPResponse(rsp)
 }
 
-// CVMsCommitComposeUpdateWithBodyWithResponse Does CVMsCommitComposeUpdate
+// CVMsCommitComposeUpdateWithBodyWithResponse Commits a provisioned compose update
 //
-// x.
+// Starts the update that was provisioned under the compose hash. The CVM restarts. It answers 409 while another operation runs.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14741,9 +14741,9 @@ func (c *ClientWithResponses) CVMsCommitComposeUpdateWithBodyWithResponse(ctx co
 	return ParseCVMsCommitComposeUpdateHTTPResponse(rsp)
 }
 
-// CVMsCommitComposeUpdateWithResponse Does CVMsCommitComposeUpdate
+// CVMsCommitComposeUpdateWithResponse Commits a provisioned compose update
 //
-// x.
+// Starts the update that was provisioned under the compose hash. The CVM restarts. It answers 409 while another operation runs.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14756,9 +14756,9 @@ func (c *ClientWithResponses) CVMsCommitComposeUpdateWithResponse(ctx context.Co
 	return ParseCVMsCommitComposeUpdateHTTPResponse(rsp)
 }
 
-// CVMsSubmitComposeFileWithBodyWithResponse Does CVMsSubmitComposeFile
+// CVMsSubmitComposeFileWithBodyWithResponse Submits an app-compose with its hash
 //
-// x.
+// Updates the CVM to the given app-compose in one call; the server checks the hash against the document. No client uses it and its answer is not published.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14771,9 +14771,9 @@ func (c *ClientWithResponses) CVMsSubmitComposeFileWithBodyWithResponse(ctx cont
 	return ParseCVMsSubmitComposeFileHTTPResponse(rsp)
 }
 
-// CVMsSubmitComposeFileWithResponse Does CVMsSubmitComposeFile
+// CVMsSubmitComposeFileWithResponse Submits an app-compose with its hash
 //
-// x.
+// Updates the CVM to the given app-compose in one call; the server checks the hash against the document. No client uses it and its answer is not published.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14786,9 +14786,9 @@ func (c *ClientWithResponses) CVMsSubmitComposeFileWithResponse(ctx context.Cont
 	return ParseCVMsSubmitComposeFileHTTPResponse(rsp)
 }
 
-// CVMsProvisionComposeUpdateWithBodyWithResponse Does CVMsProvisionComposeUpdate
+// CVMsProvisionComposeUpdateWithBodyWithResponse Provisions a new app-compose for a CVM
 //
-// x.
+// Hashes the new app-compose and answers whether the chain allows it already. Nothing changes until it is committed. Skip the commit where compose_unchanged is true.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14801,9 +14801,9 @@ func (c *ClientWithResponses) CVMsProvisionComposeUpdateWithBodyWithResponse(ctx
 	return ParseCVMsProvisionComposeUpdateHTTPResponse(rsp)
 }
 
-// CVMsProvisionComposeUpdateWithResponse Does CVMsProvisionComposeUpdate
+// CVMsProvisionComposeUpdateWithResponse Provisions a new app-compose for a CVM
 //
-// x.
+// Hashes the new app-compose and answers whether the chain allows it already. Nothing changes until it is committed. Skip the commit where compose_unchanged is true.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14816,9 +14816,9 @@ func (c *ClientWithResponses) CVMsProvisionComposeUpdateWithResponse(ctx context
 	return ParseCVMsProvisionComposeUpdateHTTPResponse(rsp)
 }
 
-// CVMsDiagnoseDomainsWithBodyWithResponse Does CVMsDiagnoseDomains
+// CVMsDiagnoseDomainsWithBodyWithResponse Checks the custom domains of a CVM
 //
-// x.
+// Looks at the DNS records and the certificate authority records of the domains and says what is missing.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14831,9 +14831,9 @@ func (c *ClientWithResponses) CVMsDiagnoseDomainsWithBodyWithResponse(ctx contex
 	return ParseCVMsDiagnoseDomainsHTTPResponse(rsp)
 }
 
-// CVMsDiagnoseDomainsWithResponse Does CVMsDiagnoseDomains
+// CVMsDiagnoseDomainsWithResponse Checks the custom domains of a CVM
 //
-// x.
+// Looks at the DNS records and the certificate authority records of the domains and says what is missing.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14846,9 +14846,9 @@ func (c *ClientWithResponses) CVMsDiagnoseDomainsWithResponse(ctx context.Contex
 	return ParseCVMsDiagnoseDomainsHTTPResponse(rsp)
 }
 
-// CVMsUpdateDockerComposeWithBodyWithResponse Does CVMsUpdateDockerCompose
+// CVMsUpdateDockerComposeWithBodyWithResponse Replaces the docker-compose file of a CVM
 //
-// x.
+// Starts an update to the new text. With a KMS on a chain it answers 465 with everything needed to allow the new hash; repeat it then with the two headers. It answers 409 while another operation runs.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14861,9 +14861,9 @@ func (c *ClientWithResponses) CVMsUpdateDockerComposeWithBodyWithResponse(ctx co
 	return ParseCVMsUpdateDockerComposeHTTPResponse(rsp)
 }
 
-// CVMsGetDockerComposeWithResponse Does CVMsGetDockerCompose
+// CVMsGetDockerComposeWithResponse Returns the docker-compose file of a CVM
 //
-// x.
+// Returns the YAML text within the app-compose.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -14876,9 +14876,9 @@ func (c *ClientWithResponses) CVMsGetDockerComposeWithResponse(ctx context.Conte
 	return ParseCVMsGetDockerComposeHTTPResponse(rsp)
 }
 
-// CVMsUpdateEnvsWithBodyWithResponse Does CVMsUpdateEnvs
+// CVMsUpdateEnvsWithBodyWithResponse Replaces the secrets of a CVM
 //
-// x.
+// Replaces the whole encrypted environment and restarts the app; names that are not sent are gone. With a KMS on a chain a change of the list of names answers 465. It answers 409 while another operation runs.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14891,9 +14891,9 @@ func (c *ClientWithResponses) CVMsUpdateEnvsWithBodyWithResponse(ctx context.Con
 	return ParseCVMsUpdateEnvsHTTPResponse(rsp)
 }
 
-// CVMsUpdateEnvsWithResponse Does CVMsUpdateEnvs
+// CVMsUpdateEnvsWithResponse Replaces the secrets of a CVM
 //
-// x.
+// Replaces the whole encrypted environment and restarts the app; names that are not sent are gone. With a KMS on a chain a change of the list of names answers 465. It answers 409 while another operation runs.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14906,9 +14906,9 @@ func (c *ClientWithResponses) CVMsUpdateEnvsWithResponse(ctx context.Context, cv
 	return ParseCVMsUpdateEnvsHTTPResponse(rsp)
 }
 
-// CVMsGetFirewallStatusWithResponse Does CVMsGetFirewallStatus
+// CVMsGetFirewallStatusWithResponse Tells whether a CVM can have a firewall
 //
-// x.
+// Returns whether the firewall is available and if not why.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -14921,9 +14921,9 @@ func (c *ClientWithResponses) CVMsGetFirewallStatusWithResponse(ctx context.Cont
 	return ParseCVMsGetFirewallStatusHTTPResponse(rsp)
 }
 
-// CVMsRefreshInstanceIDWithBodyWithResponse Does CVMsRefreshInstanceID
+// CVMsRefreshInstanceIDWithBodyWithResponse Reads the instance id of a CVM anew
 //
-// x.
+// Asks node and gateway for the instance id and stores it.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14936,9 +14936,9 @@ func (c *ClientWithResponses) CVMsRefreshInstanceIDWithBodyWithResponse(ctx cont
 	return ParseCVMsRefreshInstanceIDHTTPResponse(rsp)
 }
 
-// CVMsRefreshInstanceIDWithResponse Does CVMsRefreshInstanceID
+// CVMsRefreshInstanceIDWithResponse Reads the instance id of a CVM anew
 //
-// x.
+// Asks node and gateway for the instance id and stores it.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14951,9 +14951,9 @@ func (c *ClientWithResponses) CVMsRefreshInstanceIDWithResponse(ctx context.Cont
 	return ParseCVMsRefreshInstanceIDHTTPResponse(rsp)
 }
 
-// CVMsSetListedWithBodyWithResponse Does CVMsSetListed
+// CVMsSetListedWithBodyWithResponse Lists a CVM publicly or not
 //
-// x.
+// Shows the app in the public directory, or takes it out.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14966,9 +14966,9 @@ func (c *ClientWithResponses) CVMsSetListedWithBodyWithResponse(ctx context.Cont
 	return ParseCVMsSetListedHTTPResponse(rsp)
 }
 
-// CVMsSetListedWithResponse Does CVMsSetListed
+// CVMsSetListedWithResponse Lists a CVM publicly or not
 //
-// x.
+// Shows the app in the public directory, or takes it out.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14981,9 +14981,9 @@ func (c *ClientWithResponses) CVMsSetListedWithResponse(ctx context.Context, cvm
 	return ParseCVMsSetListedHTTPResponse(rsp)
 }
 
-// CVMsRenameWithBodyWithResponse Does CVMsRename
+// CVMsRenameWithBodyWithResponse Renames a CVM
 //
-// x.
+// Changes the name, which must be unique in the workspace: 5 to 63 letters, digits and hyphens, beginning with a letter.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14996,9 +14996,9 @@ func (c *ClientWithResponses) CVMsRenameWithBodyWithResponse(ctx context.Context
 	return ParseCVMsRenameHTTPResponse(rsp)
 }
 
-// CVMsRenameWithResponse Does CVMsRename
+// CVMsRenameWithResponse Renames a CVM
 //
-// x.
+// Changes the name, which must be unique in the workspace: 5 to 63 letters, digits and hyphens, beginning with a letter.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -15011,9 +15011,9 @@ func (c *ClientWithResponses) CVMsRenameWithResponse(ctx context.Context, cvmid 
 	return ParseCVMsRenameHTTPResponse(rsp)
 }
 
-// CVMsGetNetworkWithResponse Does CVMsGetNetwork
+// CVMsGetNetworkWithResponse Returns the addresses of a CVM
 //
-// x.
+// Returns the public URLs of app and instance and the address within the gateway's network.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15026,9 +15026,9 @@ func (c *ClientWithResponses) CVMsGetNetworkWithResponse(ctx context.Context, cv
 	return ParseCVMsGetNetworkHTTPResponse(rsp)
 }
 
-// CVMsGetNetworkConfigWithResponse Does CVMsGetNetworkConfig
+// CVMsGetNetworkConfigWithResponse Returns the network configuration of a CVM
 //
-// x.
+// Returns ports, gateways and KMS URLs as they are configured.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15041,9 +15041,9 @@ func (c *ClientWithResponses) CVMsGetNetworkConfigWithResponse(ctx context.Conte
 	return ParseCVMsGetNetworkConfigHTTPResponse(rsp)
 }
 
-// CVMsUpdateNetworkConfigWithBodyWithResponse Does CVMsUpdateNetworkConfig
+// CVMsUpdateNetworkConfigWithBodyWithResponse Changes the network configuration of a CVM
 //
-// x.
+// Replaces gateway or KMS URLs, with a restart where asked for. Absent members stay.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -15056,9 +15056,9 @@ func (c *ClientWithResponses) CVMsUpdateNetworkConfigWithBodyWithResponse(ctx co
 	return ParseCVMsUpdateNetworkConfigHTTPResponse(rsp)
 }
 
-// CVMsUpdateNetworkConfigWithResponse Does CVMsUpdateNetworkConfig
+// CVMsUpdateNetworkConfigWithResponse Changes the network configuration of a CVM
 //
-// x.
+// Replaces gateway or KMS URLs, with a restart where asked for. Absent members stay.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -15071,9 +15071,9 @@ func (c *ClientWithResponses) CVMsUpdateNetworkConfigWithResponse(ctx context.Co
 	return ParseCVMsUpdateNetworkConfigHTTPResponse(rsp)
 }
 
-// CVMsGetOperationStatusWithResponse Does CVMsGetOperationStatus
+// CVMsGetOperationStatusWithResponse Returns the running operation of a CVM
 //
-// x.
+// Returns the current operation with the state of its background task. The form of the answer is not published.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15086,9 +15086,9 @@ func (c *ClientWithResponses) CVMsGetOperationStatusWithResponse(ctx context.Con
 	return ParseCVMsGetOperationStatusHTTPResponse(rsp)
 }
 
-// CVMsListOperationsWithResponse Does CVMsListOperations
+// CVMsListOperationsWithResponse Lists the operations on a CVM
 //
-// x.
+// Returns what was done to the CVM, newest first as far as is known, with a cursor to the next page.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15101,9 +15101,9 @@ func (c *ClientWithResponses) CVMsListOperationsWithResponse(ctx context.Context
 	return ParseCVMsListOperationsHTTPResponse(rsp)
 }
 
-// CVMsCancelOperationWithResponse Does CVMsCancelOperation
+// CVMsCancelOperationWithResponse Cancels the running operation of a CVM
 //
-// x.
+// Asks the current operation to stop. It answers 409 where that is not possible any more.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15116,9 +15116,9 @@ func (c *ClientWithResponses) CVMsCancelOperationWithResponse(ctx context.Contex
 	return ParseCVMsCancelOperationHTTPResponse(rsp)
 }
 
-// CVMsUpdateOSImageWithBodyWithResponse Does CVMsUpdateOSImage
+// CVMsUpdateOSImageWithBodyWithResponse Changes the guest image of a CVM
 //
-// x.
+// Starts a change of the guest OS image, which takes several minutes. The correlation id names the operation. It answers 409 while another operation runs.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -15131,9 +15131,9 @@ func (c *ClientWithResponses) CVMsUpdateOSImageWithBodyWithResponse(ctx context.
 	return ParseCVMsUpdateOSImageHTTPResponse(rsp)
 }
 
-// CVMsUpdateOSImageWithResponse Does CVMsUpdateOSImage
+// CVMsUpdateOSImageWithResponse Changes the guest image of a CVM
 //
-// x.
+// Starts a change of the guest OS image, which takes several minutes. The correlation id names the operation. It answers 409 while another operation runs.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -15146,9 +15146,9 @@ func (c *ClientWithResponses) CVMsUpdateOSImageWithResponse(ctx context.Context,
 	return ParseCVMsUpdateOSImageHTTPResponse(rsp)
 }
 
-// CVMsListPortsWithResponse Does CVMsListPorts
+// CVMsListPortsWithResponse Lists the mapped ports of a CVM
 //
-// x.
+// Returns the ports of the host that lead to the CVM.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15161,9 +15161,9 @@ func (c *ClientWithResponses) CVMsListPortsWithResponse(ctx context.Context, cvm
 	return ParseCVMsListPortsHTTPResponse(rsp)
 }
 
-// CVMsSetPortsWithBodyWithResponse Does CVMsSetPorts
+// CVMsSetPortsWithBodyWithResponse Replaces the mapped ports of a CVM
 //
-// x.
+// Sets the whole list of ports; those that are not sent are closed. It answers 409 while another operation runs.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -15176,9 +15176,9 @@ func (c *ClientWithResponses) CVMsSetPortsWithBodyWithResponse(ctx context.Conte
 	return ParseCVMsSetPortsHTTPResponse(rsp)
 }
 
-// CVMsSetPortsWithResponse Does CVMsSetPorts
+// CVMsSetPortsWithResponse Replaces the mapped ports of a CVM
 //
-// x.
+// Sets the whole list of ports; those that are not sent are closed. It answers 409 while another operation runs.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -15191,9 +15191,9 @@ func (c *ClientWithResponses) CVMsSetPortsWithResponse(ctx context.Context, cvmi
 	return ParseCVMsSetPortsHTTPResponse(rsp)
 }
 
-// CVMsGetPreLaunchScriptWithResponse Does CVMsGetPreLaunchScript
+// CVMsGetPreLaunchScriptWithResponse Returns the pre-launch script of a CVM
 //
-// x.
+// Returns the script within the app-compose, the platform's own where the app brought none.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15206,9 +15206,9 @@ func (c *ClientWithResponses) CVMsGetPreLaunchScriptWithResponse(ctx context.Con
 	return ParseCVMsGetPreLaunchScriptHTTPResponse(rsp)
 }
 
-// CVMsUpdatePreLaunchScriptWithBodyWithResponse Does CVMsUpdatePreLaunchScript
+// CVMsUpdatePreLaunchScriptWithBodyWithResponse Replaces the pre-launch script of a CVM
 //
-// x.
+// Starts an update to the new script. With a KMS on a chain it answers 465 with everything needed to allow the new hash; repeat it then with the two headers. It answers 409 while another operation runs.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -15221,9 +15221,9 @@ func (c *ClientWithResponses) CVMsUpdatePreLaunchScriptWithBodyWithResponse(ctx 
 	return ParseCVMsUpdatePreLaunchScriptHTTPResponse(rsp)
 }
 
-// CVMsUpdatePreLaunchScriptWithTextBodyWithResponse Does CVMsUpdatePreLaunchScript
+// CVMsUpdatePreLaunchScriptWithTextBodyWithResponse Replaces the pre-launch script of a CVM
 //
-// x.
+// Starts an update to the new script. With a KMS on a chain it answers 465 with everything needed to allow the new hash; repeat it then with the two headers. It answers 409 while another operation runs.
 //
 // Takes a body of the `text/plain` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -15236,9 +15236,9 @@ func (c *ClientWithResponses) CVMsUpdatePreLaunchScriptWithTextBodyWithResponse(
 	return ParseCVMsUpdatePreLaunchScriptHTTPResponse(rsp)
 }
 
-// CVMsReplicateWithBodyWithResponse Does CVMsReplicate
+// CVMsReplicateWithBodyWithResponse Copies a CVM
 //
-// x.
+// Creates another CVM like this one under the same app id. It makes a new one each time. It answers 465 where the chain must allow the hash or device first, and 400 with ERR-03-009 where the app runs several revisions and none is named.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -15251,9 +15251,9 @@ func (c *ClientWithResponses) CVMsReplicateWithBodyWithResponse(ctx context.Cont
 	return ParseCVMsReplicateHTTPResponse(rsp)
 }
 
-// CVMsReplicateWithResponse Does CVMsReplicate
+// CVMsReplicateWithResponse Copies a CVM
 //
-// x.
+// Creates another CVM like this one under the same app id. It makes a new one each time. It answers 465 where the chain must allow the hash or device first, and 400 with ERR-03-009 where the app runs several revisions and none is named.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -15266,9 +15266,9 @@ func (c *ClientWithResponses) CVMsReplicateWithResponse(ctx context.Context, cvm
 	return ParseCVMsReplicateHTTPResponse(rsp)
 }
 
-// CVMsRestartWithBodyWithResponse Does CVMsRestart
+// CVMsRestartWithBodyWithResponse Restarts a CVM
 //
-// x.
+// Shuts the CVM down and boots it again. It answers 409 while another operation runs.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -15281,9 +15281,9 @@ func (c *ClientWithResponses) CVMsRestartWithBodyWithResponse(ctx context.Contex
 	return ParseCVMsRestartHTTPResponse(rsp)
 }
 
-// CVMsRestartWithResponse Does CVMsRestart
+// CVMsRestartWithResponse Restarts a CVM
 //
-// x.
+// Shuts the CVM down and boots it again. It answers 409 while another operation runs.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -15296,9 +15296,9 @@ func (c *ClientWithResponses) CVMsRestartWithResponse(ctx context.Context, cvmid
 	return ParseCVMsRestartHTTPResponse(rsp)
 }
 
-// CVMsRedeployRevisionWithResponse Does CVMsRedeployRevision
+// CVMsRedeployRevisionWithResponse Returns a CVM to an earlier revision
 //
-// x.
+// Schedules the change and answers at once; follow the CVM until its compose hash is the revision's. It answers 465 where the chain no longer allows the hash, and 409 while another operation runs.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15311,9 +15311,9 @@ func (c *ClientWithResponses) CVMsRedeployRevisionWithResponse(ctx context.Conte
 	return ParseCVMsRedeployRevisionHTTPResponse(rsp)
 }
 
-// CVMsScheduleDeleteWithBodyWithResponse Does CVMsScheduleDelete
+// CVMsScheduleDeleteWithBodyWithResponse Schedules the deletion of a CVM
 //
-// x.
+// Deletes the CVM at the given time; an absent time cancels it.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -15326,9 +15326,9 @@ func (c *ClientWithResponses) CVMsScheduleDeleteWithBodyWithResponse(ctx context
 	return ParseCVMsScheduleDeleteHTTPResponse(rsp)
 }
 
-// CVMsScheduleDeleteWithResponse Does CVMsScheduleDelete
+// CVMsScheduleDeleteWithResponse Schedules the deletion of a CVM
 //
-// x.
+// Deletes the CVM at the given time; an absent time cancels it.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -15341,9 +15341,9 @@ func (c *ClientWithResponses) CVMsScheduleDeleteWithResponse(ctx context.Context
 	return ParseCVMsScheduleDeleteHTTPResponse(rsp)
 }
 
-// CVMsShutdownWithResponse Does CVMsShutdown
+// CVMsShutdownWithResponse Shuts a CVM down gracefully
 //
-// x.
+// Asks the guest to stop its app and halt. Where the guest does not cooperate use stop. It answers 409 while another operation runs.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15356,9 +15356,9 @@ func (c *ClientWithResponses) CVMsShutdownWithResponse(ctx context.Context, cvmi
 	return ParseCVMsShutdownHTTPResponse(rsp)
 }
 
-// CVMsStartWithResponse Does CVMsStart
+// CVMsStartWithResponse Starts a stopped CVM
 //
-// x.
+// Boots the CVM. It answers at once; wait for the status running. It answers 409 while another operation runs.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15371,9 +15371,9 @@ func (c *ClientWithResponses) CVMsStartWithResponse(ctx context.Context, cvmid P
 	return ParseCVMsStartHTTPResponse(rsp)
 }
 
-// CVMsGetStateWithResponse Does CVMsGetState
+// CVMsGetStateWithResponse Returns what a CVM is doing
 //
-// x.
+// Returns the state with the boot progress. With a target the API streams states until it is reached: use Watch or WaitFor for that.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15386,9 +15386,9 @@ func (c *ClientWithResponses) CVMsGetStateWithResponse(ctx context.Context, cvmi
 	return ParseCVMsGetStateHTTPResponse(rsp)
 }
 
-// CVMsGetStatsWithResponse Does CVMsGetStats
+// CVMsGetStatsWithResponse Returns the system figures of a CVM
 //
-// x.
+// Returns memory, load and disks as the guest reports them. Where the app keeps them private only the state is shown.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15401,9 +15401,9 @@ func (c *ClientWithResponses) CVMsGetStatsWithResponse(ctx context.Context, cvmi
 	return ParseCVMsGetStatsHTTPResponse(rsp)
 }
 
-// CVMsStopWithResponse Does CVMsStop
+// CVMsStopWithResponse Stops a CVM at once
 //
-// x.
+// Pulls the plug, also while another operation runs, which is cancelled.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15416,9 +15416,9 @@ func (c *ClientWithResponses) CVMsStopWithResponse(ctx context.Context, cvmid Pa
 	return ParseCVMsStopHTTPResponse(rsp)
 }
 
-// CVMsGetUserConfigWithResponse Does CVMsGetUserConfig
+// CVMsGetUserConfigWithResponse Returns the user configuration of a CVM
 //
-// x.
+// Returns host name, SSH keys and gateway domain that the guest was given. It answers 502 where the node cannot be asked.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15431,9 +15431,9 @@ func (c *ClientWithResponses) CVMsGetUserConfigWithResponse(ctx context.Context,
 	return ParseCVMsGetUserConfigHTTPResponse(rsp)
 }
 
-// InstanceTypesListWithResponse Does InstanceTypesList
+// InstanceTypesListWithResponse Lists all instance types
 //
-// x.
+// Returns every size a CVM can have, by family. It needs no API key.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15446,9 +15446,9 @@ func (c *ClientWithResponses) InstanceTypesListWithResponse(ctx context.Context,
 	return ParseInstanceTypesListHTTPResponse(rsp)
 }
 
-// InstanceTypesListFamilyWithResponse Does InstanceTypesListFamily
+// InstanceTypesListFamilyWithResponse Lists the instance types of a family
 //
-// x.
+// Returns the sizes of one family. It answers 404 for a family that does not exist.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15461,9 +15461,9 @@ func (c *ClientWithResponses) InstanceTypesListFamilyWithResponse(ctx context.Co
 	return ParseInstanceTypesListFamilyHTTPResponse(rsp)
 }
 
-// KMSListWithResponse Does KMSList
+// KMSListWithResponse Lists the KMS nodes
 //
-// x.
+// Returns one page of the nodes that run a KMS, as API version 2026-05-22 keys them. Later versions list contracts under the same path, so the version is pinned.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15476,9 +15476,9 @@ func (c *ClientWithResponses) KMSListWithResponse(ctx context.Context, params *K
 	return ParseKMSListHTTPResponse(rsp)
 }
 
-// KMSGetOnChainWithResponse Does KMSGetOnChain
+// KMSGetOnChainWithResponse Lists the KMS contracts of a chain
 //
-// x.
+// Returns the contracts with the devices and guest images they know, and whether each is allowed on chain. A state that could not be read is absent.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15491,9 +15491,9 @@ func (c *ClientWithResponses) KMSGetOnChainWithResponse(ctx context.Context, cha
 	return ParseKMSGetOnChainHTTPResponse(rsp)
 }
 
-// KMSGetNextAppIDsWithResponse Does KMSGetNextAppIDs
+// KMSGetNextAppIDsWithResponse Predicts the next app ids
 //
-// x.
+// Returns the app ids that the workspace's wallet on the server will make next, with their nonces. It reserves nothing: another deployment may use a nonce first. Send both app_id and nonce when provisioning.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15506,9 +15506,9 @@ func (c *ClientWithResponses) KMSGetNextAppIDsWithResponse(ctx context.Context, 
 	return ParseKMSGetNextAppIDsHTTPResponse(rsp)
 }
 
-// KMSGetWithResponse Does KMSGet
+// KMSGetWithResponse Returns one KMS node
 //
-// x.
+// Returns the node by its id or slug. It answers 404 where there is none.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15521,9 +15521,9 @@ func (c *ClientWithResponses) KMSGetWithResponse(ctx context.Context, kmsid Path
 	return ParseKMSGetHTTPResponse(rsp)
 }
 
-// KMSInspectWithResponse Does KMSInspect
+// KMSInspectWithResponse Inspects one KMS
 //
-// x.
+// Asks the KMS, its guest agent and its contract, and compares what they say. Each part that cannot be asked carries an error of its own.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15536,9 +15536,9 @@ func (c *ClientWithResponses) KMSInspectWithResponse(ctx context.Context, kmsid 
 	return ParseKMSInspectHTTPResponse(rsp)
 }
 
-// KMSGetAppEnvPublicKeyWithResponse Does KMSGetAppEnvPublicKey
+// KMSGetAppEnvPublicKeyWithResponse Returns the env key of an app
 //
-// x.
+// Returns the X25519 key that the app's secrets are encrypted for, signed by the root key of the KMS. Check the signature against a root key that comes from elsewhere before encrypting anything. With a KMS on a chain the app's contract must exist.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15551,9 +15551,9 @@ func (c *ClientWithResponses) KMSGetAppEnvPublicKeyWithResponse(ctx context.Cont
 	return ParseKMSGetAppEnvPublicKeyHTTPResponse(rsp)
 }
 
-// CVMsGetStatusesWithBodyWithResponse Does CVMsGetStatuses
+// CVMsGetStatusesWithBodyWithResponse Returns the states of several CVMs
 //
-// x.
+// Returns the state of each CVM by its UUID in one call. Keep to 100 or fewer; the server's bound is not documented.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -15566,9 +15566,9 @@ func (c *ClientWithResponses) CVMsGetStatusesWithBodyWithResponse(ctx context.Co
 	return ParseCVMsGetStatusesHTTPResponse(rsp)
 }
 
-// CVMsGetStatusesWithResponse Does CVMsGetStatuses
+// CVMsGetStatusesWithResponse Returns the states of several CVMs
 //
-// x.
+// Returns the state of each CVM by its UUID in one call. Keep to 100 or fewer; the server's bound is not documented.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -15581,9 +15581,9 @@ func (c *ClientWithResponses) CVMsGetStatusesWithResponse(ctx context.Context, b
 	return ParseCVMsGetStatusesHTTPResponse(rsp)
 }
 
-// SSHKeysListWithResponse Does SSHKeysList
+// SSHKeysListWithResponse Lists the SSH keys of the account
 //
-// x.
+// Returns all public keys of the account.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15596,9 +15596,9 @@ func (c *ClientWithResponses) SSHKeysListWithResponse(ctx context.Context, reqEd
 	return ParseSSHKeysListHTTPResponse(rsp)
 }
 
-// SSHKeysCreateWithBodyWithResponse Does SSHKeysCreate
+// SSHKeysCreateWithBodyWithResponse Adds an SSH key to the account
 //
-// x.
+// Adds a public key, which new CVMs with SSH then accept. It answers 400 for a key that is there already or cannot be read.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -15611,9 +15611,9 @@ func (c *ClientWithResponses) SSHKeysCreateWithBodyWithResponse(ctx context.Cont
 	return ParseSSHKeysCreateHTTPResponse(rsp)
 }
 
-// SSHKeysCreateWithResponse Does SSHKeysCreate
+// SSHKeysCreateWithResponse Adds an SSH key to the account
 //
-// x.
+// Adds a public key, which new CVMs with SSH then accept. It answers 400 for a key that is there already or cannot be read.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -15626,9 +15626,9 @@ func (c *ClientWithResponses) SSHKeysCreateWithResponse(ctx context.Context, bod
 	return ParseSSHKeysCreateHTTPResponse(rsp)
 }
 
-// SSHKeysImportGitHubWithBodyWithResponse Does SSHKeysImportGitHub
+// SSHKeysImportGitHubWithBodyWithResponse Imports SSH keys from GitHub
 //
-// x.
+// Adds the public keys of a GitHub user. Keys that are there already are skipped.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -15641,9 +15641,9 @@ func (c *ClientWithResponses) SSHKeysImportGitHubWithBodyWithResponse(ctx contex
 	return ParseSSHKeysImportGitHubHTTPResponse(rsp)
 }
 
-// SSHKeysImportGitHubWithResponse Does SSHKeysImportGitHub
+// SSHKeysImportGitHubWithResponse Imports SSH keys from GitHub
 //
-// x.
+// Adds the public keys of a GitHub user. Keys that are there already are skipped.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -15656,9 +15656,9 @@ func (c *ClientWithResponses) SSHKeysImportGitHubWithResponse(ctx context.Contex
 	return ParseSSHKeysImportGitHubHTTPResponse(rsp)
 }
 
-// SSHKeysSyncGitHubWithResponse Does SSHKeysSyncGitHub
+// SSHKeysSyncGitHubWithResponse Synchronises SSH keys with GitHub
 //
-// x.
+// Reads the keys that came from GitHub anew, and adds, changes and removes accordingly.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15671,9 +15671,9 @@ func (c *ClientWithResponses) SSHKeysSyncGitHubWithResponse(ctx context.Context,
 	return ParseSSHKeysSyncGitHubHTTPResponse(rsp)
 }
 
-// SSHKeysDeleteWithResponse Does SSHKeysDelete
+// SSHKeysDeleteWithResponse Removes an SSH key from the account
 //
-// x.
+// Removes the key; CVMs that have it already keep it.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15686,9 +15686,9 @@ func (c *ClientWithResponses) SSHKeysDeleteWithResponse(ctx context.Context, key
 	return ParseSSHKeysDeleteHTTPResponse(rsp)
 }
 
-// WebhooksListWithResponse Does WebhooksList
+// WebhooksListWithResponse Lists the webhooks of the workspace
 //
-// x.
+// Returns all webhooks, with masked secrets.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15701,9 +15701,9 @@ func (c *ClientWithResponses) WebhooksListWithResponse(ctx context.Context, reqE
 	return ParseWebhooksListHTTPResponse(rsp)
 }
 
-// WebhooksCreateWithBodyWithResponse Does WebhooksCreate
+// WebhooksCreateWithBodyWithResponse Creates a webhook
 //
-// x.
+// Creates a webhook and answers its secret, whole for this one time. It makes a new one each time.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -15716,9 +15716,9 @@ func (c *ClientWithResponses) WebhooksCreateWithBodyWithResponse(ctx context.Con
 	return ParseWebhooksCreateHTTPResponse(rsp)
 }
 
-// WebhooksCreateWithResponse Does WebhooksCreate
+// WebhooksCreateWithResponse Creates a webhook
 //
-// x.
+// Creates a webhook and answers its secret, whole for this one time. It makes a new one each time.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -15731,9 +15731,9 @@ func (c *ClientWithResponses) WebhooksCreateWithResponse(ctx context.Context, bo
 	return ParseWebhooksCreateHTTPResponse(rsp)
 }
 
-// WebhooksDeleteWithResponse Does WebhooksDelete
+// WebhooksDeleteWithResponse Deletes a webhook
 //
-// x.
+// Ends all deliveries of the webhook.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15746,9 +15746,9 @@ func (c *ClientWithResponses) WebhooksDeleteWithResponse(ctx context.Context, we
 	return ParseWebhooksDeleteHTTPResponse(rsp)
 }
 
-// WebhooksGetWithResponse Does WebhooksGet
+// WebhooksGetWithResponse Returns one webhook
 //
-// x.
+// Returns the webhook with a masked secret.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15761,9 +15761,9 @@ func (c *ClientWithResponses) WebhooksGetWithResponse(ctx context.Context, webho
 	return ParseWebhooksGetHTTPResponse(rsp)
 }
 
-// WebhooksUpdateWithBodyWithResponse Does WebhooksUpdate
+// WebhooksUpdateWithBodyWithResponse Changes a webhook
 //
-// x.
+// Changes address, events, name or whether it is enabled. Absent members stay.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -15776,9 +15776,9 @@ func (c *ClientWithResponses) WebhooksUpdateWithBodyWithResponse(ctx context.Con
 	return ParseWebhooksUpdateHTTPResponse(rsp)
 }
 
-// WebhooksUpdateWithResponse Does WebhooksUpdate
+// WebhooksUpdateWithResponse Changes a webhook
 //
-// x.
+// Changes address, events, name or whether it is enabled. Absent members stay.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -15791,9 +15791,9 @@ func (c *ClientWithResponses) WebhooksUpdateWithResponse(ctx context.Context, we
 	return ParseWebhooksUpdateHTTPResponse(rsp)
 }
 
-// WebhooksListDeliveriesWithResponse Does WebhooksListDeliveries
+// WebhooksListDeliveriesWithResponse Lists the deliveries of a webhook
 //
-// x.
+// Returns deliveries with their outcome, newest first as far as is known.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15806,9 +15806,9 @@ func (c *ClientWithResponses) WebhooksListDeliveriesWithResponse(ctx context.Con
 	return ParseWebhooksListDeliveriesHTTPResponse(rsp)
 }
 
-// WebhooksResendWithResponse Does WebhooksResend
+// WebhooksResendWithResponse Sends an event again
 //
-// x.
+// Posts the event once more, as a new event that names the original one. The form of the answer is not published.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15821,9 +15821,9 @@ func (c *ClientWithResponses) WebhooksResendWithResponse(ctx context.Context, we
 	return ParseWebhooksResendHTTPResponse(rsp)
 }
 
-// WebhooksRevealSecretWithResponse Does WebhooksRevealSecret
+// WebhooksRevealSecretWithResponse Reveals the secret of a webhook
 //
-// x.
+// Returns the whole secret. The account needs two-factor authentication (403 otherwise) and a recent confirmation of it (428 otherwise).
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15836,9 +15836,9 @@ func (c *ClientWithResponses) WebhooksRevealSecretWithResponse(ctx context.Conte
 	return ParseWebhooksRevealSecretHTTPResponse(rsp)
 }
 
-// WebhooksRotateSecretWithResponse Does WebhooksRotateSecret
+// WebhooksRotateSecretWithResponse Replaces the secret of a webhook
 //
-// x.
+// Makes a new secret; the old one ends at once. It has the same conditions as revealing the secret.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15851,9 +15851,9 @@ func (c *ClientWithResponses) WebhooksRotateSecretWithResponse(ctx context.Conte
 	return ParseWebhooksRotateSecretHTTPResponse(rsp)
 }
 
-// WebhooksGetStatsWithResponse Does WebhooksGetStats
+// WebhooksGetStatsWithResponse Returns the statistics of a webhook
 //
-// x.
+// Returns how many deliveries succeeded and how long they took.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15866,9 +15866,9 @@ func (c *ClientWithResponses) WebhooksGetStatsWithResponse(ctx context.Context, 
 	return ParseWebhooksGetStatsHTTPResponse(rsp)
 }
 
-// WebhooksTestWithResponse Does WebhooksTest
+// WebhooksTestWithResponse Sends a test event
 //
-// x.
+// Posts a test event to the webhook. The form of the answer is not published.
 //
 // Returns a wrapper object for the known response body format(s).
 //

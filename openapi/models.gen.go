@@ -83,1741 +83,3594 @@ const (
 	StorageFSZFS  StorageFS = "zfs"
 )
 
-// ACMEFetch defines model for ACMEFetch.
+// ACMEFetch One lookup of an ACME URL made while CAA records are checked, in answers only.
 type ACMEFetch struct {
-	URL        string `json:"url"`
-	HTTPOK     bool   `json:"http_ok"`
-	URI        string `json:"uri,omitempty"`
-	StatusCode *int   `json:"status_code,omitempty"`
-	Error      string `json:"error,omitempty"`
+	// URL URL that was fetched.
+	URL string `json:"url"`
+
+	// HTTPOK Whether the HTTP request succeeded.
+	HTTPOK bool `json:"http_ok"`
+
+	// URI Account URI found at the URL; empty when none was.
+	URI string `json:"uri,omitempty"`
+
+	// StatusCode HTTP status code of the fetch; absent when there was no answer.
+	StatusCode *int `json:"status_code,omitempty"`
+
+	// Error Why the fetch failed; empty when it did not.
+	Error string `json:"error,omitempty"`
 }
 
-// Allowance defines model for Allowance.
+// Allowance Whether an app's contract allows a compose hash on a device, in answers.
 type Allowance struct {
+	// AppContractAddress Address of the app's contract, 0x and 40 hexadecimal digits.
 	AppContractAddress string `json:"app_contract_address"`
-	ComposeHash        string `json:"compose_hash"`
-	DeviceID           string `json:"device_id"`
-	ComposeHashAllowed bool   `json:"compose_hash_allowed"`
-	AllowAnyDevice     bool   `json:"allow_any_device"`
-	DeviceIDAllowed    *bool  `json:"device_id_allowed,omitempty"`
-	IsAllowed          bool   `json:"is_allowed"`
-	Error              string `json:"error,omitempty"`
+
+	// ComposeHash Compose hash that was asked about, 64 hexadecimal digits.
+	ComposeHash string `json:"compose_hash"`
+
+	// DeviceID Device that was asked about, 64 hexadecimal digits.
+	DeviceID string `json:"device_id"`
+
+	// ComposeHashAllowed True where the contract allows the compose hash.
+	ComposeHashAllowed bool `json:"compose_hash_allowed"`
+
+	// AllowAnyDevice True where the contract allows every device.
+	AllowAnyDevice bool `json:"allow_any_device"`
+
+	// DeviceIDAllowed True where the contract allows this device; absent where it allows every device.
+	DeviceIDAllowed *bool `json:"device_id_allowed,omitempty"`
+
+	// IsAllowed True where the compose hash is allowed and the device or every device is.
+	IsAllowed bool `json:"is_allowed"`
+
+	// Error Why the contract could not be read; absent where it could.
+	Error string `json:"error,omitempty"`
 }
 
-// AllowlistDevice defines model for AllowlistDevice.
+// AllowlistDevice A device of an app's contract or of its CVMs, in answers.
 type AllowlistDevice struct {
-	DeviceID       string `json:"device_id"`
-	NodeName       string `json:"node_name,omitempty"`
-	CVMIDs         []ID   `json:"cvm_ids,omitzero"`
-	AllowedOnchain *bool  `json:"allowed_onchain,omitempty"`
-	Status         string `json:"status"`
+	// DeviceID SHA-256 of the node's PPID, 64 hexadecimal digits.
+	DeviceID string `json:"device_id"`
+
+	// NodeName Name of the node with this device, where the cloud knows it.
+	NodeName string `json:"node_name,omitempty"`
+
+	// CVMIDs CVMs of the app that run on the device; numbers before API version 2026-05-22.
+	CVMIDs []ID `json:"cvm_ids,omitzero"`
+
+	// AllowedOnchain True where the contract allows the device.
+	AllowedOnchain *bool `json:"allowed_onchain,omitempty"`
+
+	// Status What the device's entry amounts to; the values are not published.
+	Status string `json:"status"`
 }
 
-// App defines model for App.
+// App An app: one or more CVMs under one app id, in answers.
 type App struct {
-	ID               ID          `json:"id"`
-	Name             string      `json:"name"`
-	AppID            string      `json:"app_id"`
-	AppProvisionType string      `json:"app_provision_type,omitempty"`
-	AppIconURL       string      `json:"app_icon_url,omitempty"`
-	CreatedAt        Time        `json:"created_at"`
-	KMSType          string      `json:"kms_type"`
-	Profile          *AppProfile `json:"profile,omitempty"`
-	CurrentCVM       *CVM        `json:"current_cvm,omitempty"`
-	CVMs             []CVM       `json:"cvms,omitzero"`
-	CVMCount         *int        `json:"cvm_count,omitempty"`
-	TeamSlug         string      `json:"team_slug,omitempty"`
-	TeamName         string      `json:"team_name,omitempty"`
+	// ID Identifier of the app's row, prj_ and more.
+	ID ID `json:"id"`
+
+	// Name Name that people gave the app.
+	Name string `json:"name"`
+
+	// AppID The app id, 40 hexadecimal digits.
+	AppID string `json:"app_id"`
+
+	// AppProvisionType How the app was provisioned; not documented further.
+	AppProvisionType string `json:"app_provision_type,omitempty"`
+
+	// AppIconURL URL of the app's icon, where it has one.
+	AppIconURL string `json:"app_icon_url,omitempty"`
+
+	// CreatedAt When the app was created.
+	CreatedAt Time `json:"created_at"`
+
+	// KMSType Kind of the app's KMS: phala, ethereum, base or legacy; more may come.
+	KMSType string `json:"kms_type"`
+
+	// Profile What the app shows in the public directory.
+	Profile *AppProfile `json:"profile,omitempty"`
+
+	// CurrentCVM The CVM that stands for the app in lists.
+	CurrentCVM *CVM `json:"current_cvm,omitempty"`
+
+	// CVMs All CVMs of the app.
+	CVMs []CVM `json:"cvms,omitzero"`
+
+	// CVMCount Number of CVMs of the app.
+	CVMCount *int `json:"cvm_count,omitempty"`
+
+	// TeamSlug Short name of the workspace that owns the app, where shown.
+	TeamSlug string `json:"team_slug,omitempty"`
+
+	// TeamName Name of the workspace that owns the app, where shown.
+	TeamName string `json:"team_name,omitempty"`
 }
 
-// AppAttestation defines model for AppAttestation.
+// AppAttestation The evidence of one instance of an app, in answers. A stopped instance has most of it empty.
 type AppAttestation struct {
-	VMUUID          string          `json:"vm_uuid,omitempty"`
-	Name            string          `json:"name,omitempty"`
-	InstanceID      string          `json:"instance_id,omitempty"`
-	Status          string          `json:"status,omitempty"`
-	ImageVersion    string          `json:"image_version,omitempty"`
-	Quote           string          `json:"quote,omitempty"`
-	PPID            string          `json:"ppid,omitempty"`
-	PPIDSHA256      string          `json:"ppid_sha256,omitempty"`
-	DeviceID        string          `json:"device_id,omitempty"`
-	FMSPC           string          `json:"fmspc,omitempty"`
-	TEETCBSVN       string          `json:"tee_tcb_svn,omitempty"`
-	MRConfigID      string          `json:"mr_config_id,omitempty"`
-	CPUSVN          string          `json:"cpusvn,omitempty"`
-	PCESVN          *int            `json:"pcesvn,omitempty"`
-	TCBInfo         *TCBInfo        `json:"tcb_info,omitempty"`
-	AppCertificates []Certificate   `json:"app_certificates,omitzero"`
-	ComposeFile     string          `json:"compose_file,omitempty"`
-	EventLog        []EventLogEntry `json:"eventlog,omitzero"`
-	Error           string          `json:"error,omitempty"`
+	// VMUUID UUID of the CVM.
+	VMUUID string `json:"vm_uuid,omitempty"`
+
+	// Name Name of the CVM.
+	Name string `json:"name,omitempty"`
+
+	// InstanceID Instance id, 40 hexadecimal digits; absent before the first boot.
+	InstanceID string `json:"instance_id,omitempty"`
+
+	// Status State of the CVM, such as running.
+	Status string `json:"status,omitempty"`
+
+	// ImageVersion Guest OS image, such as dstack-0.5.5.
+	ImageVersion string `json:"image_version,omitempty"`
+
+	// Quote TDX quote, hexadecimal without 0x.
+	Quote string `json:"quote,omitempty"`
+
+	// PPID Platform provisioning id of the node's processor, hexadecimal.
+	PPID string `json:"ppid,omitempty"`
+
+	// PPIDSHA256 SHA-256 of the PPID, 64 hexadecimal digits.
+	PPIDSHA256 string `json:"ppid_sha256,omitempty"`
+
+	// DeviceID SHA-256 of the PPID, as the chain names the device.
+	DeviceID string `json:"device_id,omitempty"`
+
+	// FMSPC Family, model, stepping and platform of the processor, 12 hexadecimal digits.
+	FMSPC string `json:"fmspc,omitempty"`
+
+	// TEETCBSVN Security versions of the TDX module, 32 hexadecimal digits.
+	TEETCBSVN string `json:"tee_tcb_svn,omitempty"`
+
+	// MRConfigID The quote's MRCONFIGID, 96 hexadecimal digits.
+	MRConfigID string `json:"mr_config_id,omitempty"`
+
+	// CPUSVN Security version of the processor, hexadecimal.
+	CPUSVN string `json:"cpusvn,omitempty"`
+
+	// PCESVN Security version of the provisioning enclave.
+	PCESVN *int `json:"pcesvn,omitempty"`
+
+	// TCBInfo Measurements, event log and app-compose text.
+	TCBInfo *TCBInfo `json:"tcb_info,omitempty"`
+
+	// AppCertificates Certificate chain of the app, leaf first.
+	AppCertificates []Certificate `json:"app_certificates,omitzero"`
+
+	// ComposeFile The app-compose text, where the server gives it here.
+	ComposeFile string `json:"compose_file,omitempty"`
+
+	// EventLog Event log, as older servers give it; newer ones put it into tcb_info.
+	EventLog []EventLogEntry `json:"eventlog,omitzero"`
+
+	// Error Why there is no evidence of this instance.
+	Error string `json:"error,omitempty"`
 }
 
-// AppAttestations defines model for AppAttestations.
+// AppAttestations The evidence of all instances of an app, in answers.
 type AppAttestations struct {
-	AppID                 string           `json:"app_id,omitempty"`
-	ContractAddress       string           `json:"contract_address,omitempty"`
-	KMSInfo               *AttestedKMS     `json:"kms_info,omitempty"`
-	Instances             []AppAttestation `json:"instances,omitzero"`
-	KMSGuestAgentInfo     RawJSON          `json:"kms_guest_agent_info,omitempty"`
-	GatewayGuestAgentInfo RawJSON          `json:"gateway_guest_agent_info,omitempty"`
-	QEMUVersion           string           `json:"qemu_version,omitempty"`
+	// AppID The app id, 40 hexadecimal digits.
+	AppID string `json:"app_id,omitempty"`
+
+	// ContractAddress Address of the app's contract; empty where its KMS is not on a chain.
+	ContractAddress string `json:"contract_address,omitempty"`
+
+	// KMSInfo The KMS that gave the app its keys.
+	KMSInfo *AttestedKMS `json:"kms_info,omitempty"`
+
+	// Instances Evidence of each instance.
+	Instances []AppAttestation `json:"instances,omitzero"`
+
+	// KMSGuestAgentInfo What the guest agent of the KMS says of itself, free-form.
+	KMSGuestAgentInfo RawJSON `json:"kms_guest_agent_info,omitempty"`
+
+	// GatewayGuestAgentInfo What the guest agent of the gateway says of itself, free-form.
+	GatewayGuestAgentInfo RawJSON `json:"gateway_guest_agent_info,omitempty"`
+
+	// QEMUVersion Version of QEMU on the node, which the measurements depend on.
+	QEMUVersion string `json:"qemu_version,omitempty"`
 }
 
-// AppCompose defines model for AppCompose.
+// AppCompose The app-compose document of an app: what the guest runs and what it shows. The server fills in absent fields before it hashes the document, so each default is part of the compose hash.
 type AppCompose struct {
-	AllowedEnvs             []string           `json:"allowed_envs,omitzero"`
-	BashScript              *string            `json:"bash_script,omitempty"`
-	DefaultGatewayDomain    *string            `json:"default_gateway_domain,omitempty"`
-	DockerComposeFile       *string            `json:"docker_compose_file,omitempty"`
-	InitScript              *string            `json:"init_script,omitempty"`
-	KMSEnabled              *bool              `json:"kms_enabled,omitempty"`
-	LocalKeyProviderEnabled *bool              `json:"local_key_provider_enabled,omitempty"`
-	ManifestVersion         *int               `json:"manifest_version,omitempty"`
-	Name                    string             `json:"name"`
-	NoInstanceID            *bool              `json:"no_instance_id,omitempty"`
-	PreLaunchScript         *string            `json:"pre_launch_script,omitempty"`
-	PublicLogs              *bool              `json:"public_logs,omitempty"`
-	PublicSysInfo           *bool              `json:"public_sysinfo,omitempty"`
-	PublicTCBInfo           *bool              `json:"public_tcbinfo,omitempty"`
-	Runner                  *string            `json:"runner,omitempty"`
-	GatewayEnabled          *bool              `json:"gateway_enabled,omitempty"`
-	Features                []string           `json:"features,omitzero"`
-	Salt                    *string            `json:"salt,omitempty"`
-	SecureTime              *bool              `json:"secure_time,omitempty"`
-	StorageFS               *StorageFS         `json:"storage_fs,omitempty"`
-	TproxyEnabled           *bool              `json:"tproxy_enabled,omitempty"`
-	KeyProvider             *KeyProvider       `json:"key_provider,omitempty"`
-	KeyProviderID           *string            `json:"key_provider_id,omitempty"`
-	SwapSize                RawJSON            `json:"swap_size,omitempty"`
-	PortPolicy              *PortPolicy        `json:"port_policy,omitempty"`
-	AdditionalProperties    map[string]RawJSON `json:"-"`
+	// AllowedEnvs Names of the environment variables the guest accepts; none when absent. Their order changes the compose hash.
+	AllowedEnvs []string `json:"allowed_envs,omitzero"`
+
+	// BashScript Main script when runner is "bash"; none when absent.
+	BashScript *string `json:"bash_script,omitempty"`
+
+	// DefaultGatewayDomain Gateway domain that the pre-launch script reads; none when absent.
+	DefaultGatewayDomain *string `json:"default_gateway_domain,omitempty"`
+
+	// DockerComposeFile Docker-compose file, YAML text; official clients limit it to 204800 bytes together with the pre-launch script.
+	DockerComposeFile *string `json:"docker_compose_file,omitempty"`
+
+	// InitScript Script that runs before the Docker daemon starts; none when absent.
+	InitScript *string `json:"init_script,omitempty"`
+
+	// KMSEnabled Whether the app gets its keys from a KMS; true when absent.
+	KMSEnabled *bool `json:"kms_enabled,omitempty"`
+
+	// LocalKeyProviderEnabled Whether the app gets its keys from a local key provider; false when absent.
+	LocalKeyProviderEnabled *bool `json:"local_key_provider_enabled,omitempty"`
+
+	// ManifestVersion Schema version of the document; 2 when absent.
+	ManifestVersion *int `json:"manifest_version,omitempty"`
+
+	// Name Name of the app; "" is allowed and hashed as such.
+	Name string `json:"name"`
+
+	// NoInstanceID Whether the instance goes without an instance id; false when absent.
+	NoInstanceID *bool `json:"no_instance_id,omitempty"`
+
+	// PreLaunchScript Shell script sourced before the containers start; when absent the server puts in its current official one.
+	PreLaunchScript *string `json:"pre_launch_script,omitempty"`
+
+	// PublicLogs Whether the logs are public; true when absent.
+	PublicLogs *bool `json:"public_logs,omitempty"`
+
+	// PublicSysInfo Whether the system information is public; true when absent.
+	PublicSysInfo *bool `json:"public_sysinfo,omitempty"`
+
+	// PublicTCBInfo Whether measurements and event log are public; true when absent.
+	PublicTCBInfo *bool `json:"public_tcbinfo,omitempty"`
+
+	// Runner What runs the app, one of "docker-compose", "nerdctl-compose", "bash"; "docker-compose" when absent.
+	Runner *string `json:"runner,omitempty"`
+
+	// GatewayEnabled Whether the app is reachable through the gateway; true when absent.
+	GatewayEnabled *bool `json:"gateway_enabled,omitempty"`
+
+	// Features Features of the guest, deprecated; "kms" and "tproxy-net" when absent.
+	Features []string `json:"features,omitzero"`
+
+	// Salt Text that made legacy app ids unique; ignored by the guest, yet part of the hash.
+	Salt *string `json:"salt,omitempty"`
+
+	// SecureTime Whether secure time is switched on in the guest; false when absent.
+	SecureTime *bool `json:"secure_time,omitempty"`
+
+	// StorageFS File system of the storage, "zfs" or "ext4"; "zfs" when absent.
+	StorageFS *StorageFS `json:"storage_fs,omitempty"`
+
+	// TproxyEnabled Older name of gateway_enabled; true when absent.
+	TproxyEnabled *bool `json:"tproxy_enabled,omitempty"`
+
+	// KeyProvider Where the keys come from, one of "none", "kms", "local", "tpm"; newer servers only.
+	KeyProvider *KeyProvider `json:"key_provider,omitempty"`
+
+	// KeyProviderID Pin of the key provider in hex: public key of the KMS root CA, or measurement of a local one.
+	KeyProviderID *string `json:"key_provider_id,omitempty"`
+
+	// SwapSize Size of the swap space in bytes, or text such as "2G"; no swap when absent; newer servers only.
+	SwapSize RawJSON `json:"swap_size,omitempty"`
+
+	// PortPolicy Rules for the ports of the app; none when absent; newer servers only.
+	PortPolicy           *PortPolicy        `json:"port_policy,omitempty"`
+	AdditionalProperties map[string]RawJSON `json:"-"`
 }
 
-// AppFilterOptions defines model for AppFilterOptions.
+// AppFilterOptions The values that the filters of the app list can take, in answers.
 type AppFilterOptions struct {
-	Statuses      []string `json:"statuses"`
+	// Statuses States that CVMs of the workspace have.
+	Statuses []string `json:"statuses"`
+
+	// ImageVersions Guest OS images in use.
 	ImageVersions []string `json:"image_versions"`
+
+	// InstanceTypes Instance types in use.
 	InstanceTypes []string `json:"instance_types"`
-	KMSSlugs      []string `json:"kms_slugs"`
-	KMSTypes      []string `json:"kms_types"`
-	Regions       []string `json:"regions"`
-	Nodes         []string `json:"nodes"`
+
+	// KMSSlugs Slugs of the KMSs in use.
+	KMSSlugs []string `json:"kms_slugs"`
+
+	// KMSTypes Kinds of the KMSs in use.
+	KMSTypes []string `json:"kms_types"`
+
+	// Regions Regions in use.
+	Regions []string `json:"regions"`
+
+	// Nodes Names of the nodes in use.
+	Nodes []string `json:"nodes"`
 }
 
-// AppKMSInfo defines model for AppKMSInfo.
+// AppKMSInfo How the KMS of an app is governed, in answers.
 type AppKMSInfo struct {
-	IsOnchainKMS       *bool                  `json:"is_onchain_kms,omitempty"`
-	ChainID            *int64                 `json:"chain_id,omitempty"`
-	KMSContractAddress string                 `json:"kms_contract_address,omitempty"`
-	AppContractAddress string                 `json:"app_contract_address,omitempty"`
-	DeployerAddress    string                 `json:"deployer_address,omitempty"`
-	DeployerType       AppKMSInfoDeployerType `json:"deployer_type,omitempty"`
-	IsContract         *bool                  `json:"is_contract,omitempty"`
-	SafeAppURL         string                 `json:"safe_app_url,omitempty"`
+	// IsOnchainKMS True where a contract governs the KMS.
+	IsOnchainKMS *bool `json:"is_onchain_kms,omitempty"`
+
+	// ChainID Chain of the contract: 1 is Ethereum, 8453 is Base.
+	ChainID *int64 `json:"chain_id,omitempty"`
+
+	// KMSContractAddress Address of the KMS's contract, 0x and 40 hexadecimal digits.
+	KMSContractAddress string `json:"kms_contract_address,omitempty"`
+
+	// AppContractAddress Address of the app's contract, 0x and 40 hexadecimal digits.
+	AppContractAddress string `json:"app_contract_address,omitempty"`
+
+	// DeployerAddress Address that deployed or owns the app's contract.
+	DeployerAddress string `json:"deployer_address,omitempty"`
+
+	// DeployerType What that address is: an account of a person, a Safe, an older multisig, an ERC-4337 account or another contract; more may come.
+	DeployerType AppKMSInfoDeployerType `json:"deployer_type,omitempty"`
+
+	// IsContract True where the deployer is a contract.
+	IsContract *bool `json:"is_contract,omitempty"`
+
+	// SafeAppURL Page of the Safe's web app, where the deployer is a Safe.
+	SafeAppURL string `json:"safe_app_url,omitempty"`
 }
 
-// AppKMSInfoDeployerType defines model for AppKMSInfo.DeployerType.
+// AppKMSInfoDeployerType What that address is: an account of a person, a Safe, an older multisig, an ERC-4337 account or another contract; more may come.
 type AppKMSInfoDeployerType string
 
-// AppPage defines model for AppPage.
+// AppPage One page of the app list, in answers.
 type AppPage struct {
+	// DstackApps The apps on this page.
 	DstackApps []App `json:"dstack_apps"`
-	Page       int   `json:"page"`
-	PageSize   int   `json:"page_size"`
-	Total      int   `json:"total"`
-	TotalPages int   `json:"total_pages"`
+
+	// Page Number of this page, from 1.
+	Page int `json:"page"`
+
+	// PageSize Most apps that a page holds.
+	PageSize int `json:"page_size"`
+
+	// Total Number of apps in all.
+	Total int `json:"total"`
+
+	// TotalPages Number of pages in all.
+	TotalPages int `json:"total_pages"`
 }
 
-// AppProfile defines model for AppProfile.
+// AppProfile What an app shows in the public directory, in answers.
 type AppProfile struct {
-	DisplayName  string `json:"display_name,omitempty"`
-	AvatarURL    string `json:"avatar_url,omitempty"`
-	Description  string `json:"description,omitempty"`
+	// DisplayName Name that is shown for the app.
+	DisplayName string `json:"display_name,omitempty"`
+
+	// AvatarURL URL of the app's picture.
+	AvatarURL string `json:"avatar_url,omitempty"`
+
+	// Description Text about the app.
+	Description string `json:"description,omitempty"`
+
+	// CustomDomain Domain of the app's own, where it has one.
 	CustomDomain string `json:"custom_domain,omitempty"`
 }
 
-// AppRevision defines model for AppRevision.
+// AppRevision One revision of an app: a compose hash that one of its CVMs ran, in answers.
 type AppRevision struct {
-	RevisionID    string        `json:"revision_id"`
-	AppID         string        `json:"app_id"`
-	VMUUID        string        `json:"vm_uuid"`
-	ComposeHash   string        `json:"compose_hash"`
-	CreatedAt     Time          `json:"created_at"`
-	TraceID       string        `json:"trace_id"`
-	OperationType string        `json:"operation_type"`
-	TriggeredBy   *UserRef      `json:"triggered_by,omitempty"`
-	CVM           *CVMRef       `json:"cvm,omitempty"`
-	Workspace     *WorkspaceRef `json:"workspace,omitempty"`
+	// RevisionID Identifier of the revision.
+	RevisionID string `json:"revision_id"`
+
+	// AppID The app id, 40 hexadecimal digits.
+	AppID string `json:"app_id"`
+
+	// VMUUID UUID of the CVM that ran it.
+	VMUUID string `json:"vm_uuid"`
+
+	// ComposeHash Compose hash of the revision, 64 hexadecimal digits.
+	ComposeHash string `json:"compose_hash"`
+
+	// CreatedAt When the revision was made.
+	CreatedAt Time `json:"created_at"`
+
+	// TraceID Identifier that ties the revision to its operation.
+	TraceID string `json:"trace_id"`
+
+	// OperationType What made the revision, such as create or compose_update; more may come.
+	OperationType string `json:"operation_type"`
+
+	// TriggeredBy Who made it.
+	TriggeredBy *UserRef `json:"triggered_by,omitempty"`
+
+	// CVM The CVM that ran it.
+	CVM *CVMRef `json:"cvm,omitempty"`
+
+	// Workspace Workspace that the app belongs to.
+	Workspace *WorkspaceRef `json:"workspace,omitempty"`
 }
 
-// AppRevisionDetail defines model for AppRevisionDetail.
+// AppRevisionDetail One revision of an app with its content, in answers.
 type AppRevisionDetail struct {
-	RevisionID    string        `json:"revision_id"`
-	AppID         string        `json:"app_id"`
-	VMUUID        string        `json:"vm_uuid"`
-	ComposeHash   string        `json:"compose_hash"`
-	ComposeFile   RawJSON       `json:"compose_file"`
-	EncryptedEnv  Secret        `json:"encrypted_env"`
-	UserConfig    string        `json:"user_config"`
-	CreatedAt     Time          `json:"created_at"`
-	TraceID       string        `json:"trace_id"`
-	OperationType string        `json:"operation_type"`
-	TriggeredBy   *UserRef      `json:"triggered_by,omitempty"`
-	CVM           *CVMRef       `json:"cvm,omitempty"`
-	Workspace     *WorkspaceRef `json:"workspace,omitempty"`
+	// RevisionID Identifier of the revision.
+	RevisionID string `json:"revision_id"`
+
+	// AppID The app id, 40 hexadecimal digits.
+	AppID string `json:"app_id"`
+
+	// VMUUID UUID of the CVM that ran it.
+	VMUUID string `json:"vm_uuid"`
+
+	// ComposeHash Compose hash of the revision, 64 hexadecimal digits.
+	ComposeHash string `json:"compose_hash"`
+
+	// ComposeFile The app-compose as a JSON object, or as its exact text in a JSON string where that was asked for.
+	ComposeFile RawJSON `json:"compose_file"`
+
+	// EncryptedEnv Encrypted environment of the revision, hexadecimal; never logged.
+	EncryptedEnv Secret `json:"encrypted_env"`
+
+	// UserConfig User configuration of the revision, JSON text.
+	UserConfig string `json:"user_config"`
+
+	// CreatedAt When the revision was made.
+	CreatedAt Time `json:"created_at"`
+
+	// TraceID Identifier that ties the revision to its operation.
+	TraceID string `json:"trace_id"`
+
+	// OperationType What made the revision, such as create or compose_update; more may come.
+	OperationType string `json:"operation_type"`
+
+	// TriggeredBy Who made it.
+	TriggeredBy *UserRef `json:"triggered_by,omitempty"`
+
+	// CVM The CVM that ran it.
+	CVM *CVMRef `json:"cvm,omitempty"`
+
+	// Workspace Workspace that the app belongs to.
+	Workspace *WorkspaceRef `json:"workspace,omitempty"`
 }
 
-// AppRevisionPage defines model for AppRevisionPage.
+// AppRevisionPage One page of an app's revisions, in answers.
 type AppRevisionPage struct {
-	Revisions  []AppRevision `json:"revisions"`
-	Total      int           `json:"total"`
-	Page       int           `json:"page"`
-	PageSize   int           `json:"page_size"`
-	TotalPages int           `json:"total_pages"`
+	// Revisions The revisions on this page.
+	Revisions []AppRevision `json:"revisions"`
+
+	// Total Number of revisions in all.
+	Total int `json:"total"`
+
+	// Page Number of this page, from 1.
+	Page int `json:"page"`
+
+	// PageSize Most revisions that a page holds.
+	PageSize int `json:"page_size"`
+
+	// TotalPages Number of pages in all.
+	TotalPages int `json:"total_pages"`
 }
 
-// AppUsage defines model for AppUsage.
+// AppUsage What an app has used and what it cost, in answers.
 type AppUsage struct {
-	Usage     []UsageRecord `json:"usage"`
-	Total     int           `json:"total"`
-	TotalCost Decimal       `json:"total_cost"`
+	// Usage The records within the limits asked for.
+	Usage []UsageRecord `json:"usage"`
+
+	// Total Number of records in all.
+	Total int `json:"total"`
+
+	// TotalCost Cost of all records, in USD.
+	TotalCost Decimal `json:"total_cost"`
 }
 
-// AttestedKMS defines model for AttestedKMS.
+// AttestedKMS The KMS as the evidence of an app names it, in answers.
 type AttestedKMS struct {
+	// ContractAddress Address of the KMS's contract; empty for the central KMS.
 	ContractAddress string `json:"contract_address,omitempty"`
-	ChainID         ID     `json:"chain_id,omitempty"`
-	Version         string `json:"version,omitempty"`
-	URL             string `json:"url,omitempty"`
-	GatewayAppID    string `json:"gateway_app_id,omitempty"`
-	GatewayAppURL   string `json:"gateway_app_url,omitempty"`
-	KMSType         string `json:"kms_type,omitempty"`
+
+	// ChainID Chain of the contract; absent for the central KMS.
+	ChainID ID `json:"chain_id,omitempty"`
+
+	// Version Version of the KMS.
+	Version string `json:"version,omitempty"`
+
+	// URL Base URL of the KMS.
+	URL string `json:"url,omitempty"`
+
+	// GatewayAppID App id of the gateway, 40 hexadecimal digits; may be empty.
+	GatewayAppID string `json:"gateway_app_id,omitempty"`
+
+	// GatewayAppURL Base URL of the gateway's app.
+	GatewayAppURL string `json:"gateway_app_url,omitempty"`
+
+	// KMSType Kind of the KMS: phala, ethereum, base or legacy; more may come.
+	KMSType string `json:"kms_type,omitempty"`
 }
 
-// AvailableOSImage defines model for AvailableOSImage.
+// AvailableOSImage One version of the OS that a CVM can be moved to, in answers only. Each version has up to two variants.
 type AvailableOSImage struct {
-	Version []int           `json:"version"`
-	Prod    *OSImageVariant `json:"prod,omitempty"`
-	Dev     *OSImageVariant `json:"dev,omitempty"`
+	// Version Version as a list of three or four numbers, most significant first.
+	Version []int `json:"version"`
+
+	// Prod Production variant of the image; absent when there is none.
+	Prod *OSImageVariant `json:"prod,omitempty"`
+
+	// Dev Development variant of the image; absent when there is none.
+	Dev *OSImageVariant `json:"dev,omitempty"`
 }
 
-// BillingPeriod defines model for BillingPeriod.
+// BillingPeriod How often the resources of a CVM are charged: "hourly", "monthly" or "skip". The last suggests no charge and is not documented further.
 type BillingPeriod string
 
-// CAACheck defines model for CAACheck.
+// CAACheck The result of checking the CAA records of one custom domain, in answers only.
 type CAACheck struct {
-	CAARecords  []string    `json:"caa_records"`
-	AccountURI  string      `json:"accounturi,omitempty"`
+	// CAARecords CAA records found for the domain, as text.
+	CAARecords []string `json:"caa_records"`
+
+	// AccountURI ACME account URI named by the records; empty when none is.
+	AccountURI string `json:"accounturi,omitempty"`
+
+	// ACMEFetches Lookups of ACME URLs made for this check.
 	ACMEFetches []ACMEFetch `json:"acme_fetches"`
-	ExpectedURI string      `json:"expected_uri,omitempty"`
-	IsMatch     bool        `json:"is_match"`
-	InfoMessage string      `json:"info_message,omitempty"`
+
+	// ExpectedURI ACME account URI that the records should name; empty when unknown.
+	ExpectedURI string `json:"expected_uri,omitempty"`
+
+	// IsMatch Whether the records fit the expected account URI.
+	IsMatch bool `json:"is_match"`
+
+	// InfoMessage Remark for the reader; empty when there is none.
+	InfoMessage string `json:"info_message,omitempty"`
 }
 
-// CVM defines model for CVM.
+// CVM A confidential VM as lists show it, in answers only. It is ready when status is "running" and no operation is in progress.
 type CVM struct {
-	ID                  ID            `json:"id"`
-	Name                string        `json:"name"`
-	AppID               string        `json:"app_id,omitempty"`
-	VMUUID              string        `json:"vm_uuid,omitempty"`
-	InstanceID          string        `json:"instance_id,omitempty"`
-	Resource            CVMResources  `json:"resource"`
-	NodeInfo            *NodeRef      `json:"node_info,omitempty"`
-	OS                  *CVMOS        `json:"os,omitempty"`
-	KMSType             KMSType       `json:"kms_type,omitempty"`
-	KMSInfo             *CVMKMS       `json:"kms_info,omitempty"`
-	Status              string        `json:"status"`
-	InProgress          *bool         `json:"in_progress,omitempty"`
-	Progress            *CVMProgress  `json:"progress,omitempty"`
-	ComposeHash         string        `json:"compose_hash,omitempty"`
-	DockerComposeHash   string        `json:"docker_compose_hash,omitempty"`
-	PreLaunchScriptHash string        `json:"pre_launch_script_hash,omitempty"`
-	Gateway             CVMGateway    `json:"gateway"`
-	Logs                *CVMLogURLs   `json:"logs,omitempty"`
-	Services            []RawJSON     `json:"services,omitzero"`
-	Endpoints           []CVMURLs     `json:"endpoints,omitzero"`
-	PublicLogs          *bool         `json:"public_logs,omitempty"`
-	PublicSysInfo       *bool         `json:"public_sysinfo,omitempty"`
-	PublicTCBInfo       *bool         `json:"public_tcbinfo,omitempty"`
-	GatewayEnabled      *bool         `json:"gateway_enabled,omitempty"`
-	SecureTime          *bool         `json:"secure_time,omitempty"`
-	StorageFS           string        `json:"storage_fs,omitempty"`
-	Workspace           *WorkspaceRef `json:"workspace,omitempty"`
-	Creator             *UserRef      `json:"creator,omitempty"`
-	CreatedAt           Time          `json:"created_at,omitzero"`
-	DeletedAt           Time          `json:"deleted_at,omitzero"`
-	Listed              *bool         `json:"listed,omitempty"`
-	ProjectType         string        `json:"project_type,omitempty"`
-	HourlyRate          *HourlyRate   `json:"hourly_rate,omitempty"`
-	BillingInterval     string        `json:"billing_interval,omitempty"`
-	GPURentalOrder      RawJSON       `json:"gpu_rental_order,omitempty"`
+	// ID Id of the CVM, with prefix cvm_; a number in older API versions.
+	ID ID `json:"id"`
+
+	// Name Name of the CVM, unique in the workspace.
+	Name string `json:"name"`
+
+	// AppID App id, 40 hex digits; empty when not yet assigned.
+	AppID string `json:"app_id,omitempty"`
+
+	// VMUUID UUID of the VM; empty when not yet known.
+	VMUUID string `json:"vm_uuid,omitempty"`
+
+	// InstanceID Id of the instance, 40 hex digits; empty before the first boot.
+	InstanceID string `json:"instance_id,omitempty"`
+
+	// Resource Size of the CVM and its price.
+	Resource CVMResources `json:"resource"`
+
+	// NodeInfo Node the CVM runs on; absent when unknown.
+	NodeInfo *NodeRef `json:"node_info,omitempty"`
+
+	// OS Operating system image; absent when unknown.
+	OS *CVMOS `json:"os,omitempty"`
+
+	// KMSType Kind of KMS, one of phala, ethereum, base, legacy; more may come.
+	KMSType KMSType `json:"kms_type,omitempty"`
+
+	// KMSInfo KMS of the app and its contracts; absent when unknown.
+	KMSInfo *CVMKMS `json:"kms_info,omitempty"`
+
+	// Status Status of the CVM: "running", "stopped", "starting", "stopping", "updating", "error" and others; more may come.
+	Status string `json:"status"`
+
+	// InProgress Whether an operation runs on the CVM; while it does, changes are answered 409.
+	InProgress *bool `json:"in_progress,omitempty"`
+
+	// Progress Operation that runs now; absent when none does.
+	Progress *CVMProgress `json:"progress,omitempty"`
+
+	// ComposeHash SHA-256 of the exact app-compose text, 64 hex digits without 0x; empty when unknown.
+	ComposeHash string `json:"compose_hash,omitempty"`
+
+	// DockerComposeHash Hash of the docker-compose file, in hex; empty when unknown.
+	DockerComposeHash string `json:"docker_compose_hash,omitempty"`
+
+	// PreLaunchScriptHash Hash of the pre-launch script, in hex; empty when unknown.
+	PreLaunchScriptHash string `json:"pre_launch_script_hash,omitempty"`
+
+	// Gateway Gateway names under which the CVM is reachable.
+	Gateway CVMGateway `json:"gateway"`
+
+	// Logs URLs for reading the logs.
+	Logs *CVMLogURLs `json:"logs,omitempty"`
+
+	// Services Services of the CVM as raw JSON objects; their shape is not documented further.
+	Services []RawJSON `json:"services,omitzero"`
+
+	// Endpoints Public URLs of the app and of this instance.
+	Endpoints []CVMURLs `json:"endpoints,omitzero"`
+
+	// PublicLogs Whether the logs are public; false when absent.
+	PublicLogs *bool `json:"public_logs,omitempty"`
+
+	// PublicSysInfo Whether the system information is public; false when absent.
+	PublicSysInfo *bool `json:"public_sysinfo,omitempty"`
+
+	// PublicTCBInfo Whether measurements and event log are public; true when absent.
+	PublicTCBInfo *bool `json:"public_tcbinfo,omitempty"`
+
+	// GatewayEnabled Whether the app is reachable through the gateway; false when absent.
+	GatewayEnabled *bool `json:"gateway_enabled,omitempty"`
+
+	// SecureTime Whether secure time is switched on in the guest; false when absent.
+	SecureTime *bool `json:"secure_time,omitempty"`
+
+	// StorageFS File system of the storage, "zfs" or "ext4"; zfs by default.
+	StorageFS string `json:"storage_fs,omitempty"`
+
+	// Workspace Workspace the CVM belongs to; absent when unknown.
+	Workspace *WorkspaceRef `json:"workspace,omitempty"`
+
+	// Creator User who created the CVM; absent when unknown.
+	Creator *UserRef `json:"creator,omitempty"`
+
+	// CreatedAt Time when the CVM was created, RFC 3339.
+	CreatedAt Time `json:"created_at,omitzero"`
+
+	// DeletedAt Time when the CVM was deleted, RFC 3339; absent while it exists.
+	DeletedAt Time `json:"deleted_at,omitzero"`
+
+	// Listed Whether the CVM is marked as listed; false when absent.
+	Listed *bool `json:"listed,omitempty"`
+
+	// ProjectType Type of the project; values are not documented further.
+	ProjectType string `json:"project_type,omitempty"`
+
+	// HourlyRate Costs in USD per hour; only newer servers send it.
+	HourlyRate *HourlyRate `json:"hourly_rate,omitempty"`
+
+	// BillingInterval Billing interval as text; only newer servers send it; not documented further.
+	BillingInterval string `json:"billing_interval,omitempty"`
+
+	// GPURentalOrder GPU rental order as raw JSON, its id with prefix gord_; only newer servers send it.
+	GPURentalOrder RawJSON `json:"gpu_rental_order,omitempty"`
 }
 
-// CVMAllowance defines model for CVMAllowance.
+// CVMAllowance Whether an app's contract allows what one of its CVMs runs, in answers.
 type CVMAllowance struct {
-	CVMID              ID     `json:"cvm_id"`
+	// CVMID The CVM; a number before API version 2026-05-22.
+	CVMID ID `json:"cvm_id"`
+
+	// AppContractAddress Address of the app's contract, 0x and 40 hexadecimal digits.
 	AppContractAddress string `json:"app_contract_address"`
-	ComposeHash        string `json:"compose_hash"`
-	DeviceID           string `json:"device_id"`
-	ComposeHashAllowed bool   `json:"compose_hash_allowed"`
-	AllowAnyDevice     bool   `json:"allow_any_device"`
-	DeviceIDAllowed    *bool  `json:"device_id_allowed,omitempty"`
-	IsAllowed          bool   `json:"is_allowed"`
-	Error              string `json:"error,omitempty"`
+
+	// ComposeHash Compose hash that the CVM runs, 64 hexadecimal digits.
+	ComposeHash string `json:"compose_hash"`
+
+	// DeviceID Device that the CVM runs on, 64 hexadecimal digits.
+	DeviceID string `json:"device_id"`
+
+	// ComposeHashAllowed True where the contract allows the compose hash.
+	ComposeHashAllowed bool `json:"compose_hash_allowed"`
+
+	// AllowAnyDevice True where the contract allows every device.
+	AllowAnyDevice bool `json:"allow_any_device"`
+
+	// DeviceIDAllowed True where the contract allows this device; absent where it allows every device.
+	DeviceIDAllowed *bool `json:"device_id_allowed,omitempty"`
+
+	// IsAllowed True where the compose hash is allowed and the device or every device is.
+	IsAllowed bool `json:"is_allowed"`
+
+	// Error Why the contract could not be read; absent where it could.
+	Error string `json:"error,omitempty"`
 }
 
-// CVMAllowances defines model for CVMAllowances.
+// CVMAllowances Whether an app's contract allows what its CVMs run, in answers.
 type CVMAllowances struct {
-	IsOnchain     bool           `json:"is_onchain"`
-	Results       []CVMAllowance `json:"results,omitzero"`
-	Total         *int           `json:"total,omitempty"`
-	AllowedCount  *int           `json:"allowed_count,omitempty"`
-	DeniedCount   *int           `json:"denied_count,omitempty"`
-	ErrorCount    *int           `json:"error_count,omitempty"`
-	SkippedCVMIDs []ID           `json:"skipped_cvm_ids,omitzero"`
+	// IsOnchain False where the app's KMS is not on a chain; there are no results then.
+	IsOnchain bool `json:"is_onchain"`
+
+	// Results One entry for each CVM.
+	Results []CVMAllowance `json:"results,omitzero"`
+
+	// Total Number of CVMs that were looked at.
+	Total *int `json:"total,omitempty"`
+
+	// AllowedCount Number of CVMs that are allowed.
+	AllowedCount *int `json:"allowed_count,omitempty"`
+
+	// DeniedCount Number of CVMs that are not allowed.
+	DeniedCount *int `json:"denied_count,omitempty"`
+
+	// ErrorCount Number of CVMs whose contract could not be read.
+	ErrorCount *int `json:"error_count,omitempty"`
+
+	// SkippedCVMIDs CVMs that were not looked at; numbers before API version 2026-05-22.
+	SkippedCVMIDs []ID `json:"skipped_cvm_ids,omitzero"`
 }
 
-// CVMAttestation defines model for CVMAttestation.
+// CVMAttestation The attestation data of one CVM, in answers only. The other fields may be empty while the CVM is offline or keeps them private.
 type CVMAttestation struct {
-	IsOnline        bool          `json:"is_online"`
-	IsPublic        *bool         `json:"is_public,omitempty"`
-	Error           string        `json:"error,omitempty"`
-	Name            string        `json:"name,omitempty"`
+	// IsOnline Whether the CVM could be reached.
+	IsOnline bool `json:"is_online"`
+
+	// IsPublic Whether the CVM publishes its attestation data; true by default.
+	IsPublic *bool `json:"is_public,omitempty"`
+
+	// Error Why the data could not be read; empty when it could.
+	Error string `json:"error,omitempty"`
+
+	// Name Name of the CVM.
+	Name string `json:"name,omitempty"`
+
+	// AppCertificates X.509 certificates of the app, with their place in the chain.
 	AppCertificates []Certificate `json:"app_certificates,omitzero"`
-	TCBInfo         *TCBInfo      `json:"tcb_info,omitempty"`
-	ComposeFile     RawJSON       `json:"compose_file,omitempty"`
+
+	// TCBInfo Measurements, event log and exact app-compose text of the guest.
+	TCBInfo *TCBInfo `json:"tcb_info,omitempty"`
+
+	// ComposeFile App-compose document as an object or as text. Hash app_compose in tcb_info instead to check a compose hash.
+	ComposeFile RawJSON `json:"compose_file,omitempty"`
 }
 
-// CVMDetail defines model for CVMDetail.
+// CVMDetail A confidential VM in full, in answers only: everything a list shows, the app-compose document and the key for its environment.
 type CVMDetail struct {
-	ID                    ID            `json:"id"`
-	Name                  string        `json:"name"`
-	AppID                 string        `json:"app_id,omitempty"`
-	VMUUID                string        `json:"vm_uuid,omitempty"`
-	InstanceID            string        `json:"instance_id,omitempty"`
-	Resource              CVMResources  `json:"resource"`
-	NodeInfo              *NodeRef      `json:"node_info,omitempty"`
-	OS                    *CVMOS        `json:"os,omitempty"`
-	KMSType               KMSType       `json:"kms_type,omitempty"`
-	KMSInfo               *CVMKMS       `json:"kms_info,omitempty"`
-	Status                string        `json:"status"`
-	InProgress            *bool         `json:"in_progress,omitempty"`
-	Progress              *CVMProgress  `json:"progress,omitempty"`
-	ComposeHash           string        `json:"compose_hash,omitempty"`
-	DockerComposeHash     string        `json:"docker_compose_hash,omitempty"`
-	PreLaunchScriptHash   string        `json:"pre_launch_script_hash,omitempty"`
-	Gateway               CVMGateway    `json:"gateway"`
-	Logs                  *CVMLogURLs   `json:"logs,omitempty"`
-	Services              []RawJSON     `json:"services,omitzero"`
-	Endpoints             []CVMURLs     `json:"endpoints,omitzero"`
-	PublicLogs            *bool         `json:"public_logs,omitempty"`
-	PublicSysInfo         *bool         `json:"public_sysinfo,omitempty"`
-	PublicTCBInfo         *bool         `json:"public_tcbinfo,omitempty"`
-	GatewayEnabled        *bool         `json:"gateway_enabled,omitempty"`
-	SecureTime            *bool         `json:"secure_time,omitempty"`
-	StorageFS             string        `json:"storage_fs,omitempty"`
-	Workspace             *WorkspaceRef `json:"workspace,omitempty"`
-	Creator               *UserRef      `json:"creator,omitempty"`
-	CreatedAt             Time          `json:"created_at,omitzero"`
-	DeletedAt             Time          `json:"deleted_at,omitzero"`
-	Listed                *bool         `json:"listed,omitempty"`
-	ProjectType           string        `json:"project_type,omitempty"`
-	ComposeFile           RawJSON       `json:"compose_file,omitempty"`
-	HourlyRate            *HourlyRate   `json:"hourly_rate,omitempty"`
-	BillingInterval       string        `json:"billing_interval,omitempty"`
-	GPURentalOrder        RawJSON       `json:"gpu_rental_order,omitempty"`
-	ManagedEnv            *bool         `json:"managed_env,omitempty"`
-	EncryptedEnvPublicKey string        `json:"encrypted_env_pubkey,omitempty"`
-}
+	// ID Id of the CVM, with prefix cvm_; a number in older API versions.
+	ID ID `json:"id"`
 
-// CVMGateway defines model for CVMGateway.
-type CVMGateway struct {
-	BaseDomain string `json:"base_domain,omitempty"`
-	CNAME      string `json:"cname,omitempty"`
-}
+	// Name Name of the CVM, unique in the workspace.
+	Name string `json:"name"`
 
-// CVMKMS defines model for CVMKMS.
-type CVMKMS struct {
-	ChainID               *int64 `json:"chain_id,omitempty"`
-	DstackKMSAddress      string `json:"dstack_kms_address,omitempty"`
-	DstackAppAddress      string `json:"dstack_app_address,omitempty"`
-	DeployerAddress       string `json:"deployer_address,omitempty"`
-	RPCEndpoint           string `json:"rpc_endpoint,omitempty"`
+	// AppID App id, 40 hex digits; empty when not yet assigned.
+	AppID string `json:"app_id,omitempty"`
+
+	// VMUUID UUID of the VM; empty when not yet known.
+	VMUUID string `json:"vm_uuid,omitempty"`
+
+	// InstanceID Id of the instance, 40 hex digits; empty before the first boot.
+	InstanceID string `json:"instance_id,omitempty"`
+
+	// Resource Size of the CVM and its price.
+	Resource CVMResources `json:"resource"`
+
+	// NodeInfo Node the CVM runs on; absent when unknown.
+	NodeInfo *NodeRef `json:"node_info,omitempty"`
+
+	// OS Operating system image; absent when unknown.
+	OS *CVMOS `json:"os,omitempty"`
+
+	// KMSType Kind of KMS, one of phala, ethereum, base, legacy; more may come.
+	KMSType KMSType `json:"kms_type,omitempty"`
+
+	// KMSInfo KMS of the app and its contracts; absent when unknown.
+	KMSInfo *CVMKMS `json:"kms_info,omitempty"`
+
+	// Status Status of the CVM: "running", "stopped", "starting", "stopping", "updating", "error" and others; more may come.
+	Status string `json:"status"`
+
+	// InProgress Whether an operation runs on the CVM; while it does, changes are answered 409.
+	InProgress *bool `json:"in_progress,omitempty"`
+
+	// Progress Operation that runs now; absent when none does.
+	Progress *CVMProgress `json:"progress,omitempty"`
+
+	// ComposeHash SHA-256 of the exact app-compose text, 64 hex digits without 0x; empty when unknown.
+	ComposeHash string `json:"compose_hash,omitempty"`
+
+	// DockerComposeHash Hash of the docker-compose file, in hex; empty when unknown.
+	DockerComposeHash string `json:"docker_compose_hash,omitempty"`
+
+	// PreLaunchScriptHash Hash of the pre-launch script, in hex; empty when unknown.
+	PreLaunchScriptHash string `json:"pre_launch_script_hash,omitempty"`
+
+	// Gateway Gateway names under which the CVM is reachable.
+	Gateway CVMGateway `json:"gateway"`
+
+	// Logs URLs for reading the logs.
+	Logs *CVMLogURLs `json:"logs,omitempty"`
+
+	// Services Services of the CVM as raw JSON objects; their shape is not documented further.
+	Services []RawJSON `json:"services,omitzero"`
+
+	// Endpoints Public URLs of the app and of this instance.
+	Endpoints []CVMURLs `json:"endpoints,omitzero"`
+
+	// PublicLogs Whether the logs are public; false when absent.
+	PublicLogs *bool `json:"public_logs,omitempty"`
+
+	// PublicSysInfo Whether the system information is public; false when absent.
+	PublicSysInfo *bool `json:"public_sysinfo,omitempty"`
+
+	// PublicTCBInfo Whether measurements and event log are public; true when absent.
+	PublicTCBInfo *bool `json:"public_tcbinfo,omitempty"`
+
+	// GatewayEnabled Whether the app is reachable through the gateway; false when absent.
+	GatewayEnabled *bool `json:"gateway_enabled,omitempty"`
+
+	// SecureTime Whether secure time is switched on in the guest; false when absent.
+	SecureTime *bool `json:"secure_time,omitempty"`
+
+	// StorageFS File system of the storage, "zfs" or "ext4"; zfs by default.
+	StorageFS string `json:"storage_fs,omitempty"`
+
+	// Workspace Workspace the CVM belongs to; absent when unknown.
+	Workspace *WorkspaceRef `json:"workspace,omitempty"`
+
+	// Creator User who created the CVM; absent when unknown.
+	Creator *UserRef `json:"creator,omitempty"`
+
+	// CreatedAt Time when the CVM was created, RFC 3339.
+	CreatedAt Time `json:"created_at,omitzero"`
+
+	// DeletedAt Time when the CVM was deleted, RFC 3339; absent while it exists.
+	DeletedAt Time `json:"deleted_at,omitzero"`
+
+	// Listed Whether the CVM is marked as listed; false when absent.
+	Listed *bool `json:"listed,omitempty"`
+
+	// ProjectType Type of the project; values are not documented further.
+	ProjectType string `json:"project_type,omitempty"`
+
+	// ComposeFile App-compose document as an object or as text; not suited for recomputing the compose hash.
+	ComposeFile RawJSON `json:"compose_file,omitempty"`
+
+	// HourlyRate Costs in USD per hour; only newer servers send it.
+	HourlyRate *HourlyRate `json:"hourly_rate,omitempty"`
+
+	// BillingInterval Billing interval as text; only newer servers send it; not documented further.
+	BillingInterval string `json:"billing_interval,omitempty"`
+
+	// GPURentalOrder GPU rental order as raw JSON, its id with prefix gord_; only newer servers send it.
+	GPURentalOrder RawJSON `json:"gpu_rental_order,omitempty"`
+
+	// ManagedEnv Whether the environment is managed; only newer servers send it; not documented further.
+	ManagedEnv *bool `json:"managed_env,omitempty"`
+
+	// EncryptedEnvPublicKey X25519 key for encrypting the environment, 64 hex digits. Older servers put it here, newer ones into kms_info.
 	EncryptedEnvPublicKey string `json:"encrypted_env_pubkey,omitempty"`
-	K256PublicKey         string `json:"k256_pubkey,omitempty"`
-	ID                    ID     `json:"id,omitempty"`
-	Slug                  string `json:"slug,omitempty"`
-	URL                   string `json:"url,omitempty"`
 }
 
-// CVMLogURLs defines model for CVMLogURLs.
+// CVMGateway The gateway names under which a CVM is reachable, in answers only.
+type CVMGateway struct {
+	// BaseDomain Domain of app traffic: https://<app or instance id>-<port>.<base domain>.
+	BaseDomain string `json:"base_domain,omitempty"`
+
+	// CNAME CNAME target, by its name for custom domains; not documented further.
+	CNAME string `json:"cname,omitempty"`
+}
+
+// CVMKMS The key management service (KMS) behind one CVM, with its contracts when it is on-chain; in answers only.
+type CVMKMS struct {
+	// ChainID EIP-155 chain id, 1 for Ethereum and 8453 for Base; absent for a KMS without a chain.
+	ChainID *int64 `json:"chain_id,omitempty"`
+
+	// DstackKMSAddress Address of the DstackKms contract, 20 bytes in hex; empty without a chain.
+	DstackKMSAddress string `json:"dstack_kms_address,omitempty"`
+
+	// DstackAppAddress Address of the DstackApp contract, the same 20 bytes as the app id; empty without a chain.
+	DstackAppAddress string `json:"dstack_app_address,omitempty"`
+
+	// DeployerAddress Address of the wallet that deployed the app contract, in hex; empty without a chain.
+	DeployerAddress string `json:"deployer_address,omitempty"`
+
+	// RPCEndpoint URL of an RPC endpoint for the chain; empty when unknown.
+	RPCEndpoint string `json:"rpc_endpoint,omitempty"`
+
+	// EncryptedEnvPublicKey X25519 public key for encrypting the environment, 64 hex digits; empty when unknown.
+	EncryptedEnvPublicKey string `json:"encrypted_env_pubkey,omitempty"`
+
+	// K256PublicKey Root public key of the KMS, compressed secp256k1 (33 bytes) in hex; only newer servers send it.
+	K256PublicKey string `json:"k256_pubkey,omitempty"`
+
+	// ID Id of the KMS, with prefix kms_ in newer API versions.
+	ID ID `json:"id,omitempty"`
+
+	// Slug Short name of the KMS, usable where a KMS id is asked for.
+	Slug string `json:"slug,omitempty"`
+
+	// URL Base URL of the KMS.
+	URL string `json:"url,omitempty"`
+}
+
+// CVMLogURLs Ready-made URLs for reading the logs of a CVM, in answers only. Log streaming itself is not part of this API.
 type CVMLogURLs struct {
-	Serial           string `json:"serial,omitempty"`
-	Stdout           string `json:"stdout,omitempty"`
-	Stderr           string `json:"stderr,omitempty"`
+	// Serial URL of the log of the serial console; empty when unavailable.
+	Serial string `json:"serial,omitempty"`
+
+	// Stdout URL of the standard output log; empty when unavailable.
+	Stdout string `json:"stdout,omitempty"`
+
+	// Stderr URL of the standard error log; empty when unavailable.
+	Stderr string `json:"stderr,omitempty"`
+
+	// ContainerLogBase Base URL of the logs of single containers; empty when unavailable.
 	ContainerLogBase string `json:"container_log_base,omitempty"`
 }
 
-// CVMNetwork defines model for CVMNetwork.
+// CVMNetwork How one CVM is reachable from inside and outside, in answers only.
 type CVMNetwork struct {
-	IsOnline        bool      `json:"is_online"`
-	IsPublic        *bool     `json:"is_public,omitempty"`
-	Error           string    `json:"error,omitempty"`
-	InternalIP      string    `json:"internal_ip,omitempty"`
-	LatestHandshake Time      `json:"latest_handshake,omitzero"`
-	PublicURLs      []CVMURLs `json:"public_urls,omitzero"`
+	// IsOnline Whether the CVM could be reached.
+	IsOnline bool `json:"is_online"`
+
+	// IsPublic Whether the CVM publishes this information; true by default.
+	IsPublic *bool `json:"is_public,omitempty"`
+
+	// Error Why the information could not be read; empty when it could.
+	Error string `json:"error,omitempty"`
+
+	// InternalIP IP address inside the private network; empty when unknown.
+	InternalIP string `json:"internal_ip,omitempty"`
+
+	// LatestHandshake Time of the latest network handshake, RFC 3339; absent when unknown; not documented further.
+	LatestHandshake Time `json:"latest_handshake,omitzero"`
+
+	// PublicURLs Public URLs of the app and of this instance.
+	PublicURLs []CVMURLs `json:"public_urls,omitzero"`
 }
 
-// CVMOS defines model for CVMOS.
+// CVMOS The operating system image that a CVM runs, in answers only.
 type CVMOS struct {
-	Name        string `json:"name,omitempty"`
-	Version     string `json:"version,omitempty"`
-	IsDev       *bool  `json:"is_dev,omitempty"`
+	// Name Name of the image; empty when unknown.
+	Name string `json:"name,omitempty"`
+
+	// Version Version of the image as text; empty when unknown.
+	Version string `json:"version,omitempty"`
+
+	// IsDev Whether this is a development image; absent when unknown.
+	IsDev *bool `json:"is_dev,omitempty"`
+
+	// OSImageHash Hash that identifies the image, in hex; empty when unknown.
 	OSImageHash string `json:"os_image_hash,omitempty"`
 }
 
-// CVMOperation defines model for CVMOperation.
+// CVMOperation The operation that runs on a CVM now, in answers only. Newer servers send it in place of the flat fields of a status.
 type CVMOperation struct {
-	Type          string `json:"type,omitempty"`
-	Phase         string `json:"phase,omitempty"`
-	StartedAt     Time   `json:"started_at,omitzero"`
+	// Type Kind of the operation, such as "restart" or "compose_update"; more may come.
+	Type string `json:"type,omitempty"`
+
+	// Phase Phase the operation has reached; values are not documented further.
+	Phase string `json:"phase,omitempty"`
+
+	// StartedAt Time when the operation began, RFC 3339.
+	StartedAt Time `json:"started_at,omitzero"`
+
+	// CorrelationID Id of the operation, as the call that started it returned it.
 	CorrelationID string `json:"correlation_id,omitempty"`
 }
 
-// CVMPage defines model for CVMPage.
+// CVMPage One page of CVMs, in answers only.
 type CVMPage struct {
-	Items    []CVM `json:"items"`
-	Total    int   `json:"total"`
-	Page     int   `json:"page"`
-	PageSize int   `json:"page_size"`
-	Pages    int   `json:"pages"`
+	// Items CVMs on this page.
+	Items []CVM `json:"items"`
+
+	// Total Number of CVMs on all pages.
+	Total int `json:"total"`
+
+	// Page Number of this page, from 1.
+	Page int `json:"page"`
+
+	// PageSize Items a page, 1–100; 30 by default.
+	PageSize int `json:"page_size"`
+
+	// Pages Number of all pages.
+	Pages int `json:"pages"`
 }
 
-// CVMProgress defines model for CVMProgress.
+// CVMProgress What the running operation of a CVM leads to, in answers only.
 type CVMProgress struct {
-	Target        string `json:"target,omitempty"`
-	StartedAt     Time   `json:"started_at,omitzero"`
+	// Target Status the operation leads to, such as "running" or "stopped".
+	Target string `json:"target,omitempty"`
+
+	// StartedAt Time when the operation began, RFC 3339.
+	StartedAt Time `json:"started_at,omitzero"`
+
+	// CorrelationID Id of the operation, as the call that started it returned it.
 	CorrelationID string `json:"correlation_id,omitempty"`
 }
 
-// CVMRef defines model for CVMRef.
+// CVMRef A short reference to a CVM inside other objects, in answers only.
 type CVMRef struct {
+	// ObjectType Kind of the object, always "cvm".
 	ObjectType string `json:"object_type,omitempty"`
-	VMUUID     string `json:"vm_uuid"`
-	AppID      string `json:"app_id,omitempty"`
-	Name       string `json:"name,omitempty"`
+
+	// VMUUID UUID of the CVM.
+	VMUUID string `json:"vm_uuid"`
+
+	// AppID App id, 40 hex digits; empty when unknown.
+	AppID string `json:"app_id,omitempty"`
+
+	// Name Name of the CVM; empty when unknown.
+	Name string `json:"name,omitempty"`
 }
 
-// CVMResources defines model for CVMResources.
+// CVMResources The size of a CVM and what it costs, in answers only.
 type CVMResources struct {
-	InstanceType        string        `json:"instance_type,omitempty"`
-	VCPU                *int          `json:"vcpu,omitempty"`
-	MemoryInGB          *float64      `json:"memory_in_gb,omitempty"`
-	DiskInGB            *int          `json:"disk_in_gb,omitempty"`
-	GPUs                *int          `json:"gpus,omitempty"`
-	ComputeBillingPrice Decimal       `json:"compute_billing_price,omitempty"`
-	BillingPeriod       BillingPeriod `json:"billing_period,omitempty"`
+	// InstanceType Id of the instance type, such as "tdx.small"; empty when unknown.
+	InstanceType string `json:"instance_type,omitempty"`
+
+	// VCPU Number of virtual CPUs.
+	VCPU *int `json:"vcpu,omitempty"`
+
+	// MemoryInGB Memory in GB; may be a fraction.
+	MemoryInGB *float64 `json:"memory_in_gb,omitempty"`
+
+	// DiskInGB Disk size in GB.
+	DiskInGB *int `json:"disk_in_gb,omitempty"`
+
+	// GPUs Number of GPUs attached.
+	GPUs *int `json:"gpus,omitempty"`
+
+	// ComputeBillingPrice Price of the computing part as a decimal number, presumably in USD for one billing period.
+	ComputeBillingPrice Decimal `json:"compute_billing_price,omitempty"`
+
+	// BillingPeriod How often the price falls due: hourly, monthly or skip.
+	BillingPeriod BillingPeriod `json:"billing_period,omitempty"`
 }
 
-// CVMState defines model for CVMState.
+// CVMState The run state of one CVM, in answers and in state events while watching. Only the status is always there.
 type CVMState struct {
-	Status           string `json:"status"`
-	ID               ID     `json:"id,omitempty"`
-	InstanceID       string `json:"instance_id,omitempty"`
-	Name             string `json:"name,omitempty"`
-	VMUUID           string `json:"vm_uuid,omitempty"`
-	DerivedStatus    string `json:"derived_status,omitempty"`
-	Uptime           string `json:"uptime,omitempty"`
-	ExitedAt         string `json:"exited_at,omitempty"`
-	BootProgress     string `json:"boot_progress,omitempty"`
-	BootError        string `json:"boot_error,omitempty"`
+	// Status Status of the CVM: "running", "stopped", "starting", "stopping", "updating", "error" and others; more may come.
+	Status string `json:"status"`
+
+	// ID Id of the CVM; absent in some answers.
+	ID ID `json:"id,omitempty"`
+
+	// InstanceID Id of the instance, 40 hex digits; empty before the first boot.
+	InstanceID string `json:"instance_id,omitempty"`
+
+	// Name Name of the CVM; absent in some answers.
+	Name string `json:"name,omitempty"`
+
+	// VMUUID UUID of the CVM; absent in some answers.
+	VMUUID string `json:"vm_uuid,omitempty"`
+
+	// DerivedStatus Status that the server derived from other signs; values are not documented further.
+	DerivedStatus string `json:"derived_status,omitempty"`
+
+	// Uptime Time since the boot as text whose form is not documented.
+	Uptime string `json:"uptime,omitempty"`
+
+	// ExitedAt Time when the VM exited, RFC 3339; absent while it runs.
+	ExitedAt string `json:"exited_at,omitempty"`
+
+	// BootProgress Step the boot has reached, free text such as "booting" or "done".
+	BootProgress string `json:"boot_progress,omitempty"`
+
+	// BootError Why the boot failed, free text; empty when it did not.
+	BootError string `json:"boot_error,omitempty"`
+
+	// ShutdownProgress Step a graceful shutdown has reached, free text.
 	ShutdownProgress string `json:"shutdown_progress,omitempty"`
-	InProgress       *bool  `json:"in_progress,omitempty"`
+
+	// InProgress Whether an operation runs on the CVM; absent in some answers.
+	InProgress *bool `json:"in_progress,omitempty"`
 }
 
-// CVMStats defines model for CVMStats.
+// CVMStats Load and boot information of one CVM, in answers only. The system information may be absent while the CVM is offline or keeps it private.
 type CVMStats struct {
-	IsOnline     bool        `json:"is_online"`
-	IsPublic     *bool       `json:"is_public,omitempty"`
-	Error        string      `json:"error,omitempty"`
-	SysInfo      *SystemInfo `json:"sysinfo,omitempty"`
-	Status       string      `json:"status,omitempty"`
-	InProgress   *bool       `json:"in_progress,omitempty"`
-	BootProgress string      `json:"boot_progress,omitempty"`
-	BootError    string      `json:"boot_error,omitempty"`
+	// IsOnline Whether the CVM could be reached.
+	IsOnline bool `json:"is_online"`
+
+	// IsPublic Whether the CVM publishes its system information; true by default.
+	IsPublic *bool `json:"is_public,omitempty"`
+
+	// Error Why the information could not be read; empty when it could.
+	Error string `json:"error,omitempty"`
+
+	// SysInfo System information measured inside the guest.
+	SysInfo *SystemInfo `json:"sysinfo,omitempty"`
+
+	// Status Status of the CVM: "running", "stopped", "starting", "stopping", "updating", "error" and others; more may come.
+	Status string `json:"status,omitempty"`
+
+	// InProgress Whether an operation runs on the CVM; false when absent.
+	InProgress *bool `json:"in_progress,omitempty"`
+
+	// BootProgress Step the boot has reached, free text such as "booting" or "done".
+	BootProgress string `json:"boot_progress,omitempty"`
+
+	// BootError Why the boot failed, free text; empty when it did not.
+	BootError string `json:"boot_error,omitempty"`
 }
 
-// CVMStatus defines model for CVMStatus.
+// CVMStatus The status of one CVM in the answer to a batch query. Older servers name the running operation in flat fields, newer ones in operation.
 type CVMStatus struct {
-	VMUUID             string         `json:"vm_uuid"`
-	Status             string         `json:"status"`
-	Uptime             string         `json:"uptime,omitempty"`
-	InProgress         *bool          `json:"in_progress,omitempty"`
-	BootProgress       string         `json:"boot_progress,omitempty"`
-	BootError          string         `json:"boot_error,omitempty"`
-	ShutdownProgress   string         `json:"shutdown_progress,omitempty"`
-	Events             []GuestEvent   `json:"events,omitzero"`
-	OperationType      string         `json:"operation_type,omitempty"`
-	OperationStartedAt Time           `json:"operation_started_at,omitzero"`
-	CorrelationID      string         `json:"correlation_id,omitempty"`
-	ResourceUsage      *ResourceUsage `json:"resource_usage,omitempty"`
-	Operation          *CVMOperation  `json:"operation,omitempty"`
+	// VMUUID UUID of the CVM.
+	VMUUID string `json:"vm_uuid"`
+
+	// Status Status of the CVM: "running", "stopped", "starting", "stopping", "updating", "error" and others; more may come.
+	Status string `json:"status"`
+
+	// Uptime Time since the boot as text whose form is not documented.
+	Uptime string `json:"uptime,omitempty"`
+
+	// InProgress Whether an operation runs on the CVM; false when absent.
+	InProgress *bool `json:"in_progress,omitempty"`
+
+	// BootProgress Step the boot has reached, free text such as "booting" or "done".
+	BootProgress string `json:"boot_progress,omitempty"`
+
+	// BootError Why the boot failed, free text; empty when it did not.
+	BootError string `json:"boot_error,omitempty"`
+
+	// ShutdownProgress Step a graceful shutdown has reached, free text.
+	ShutdownProgress string `json:"shutdown_progress,omitempty"`
+
+	// Events Notifications that the guest sent, such as steps of its boot.
+	Events []GuestEvent `json:"events,omitzero"`
+
+	// OperationType Kind of the running operation; only older servers send it.
+	OperationType string `json:"operation_type,omitempty"`
+
+	// OperationStartedAt Time when the running operation began, RFC 3339; only older servers send it.
+	OperationStartedAt Time `json:"operation_started_at,omitzero"`
+
+	// CorrelationID Id of the running operation; only older servers send it.
+	CorrelationID string `json:"correlation_id,omitempty"`
+
+	// ResourceUsage Current use of CPU, memory, disk and network; only newer servers send it.
+	ResourceUsage *ResourceUsage `json:"resource_usage,omitempty"`
+
+	// Operation Operation that runs now; absent when none does. Only newer servers send it.
+	Operation *CVMOperation `json:"operation,omitempty"`
 }
 
-// CVMURLs defines model for CVMURLs.
+// CVMURLs A pair of public URLs through the gateway, in answers only.
 type CVMURLs struct {
-	App      string `json:"app"`
+	// App URL of the app, whichever of its instances serves it.
+	App string `json:"app"`
+
+	// Instance URL of this one instance.
 	Instance string `json:"instance"`
 }
 
-// CVMUserConfig defines model for CVMUserConfig.
+// CVMUserConfig The user configuration of one CVM, in answers only.
 type CVMUserConfig struct {
-	Hostname             string   `json:"hostname,omitempty"`
-	SSHAuthorizedKeys    []string `json:"ssh_authorized_keys,omitzero"`
-	DefaultGatewayDomain string   `json:"default_gateway_domain,omitempty"`
+	// Hostname Host name set inside the guest; empty when none is.
+	Hostname string `json:"hostname,omitempty"`
+
+	// SSHAuthorizedKeys SSH public keys that may log in, in authorized_keys format.
+	SSHAuthorizedKeys []string `json:"ssh_authorized_keys,omitzero"`
+
+	// DefaultGatewayDomain Gateway domain that the guest uses by default; empty when none is set.
+	DefaultGatewayDomain string `json:"default_gateway_domain,omitempty"`
 }
 
-// Cancellation defines model for Cancellation.
+// Cancellation The outcome of asking to cancel the running operation, in answers only.
 type Cancellation struct {
-	Cancelled     bool   `json:"cancelled"`
+	// Cancelled Whether the operation was cancelled.
+	Cancelled bool `json:"cancelled"`
+
+	// CorrelationID Id of the cancelled operation; empty when not given.
 	CorrelationID string `json:"correlation_id,omitempty"`
 }
 
-// Certificate defines model for Certificate.
+// Certificate An X.509 certificate in parts, in answers.
 type Certificate struct {
-	Subject            CertificateSubject `json:"subject"`
-	Issuer             CertificateIssuer  `json:"issuer"`
-	SerialNumber       string             `json:"serial_number"`
-	NotBefore          Time               `json:"not_before"`
-	NotAfter           Time               `json:"not_after"`
-	Version            string             `json:"version"`
-	Fingerprint        string             `json:"fingerprint"`
-	SignatureAlgorithm string             `json:"signature_algorithm"`
-	SANs               []string           `json:"sans,omitzero"`
-	IsCA               *bool              `json:"is_ca,omitempty"`
-	PositionInChain    *int               `json:"position_in_chain,omitempty"`
-	Quote              string             `json:"quote,omitempty"`
-	AppID              string             `json:"app_id,omitempty"`
-	CertUsage          string             `json:"cert_usage,omitempty"`
+	// Subject Whom the certificate is for.
+	Subject CertificateSubject `json:"subject"`
+
+	// Issuer Who signed the certificate.
+	Issuer CertificateIssuer `json:"issuer"`
+
+	// SerialNumber Serial number of the certificate.
+	SerialNumber string `json:"serial_number"`
+
+	// NotBefore When the certificate begins to hold.
+	NotBefore Time `json:"not_before"`
+
+	// NotAfter When the certificate ends.
+	NotAfter Time `json:"not_after"`
+
+	// Version Version of the X.509 format, as text.
+	Version string `json:"version"`
+
+	// Fingerprint Hash of the certificate; the function is not documented.
+	Fingerprint string `json:"fingerprint"`
+
+	// SignatureAlgorithm Algorithm of the signature on the certificate.
+	SignatureAlgorithm string `json:"signature_algorithm"`
+
+	// SANs Subject alternative names, such as host names.
+	SANs []string `json:"sans,omitzero"`
+
+	// IsCA True where the certificate may sign others.
+	IsCA *bool `json:"is_ca,omitempty"`
+
+	// PositionInChain Place in the chain, from 0 for the leaf.
+	PositionInChain *int `json:"position_in_chain,omitempty"`
+
+	// Quote TDX quote within the certificate, where there is one; its encoding is not documented.
+	Quote string `json:"quote,omitempty"`
+
+	// AppID App id within the certificate, hexadecimal.
+	AppID string `json:"app_id,omitempty"`
+
+	// CertUsage What the certificate is for, such as RA-TLS.
+	CertUsage string `json:"cert_usage,omitempty"`
 }
 
-// CertificateIssuer defines model for CertificateIssuer.
+// CertificateIssuer Who signed a certificate, in answers.
 type CertificateIssuer struct {
-	CommonName   string `json:"common_name,omitempty"`
+	// CommonName Common name of the issuer.
+	CommonName string `json:"common_name,omitempty"`
+
+	// Organization Organization of the issuer.
 	Organization string `json:"organization,omitempty"`
-	Country      string `json:"country,omitempty"`
+
+	// Country Country code of the issuer.
+	Country string `json:"country,omitempty"`
 }
 
-// CertificateSubject defines model for CertificateSubject.
+// CertificateSubject Whom a certificate is for, in answers.
 type CertificateSubject struct {
-	CommonName   string `json:"common_name,omitempty"`
+	// CommonName Common name of the subject.
+	CommonName string `json:"common_name,omitempty"`
+
+	// Organization Organization of the subject.
 	Organization string `json:"organization,omitempty"`
-	Country      string `json:"country,omitempty"`
-	State        string `json:"state,omitempty"`
-	Locality     string `json:"locality,omitempty"`
+
+	// Country Country code of the subject.
+	Country string `json:"country,omitempty"`
+
+	// State State or province of the subject.
+	State string `json:"state,omitempty"`
+
+	// Locality Town of the subject.
+	Locality string `json:"locality,omitempty"`
 }
 
-// CheckAllowedRequest defines model for CheckAllowedRequest.
+// CheckAllowedRequest The question whether an app's contract allows a compose hash on a device, in requests. Give the node or the device.
 type CheckAllowedRequest struct {
-	ComposeHash string  `json:"compose_hash"`
-	NodeID      *int    `json:"node_id,omitempty"`
-	DeviceID    *string `json:"device_id,omitempty"`
-	ChainID     *int64  `json:"chain_id,omitempty"`
+	// ComposeHash Compose hash to ask about, 64 hexadecimal digits.
+	ComposeHash string `json:"compose_hash"`
+
+	// NodeID Node whose device to ask about.
+	NodeID *int `json:"node_id,omitempty"`
+
+	// DeviceID Device to ask about, 64 hexadecimal digits.
+	DeviceID *string `json:"device_id,omitempty"`
+
+	// ChainID Chain of the contract; the app's own where it is absent.
+	ChainID *int64 `json:"chain_id,omitempty"`
 }
 
-// CommitComposeUpdateRequest defines model for CommitComposeUpdateRequest.
+// CommitComposeUpdateRequest The second step of a compose update, in requests: applies what the provision step prepared.
 type CommitComposeUpdateRequest struct {
-	ComposeHash   string   `json:"compose_hash"`
-	EncryptedEnv  *Secret  `json:"encrypted_env,omitempty"`
-	EnvKeys       []string `json:"env_keys,omitzero"`
-	UpdateEnvVars *bool    `json:"update_env_vars,omitempty"`
+	// ComposeHash Compose hash that the provision step returned, 64 hex digits.
+	ComposeHash string `json:"compose_hash"`
+
+	// EncryptedEnv Encrypted environment in hex, complete and replacing the old one; secret; never logged.
+	EncryptedEnv *Secret `json:"encrypted_env,omitempty"`
+
+	// EnvKeys Names of all variables inside encrypted_env.
+	EnvKeys []string `json:"env_keys,omitzero"`
+
+	// UpdateEnvVars Whether to replace the environment as well; false when absent.
+	UpdateEnvVars *bool `json:"update_env_vars,omitempty"`
 }
 
-// CommitUpdateRequest defines model for CommitUpdateRequest.
+// CommitUpdateRequest The commit of a prepared update or replica, in requests. The token is the only credential needed.
 type CommitUpdateRequest struct {
-	Token           *Secret `json:"token,omitempty"`
-	ComposeHash     *string `json:"compose_hash,omitempty"`
+	// Token Commit token from the 465 error, a UUID valid for 14 days; may go into the query instead; secret; never logged.
+	Token *Secret `json:"token,omitempty"`
+
+	// ComposeHash Compose hash the token is bound to, 64 hex digits, 0x accepted; "" when absent.
+	ComposeHash *string `json:"compose_hash,omitempty"`
+
+	// TransactionHash Hash of the transaction that registered the compose hash, "already-registered", or ""; "" when absent.
 	TransactionHash *string `json:"transaction_hash,omitempty"`
 }
 
-// ComposeProvision defines model for ComposeProvision.
+// ComposeProvision The answer to preparing a compose update: the new compose hash and what is needed to commit it.
 type ComposeProvision struct {
-	AppID                 string `json:"app_id"`
-	DeviceID              string `json:"device_id,omitempty"`
-	ComposeHash           string `json:"compose_hash"`
-	KMSInfo               *KMS   `json:"kms_info,omitempty"`
-	ComposeHashRegistered *bool  `json:"compose_hash_registered,omitempty"`
-	ComposeUnchanged      *bool  `json:"compose_unchanged,omitempty"`
-}
-
-// CreateCVMRequest defines model for CreateCVMRequest.
-type CreateCVMRequest struct {
-	AppID           string   `json:"app_id"`
-	ComposeHash     string   `json:"compose_hash"`
-	EncryptedEnv    *Secret  `json:"encrypted_env,omitempty"`
-	KMSID           *string  `json:"kms_id,omitempty"`
-	ContractAddress *string  `json:"contract_address,omitempty"`
-	DeployerAddress *string  `json:"deployer_address,omitempty"`
-	EnvKeys         []string `json:"env_keys,omitzero"`
-	Token           *Secret  `json:"token,omitempty"`
-}
-
-// CreateInstanceRequest defines model for CreateInstanceRequest.
-type CreateInstanceRequest struct {
-	TeepodID          *int    `json:"teepod_id,omitempty"`
-	NodeID            *int    `json:"node_id,omitempty"`
-	EncryptedEnv      *Secret `json:"encrypted_env,omitempty"`
-	ComposeHash       *string `json:"compose_hash,omitempty"`
-	DockerComposeFile *string `json:"docker_compose_file,omitempty"`
-	PreLaunchScript   *string `json:"pre_launch_script,omitempty"`
-	Token             *Secret `json:"token,omitempty"`
-	TransactionHash   *string `json:"transaction_hash,omitempty"`
-}
-
-// CreateSSHKeyRequest defines model for CreateSSHKeyRequest.
-type CreateSSHKeyRequest struct {
-	Name      string `json:"name"`
-	PublicKey string `json:"public_key"`
-}
-
-// CreateWebhookRequest defines model for CreateWebhookRequest.
-type CreateWebhookRequest struct {
-	URL    string   `json:"url"`
-	Events []string `json:"events"`
-	Name   *string  `json:"name,omitempty"`
-	Secret *Secret  `json:"secret,omitempty"`
-}
-
-// CreateWorkloadRequest defines model for CreateWorkloadRequest.
-type CreateWorkloadRequest struct {
-	Name              string `json:"name"`
-	InstanceType      string `json:"instance_type"`
-	ModelID           string `json:"model_id"`
-	ScheduledDeleteAt *Time  `json:"scheduled_delete_at,omitempty"`
-}
-
-// DNSRecordCheck defines model for DNSRecordCheck.
-type DNSRecordCheck struct {
-	RecordType     string `json:"record_type"`
-	QueryName      string `json:"query_name"`
-	ExpectedValue  string `json:"expected_value"`
-	ActualValue    string `json:"actual_value,omitempty"`
-	IsValid        bool   `json:"is_valid"`
-	IsDeprecated   *bool  `json:"is_deprecated,omitempty"`
-	WarningMessage string `json:"warning_message,omitempty"`
-}
-
-// DeviceAllowlist defines model for DeviceAllowlist.
-type DeviceAllowlist struct {
-	IsOnchainKMS       *bool             `json:"is_onchain_kms,omitempty"`
-	AllowAnyDevice     *bool             `json:"allow_any_device,omitempty"`
-	ChainID            *int64            `json:"chain_id,omitempty"`
-	AppContractAddress string            `json:"app_contract_address,omitempty"`
-	Devices            []AllowlistDevice `json:"devices,omitzero"`
-}
-
-// DiagnoseDomainsRequest defines model for DiagnoseDomainsRequest.
-type DiagnoseDomainsRequest struct {
-	Domains []DomainCheck `json:"domains"`
-}
-
-// Disk defines model for Disk.
-type Disk struct {
-	Name       string `json:"name"`
-	MountPoint string `json:"mount_point"`
-	TotalSize  int64  `json:"total_size"`
-	FreeSize   int64  `json:"free_size"`
-}
-
-// DockerComposeForm defines model for DockerComposeForm.
-type DockerComposeForm struct {
-	File *string `json:"file,omitempty"`
-}
-
-// DomainCheck defines model for DomainCheck.
-type DomainCheck struct {
-	Domain string `json:"domain"`
-	Port   int    `json:"port"`
-}
-
-// DomainDiagnoses defines model for DomainDiagnoses.
-type DomainDiagnoses struct {
-	Results []DomainDiagnosis `json:"results"`
-}
-
-// DomainDiagnosis defines model for DomainDiagnosis.
-type DomainDiagnosis struct {
-	Domain   string           `json:"domain"`
-	Port     int              `json:"port"`
-	Records  []DNSRecordCheck `json:"records"`
-	IsValid  bool             `json:"is_valid"`
-	CAACheck *CAACheck        `json:"caa_check,omitempty"`
-}
-
-// EnvPublicKey defines model for EnvPublicKey.
-type EnvPublicKey struct {
-	PublicKey string `json:"public_key"`
-	Signature string `json:"signature"`
-}
-
-// EventLogEntry defines model for EventLogEntry.
-type EventLogEntry struct {
-	IMR          int    `json:"imr"`
-	EventType    int64  `json:"event_type"`
-	Digest       string `json:"digest"`
-	Event        string `json:"event"`
-	EventPayload string `json:"event_payload"`
-	Version      *int   `json:"version,omitempty"`
-	Preimage     string `json:"preimage,omitempty"`
-}
-
-// FirewallStatus defines model for FirewallStatus.
-type FirewallStatus struct {
-	Available bool   `json:"available"`
-	Reason    string `json:"reason,omitempty"`
-}
-
-// GPU defines model for GPU.
-type GPU struct {
-	Slot      string  `json:"slot"`
-	ProductID *string `json:"product_id,omitempty"`
-}
-
-// GPUConfig defines model for GPUConfig.
-type GPUConfig struct {
-	GPUs       []GPU                `json:"gpus"`
-	AttachMode *GPUConfigAttachMode `json:"attach_mode,omitempty"`
-}
-
-// GPUConfigAttachMode defines model for GPUConfig.AttachMode.
-type GPUConfigAttachMode string
-
-// GetStatusesRequest defines model for GetStatusesRequest.
-type GetStatusesRequest struct {
-	VMUUIDs []string `json:"vm_uuids"`
-}
-
-// GitHubImport defines model for GitHubImport.
-type GitHubImport struct {
-	GitHubUsername string   `json:"github_username"`
-	KeysAdded      int      `json:"keys_added"`
-	KeysSkipped    int      `json:"keys_skipped"`
-	Errors         []string `json:"errors,omitzero"`
-}
-
-// GitHubSync defines model for GitHubSync.
-type GitHubSync struct {
-	SyncedCount int      `json:"synced_count"`
-	KeysAdded   int      `json:"keys_added"`
-	KeysUpdated int      `json:"keys_updated"`
-	KeysRemoved int      `json:"keys_removed"`
-	Errors      []string `json:"errors,omitzero"`
-}
-
-// GuestAgentInfo defines model for GuestAgentInfo.
-type GuestAgentInfo struct {
-	DeviceID      string `json:"device_id"`
-	MRAggregated  string `json:"mr_aggregated,omitempty"`
-	OSImageHash   string `json:"os_image_hash,omitempty"`
-	InstanceID    string `json:"instance_id,omitempty"`
-	AppID         string `json:"app_id,omitempty"`
-	MRKeyProvider string `json:"mr_key_provider,omitempty"`
-	ComposeHash   string `json:"compose_hash,omitempty"`
-}
-
-// GuestEvent defines model for GuestEvent.
-type GuestEvent struct {
-	Event     string `json:"event"`
-	Body      string `json:"body"`
-	Timestamp *int64 `json:"timestamp,omitempty"`
-}
-
-// HourlyRate defines model for HourlyRate.
-type HourlyRate struct {
-	Total   Decimal `json:"total,omitempty"`
-	Compute Decimal `json:"compute,omitempty"`
-	Disk    Decimal `json:"disk,omitempty"`
-}
-
-// ImportGitHubRequest defines model for ImportGitHubRequest.
-type ImportGitHubRequest struct {
-	GitHubUsername string `json:"github_username"`
-}
-
-// InstanceIDRefresh defines model for InstanceIDRefresh.
-type InstanceIDRefresh struct {
-	CVMID               ID                      `json:"cvm_id"`
-	Identifier          string                  `json:"identifier"`
-	Status              InstanceIDRefreshStatus `json:"status"`
-	OldInstanceID       string                  `json:"old_instance_id,omitempty"`
-	NewInstanceID       string                  `json:"new_instance_id,omitempty"`
-	Source              InstanceIDRefreshSource `json:"source,omitempty"`
-	VerifiedWithGateway *bool                   `json:"verified_with_gateway,omitempty"`
-	Reason              string                  `json:"reason,omitempty"`
-}
-
-// InstanceIDRefreshStatus defines model for InstanceIDRefresh.Status.
-type InstanceIDRefreshStatus string
-
-// InstanceIDRefreshSource defines model for InstanceIDRefresh.Source.
-type InstanceIDRefreshSource string
-
-// InstanceIDRefreshes defines model for InstanceIDRefreshes.
-type InstanceIDRefreshes struct {
-	Total     int                 `json:"total"`
-	Scanned   int                 `json:"scanned"`
-	Updated   int                 `json:"updated"`
-	Unchanged int                 `json:"unchanged"`
-	Skipped   int                 `json:"skipped"`
-	Conflicts int                 `json:"conflicts"`
-	Errors    int                 `json:"errors"`
-	Items     []InstanceIDRefresh `json:"items"`
-}
-
-// InstanceType defines model for InstanceType.
-type InstanceType struct {
-	ID                ID      `json:"id"`
-	Name              string  `json:"name"`
-	Description       string  `json:"description"`
-	VCPU              int     `json:"vcpu"`
-	MemoryMB          int     `json:"memory_mb"`
-	HourlyRate        Decimal `json:"hourly_rate"`
-	RequiresGPU       bool    `json:"requires_gpu"`
-	DefaultDiskSizeGB *int    `json:"default_disk_size_gb,omitempty"`
-	Family            string  `json:"family,omitempty"`
-}
-
-// InstanceTypeFamilies defines model for InstanceTypeFamilies.
-type InstanceTypeFamilies struct {
-	Result []InstanceTypeFamily `json:"result"`
-}
-
-// InstanceTypeFamily defines model for InstanceTypeFamily.
-type InstanceTypeFamily struct {
-	Name  string         `json:"name"`
-	Items []InstanceType `json:"items"`
-	Total int            `json:"total"`
-}
-
-// InstanceTypeList defines model for InstanceTypeList.
-type InstanceTypeList struct {
-	Items  []InstanceType `json:"items"`
-	Total  int            `json:"total"`
-	Family string         `json:"family"`
-}
-
-// KMS defines model for KMS.
-type KMS struct {
-	ID                 ID     `json:"id"`
-	Slug               string `json:"slug,omitempty"`
-	URL                string `json:"url"`
-	Version            string `json:"version"`
-	ChainID            *int64 `json:"chain_id,omitempty"`
-	KMSContractAddress string `json:"kms_contract_address,omitempty"`
-	GatewayAppID       string `json:"gateway_app_id,omitempty"`
-	K256PublicKey      string `json:"k256_pubkey,omitempty"`
-}
-
-// KMSBootstrapInfo defines model for KMSBootstrapInfo.
-type KMSBootstrapInfo struct {
-	K256PublicKey  string `json:"k256_pubkey"`
-	CAPublicKey    string `json:"ca_pubkey"`
-	QuoteLength    int    `json:"quote_length"`
-	EventLogLength int    `json:"eventlog_length"`
-}
-
-// KMSInspection defines model for KMSInspection.
-type KMSInspection struct {
-	ID              ID              `json:"id"`
-	Slug            string          `json:"slug"`
-	Endpoint        string          `json:"endpoint"`
-	KMSType         string          `json:"kms_type"`
-	DBVersion       string          `json:"db_version"`
-	RPC             *KMSRPCInfo     `json:"rpc,omitempty"`
-	RPCError        string          `json:"rpc_error,omitempty"`
-	GuestAgent      *GuestAgentInfo `json:"guest_agent,omitempty"`
-	GuestAgentError string          `json:"guest_agent_error,omitempty"`
-	Teepods         []KMSTeepod     `json:"teepods,omitzero"`
-	OnChain         *OnChainInfo    `json:"on_chain,omitempty"`
-}
-
-// KMSPage defines model for KMSPage.
-type KMSPage struct {
-	Items    []KMS `json:"items"`
-	Total    int   `json:"total"`
-	Page     int   `json:"page"`
-	PageSize int   `json:"page_size"`
-	Pages    int   `json:"pages"`
-}
-
-// KMSRPCInfo defines model for KMSRPCInfo.
-type KMSRPCInfo struct {
-	Version            string           `json:"version"`
-	IsDev              bool             `json:"is_dev"`
-	ChainID            *int64           `json:"chain_id,omitempty"`
-	KMSContractAddress string           `json:"kms_contract_address,omitempty"`
-	GatewayAppID       string           `json:"gateway_app_id,omitempty"`
-	BootstrapInfo      KMSBootstrapInfo `json:"bootstrap_info"`
-	VersionSynced      bool             `json:"version_synced"`
-}
-
-// KMSTeepod defines model for KMSTeepod.
-type KMSTeepod struct {
-	ID                ID          `json:"id"`
-	Name              string      `json:"name"`
-	TeepodVersionDB   string      `json:"teepod_version_db,omitempty"`
-	TeepodVersionReal string      `json:"teepod_version_real,omitempty"`
-	KMSURL            string      `json:"kms_url,omitempty"`
-	KMSURLs           []string    `json:"kms_urls,omitzero"`
-	AvailableOSImages []NodeImage `json:"available_os_images,omitzero"`
-	Error             string      `json:"error,omitempty"`
-}
-
-// KMSType defines model for KMSType.
-type KMSType string
-
-// KeyProvider defines model for KeyProvider.
-type KeyProvider string
-
-// NetworkConfig defines model for NetworkConfig.
-type NetworkConfig struct {
-	KMSURLs     []string      `json:"kms_urls,omitzero"`
-	GatewayURLs []string      `json:"gateway_urls,omitzero"`
-	Ports       []NetworkPort `json:"ports,omitzero"`
-}
-
-// NetworkPort defines model for NetworkPort.
-type NetworkPort struct {
-	HostPort    int    `json:"host_port"`
-	VMPort      int    `json:"vm_port"`
-	Protocol    string `json:"protocol,omitempty"`
-	HostAddress string `json:"host_address,omitempty"`
-}
-
-// NextAppID defines model for NextAppID.
-type NextAppID struct {
+	// AppID App id, 40 hex digits.
 	AppID string `json:"app_id"`
-	Nonce int64  `json:"nonce"`
+
+	// DeviceID Id of the node's device, SHA-256 of its PPID, 64 hex digits.
+	DeviceID string `json:"device_id,omitempty"`
+
+	// ComposeHash SHA-256 of the prepared app-compose text, 64 hex digits without 0x.
+	ComposeHash string `json:"compose_hash"`
+
+	// KMSInfo KMS of the app; absent when there is none.
+	KMSInfo *KMS `json:"kms_info,omitempty"`
+
+	// ComposeHashRegistered Whether the compose hash is already allowed on-chain; false when absent.
+	ComposeHashRegistered *bool `json:"compose_hash_registered,omitempty"`
+
+	// ComposeUnchanged Whether nothing changed, so that the commit can be skipped; only newer servers send it.
+	ComposeUnchanged *bool `json:"compose_unchanged,omitempty"`
 }
 
-// NextAppIDs defines model for NextAppIDs.
-type NextAppIDs struct {
-	AppIDs []NextAppID `json:"app_ids"`
-}
+// CreateCVMRequest The second step of a deployment, in requests: creates the CVM that a provision prepared. Repeating the same app id and compose hash returns the CVM already created.
+type CreateCVMRequest struct {
+	// AppID App id, 40 hex digits: from the provision, or the app contract's address for an on-chain KMS.
+	AppID string `json:"app_id"`
 
-// NodeImage defines model for NodeImage.
-type NodeImage struct {
-	Name    string `json:"name"`
-	Version string `json:"version"`
-	IsDev   bool   `json:"is_dev"`
-}
+	// ComposeHash Compose hash that the provision returned, 64 hex digits.
+	ComposeHash string `json:"compose_hash"`
 
-// NodeMeta defines model for NodeMeta.
-type NodeMeta struct {
-	ID   ID     `json:"id"`
-	Name string `json:"name"`
-}
-
-// NodeProvider defines model for NodeProvider.
-type NodeProvider struct {
-	ProofOfCloud bool   `json:"proof_of_cloud"`
-	Provider     string `json:"provider,omitempty"`
-	PPID         string `json:"ppid"`
-}
-
-// NodeRef defines model for NodeRef.
-type NodeRef struct {
-	ObjectType string     `json:"object_type,omitempty"`
-	ID         ID         `json:"id,omitempty"`
-	NodeID     ID         `json:"node_id,omitempty"`
-	Name       string     `json:"name,omitempty"`
-	Region     string     `json:"region,omitempty"`
-	DeviceID   string     `json:"device_id,omitempty"`
-	PPID       string     `json:"ppid,omitempty"`
-	Status     NodeStatus `json:"status,omitempty"`
-	Version    string     `json:"version,omitempty"`
-	DeviceIDs  []RawJSON  `json:"device_ids,omitzero"`
-}
-
-// NodeStatus defines model for NodeStatus.
-type NodeStatus string
-
-// OSImageVariant defines model for OSImageVariant.
-type OSImageVariant struct {
-	Name        string `json:"name"`
-	Slug        string `json:"slug"`
-	OSImageHash string `json:"os_image_hash,omitempty"`
-	IsCurrent   *bool  `json:"is_current,omitempty"`
-}
-
-// OnChainDevice defines model for OnChainDevice.
-type OnChainDevice struct {
-	DeviceID       string `json:"device_id"`
-	NodeName       string `json:"node_name,omitempty"`
-	OnChainAllowed *bool  `json:"on_chain_allowed,omitempty"`
-}
-
-// OnChainInfo defines model for OnChainInfo.
-type OnChainInfo struct {
-	KMSInfo      *OnChainKMSInfo      `json:"kms_info,omitempty"`
-	GatewayAppID string               `json:"gateway_app_id,omitempty"`
-	Owner        string               `json:"owner,omitempty"`
-	Verification *OnChainVerification `json:"verification,omitempty"`
-	Error        string               `json:"error,omitempty"`
-}
-
-// OnChainKMS defines model for OnChainKMS.
-type OnChainKMS struct {
-	ChainName string               `json:"chain_name"`
-	ChainID   int64                `json:"chain_id"`
-	Contracts []OnChainKMSContract `json:"contracts"`
-}
-
-// OnChainKMSContract defines model for OnChainKMSContract.
-type OnChainKMSContract struct {
-	ContractAddress string           `json:"contract_address"`
-	ChainID         int64            `json:"chain_id"`
-	ChainName       string           `json:"chain_name"`
-	Devices         []OnChainDevice  `json:"devices"`
-	OSImages        []OnChainOSImage `json:"os_images"`
-}
-
-// OnChainKMSInfo defines model for OnChainKMSInfo.
-type OnChainKMSInfo struct {
-	K256PublicKey  string `json:"k256_pubkey"`
-	CAPublicKey    string `json:"ca_pubkey"`
-	QuoteLength    int    `json:"quote_length"`
-	EventLogLength int    `json:"eventlog_length"`
-}
-
-// OnChainOSImage defines model for OnChainOSImage.
-type OnChainOSImage struct {
-	Name           string `json:"name"`
-	Version        string `json:"version"`
-	OSImageHash    string `json:"os_image_hash,omitempty"`
-	OnChainAllowed *bool  `json:"on_chain_allowed,omitempty"`
-}
-
-// OnChainVerification defines model for OnChainVerification.
-type OnChainVerification struct {
-	K256PublicKeyMatch  *bool `json:"k256_pubkey_match,omitempty"`
-	CAPublicKeyMatch    *bool `json:"ca_pubkey_match,omitempty"`
-	GatewayAppIDMatch   *bool `json:"gateway_app_id_match,omitempty"`
-	DeviceIDAllowed     *bool `json:"device_id_allowed,omitempty"`
-	OSImageAllowed      *bool `json:"os_image_allowed,omitempty"`
-	MRAggregatedAllowed *bool `json:"mr_aggregated_allowed,omitempty"`
-}
-
-// Operation defines model for Operation.
-type Operation struct {
-	CorrelationID       string           `json:"correlation_id"`
-	OperationType       string           `json:"operation_type"`
-	TargetState         string           `json:"target_state"`
-	TriggeredBy         ID               `json:"triggered_by"`
-	TriggeredByUsername string           `json:"triggered_by_username,omitempty"`
-	TriggeredByEmail    string           `json:"triggered_by_email,omitempty"`
-	StartedAt           Time             `json:"started_at"`
-	CompletedAt         Time             `json:"completed_at,omitzero"`
-	DurationMS          *int             `json:"duration_ms,omitempty"`
-	Status              string           `json:"status"`
-	ErrorMessage        string           `json:"error_message,omitempty"`
-	SubOperations       []string         `json:"sub_operations"`
-	Events              []OperationEvent `json:"events"`
-	InstanceName        string           `json:"instance_name"`
-	ComposeHash         string           `json:"compose_hash,omitempty"`
-}
-
-// OperationEvent defines model for OperationEvent.
-type OperationEvent struct {
-	EventType string `json:"event_type"`
-	Timestamp Time   `json:"timestamp"`
-	State     string `json:"state"`
-}
-
-// OperationPage defines model for OperationPage.
-type OperationPage struct {
-	Items      []Operation `json:"items"`
-	NextCursor string      `json:"next_cursor,omitempty"`
-	Total      int         `json:"total"`
-}
-
-// PendingUpdate defines model for PendingUpdate.
-type PendingUpdate struct {
-	VMUUID       string `json:"vm_uuid"`
-	ComposeHash  string `json:"compose_hash"`
-	OnChain      bool   `json:"on_chain"`
-	InstanceName string `json:"instance_name,omitempty"`
-}
-
-// PendingUpdatePreview defines model for PendingUpdatePreview.
-type PendingUpdatePreview struct {
-	CurrentDockerCompose   string `json:"current_docker_compose,omitempty"`
-	PendingDockerCompose   string `json:"pending_docker_compose,omitempty"`
-	CurrentPreLaunchScript string `json:"current_pre_launch_script,omitempty"`
-	PendingPreLaunchScript string `json:"pending_pre_launch_script,omitempty"`
-}
-
-// PendingUpdates defines model for PendingUpdates.
-type PendingUpdates struct {
-	Items []PendingUpdate `json:"items,omitzero"`
-}
-
-// PortMapping defines model for PortMapping.
-type PortMapping struct {
-	ID          ID     `json:"id"`
-	HostPort    int    `json:"host_port"`
-	VMPort      int    `json:"vm_port"`
-	Protocol    string `json:"protocol"`
-	HostAddress string `json:"host_address"`
-}
-
-// PortPolicy defines model for PortPolicy.
-type PortPolicy struct {
-	Ports        []PortPolicyEntry `json:"ports,omitzero"`
-	RestrictMode *bool             `json:"restrict_mode,omitempty"`
-}
-
-// PortPolicyEntry defines model for PortPolicyEntry.
-type PortPolicyEntry struct {
-	Port int   `json:"port"`
-	PP   *bool `json:"pp,omitempty"`
-}
-
-// PortRequest defines model for PortRequest.
-type PortRequest struct {
-	VMPort   int     `json:"vm_port"`
-	Protocol *string `json:"protocol,omitempty"`
-}
-
-// PreLaunchScriptForm defines model for PreLaunchScriptForm.
-type PreLaunchScriptForm struct {
-	File *string `json:"file,omitempty"`
-}
-
-// Provision defines model for Provision.
-type Provision struct {
-	ComposeHash            string `json:"compose_hash"`
-	AppID                  string `json:"app_id,omitempty"`
-	AppEnvEncryptPublicKey string `json:"app_env_encrypt_pubkey,omitempty"`
-	KMSInfo                *KMS   `json:"kms_info,omitempty"`
-	FMSPC                  string `json:"fmspc,omitempty"`
-	DeviceID               string `json:"device_id,omitempty"`
-	OSImageHash            string `json:"os_image_hash,omitempty"`
-	InstanceType           string `json:"instance_type,omitempty"`
-	TeepodID               ID     `json:"teepod_id,omitempty"`
-	NodeID                 ID     `json:"node_id,omitempty"`
-	KMSID                  ID     `json:"kms_id,omitempty"`
-	KMSContractID          string `json:"kms_contract_id,omitempty"`
-	ComposeHashRegistered  *bool  `json:"compose_hash_registered,omitempty"`
-	Token                  Secret `json:"token,omitempty"`
-}
-
-// ProvisionComposeUpdateRequest defines model for ProvisionComposeUpdateRequest.
-type ProvisionComposeUpdateRequest struct {
-	AllowedEnvs             []string           `json:"allowed_envs,omitzero"`
-	BashScript              *string            `json:"bash_script,omitempty"`
-	DefaultGatewayDomain    *string            `json:"default_gateway_domain,omitempty"`
-	DockerComposeFile       *string            `json:"docker_compose_file,omitempty"`
-	InitScript              *string            `json:"init_script,omitempty"`
-	KMSEnabled              *bool              `json:"kms_enabled,omitempty"`
-	LocalKeyProviderEnabled *bool              `json:"local_key_provider_enabled,omitempty"`
-	ManifestVersion         *int               `json:"manifest_version,omitempty"`
-	Name                    string             `json:"name"`
-	NoInstanceID            *bool              `json:"no_instance_id,omitempty"`
-	PreLaunchScript         *string            `json:"pre_launch_script,omitempty"`
-	PublicLogs              *bool              `json:"public_logs,omitempty"`
-	PublicSysInfo           *bool              `json:"public_sysinfo,omitempty"`
-	PublicTCBInfo           *bool              `json:"public_tcbinfo,omitempty"`
-	Runner                  *string            `json:"runner,omitempty"`
-	GatewayEnabled          *bool              `json:"gateway_enabled,omitempty"`
-	Features                []string           `json:"features,omitzero"`
-	Salt                    *string            `json:"salt,omitempty"`
-	SecureTime              *bool              `json:"secure_time,omitempty"`
-	StorageFS               *StorageFS         `json:"storage_fs,omitempty"`
-	TproxyEnabled           *bool              `json:"tproxy_enabled,omitempty"`
-	UpdateEnvVars           *bool              `json:"update_env_vars,omitempty"`
-	KeyProvider             *KeyProvider       `json:"key_provider,omitempty"`
-	KeyProviderID           *string            `json:"key_provider_id,omitempty"`
-	SwapSize                RawJSON            `json:"swap_size,omitempty"`
-	PortPolicy              *PortPolicy        `json:"port_policy,omitempty"`
-	AdditionalProperties    map[string]RawJSON `json:"-"`
-}
-
-// ProvisionElizaRequest defines model for ProvisionElizaRequest.
-type ProvisionElizaRequest struct {
-	Name          string   `json:"name"`
-	Characterfile string   `json:"characterfile"`
-	EnvKeys       []string `json:"env_keys"`
-	TeepodID      *int     `json:"teepod_id,omitempty"`
-	Image         *string  `json:"image,omitempty"`
-	KMSID         *string  `json:"kms_id,omitempty"`
-}
-
-// ProvisionPort defines model for ProvisionPort.
-type ProvisionPort struct {
-	Protocol    string  `json:"protocol"`
-	HostPort    int     `json:"host_port"`
-	VMPort      int     `json:"vm_port"`
-	HostAddress *string `json:"host_address,omitempty"`
-}
-
-// ProvisionRequest defines model for ProvisionRequest.
-type ProvisionRequest struct {
-	ComposeFile                AppCompose                       `json:"compose_file"`
-	Name                       string                           `json:"name"`
-	InstanceType               *string                          `json:"instance_type,omitempty"`
-	VCPU                       *int                             `json:"vcpu,omitempty"`
-	Memory                     *int                             `json:"memory,omitempty"`
-	DiskSize                   *int                             `json:"disk_size,omitempty"`
-	Image                      *string                          `json:"image,omitempty"`
-	PreferDev                  *bool                            `json:"prefer_dev,omitempty"`
-	TeepodID                   *int                             `json:"teepod_id,omitempty"`
-	Region                     *string                          `json:"region,omitempty"`
-	Listed                     *bool                            `json:"listed,omitempty"`
-	KMSID                      *string                          `json:"kms_id,omitempty"`
-	KMS                        *KMSType                         `json:"kms,omitempty"`
-	Nonce                      *int64                           `json:"nonce,omitempty"`
-	AppID                      *string                          `json:"app_id,omitempty"`
-	EnvKeys                    []string                         `json:"env_keys,omitzero"`
-	Ports                      []ProvisionPort                  `json:"ports,omitzero"`
-	EncryptedEnv               *Secret                          `json:"encrypted_env,omitempty"`
-	UserConfig                 *string                          `json:"user_config,omitempty"`
-	Hugepages                  *bool                            `json:"hugepages,omitempty"`
-	PinNUMA                    *bool                            `json:"pin_numa,omitempty"`
-	GPUs                       *GPUConfig                       `json:"gpus,omitempty"`
-	KMSURLs                    []string                         `json:"kms_urls,omitzero"`
-	GatewayURLs                []string                         `json:"gateway_urls,omitzero"`
-	ExperimentalVPCServerAppID *string                          `json:"experimental_vpc_server_app_id,omitempty"`
-	NodeID                     *int                             `json:"node_id,omitempty"`
-	KMSContract                *string                          `json:"kms_contract,omitempty"`
-	KMSContractID              *string                          `json:"kms_contract_id,omitempty"`
-	KeyProviderMode            *ProvisionRequestKeyProviderMode `json:"key_provider_mode,omitempty"`
-	SkipGateway                *bool                            `json:"skip_gateway,omitempty"`
-}
-
-// ProvisionRequestKeyProviderMode defines model for ProvisionRequest.KeyProviderMode.
-type ProvisionRequestKeyProviderMode string
-
-// Quote defines model for Quote.
-type Quote struct {
-	Header   QuoteHeader `json:"header"`
-	CertData string      `json:"cert_data"`
-	Body     QuoteBody   `json:"body"`
-	Verified *bool       `json:"verified,omitempty"`
-}
-
-// QuoteBody defines model for QuoteBody.
-type QuoteBody struct {
-	TEETCBSVN      string `json:"tee_tcb_svn"`
-	MRSeam         string `json:"mrseam"`
-	MRSignerSeam   string `json:"mrsignerseam"`
-	SeamAttributes string `json:"seamattributes"`
-	TDAttributes   string `json:"tdattributes"`
-	XFAM           string `json:"xfam"`
-	MRTD           string `json:"mrtd"`
-	MRConfig       string `json:"mrconfig"`
-	MROwner        string `json:"mrowner"`
-	MROwnerConfig  string `json:"mrownerconfig"`
-	RTMR0          string `json:"rtmr0"`
-	RTMR1          string `json:"rtmr1"`
-	RTMR2          string `json:"rtmr2"`
-	RTMR3          string `json:"rtmr3"`
-	ReportData     string `json:"reportdata"`
-}
-
-// QuoteCollateral defines model for QuoteCollateral.
-type QuoteCollateral struct {
-	PCKCRLIssuerChain     string `json:"pck_crl_issuer_chain"`
-	RootCACRL             string `json:"root_ca_crl"`
-	PCKCRL                string `json:"pck_crl"`
-	TCBInfoIssuerChain    string `json:"tcb_info_issuer_chain"`
-	TCBInfo               string `json:"tcb_info"`
-	TCBInfoSignature      string `json:"tcb_info_signature"`
-	QEIdentityIssuerChain string `json:"qe_identity_issuer_chain"`
-	QEIdentity            string `json:"qe_identity"`
-	QEIdentitySignature   string `json:"qe_identity_signature"`
-}
-
-// QuoteHeader defines model for QuoteHeader.
-type QuoteHeader struct {
-	Version  int    `json:"version"`
-	AKType   ID     `json:"ak_type"`
-	TEEType  ID     `json:"tee_type"`
-	QEVendor string `json:"qe_vendor"`
-	UserData string `json:"user_data"`
-}
-
-// QuoteVerification defines model for QuoteVerification.
-type QuoteVerification struct {
-	ID              ID               `json:"id"`
-	Success         bool             `json:"success"`
-	ProofOfCloud    bool             `json:"proof_of_cloud"`
-	Quote           *Quote           `json:"quote,omitempty"`
-	Checksum        string           `json:"checksum,omitempty"`
-	CanDownload     *bool            `json:"can_download,omitempty"`
-	UploadedAt      Time             `json:"uploaded_at,omitzero"`
-	VerifiedAt      Time             `json:"verified_at,omitzero"`
-	QuoteCollateral *QuoteCollateral `json:"quote_collateral,omitempty"`
-	NodeProvider    *NodeProvider    `json:"node_provider,omitempty"`
-}
-
-// QuoteView defines model for QuoteView.
-type QuoteView struct {
-	Header      QuoteHeader `json:"header"`
-	CertData    string      `json:"cert_data"`
-	Body        QuoteBody   `json:"body"`
-	Verified    *bool       `json:"verified,omitempty"`
-	UploadedAt  Time        `json:"uploaded_at,omitzero"`
-	Checksum    string      `json:"checksum,omitempty"`
-	CanDownload *bool       `json:"can_download,omitempty"`
-}
-
-// RecentQuote defines model for RecentQuote.
-type RecentQuote struct {
-	Checksum  string `json:"checksum"`
-	Verified  Flag   `json:"verified"`
-	CreatedAt Time   `json:"created_at"`
-}
-
-// RedeployRevisionRequest defines model for RedeployRevisionRequest.
-type RedeployRevisionRequest struct {
-	VMUUIDs []string `json:"vm_uuids,omitzero"`
-}
-
-// RefreshInstanceIDRequest defines model for RefreshInstanceIDRequest.
-type RefreshInstanceIDRequest struct {
-	Overwrite *bool `json:"overwrite,omitempty"`
-	DryRun    *bool `json:"dry_run,omitempty"`
-}
-
-// RefreshInstanceIDsRequest defines model for RefreshInstanceIDsRequest.
-type RefreshInstanceIDsRequest struct {
-	CVMIDs      []string `json:"cvm_ids,omitzero"`
-	RunningOnly *bool    `json:"running_only,omitempty"`
-	MissingOnly *bool    `json:"missing_only,omitempty"`
-	Overwrite   *bool    `json:"overwrite,omitempty"`
-	Limit       *int     `json:"limit,omitempty"`
-	DryRun      *bool    `json:"dry_run,omitempty"`
-}
-
-// RenameRequest defines model for RenameRequest.
-type RenameRequest struct {
-	Name string `json:"name"`
-}
-
-// ReplicateRequest defines model for ReplicateRequest.
-type ReplicateRequest struct {
-	TeepodID     *int    `json:"teepod_id,omitempty"`
-	NodeID       *int    `json:"node_id,omitempty"`
+	// EncryptedEnv Environment encrypted with the app's public key, in hex; absent for none; secret; never logged.
 	EncryptedEnv *Secret `json:"encrypted_env,omitempty"`
-	ComposeHash  *string `json:"compose_hash,omitempty"`
+
+	// KMSID Slug or id of the KMS; needed for an on-chain KMS.
+	KMSID *string `json:"kms_id,omitempty"`
+
+	// ContractAddress Address of the DstackApp contract, equal to the app id; only for an on-chain KMS.
+	ContractAddress *string `json:"contract_address,omitempty"`
+
+	// DeployerAddress Address of the wallet that deployed the app contract; only for an on-chain KMS.
+	DeployerAddress *string `json:"deployer_address,omitempty"`
+
+	// EnvKeys Names of all variables inside encrypted_env.
+	EnvKeys []string `json:"env_keys,omitzero"`
+
+	// Token Token of the provision, if it returned one; secret; never logged.
+	Token *Secret `json:"token,omitempty"`
 }
 
-// ResourceUsage defines model for ResourceUsage.
-type ResourceUsage struct {
-	CPUPercent       *float64 `json:"cpu_percent,omitempty"`
-	MemoryUsedBytes  *int64   `json:"memory_used_bytes,omitempty"`
-	MemoryTotalBytes *int64   `json:"memory_total_bytes,omitempty"`
-	EgressBytes      *int64   `json:"egress_bytes,omitempty"`
-	DiskUsedBytes    *int64   `json:"disk_used_bytes,omitempty"`
-	DiskTotalBytes   *int64   `json:"disk_total_bytes,omitempty"`
+// CreateInstanceRequest A further instance of an app, in requests. With token and transaction_hash it commits one that was prepared.
+type CreateInstanceRequest struct {
+	// TeepodID Node by its older number; give this or node_id.
+	TeepodID *int `json:"teepod_id,omitempty"`
+
+	// NodeID Node to run on; the platform chooses where it is absent.
+	NodeID *int `json:"node_id,omitempty"`
+
+	// EncryptedEnv Encrypted environment, hexadecimal; secret.
+	EncryptedEnv *Secret `json:"encrypted_env,omitempty"`
+
+	// ComposeHash Compose hash to run, where the app has several.
+	ComposeHash *string `json:"compose_hash,omitempty"`
+
+	// DockerComposeFile Docker-compose text of a new revision; the app's own where it is absent.
+	DockerComposeFile *string `json:"docker_compose_file,omitempty"`
+
+	// PreLaunchScript Pre-launch script of a new revision; the app's own where it is absent.
+	PreLaunchScript *string `json:"pre_launch_script,omitempty"`
+
+	// Token Commit token of a prepared instance; secret, good for 14 days.
+	Token *Secret `json:"token,omitempty"`
+
+	// TransactionHash Transaction that allowed the compose hash or device, or "already-registered".
+	TransactionHash *string `json:"transaction_hash,omitempty"`
 }
 
-// RestartRequest defines model for RestartRequest.
-type RestartRequest struct {
-	Force *bool `json:"force,omitempty"`
+// CreateSSHKeyRequest A public SSH key to add to the account, in requests.
+type CreateSSHKeyRequest struct {
+	// Name Name to show for the key, 1 to 100 characters.
+	Name string `json:"name"`
+
+	// PublicKey Key in the OpenSSH form, such as ssh-ed25519 and its base64 text.
+	PublicKey string `json:"public_key"`
 }
 
-// SSHKey defines model for SSHKey.
-type SSHKey struct {
-	ID           ID      `json:"id"`
-	UserID       ID      `json:"user_id"`
-	Name         string  `json:"name"`
-	PublicKey    string  `json:"public_key"`
-	Fingerprint  string  `json:"fingerprint"`
-	KeyType      string  `json:"key_type"`
-	Source       string  `json:"source"`
-	KeyMetadata  RawJSON `json:"key_metadata,omitempty"`
-	LastSyncedAt Time    `json:"last_synced_at,omitzero"`
-	CreatedAt    Time    `json:"created_at"`
-	UpdatedAt    Time    `json:"updated_at"`
+// CreateWebhookRequest A webhook to create, in requests.
+type CreateWebhookRequest struct {
+	// URL Where to post events: https, and no loopback, private or link-local address.
+	URL string `json:"url"`
+
+	// Events Types of events to post, such as cvm.created; the set is open.
+	Events []string `json:"events"`
+
+	// Name Name to show, at most 100 characters.
+	Name *string `json:"name,omitempty"`
+
+	// Secret Secret to sign with; the server makes one where it is absent. Never logged.
+	Secret *Secret `json:"secret,omitempty"`
 }
 
-// ScheduleDeleteRequest defines model for ScheduleDeleteRequest.
-type ScheduleDeleteRequest struct {
+// CreateWorkloadRequest A ready-made model workload to deploy in one step, in requests.
+type CreateWorkloadRequest struct {
+	// Name Name of the CVM, unique in the workspace; 5–63 letters, digits and single hyphens, a letter first.
+	Name string `json:"name"`
+
+	// InstanceType Id of the instance type, such as "tdx.small".
+	InstanceType string `json:"instance_type"`
+
+	// ModelID Id of the model to run; values are not documented further.
+	ModelID string `json:"model_id"`
+
+	// ScheduledDeleteAt Time when the CVM is to be deleted, RFC 3339; never when absent.
 	ScheduledDeleteAt *Time `json:"scheduled_delete_at,omitempty"`
 }
 
-// SetListedRequest defines model for SetListedRequest.
+// DNSRecordCheck The check of one DNS record of a custom domain, in answers only.
+type DNSRecordCheck struct {
+	// RecordType Type of the DNS record, such as "CNAME", "TXT" or "CAA".
+	RecordType string `json:"record_type"`
+
+	// QueryName DNS name that was looked up.
+	QueryName string `json:"query_name"`
+
+	// ExpectedValue Value the record should have.
+	ExpectedValue string `json:"expected_value"`
+
+	// ActualValue Value that was found; empty when there was none.
+	ActualValue string `json:"actual_value,omitempty"`
+
+	// IsValid Whether the found value is the expected one.
+	IsValid bool `json:"is_valid"`
+
+	// IsDeprecated Whether this kind of record is deprecated; false when absent.
+	IsDeprecated *bool `json:"is_deprecated,omitempty"`
+
+	// WarningMessage Warning for the reader; empty when there is none.
+	WarningMessage string `json:"warning_message,omitempty"`
+}
+
+// DeviceAllowlist The devices that an app's contract allows, in answers.
+type DeviceAllowlist struct {
+	// IsOnchainKMS False where the app's KMS is not on a chain.
+	IsOnchainKMS *bool `json:"is_onchain_kms,omitempty"`
+
+	// AllowAnyDevice True where the contract allows every device; absent where it could not be read.
+	AllowAnyDevice *bool `json:"allow_any_device,omitempty"`
+
+	// ChainID Chain of the contract.
+	ChainID *int64 `json:"chain_id,omitempty"`
+
+	// AppContractAddress Address of the app's contract, 0x and 40 hexadecimal digits.
+	AppContractAddress string `json:"app_contract_address,omitempty"`
+
+	// Devices Devices of the contract and of the app's CVMs.
+	Devices []AllowlistDevice `json:"devices,omitzero"`
+}
+
+// DiagnoseDomainsRequest The custom domains to diagnose for a CVM, in requests.
+type DiagnoseDomainsRequest struct {
+	// Domains Domains to check, each with the port it leads to.
+	Domains []DomainCheck `json:"domains"`
+}
+
+// Disk One disk of a CVM as the guest sees it, in answers only.
+type Disk struct {
+	// Name Name of the disk or file system.
+	Name string `json:"name"`
+
+	// MountPoint Path where the disk is mounted.
+	MountPoint string `json:"mount_point"`
+
+	// TotalSize Whole size of the disk, presumably in bytes; the unit is not documented.
+	TotalSize int64 `json:"total_size"`
+
+	// FreeSize Free space on the disk, presumably in bytes; the unit is not documented.
+	FreeSize int64 `json:"free_size"`
+}
+
+// DockerComposeForm A new docker-compose file as a multipart form, in requests. The form stays empty when a prepared change is committed through headers.
+type DockerComposeForm struct {
+	// File Complete docker-compose file, YAML text in UTF-8; official clients limit it to 204800 bytes together with the pre-launch script.
+	File *string `json:"file,omitempty"`
+}
+
+// DomainCheck One custom domain to diagnose, in requests.
+type DomainCheck struct {
+	// Domain Domain name to check.
+	Domain string `json:"domain"`
+
+	// Port Port of the app that the domain leads to.
+	Port int `json:"port"`
+}
+
+// DomainDiagnoses The diagnoses of several custom domains, in answers only.
+type DomainDiagnoses struct {
+	// Results One diagnosis for each domain asked for.
+	Results []DomainDiagnosis `json:"results"`
+}
+
+// DomainDiagnosis What was found out about one custom domain, in answers only.
+type DomainDiagnosis struct {
+	// Domain Domain name that was checked.
+	Domain string `json:"domain"`
+
+	// Port Port of the app that the domain leads to.
+	Port int `json:"port"`
+
+	// Records Checks of the single DNS records.
+	Records []DNSRecordCheck `json:"records"`
+
+	// IsValid Whether the domain is set up correctly.
+	IsValid bool `json:"is_valid"`
+
+	// CAACheck Check of the CAA records; absent when it was not made.
+	CAACheck *CAACheck `json:"caa_check,omitempty"`
+}
+
+// EnvPublicKey The key that an app's secrets are encrypted for, as its KMS signs it, in answers.
+type EnvPublicKey struct {
+	// PublicKey X25519 public key, 64 hexadecimal digits.
+	PublicKey string `json:"public_key"`
+
+	// Signature Recoverable secp256k1 signature of the KMS root key over app id and key, 130 hexadecimal digits.
+	Signature string `json:"signature"`
+}
+
+// EventLogEntry One event of a guest's boot, in answers.
+type EventLogEntry struct {
+	// IMR Measurement register that the event extends, 0 to 3 for RTMR0 to RTMR3.
+	IMR int `json:"imr"`
+
+	// EventType Type of the event; 134217729 (0x08000001) marks the runtime events of dstack.
+	EventType int64 `json:"event_type"`
+
+	// Digest SHA-384 that was extended, 96 hexadecimal digits; may be empty for runtime events.
+	Digest string `json:"digest"`
+
+	// Event Name of the event, such as compose-hash.
+	Event string `json:"event"`
+
+	// EventPayload Content of the event, hexadecimal; may be empty for boot events.
+	EventPayload string `json:"event_payload"`
+
+	// Version Version of the digest, 2 for the newer form; absent for the first one.
+	Version *int `json:"version,omitempty"`
+
+	// Preimage Text that was hashed, hexadecimal; with version 2 only.
+	Preimage string `json:"preimage,omitempty"`
+}
+
+// FirewallStatus Whether the firewall of a CVM can be used, in answers only.
+type FirewallStatus struct {
+	// Available Whether the firewall is available for this CVM.
+	Available bool `json:"available"`
+
+	// Reason Why it is not available; empty when it is.
+	Reason string `json:"reason,omitempty"`
+}
+
+// GPU One GPU to attach to a CVM, in requests.
+type GPU struct {
+	// Slot Slot of the GPU on its node.
+	Slot string `json:"slot"`
+
+	// ProductID Product id of the GPU; not documented further.
+	ProductID *string `json:"product_id,omitempty"`
+}
+
+// GPUConfig The GPUs a CVM shall have, in requests.
+type GPUConfig struct {
+	// GPUs GPUs to attach, each named by its slot.
+	GPUs []GPU `json:"gpus"`
+
+	// AttachMode Which GPUs to attach: "listed" or "all"; "listed" when absent; more may come.
+	AttachMode *GPUConfigAttachMode `json:"attach_mode,omitempty"`
+}
+
+// GPUConfigAttachMode Which GPUs to attach: "listed" or "all"; "listed" when absent; more may come.
+type GPUConfigAttachMode string
+
+// GetStatusesRequest The CVMs whose status is wanted, in requests.
+type GetStatusesRequest struct {
+	// VMUUIDs UUIDs of the CVMs; no limit is published.
+	VMUUIDs []string `json:"vm_uuids"`
+}
+
+// GitHubImport What an import of keys from GitHub did, in answers.
+type GitHubImport struct {
+	// GitHubUsername GitHub user whose keys were read.
+	GitHubUsername string `json:"github_username"`
+
+	// KeysAdded Number of keys that were added.
+	KeysAdded int `json:"keys_added"`
+
+	// KeysSkipped Number of keys that were there already.
+	KeysSkipped int `json:"keys_skipped"`
+
+	// Errors What went wrong, one text for each key.
+	Errors []string `json:"errors,omitzero"`
+}
+
+// GitHubSync What a synchronisation with GitHub did, in answers.
+type GitHubSync struct {
+	// SyncedCount Number of GitHub users that were read.
+	SyncedCount int `json:"synced_count"`
+
+	// KeysAdded Number of keys that were added.
+	KeysAdded int `json:"keys_added"`
+
+	// KeysUpdated Number of keys that were changed.
+	KeysUpdated int `json:"keys_updated"`
+
+	// KeysRemoved Number of keys that were removed.
+	KeysRemoved int `json:"keys_removed"`
+
+	// Errors What went wrong, one text for each failure.
+	Errors []string `json:"errors,omitzero"`
+}
+
+// GuestAgentInfo What a guest agent says of its own CVM, in answers.
+type GuestAgentInfo struct {
+	// DeviceID SHA-256 of the node's PPID, 64 hexadecimal digits.
+	DeviceID string `json:"device_id"`
+
+	// MRAggregated Hash over all measurements of the guest, hexadecimal.
+	MRAggregated string `json:"mr_aggregated,omitempty"`
+
+	// OSImageHash Hash of the guest OS image, hexadecimal.
+	OSImageHash string `json:"os_image_hash,omitempty"`
+
+	// InstanceID Instance id, 40 hexadecimal digits.
+	InstanceID string `json:"instance_id,omitempty"`
+
+	// AppID The app id, 40 hexadecimal digits.
+	AppID string `json:"app_id,omitempty"`
+
+	// MRKeyProvider Measurement of the key provider, hexadecimal.
+	MRKeyProvider string `json:"mr_key_provider,omitempty"`
+
+	// ComposeHash Compose hash of the app, 64 hexadecimal digits.
+	ComposeHash string `json:"compose_hash,omitempty"`
+}
+
+// GuestEvent One notification that the guest of a CVM sent, in answers only.
+type GuestEvent struct {
+	// Event Kind of the event, one of "boot.progress", "boot.error", "shutdown.progress"; more may come.
+	Event string `json:"event"`
+
+	// Body Content of the event, free text.
+	Body string `json:"body"`
+
+	// Timestamp Time of the event as a number; 0 when unknown; the unit is not documented.
+	Timestamp *int64 `json:"timestamp,omitempty"`
+}
+
+// HourlyRate What a CVM costs by the hour, in answers only; only newer servers send it.
+type HourlyRate struct {
+	// Total Sum of all parts, USD per hour.
+	Total Decimal `json:"total,omitempty"`
+
+	// Compute Part for computing, USD per hour.
+	Compute Decimal `json:"compute,omitempty"`
+
+	// Disk Part for the disk, USD per hour.
+	Disk Decimal `json:"disk,omitempty"`
+}
+
+// ImportGitHubRequest The GitHub user whose public keys to import, in requests.
+type ImportGitHubRequest struct {
+	// GitHubUsername Name of the GitHub user, 1 to 39 characters.
+	GitHubUsername string `json:"github_username"`
+}
+
+// InstanceIDRefresh The outcome of reading the instance id of one CVM again, in answers only.
+type InstanceIDRefresh struct {
+	// CVMID Id of the CVM; a number in older API versions, cvm_… in newer ones.
+	CVMID ID `json:"cvm_id"`
+
+	// Identifier Identifier under which the CVM was found.
+	Identifier string `json:"identifier"`
+
+	// Status Outcome, one of "updated", "unchanged", "skipped", "conflict", "error"; more may come.
+	Status InstanceIDRefreshStatus `json:"status"`
+
+	// OldInstanceID Instance id before, 40 hex digits; empty when there was none.
+	OldInstanceID string `json:"old_instance_id,omitempty"`
+
+	// NewInstanceID Instance id found now, 40 hex digits; empty when none was.
+	NewInstanceID string `json:"new_instance_id,omitempty"`
+
+	// Source Where the id was read: "teepod_state", "teepod_info", "gateway" or "none"; "none" when absent.
+	Source InstanceIDRefreshSource `json:"source,omitempty"`
+
+	// VerifiedWithGateway Whether the gateway confirmed the id; false when absent.
+	VerifiedWithGateway *bool `json:"verified_with_gateway,omitempty"`
+
+	// Reason Why the CVM was skipped or failed; empty otherwise.
+	Reason string `json:"reason,omitempty"`
+}
+
+// InstanceIDRefreshStatus Outcome, one of "updated", "unchanged", "skipped", "conflict", "error"; more may come.
+type InstanceIDRefreshStatus string
+
+// InstanceIDRefreshSource Where the id was read: "teepod_state", "teepod_info", "gateway" or "none"; "none" when absent.
+type InstanceIDRefreshSource string
+
+// InstanceIDRefreshes The outcome of reading the instance ids of several CVMs again, in answers only.
+type InstanceIDRefreshes struct {
+	// Total Number of CVMs that came into question.
+	Total int `json:"total"`
+
+	// Scanned Number of CVMs that were looked at.
+	Scanned int `json:"scanned"`
+
+	// Updated Number of CVMs whose id changed.
+	Updated int `json:"updated"`
+
+	// Unchanged Number of CVMs whose id stayed the same.
+	Unchanged int `json:"unchanged"`
+
+	// Skipped Number of CVMs that were skipped.
+	Skipped int `json:"skipped"`
+
+	// Conflicts Number of CVMs with contradicting ids.
+	Conflicts int `json:"conflicts"`
+
+	// Errors Number of CVMs that failed.
+	Errors int `json:"errors"`
+
+	// Items Outcome for each single CVM.
+	Items []InstanceIDRefresh `json:"items"`
+}
+
+// InstanceType A size that a CVM can have, in answers.
+type InstanceType struct {
+	// ID Identifier that requests use, such as tdx.small.
+	ID ID `json:"id"`
+
+	// Name Name to show to people.
+	Name string `json:"name"`
+
+	// Description Text about the instance type.
+	Description string `json:"description"`
+
+	// VCPU Number of virtual CPUs.
+	VCPU int `json:"vcpu"`
+
+	// MemoryMB Memory in MB.
+	MemoryMB int `json:"memory_mb"`
+
+	// HourlyRate Price in USD per hour.
+	HourlyRate Decimal `json:"hourly_rate"`
+
+	// RequiresGPU True where the instance type has GPUs.
+	RequiresGPU bool `json:"requires_gpu"`
+
+	// DefaultDiskSizeGB Disk in GB where a request names none; 20 is usual.
+	DefaultDiskSizeGB *int `json:"default_disk_size_gb,omitempty"`
+
+	// Family Family of the instance type, such as cpu or gpu.
+	Family string `json:"family,omitempty"`
+}
+
+// InstanceTypeFamilies All instance types by family, in answers.
+type InstanceTypeFamilies struct {
+	// Result The families, each with its instance types.
+	Result []InstanceTypeFamily `json:"result"`
+}
+
+// InstanceTypeFamily A family of instance types, in answers.
+type InstanceTypeFamily struct {
+	// Name Name of the family.
+	Name string `json:"name"`
+
+	// Items Instance types of the family.
+	Items []InstanceType `json:"items"`
+
+	// Total Number of instance types in the family.
+	Total int `json:"total"`
+}
+
+// InstanceTypeList The instance types of one family, in answers.
+type InstanceTypeList struct {
+	// Items Instance types of the family.
+	Items []InstanceType `json:"items"`
+
+	// Total Number of instance types in the family.
+	Total int `json:"total"`
+
+	// Family Name of the family that was asked for.
+	Family string `json:"family"`
+}
+
+// KMS A key management service, in answers.
+type KMS struct {
+	// ID Identifier of the KMS, kms_ and more.
+	ID ID `json:"id"`
+
+	// Slug Name for paths, such as kms-base-prod5.
+	Slug string `json:"slug,omitempty"`
+
+	// URL Base URL of the KMS.
+	URL string `json:"url"`
+
+	// Version Version of the KMS.
+	Version string `json:"version"`
+
+	// ChainID Chain that governs the KMS; absent for the central one.
+	ChainID *int64 `json:"chain_id,omitempty"`
+
+	// KMSContractAddress Address of the KMS's contract; absent for the central one.
+	KMSContractAddress string `json:"kms_contract_address,omitempty"`
+
+	// GatewayAppID App id of the gateway that belongs to the KMS.
+	GatewayAppID string `json:"gateway_app_id,omitempty"`
+
+	// K256PublicKey Root key of the KMS, a compressed secp256k1 key of 66 hexadecimal digits, with or without 0x; newer servers only.
+	K256PublicKey string `json:"k256_pubkey,omitempty"`
+}
+
+// KMSBootstrapInfo The root keys of a KMS as it reports them, in answers.
+type KMSBootstrapInfo struct {
+	// K256PublicKey Compressed secp256k1 root key, 66 hexadecimal digits.
+	K256PublicKey string `json:"k256_pubkey"`
+
+	// CAPublicKey Public key of the KMS's certificate authority, hexadecimal.
+	CAPublicKey string `json:"ca_pubkey"`
+
+	// QuoteLength Length of the KMS's own quote in bytes.
+	QuoteLength int `json:"quote_length"`
+
+	// EventLogLength Length of the KMS's own event log in bytes.
+	EventLogLength int `json:"eventlog_length"`
+}
+
+// KMSInspection Everything that the cloud can find out about one KMS, in answers.
+type KMSInspection struct {
+	// ID Identifier of the KMS, kms_ and more.
+	ID ID `json:"id"`
+
+	// Slug Name for paths, such as kms-base-prod5.
+	Slug string `json:"slug"`
+
+	// Endpoint Base URL of the KMS.
+	Endpoint string `json:"endpoint"`
+
+	// KMSType Kind of the KMS: phala, ethereum, base or legacy; more may come.
+	KMSType string `json:"kms_type"`
+
+	// DBVersion Version of the KMS as the cloud has recorded it.
+	DBVersion string `json:"db_version"`
+
+	// RPC What the KMS says of itself.
+	RPC *KMSRPCInfo `json:"rpc,omitempty"`
+
+	// RPCError Why the KMS could not be asked.
+	RPCError string `json:"rpc_error,omitempty"`
+
+	// GuestAgent What the guest agent of the KMS says.
+	GuestAgent *GuestAgentInfo `json:"guest_agent,omitempty"`
+
+	// GuestAgentError Why the guest agent could not be asked.
+	GuestAgentError string `json:"guest_agent_error,omitempty"`
+
+	// Teepods Nodes that use the KMS.
+	Teepods []KMSTeepod `json:"teepods,omitzero"`
+
+	// OnChain What the KMS's contract says.
+	OnChain *OnChainInfo `json:"on_chain,omitempty"`
+}
+
+// KMSPage One page of the KMS list, in answers.
+type KMSPage struct {
+	// Items The KMSs on this page.
+	Items []KMS `json:"items"`
+
+	// Total Number of KMSs in all.
+	Total int `json:"total"`
+
+	// Page Number of this page, from 1.
+	Page int `json:"page"`
+
+	// PageSize Most KMSs that a page holds.
+	PageSize int `json:"page_size"`
+
+	// Pages Number of pages in all.
+	Pages int `json:"pages"`
+}
+
+// KMSRPCInfo What a KMS says of itself, in answers.
+type KMSRPCInfo struct {
+	// Version Version that the KMS runs.
+	Version string `json:"version"`
+
+	// IsDev True where the KMS is for development and protects nothing.
+	IsDev bool `json:"is_dev"`
+
+	// ChainID Chain that the KMS reads; absent for the central one.
+	ChainID *int64 `json:"chain_id,omitempty"`
+
+	// KMSContractAddress Contract that the KMS obeys; absent for the central one.
+	KMSContractAddress string `json:"kms_contract_address,omitempty"`
+
+	// GatewayAppID App id of the gateway that the KMS trusts.
+	GatewayAppID string `json:"gateway_app_id,omitempty"`
+
+	// BootstrapInfo Root keys of the KMS.
+	BootstrapInfo KMSBootstrapInfo `json:"bootstrap_info"`
+
+	// VersionSynced True where the recorded version is the one that runs.
+	VersionSynced bool `json:"version_synced"`
+}
+
+// KMSTeepod A node that uses a KMS, in answers.
+type KMSTeepod struct {
+	// ID Number of the node.
+	ID ID `json:"id"`
+
+	// Name Name of the node.
+	Name string `json:"name"`
+
+	// TeepodVersionDB Version of the node as the cloud has recorded it.
+	TeepodVersionDB string `json:"teepod_version_db,omitempty"`
+
+	// TeepodVersionReal Version of the node as it reports itself.
+	TeepodVersionReal string `json:"teepod_version_real,omitempty"`
+
+	// KMSURL Base URL of the KMS that the node uses.
+	KMSURL string `json:"kms_url,omitempty"`
+
+	// KMSURLs Base URLs of all KMSs that the node uses.
+	KMSURLs []string `json:"kms_urls,omitzero"`
+
+	// AvailableOSImages Guest OS images on the node.
+	AvailableOSImages []NodeImage `json:"available_os_images,omitzero"`
+
+	// Error Why the node could not be asked.
+	Error string `json:"error,omitempty"`
+}
+
+// KMSType The kind of a KMS: the central one of the cloud (phala), one that a contract on Ethereum or Base governs, or the older kind (legacy).
+type KMSType string
+
+// KeyProvider Where the keys of an app come from: "none" (no provider), "kms" (a KMS), "local" (a local key provider) or "tpm" (a TPM).
+type KeyProvider string
+
+// NetworkConfig The network configuration of one CVM, in answers only.
+type NetworkConfig struct {
+	// KMSURLs Base URLs of the KMS the CVM uses.
+	KMSURLs []string `json:"kms_urls,omitzero"`
+
+	// GatewayURLs Base URLs of the gateways the CVM uses.
+	GatewayURLs []string `json:"gateway_urls,omitzero"`
+
+	// Ports Ports mapped from the host to the CVM.
+	Ports []NetworkPort `json:"ports,omitzero"`
+}
+
+// NetworkPort One port mapped from the host to a CVM in its network configuration, in answers only.
+type NetworkPort struct {
+	// HostPort Port on the host, 1–65535.
+	HostPort int `json:"host_port"`
+
+	// VMPort Port inside the CVM, 1–65535.
+	VMPort int `json:"vm_port"`
+
+	// Protocol Transport protocol, "tcp" or "udp"; "tcp" when absent.
+	Protocol string `json:"protocol,omitempty"`
+
+	// HostAddress Address on the host that listens; "" when not bound to one.
+	HostAddress string `json:"host_address,omitempty"`
+}
+
+// NextAppID An app id that the workspace's wallet will make, in answers.
+type NextAppID struct {
+	// AppID The app id, 0x and 40 hexadecimal digits: the CREATE address of the wallet and the nonce.
+	AppID string `json:"app_id"`
+
+	// Nonce Nonce of the wallet that makes this app id.
+	Nonce int64 `json:"nonce"`
+}
+
+// NextAppIDs The next app ids of the workspace, in answers. They are predictions, not reservations.
+type NextAppIDs struct {
+	// AppIDs Pairs of app id and nonce, in order.
+	AppIDs []NextAppID `json:"app_ids"`
+}
+
+// NodeImage A guest OS image on a node, in answers.
+type NodeImage struct {
+	// Name Name of the image, such as dstack-0.5.5.
+	Name string `json:"name"`
+
+	// Version Version of the image.
+	Version string `json:"version"`
+
+	// IsDev True where the image is for development and lets the operator in.
+	IsDev bool `json:"is_dev"`
+}
+
+// NodeMeta A node (teepod) in short, in answers only.
+type NodeMeta struct {
+	// ID Id of the node.
+	ID ID `json:"id"`
+
+	// Name Name of the node.
+	Name string `json:"name"`
+}
+
+// NodeProvider Who runs a node, in answers.
+type NodeProvider struct {
+	// ProofOfCloud True where a known provider vouches that the node stands in its data centre.
+	ProofOfCloud bool `json:"proof_of_cloud"`
+
+	// Provider Name of the provider.
+	Provider string `json:"provider,omitempty"`
+
+	// PPID Platform provisioning id of the node's processor, hexadecimal.
+	PPID string `json:"ppid"`
+}
+
+// NodeRef A node as other things refer to it, in answers.
+type NodeRef struct {
+	// ObjectType Kind of the reference, always "node".
+	ObjectType string `json:"object_type,omitempty"`
+
+	// ID Identifier of the node.
+	ID ID `json:"id,omitempty"`
+
+	// NodeID The same identifier under its newer name.
+	NodeID ID `json:"node_id,omitempty"`
+
+	// Name Name of the node.
+	Name string `json:"name,omitempty"`
+
+	// Region Region that the node stands in.
+	Region string `json:"region,omitempty"`
+
+	// DeviceID SHA-256 of the node's PPID, 64 hexadecimal digits.
+	DeviceID string `json:"device_id,omitempty"`
+
+	// PPID Platform provisioning id of the node's processor, hexadecimal.
+	PPID string `json:"ppid,omitempty"`
+
+	// Status Whether the node can be reached.
+	Status NodeStatus `json:"status,omitempty"`
+
+	// Version Version of the node's software.
+	Version string `json:"version,omitempty"`
+
+	// DeviceIDs All device ids of the node, as newer servers list them.
+	DeviceIDs []RawJSON `json:"device_ids,omitzero"`
+}
+
+// NodeStatus Whether a node can be reached: it is online, offline, or in maintenance and will be back.
+type NodeStatus string
+
+// OSImageVariant One variant, production or development, of an OS image version, in answers only.
+type OSImageVariant struct {
+	// Name Full name of the image, as an OS update expects it.
+	Name string `json:"name"`
+
+	// Slug Short name of the image.
+	Slug string `json:"slug"`
+
+	// OSImageHash Hash that identifies the image, in hex; empty when unknown.
+	OSImageHash string `json:"os_image_hash,omitempty"`
+
+	// IsCurrent Whether the CVM runs this image now; false when absent.
+	IsCurrent *bool `json:"is_current,omitempty"`
+}
+
+// OnChainDevice A device and whether the KMS's contract allows it, in answers.
+type OnChainDevice struct {
+	// DeviceID SHA-256 of the node's PPID, 64 hexadecimal digits.
+	DeviceID string `json:"device_id"`
+
+	// NodeName Name of the node with this device.
+	NodeName string `json:"node_name,omitempty"`
+
+	// OnChainAllowed True where the contract allows the device; absent where it could not be read.
+	OnChainAllowed *bool `json:"on_chain_allowed,omitempty"`
+}
+
+// OnChainInfo What the contract of a KMS says, compared with the KMS, in answers.
+type OnChainInfo struct {
+	// KMSInfo Root keys that the contract holds.
+	KMSInfo *OnChainKMSInfo `json:"kms_info,omitempty"`
+
+	// GatewayAppID App id of the gateway that the contract names.
+	GatewayAppID string `json:"gateway_app_id,omitempty"`
+
+	// Owner Address that owns the contract.
+	Owner string `json:"owner,omitempty"`
+
+	// Verification How the contract and the running KMS compare.
+	Verification *OnChainVerification `json:"verification,omitempty"`
+
+	// Error Why the contract could not be read.
+	Error string `json:"error,omitempty"`
+}
+
+// OnChainKMS The KMS contracts of one chain, in answers.
+type OnChainKMS struct {
+	// ChainName Name of the chain, ethereum or base.
+	ChainName string `json:"chain_name"`
+
+	// ChainID Number of the chain: 1 is Ethereum, 8453 is Base.
+	ChainID int64 `json:"chain_id"`
+
+	// Contracts The KMS contracts on the chain.
+	Contracts []OnChainKMSContract `json:"contracts"`
+}
+
+// OnChainKMSContract A KMS contract with the devices and images it knows, in answers.
+type OnChainKMSContract struct {
+	// ContractAddress Address of the contract, 0x and 40 hexadecimal digits.
+	ContractAddress string `json:"contract_address"`
+
+	// ChainID Number of the chain.
+	ChainID int64 `json:"chain_id"`
+
+	// ChainName Name of the chain.
+	ChainName string `json:"chain_name"`
+
+	// Devices Devices of the nodes that use the contract.
+	Devices []OnChainDevice `json:"devices"`
+
+	// OSImages Guest OS images of those nodes.
+	OSImages []OnChainOSImage `json:"os_images"`
+}
+
+// OnChainKMSInfo The root keys that a KMS contract holds, in answers.
+type OnChainKMSInfo struct {
+	// K256PublicKey Compressed secp256k1 root key, 66 hexadecimal digits with or without 0x.
+	K256PublicKey string `json:"k256_pubkey"`
+
+	// CAPublicKey Public key of the KMS's certificate authority, hexadecimal.
+	CAPublicKey string `json:"ca_pubkey"`
+
+	// QuoteLength Length in bytes of the quote that the contract holds.
+	QuoteLength int `json:"quote_length"`
+
+	// EventLogLength Length in bytes of the event log that the contract holds.
+	EventLogLength int `json:"eventlog_length"`
+}
+
+// OnChainOSImage A guest OS image and whether the KMS's contract allows it, in answers.
+type OnChainOSImage struct {
+	// Name Name of the image, such as dstack-0.5.5.
+	Name string `json:"name"`
+
+	// Version Version of the image.
+	Version string `json:"version"`
+
+	// OSImageHash Hash of the image, hexadecimal.
+	OSImageHash string `json:"os_image_hash,omitempty"`
+
+	// OnChainAllowed True where the contract allows the image; absent where it could not be read.
+	OnChainAllowed *bool `json:"on_chain_allowed,omitempty"`
+}
+
+// OnChainVerification How a KMS contract compares with the KMS that runs, in answers. Absent members could not be compared.
+type OnChainVerification struct {
+	// K256PublicKeyMatch True where both have the same secp256k1 root key.
+	K256PublicKeyMatch *bool `json:"k256_pubkey_match,omitempty"`
+
+	// CAPublicKeyMatch True where both have the same certificate authority.
+	CAPublicKeyMatch *bool `json:"ca_pubkey_match,omitempty"`
+
+	// GatewayAppIDMatch True where both name the same gateway.
+	GatewayAppIDMatch *bool `json:"gateway_app_id_match,omitempty"`
+
+	// DeviceIDAllowed True where the contract allows the KMS's device.
+	DeviceIDAllowed *bool `json:"device_id_allowed,omitempty"`
+
+	// OSImageAllowed True where the contract allows the KMS's guest image.
+	OSImageAllowed *bool `json:"os_image_allowed,omitempty"`
+
+	// MRAggregatedAllowed True where the contract allows the KMS's measurements.
+	MRAggregatedAllowed *bool `json:"mr_aggregated_allowed,omitempty"`
+}
+
+// Operation One operation in the history of a CVM, in answers only.
+type Operation struct {
+	// CorrelationID Id of the operation, as the call that started it returned it.
+	CorrelationID string `json:"correlation_id"`
+
+	// OperationType Kind of the operation, such as "create", "restart" or "compose_update"; more may come.
+	OperationType string `json:"operation_type"`
+
+	// TargetState State the operation leads to, such as "running" or "stopped".
+	TargetState string `json:"target_state"`
+
+	// TriggeredBy Id of the user who started it; a number in older API versions.
+	TriggeredBy ID `json:"triggered_by"`
+
+	// TriggeredByUsername Name of the user who started it; empty when unknown.
+	TriggeredByUsername string `json:"triggered_by_username,omitempty"`
+
+	// TriggeredByEmail Email address of the user who started it; empty when unknown.
+	TriggeredByEmail string `json:"triggered_by_email,omitempty"`
+
+	// StartedAt Time when the operation began, RFC 3339.
+	StartedAt Time `json:"started_at"`
+
+	// CompletedAt Time when the operation ended, RFC 3339; absent while it runs.
+	CompletedAt Time `json:"completed_at,omitzero"`
+
+	// DurationMS Duration of the operation in milliseconds; absent while it runs.
+	DurationMS *int `json:"duration_ms,omitempty"`
+
+	// Status Outcome so far, one of "completed", "in_progress", "failed"; more may come.
+	Status string `json:"status"`
+
+	// ErrorMessage Why the operation failed; empty when it did not.
+	ErrorMessage string `json:"error_message,omitempty"`
+
+	// SubOperations Steps of the operation; their form is not documented further.
+	SubOperations []string `json:"sub_operations"`
+
+	// Events Events of the operation with their times.
+	Events []OperationEvent `json:"events"`
+
+	// InstanceName Name of the CVM.
+	InstanceName string `json:"instance_name"`
+
+	// ComposeHash Compose hash the operation worked with, 64 hex digits; empty when none.
+	ComposeHash string `json:"compose_hash,omitempty"`
+}
+
+// OperationEvent One event in the course of an operation, in answers only.
+type OperationEvent struct {
+	// EventType Kind of the event; values are not documented further.
+	EventType string `json:"event_type"`
+
+	// Timestamp Time of the event, RFC 3339.
+	Timestamp Time `json:"timestamp"`
+
+	// State State after the event; values are not documented further.
+	State string `json:"state"`
+}
+
+// OperationPage One page of the operations of a CVM, in answers only.
+type OperationPage struct {
+	// Items Operations on this page.
+	Items []Operation `json:"items"`
+
+	// NextCursor Cursor of the next page; empty on the last one.
+	NextCursor string `json:"next_cursor,omitempty"`
+
+	// Total Number of all operations that match.
+	Total int `json:"total"`
+}
+
+// PendingUpdate An update that was prepared and not committed yet, in answers.
+type PendingUpdate struct {
+	// VMUUID UUID of the CVM that it is for.
+	VMUUID string `json:"vm_uuid"`
+
+	// ComposeHash Compose hash that it would run, 64 hexadecimal digits.
+	ComposeHash string `json:"compose_hash"`
+
+	// OnChain True where the contract allows that hash already.
+	OnChain bool `json:"on_chain"`
+
+	// InstanceName Name of the CVM that it is for.
+	InstanceName string `json:"instance_name,omitempty"`
+}
+
+// PendingUpdatePreview The texts of a CVM now and after a pending update, in answers.
+type PendingUpdatePreview struct {
+	// CurrentDockerCompose Docker-compose text that runs now.
+	CurrentDockerCompose string `json:"current_docker_compose,omitempty"`
+
+	// PendingDockerCompose Docker-compose text that would run.
+	PendingDockerCompose string `json:"pending_docker_compose,omitempty"`
+
+	// CurrentPreLaunchScript Pre-launch script that runs now.
+	CurrentPreLaunchScript string `json:"current_pre_launch_script,omitempty"`
+
+	// PendingPreLaunchScript Pre-launch script that would run.
+	PendingPreLaunchScript string `json:"pending_pre_launch_script,omitempty"`
+}
+
+// PendingUpdates The updates of an app that were prepared and not committed yet, in answers.
+type PendingUpdates struct {
+	// Items One entry for each CVM and compose hash.
+	Items []PendingUpdate `json:"items,omitzero"`
+}
+
+// PortMapping One port mapped from the host to a CVM, in answers only.
+type PortMapping struct {
+	// ID Id of the mapping, with prefix pm_.
+	ID ID `json:"id"`
+
+	// HostPort Port on the host.
+	HostPort int `json:"host_port"`
+
+	// VMPort Port inside the CVM.
+	VMPort int `json:"vm_port"`
+
+	// Protocol Transport protocol, "tcp" or "udp".
+	Protocol string `json:"protocol"`
+
+	// HostAddress Address on the host that listens.
+	HostAddress string `json:"host_address"`
+}
+
+// PortPolicy The rules for ports in an app-compose document, in requests; part of the compose hash.
+type PortPolicy struct {
+	// Ports Rules for single ports; none when absent.
+	Ports []PortPolicyEntry `json:"ports,omitzero"`
+
+	// RestrictMode Whether, by its name, only the listed ports are allowed; false when absent; not documented further.
+	RestrictMode *bool `json:"restrict_mode,omitempty"`
+}
+
+// PortPolicyEntry The rule for one port in an app-compose document, in requests.
+type PortPolicyEntry struct {
+	// Port Port of the app, 1–65535.
+	Port int `json:"port"`
+
+	// PP Switch "pp" of this port, perhaps the PROXY protocol; false when absent; not documented further.
+	PP *bool `json:"pp,omitempty"`
+}
+
+// PortRequest One port of a CVM to expose, in requests. The host port is not part of the request.
+type PortRequest struct {
+	// VMPort Port inside the CVM, 1–65535.
+	VMPort int `json:"vm_port"`
+
+	// Protocol Transport protocol, "tcp" or "udp"; "tcp" when absent.
+	Protocol *string `json:"protocol,omitempty"`
+}
+
+// PreLaunchScriptForm A new pre-launch script as a multipart form, in requests. The form stays empty when a prepared change is committed through headers.
+type PreLaunchScriptForm struct {
+	// File Complete shell script in UTF-8; official clients limit it to 204800 bytes together with the docker-compose file.
+	File *string `json:"file,omitempty"`
+}
+
+// Provision The answer to a provision: what was prepared and what the commit needs. The server keeps it for 14 days.
+type Provision struct {
+	// ComposeHash SHA-256 of the exact app-compose text, 64 hex digits without 0x; always present.
+	ComposeHash string `json:"compose_hash"`
+
+	// AppID App id, 40 hex digits; empty for an on-chain KMS, whose app contract does not exist yet.
+	AppID string `json:"app_id,omitempty"`
+
+	// AppEnvEncryptPublicKey X25519 key for encrypting the environment, 64 hex digits; empty for an on-chain KMS.
+	AppEnvEncryptPublicKey string `json:"app_env_encrypt_pubkey,omitempty"`
+
+	// KMSInfo KMS chosen for the app; absent when there is none.
+	KMSInfo *KMS `json:"kms_info,omitempty"`
+
+	// FMSPC Platform family (FMSPC) of the node, 12 hex digits.
+	FMSPC string `json:"fmspc,omitempty"`
+
+	// DeviceID Id of the node's device, SHA-256 of its PPID, 64 hex digits; the app contract must allow it.
+	DeviceID string `json:"device_id,omitempty"`
+
+	// OSImageHash Hash that identifies the OS image, in hex.
+	OSImageHash string `json:"os_image_hash,omitempty"`
+
+	// InstanceType Instance type that was chosen, such as "tdx.small".
+	InstanceType string `json:"instance_type,omitempty"`
+
+	// TeepodID Id of the chosen node, older name; absent in newer answers.
+	TeepodID ID `json:"teepod_id,omitempty"`
+
+	// NodeID Id of the chosen node, newer name; absent in older answers.
+	NodeID ID `json:"node_id,omitempty"`
+
+	// KMSID Id of a KMS node; deprecated in favour of kms_contract_id.
+	KMSID ID `json:"kms_id,omitempty"`
+
+	// KMSContractID Id of the KMS contract, with prefix kc_; only newer servers send it.
+	KMSContractID string `json:"kms_contract_id,omitempty"`
+
+	// ComposeHashRegistered Whether the compose hash is already allowed on-chain; only meaningful when app_id was given.
+	ComposeHashRegistered *bool `json:"compose_hash_registered,omitempty"`
+
+	// Token Token to send back in the commit, if the server gave one; secret; never logged.
+	Token Secret `json:"token,omitempty"`
+}
+
+// ProvisionComposeUpdateRequest The first step of a compose update, in requests: a complete app-compose document and whether the environment changes too. Nothing is applied before the commit.
+type ProvisionComposeUpdateRequest struct {
+	// AllowedEnvs Names of the environment variables the guest accepts; none when absent. Their order changes the compose hash.
+	AllowedEnvs []string `json:"allowed_envs,omitzero"`
+
+	// BashScript Main script when runner is "bash"; none when absent.
+	BashScript *string `json:"bash_script,omitempty"`
+
+	// DefaultGatewayDomain Gateway domain that the pre-launch script reads; none when absent.
+	DefaultGatewayDomain *string `json:"default_gateway_domain,omitempty"`
+
+	// DockerComposeFile Docker-compose file, YAML text; official clients limit it to 204800 bytes together with the pre-launch script.
+	DockerComposeFile *string `json:"docker_compose_file,omitempty"`
+
+	// InitScript Script that runs before the Docker daemon starts; none when absent.
+	InitScript *string `json:"init_script,omitempty"`
+
+	// KMSEnabled Whether the app gets its keys from a KMS; true when absent.
+	KMSEnabled *bool `json:"kms_enabled,omitempty"`
+
+	// LocalKeyProviderEnabled Whether the app gets its keys from a local key provider; false when absent.
+	LocalKeyProviderEnabled *bool `json:"local_key_provider_enabled,omitempty"`
+
+	// ManifestVersion Schema version of the document; 2 when absent.
+	ManifestVersion *int `json:"manifest_version,omitempty"`
+
+	// Name Name of the app; "" is allowed and hashed as such.
+	Name string `json:"name"`
+
+	// NoInstanceID Whether the instance goes without an instance id; false when absent.
+	NoInstanceID *bool `json:"no_instance_id,omitempty"`
+
+	// PreLaunchScript Shell script sourced before the containers start; when absent the server puts in its current official one.
+	PreLaunchScript *string `json:"pre_launch_script,omitempty"`
+
+	// PublicLogs Whether the logs are public; true when absent.
+	PublicLogs *bool `json:"public_logs,omitempty"`
+
+	// PublicSysInfo Whether the system information is public; true when absent.
+	PublicSysInfo *bool `json:"public_sysinfo,omitempty"`
+
+	// PublicTCBInfo Whether measurements and event log are public; true when absent.
+	PublicTCBInfo *bool `json:"public_tcbinfo,omitempty"`
+
+	// Runner What runs the app, one of "docker-compose", "nerdctl-compose", "bash"; "docker-compose" when absent.
+	Runner *string `json:"runner,omitempty"`
+
+	// GatewayEnabled Whether the app is reachable through the gateway; true when absent.
+	GatewayEnabled *bool `json:"gateway_enabled,omitempty"`
+
+	// Features Features of the guest, deprecated; "kms" and "tproxy-net" when absent.
+	Features []string `json:"features,omitzero"`
+
+	// Salt Text that made legacy app ids unique; ignored by the guest, yet part of the hash.
+	Salt *string `json:"salt,omitempty"`
+
+	// SecureTime Whether secure time is switched on in the guest; false when absent.
+	SecureTime *bool `json:"secure_time,omitempty"`
+
+	// StorageFS File system of the storage, "zfs" or "ext4"; "zfs" when absent.
+	StorageFS *StorageFS `json:"storage_fs,omitempty"`
+
+	// TproxyEnabled Older name of gateway_enabled; true when absent.
+	TproxyEnabled *bool `json:"tproxy_enabled,omitempty"`
+
+	// UpdateEnvVars Whether the commit will also replace the environment; false when absent.
+	UpdateEnvVars *bool `json:"update_env_vars,omitempty"`
+
+	// KeyProvider Where the keys come from, one of "none", "kms", "local", "tpm"; newer servers only.
+	KeyProvider *KeyProvider `json:"key_provider,omitempty"`
+
+	// KeyProviderID Pin of the key provider in hex: public key of the KMS root CA, or measurement of a local one.
+	KeyProviderID *string `json:"key_provider_id,omitempty"`
+
+	// SwapSize Size of the swap space in bytes, or text such as "2G"; no swap when absent; newer servers only.
+	SwapSize RawJSON `json:"swap_size,omitempty"`
+
+	// PortPolicy Rules for the ports of the app; none when absent; newer servers only.
+	PortPolicy           *PortPolicy        `json:"port_policy,omitempty"`
+	AdditionalProperties map[string]RawJSON `json:"-"`
+}
+
+// ProvisionElizaRequest An Eliza agent to prepare for deployment, in requests.
+type ProvisionElizaRequest struct {
+	// Name Name of the CVM, unique in the workspace; 5–63 letters, digits and single hyphens, a letter first.
+	Name string `json:"name"`
+
+	// Characterfile Character file of the agent, as text.
+	Characterfile string `json:"characterfile"`
+
+	// EnvKeys Names of the environment variables the agent will get.
+	EnvKeys []string `json:"env_keys"`
+
+	// TeepodID Id of the node to run on; the server chooses when absent.
+	TeepodID *int `json:"teepod_id,omitempty"`
+
+	// Image Name of the OS image; the server chooses when absent.
+	Image *string `json:"image,omitempty"`
+
+	// KMSID Id of the KMS to use; optional.
+	KMSID *string `json:"kms_id,omitempty"`
+}
+
+// ProvisionPort One port to map from the host at provisioning, in requests.
+type ProvisionPort struct {
+	// Protocol Transport protocol, "tcp" or "udp".
+	Protocol string `json:"protocol"`
+
+	// HostPort Port on the host.
+	HostPort int `json:"host_port"`
+
+	// VMPort Port inside the CVM.
+	VMPort int `json:"vm_port"`
+
+	// HostAddress Address on the host that listens; not documented further when absent.
+	HostAddress *string `json:"host_address,omitempty"`
+}
+
+// ProvisionRequest The first step of a deployment, in requests: what to run, how large, where and under which KMS. Nothing runs before the commit.
+type ProvisionRequest struct {
+	// ComposeFile App-compose document to run; its hash becomes the compose hash.
+	ComposeFile AppCompose `json:"compose_file"`
+
+	// Name Name of the CVM, unique in the workspace; 5–63 letters, digits and single hyphens, a letter first.
+	Name string `json:"name"`
+
+	// InstanceType Id of the instance type, such as "tdx.small"; give this or vcpu and memory.
+	InstanceType *string `json:"instance_type,omitempty"`
+
+	// VCPU Number of virtual CPUs; deprecated in favour of instance_type.
+	VCPU *int `json:"vcpu,omitempty"`
+
+	// Memory Memory in MB; deprecated in favour of instance_type.
+	Memory *int `json:"memory,omitempty"`
+
+	// DiskSize Disk size in GB; it can only grow later; optional.
+	DiskSize *int `json:"disk_size,omitempty"`
+
+	// Image Name of the OS image; the server chooses when absent.
+	Image *string `json:"image,omitempty"`
+
+	// PreferDev Whether a development image is preferred when the server chooses.
+	PreferDev *bool `json:"prefer_dev,omitempty"`
+
+	// TeepodID Id of the node to run on; send this or node_id, never both.
+	TeepodID *int `json:"teepod_id,omitempty"`
+
+	// Region Region to run in; any region when absent.
+	Region *string `json:"region,omitempty"`
+
+	// Listed Whether the CVM is marked as listed; true when absent.
+	Listed *bool `json:"listed,omitempty"`
+
+	// KMSID Id of a KMS node; deprecated in favour of kms_contract_id.
+	KMSID *string `json:"kms_id,omitempty"`
+
+	// KMS Kind of KMS: phala, ethereum, base or legacy, in any case; phala when absent.
+	KMS *KMSType `json:"kms,omitempty"`
+
+	// Nonce Nonce that goes with a predicted app_id; only for the phala KMS, and not without app_id.
+	Nonce *int64 `json:"nonce,omitempty"`
+
+	// AppID App id to use, 40 hex digits: a predicted one with its nonce, or an existing app contract.
+	AppID *string `json:"app_id,omitempty"`
+
+	// EnvKeys Names of the environment variables to be sent encrypted; also list them in allowed_envs.
+	EnvKeys []string `json:"env_keys,omitzero"`
+
+	// Ports Ports to map from the host.
+	Ports []ProvisionPort `json:"ports,omitzero"`
+
+	// EncryptedEnv Encrypted environment in hex, usually sent with the commit instead; secret; never logged.
+	EncryptedEnv *Secret `json:"encrypted_env,omitempty"`
+
+	// UserConfig User configuration for the guest, as text; not documented further.
+	UserConfig *string `json:"user_config,omitempty"`
+
+	// Hugepages Whether to use huge pages for the memory; false when absent.
+	Hugepages *bool `json:"hugepages,omitempty"`
+
+	// PinNUMA Whether to pin the CVM to NUMA nodes; false when absent.
+	PinNUMA *bool `json:"pin_numa,omitempty"`
+
+	// GPUs GPUs to attach; none when absent.
+	GPUs *GPUConfig `json:"gpus,omitempty"`
+
+	// KMSURLs Base URLs of the KMS to use; optional, not documented further.
+	KMSURLs []string `json:"kms_urls,omitzero"`
+
+	// GatewayURLs Base URLs of the gateways to use; optional, not documented further.
+	GatewayURLs []string `json:"gateway_urls,omitzero"`
+
+	// ExperimentalVPCServerAppID App id of a VPC server; experimental and not documented further.
+	ExperimentalVPCServerAppID *string `json:"experimental_vpc_server_app_id,omitempty"`
+
+	// NodeID Id of the node to run on, newer name; send this or teepod_id, never both.
+	NodeID *int `json:"node_id,omitempty"`
+
+	// KMSContract Address of the KMS contract to use, in hex; kms_contract_id is preferred.
+	KMSContract *string `json:"kms_contract,omitempty"`
+
+	// KMSContractID Id of the KMS contract to use, with prefix kc_; newer servers only.
+	KMSContractID *string `json:"kms_contract_id,omitempty"`
+
+	// KeyProviderMode Where the keys come from: "kms" or "local"; newer servers only; not documented further.
+	KeyProviderMode *ProvisionRequestKeyProviderMode `json:"key_provider_mode,omitempty"`
+
+	// SkipGateway Whether, by its name, to do without the gateway; newer servers only; not documented further.
+	SkipGateway *bool `json:"skip_gateway,omitempty"`
+}
+
+// ProvisionRequestKeyProviderMode Where the keys come from: "kms" or "local"; newer servers only; not documented further.
+type ProvisionRequestKeyProviderMode string
+
+// Quote A TDX quote in parts, in answers.
+type Quote struct {
+	// Header Head of the quote.
+	Header QuoteHeader `json:"header"`
+
+	// CertData Certification data of the quote, usually a PCK certificate chain.
+	CertData string `json:"cert_data"`
+
+	// Body Measurements that the quote signs.
+	Body QuoteBody `json:"body"`
+
+	// Verified True where the cloud could verify the quote; its word, not a proof.
+	Verified *bool `json:"verified,omitempty"`
+}
+
+// QuoteBody The report that a TDX quote signs, in answers. Byte fields are hexadecimal with 0x.
+type QuoteBody struct {
+	// TEETCBSVN Security versions of the TDX module, 32 hexadecimal digits without 0x.
+	TEETCBSVN string `json:"tee_tcb_svn"`
+
+	// MRSeam Measurement of the TDX module.
+	MRSeam string `json:"mrseam"`
+
+	// MRSignerSeam Signer of the TDX module; zeros for Intel.
+	MRSignerSeam string `json:"mrsignerseam"`
+
+	// SeamAttributes Attributes of the TDX module.
+	SeamAttributes string `json:"seamattributes"`
+
+	// TDAttributes Attributes of the guest; the lowest bit marks a debuggable one.
+	TDAttributes string `json:"tdattributes"`
+
+	// XFAM Processor features that the guest may use.
+	XFAM string `json:"xfam"`
+
+	// MRTD Measurement of the guest's firmware.
+	MRTD string `json:"mrtd"`
+
+	// MRConfig MRCONFIGID of the guest, which binds the compose hash.
+	MRConfig string `json:"mrconfig"`
+
+	// MROwner MROWNER of the guest, usually zeros.
+	MROwner string `json:"mrowner"`
+
+	// MROwnerConfig MROWNERCONFIG of the guest, usually zeros.
+	MROwnerConfig string `json:"mrownerconfig"`
+
+	// RTMR0 Register 0, the virtual hardware.
+	RTMR0 string `json:"rtmr0"`
+
+	// RTMR1 Register 1, the kernel.
+	RTMR1 string `json:"rtmr1"`
+
+	// RTMR2 Register 2, kernel command line and initial file system.
+	RTMR2 string `json:"rtmr2"`
+
+	// RTMR3 Register 3, the app's own events.
+	RTMR3 string `json:"rtmr3"`
+
+	// ReportData The 64 bytes that the guest has put into the quote.
+	ReportData string `json:"reportdata"`
+}
+
+// QuoteCollateral What Intel publishes to verify a quote with, in answers.
+type QuoteCollateral struct {
+	// PCKCRLIssuerChain Certificates that signed the PCK revocation list, PEM.
+	PCKCRLIssuerChain string `json:"pck_crl_issuer_chain"`
+
+	// RootCACRL Revocation list of the root, DER as hexadecimal or PEM.
+	RootCACRL string `json:"root_ca_crl"`
+
+	// PCKCRL Revocation list of the PCK certificates, DER as hexadecimal or PEM.
+	PCKCRL string `json:"pck_crl"`
+
+	// TCBInfoIssuerChain Certificates that signed the TCB info, PEM.
+	TCBInfoIssuerChain string `json:"tcb_info_issuer_chain"`
+
+	// TCBInfo TCB info, a JSON document as text, exactly as it was signed.
+	TCBInfo string `json:"tcb_info"`
+
+	// TCBInfoSignature Signature on the TCB info, hexadecimal.
+	TCBInfoSignature string `json:"tcb_info_signature"`
+
+	// QEIdentityIssuerChain Certificates that signed the identity of the quoting enclave, PEM.
+	QEIdentityIssuerChain string `json:"qe_identity_issuer_chain"`
+
+	// QEIdentity Identity of the quoting enclave, a JSON document as text, exactly as it was signed.
+	QEIdentity string `json:"qe_identity"`
+
+	// QEIdentitySignature Signature on that identity, hexadecimal.
+	QEIdentitySignature string `json:"qe_identity_signature"`
+}
+
+// QuoteHeader The head of a TDX quote, in answers.
+type QuoteHeader struct {
+	// Version Version of the quote's layout, 4 or 5.
+	Version int `json:"version"`
+
+	// AKType Type of the attestation key, a number such as 2 or a name such as ECDSA_P256.
+	AKType ID `json:"ak_type"`
+
+	// TEEType Type of the enclave, a number such as 129 or a name such as TEE_TDX.
+	TEEType ID `json:"tee_type"`
+
+	// QEVendor Vendor of the quoting enclave, hexadecimal.
+	QEVendor string `json:"qe_vendor"`
+
+	// UserData Data of the quoting enclave, hexadecimal.
+	UserData string `json:"user_data"`
+}
+
+// QuoteVerification What the cloud found when it verified a quote, in answers. It is the cloud's word.
+type QuoteVerification struct {
+	// ID Identifier of the verification.
+	ID ID `json:"id"`
+
+	// Success True where the quote could be read and judged.
+	Success bool `json:"success"`
+
+	// ProofOfCloud True where a known provider vouches for the node.
+	ProofOfCloud bool `json:"proof_of_cloud"`
+
+	// Quote The quote in parts.
+	Quote *Quote `json:"quote,omitempty"`
+
+	// Checksum SHA-256 of the quote, 64 hexadecimal digits, under which it is registered.
+	Checksum string `json:"checksum,omitempty"`
+
+	// CanDownload True where the raw quote can be downloaded.
+	CanDownload *bool `json:"can_download,omitempty"`
+
+	// UploadedAt When the quote was first uploaded.
+	UploadedAt Time `json:"uploaded_at,omitzero"`
+
+	// VerifiedAt When the quote was verified.
+	VerifiedAt Time `json:"verified_at,omitzero"`
+
+	// QuoteCollateral What the quote was verified with.
+	QuoteCollateral *QuoteCollateral `json:"quote_collateral,omitempty"`
+
+	// NodeProvider Who runs the node that made the quote.
+	NodeProvider *NodeProvider `json:"node_provider,omitempty"`
+}
+
+// QuoteView A registered TDX quote in parts, in answers.
+type QuoteView struct {
+	// Header Head of the quote.
+	Header QuoteHeader `json:"header"`
+
+	// CertData Certification data of the quote, usually a PCK certificate chain.
+	CertData string `json:"cert_data"`
+
+	// Body Measurements that the quote signs.
+	Body QuoteBody `json:"body"`
+
+	// Verified True where the cloud could verify the quote; its word, not a proof.
+	Verified *bool `json:"verified,omitempty"`
+
+	// UploadedAt When the quote was uploaded.
+	UploadedAt Time `json:"uploaded_at,omitzero"`
+
+	// Checksum SHA-256 of the quote, 64 hexadecimal digits.
+	Checksum string `json:"checksum,omitempty"`
+
+	// CanDownload True where the raw quote can be downloaded.
+	CanDownload *bool `json:"can_download,omitempty"`
+}
+
+// RecentQuote A quote that was verified lately, in answers.
+type RecentQuote struct {
+	// Checksum SHA-256 of the quote, 64 hexadecimal digits.
+	Checksum string `json:"checksum"`
+
+	// Verified Whether the cloud could verify it.
+	Verified Flag `json:"verified"`
+
+	// CreatedAt When it was uploaded.
+	CreatedAt Time `json:"created_at"`
+}
+
+// RedeployRevisionRequest Which CVMs take an earlier revision, in requests.
+type RedeployRevisionRequest struct {
+	// VMUUIDs UUIDs of the CVMs; needed in practice where the app has more than one.
+	VMUUIDs []string `json:"vm_uuids,omitzero"`
+}
+
+// RefreshInstanceIDRequest Options for reading the instance id of one CVM again, in requests.
+type RefreshInstanceIDRequest struct {
+	// Overwrite Whether to replace an id that is already known; false when absent.
+	Overwrite *bool `json:"overwrite,omitempty"`
+
+	// DryRun Whether to report the outcome without storing it; false when absent.
+	DryRun *bool `json:"dry_run,omitempty"`
+}
+
+// RefreshInstanceIDsRequest Options for reading the instance ids of several CVMs again, in requests.
+type RefreshInstanceIDsRequest struct {
+	// CVMIDs Ids of the CVMs to look at; not limited to certain ones when absent.
+	CVMIDs []string `json:"cvm_ids,omitzero"`
+
+	// RunningOnly Whether to look only at running CVMs; true when absent.
+	RunningOnly *bool `json:"running_only,omitempty"`
+
+	// MissingOnly Whether to look only at CVMs without an instance id; true when absent.
+	MissingOnly *bool `json:"missing_only,omitempty"`
+
+	// Overwrite Whether to replace ids that are already known; false when absent.
+	Overwrite *bool `json:"overwrite,omitempty"`
+
+	// Limit Most CVMs to look at, 1–500; 100 when absent.
+	Limit *int `json:"limit,omitempty"`
+
+	// DryRun Whether to report the outcome without storing it; false when absent.
+	DryRun *bool `json:"dry_run,omitempty"`
+}
+
+// RenameRequest The new name of a CVM, in requests.
+type RenameRequest struct {
+	// Name New name, unique in the workspace; 5–63 letters, digits and single hyphens, a letter first.
+	Name string `json:"name"`
+}
+
+// ReplicateRequest Options for one more CVM of the same app, in requests.
+type ReplicateRequest struct {
+	// TeepodID Id of the node for the replica, older name; send this or node_id, never both.
+	TeepodID *int `json:"teepod_id,omitempty"`
+
+	// NodeID Id of the node for the replica; the server chooses when absent.
+	NodeID *int `json:"node_id,omitempty"`
+
+	// EncryptedEnv Encrypted environment of the replica, in hex; secret; never logged.
+	EncryptedEnv *Secret `json:"encrypted_env,omitempty"`
+
+	// ComposeHash Compose hash of the revision to replicate, 64 hex digits; needed when several revisions are live.
+	ComposeHash *string `json:"compose_hash,omitempty"`
+}
+
+// ResourceUsage What a CVM uses at present, in answers only; only newer servers send it.
+type ResourceUsage struct {
+	// CPUPercent CPU use in percent.
+	CPUPercent *float64 `json:"cpu_percent,omitempty"`
+
+	// MemoryUsedBytes Memory in use, in bytes.
+	MemoryUsedBytes *int64 `json:"memory_used_bytes,omitempty"`
+
+	// MemoryTotalBytes Whole memory, in bytes.
+	MemoryTotalBytes *int64 `json:"memory_total_bytes,omitempty"`
+
+	// EgressBytes Network traffic sent out, in bytes; the period is not documented.
+	EgressBytes *int64 `json:"egress_bytes,omitempty"`
+
+	// DiskUsedBytes Disk space in use, in bytes.
+	DiskUsedBytes *int64 `json:"disk_used_bytes,omitempty"`
+
+	// DiskTotalBytes Whole disk space, in bytes.
+	DiskTotalBytes *int64 `json:"disk_total_bytes,omitempty"`
+}
+
+// RestartRequest Options for a restart, in requests.
+type RestartRequest struct {
+	// Force Whether to force the restart; false when absent; not documented further.
+	Force *bool `json:"force,omitempty"`
+}
+
+// SSHKey A public SSH key of the account, in answers.
+type SSHKey struct {
+	// ID Identifier of the key.
+	ID ID `json:"id"`
+
+	// UserID Account that the key belongs to.
+	UserID ID `json:"user_id"`
+
+	// Name Name to show for the key.
+	Name string `json:"name"`
+
+	// PublicKey Key in the OpenSSH form.
+	PublicKey string `json:"public_key"`
+
+	// Fingerprint Hash of the key, as OpenSSH shows it.
+	Fingerprint string `json:"fingerprint"`
+
+	// KeyType Algorithm of the key, such as ssh-ed25519.
+	KeyType string `json:"key_type"`
+
+	// Source Where the key came from, such as github; more may come.
+	Source string `json:"source"`
+
+	// KeyMetadata More about the key, free-form.
+	KeyMetadata RawJSON `json:"key_metadata,omitempty"`
+
+	// LastSyncedAt When the key was last compared with its source.
+	LastSyncedAt Time `json:"last_synced_at,omitzero"`
+
+	// CreatedAt When the key was added.
+	CreatedAt Time `json:"created_at"`
+
+	// UpdatedAt When the key was last changed.
+	UpdatedAt Time `json:"updated_at"`
+}
+
+// ScheduleDeleteRequest The time when a CVM is to be deleted, in requests.
+type ScheduleDeleteRequest struct {
+	// ScheduledDeleteAt Time of the deletion, RFC 3339, or null, which by its look clears the schedule.
+	ScheduledDeleteAt *Time `json:"scheduled_delete_at,omitempty"`
+}
+
+// SetListedRequest The new value of the listed mark of a CVM, in requests.
 type SetListedRequest struct {
+	// Listed Whether the CVM is to be marked as listed.
 	Listed bool `json:"listed"`
 }
 
-// SetPortsRequest defines model for SetPortsRequest.
+// SetPortsRequest The complete set of ports to map to a CVM, in requests; it replaces the old one.
 type SetPortsRequest struct {
+	// Ports All ports to map from now on.
 	Ports []PortRequest `json:"ports"`
 }
 
-// StopBatchError defines model for StopBatchError.
+// StopBatchError One CVM that a batch could not stop, in answers only.
 type StopBatchError struct {
-	CVMID ID     `json:"cvm_id"`
+	// CVMID Id of the CVM.
+	CVMID ID `json:"cvm_id"`
+
+	// Error Why it could not be stopped.
 	Error string `json:"error"`
 }
 
-// StopBatchRequest defines model for StopBatchRequest.
+// StopBatchRequest The CVMs to stop in one call, in requests.
 type StopBatchRequest struct {
+	// CVMIDs Ids of the CVMs, 50 at most.
 	CVMIDs []string `json:"cvm_ids"`
 }
 
-// StopBatchResult defines model for StopBatchResult.
+// StopBatchResult The outcome of stopping several CVMs, in answers only.
 type StopBatchResult struct {
-	Total   int              `json:"total"`
-	Stopped int              `json:"stopped"`
-	Skipped int              `json:"skipped"`
-	Errors  []StopBatchError `json:"errors,omitzero"`
+	// Total Number of CVMs asked for.
+	Total int `json:"total"`
+
+	// Stopped Number of CVMs that are being stopped.
+	Stopped int `json:"stopped"`
+
+	// Skipped Number of CVMs that were skipped; the reasons are not documented.
+	Skipped int `json:"skipped"`
+
+	// Errors CVMs that could not be stopped, with the reasons.
+	Errors []StopBatchError `json:"errors,omitzero"`
 }
 
-// StorageFS defines model for StorageFS.
+// StorageFS The file system of the storage of a CVM: "zfs", the default, or "ext4".
 type StorageFS string
 
-// SubmitComposeFileRequest defines model for SubmitComposeFileRequest.
+// SubmitComposeFileRequest A complete compose update in one step, in requests. The server checks the compose hash against the document.
 type SubmitComposeFileRequest struct {
-	ComposeFile  AppCompose `json:"compose_file"`
-	ComposeHash  string     `json:"compose_hash"`
-	EncryptedEnv *Secret    `json:"encrypted_env,omitempty"`
-	EnvKeys      []string   `json:"env_keys,omitzero"`
+	// ComposeFile New app-compose document, complete.
+	ComposeFile AppCompose `json:"compose_file"`
+
+	// ComposeHash Expected compose hash of the document, 64 hex digits.
+	ComposeHash string `json:"compose_hash"`
+
+	// EncryptedEnv New encrypted environment in hex, complete; secret; never logged.
+	EncryptedEnv *Secret `json:"encrypted_env,omitempty"`
+
+	// EnvKeys Names of all variables inside encrypted_env.
+	EnvKeys []string `json:"env_keys,omitzero"`
 }
 
-// SystemInfo defines model for SystemInfo.
+// SystemInfo System information measured inside a CVM, in answers only. Memory and swap are presumably in bytes and the uptime in seconds; the units are not documented.
 type SystemInfo struct {
-	OSName          string `json:"os_name"`
-	OSVersion       string `json:"os_version"`
-	KernelVersion   string `json:"kernel_version"`
-	CPUModel        string `json:"cpu_model"`
-	NumCPUs         int    `json:"num_cpus"`
-	TotalMemory     int64  `json:"total_memory"`
-	AvailableMemory int64  `json:"available_memory"`
-	UsedMemory      int64  `json:"used_memory"`
-	FreeMemory      int64  `json:"free_memory"`
-	TotalSwap       int64  `json:"total_swap"`
-	UsedSwap        int64  `json:"used_swap"`
-	FreeSwap        int64  `json:"free_swap"`
-	Uptime          int64  `json:"uptime"`
-	LoadavgOne      int    `json:"loadavg_one"`
-	LoadavgFive     int    `json:"loadavg_five"`
-	LoadavgFifteen  int    `json:"loadavg_fifteen"`
-	Disks           []Disk `json:"disks"`
+	// OSName Name of the operating system.
+	OSName string `json:"os_name"`
+
+	// OSVersion Version of the operating system.
+	OSVersion string `json:"os_version"`
+
+	// KernelVersion Version of the kernel.
+	KernelVersion string `json:"kernel_version"`
+
+	// CPUModel Model name of the CPU.
+	CPUModel string `json:"cpu_model"`
+
+	// NumCPUs Number of CPUs the guest sees.
+	NumCPUs int `json:"num_cpus"`
+
+	// TotalMemory Whole memory, presumably in bytes; the unit is not documented.
+	TotalMemory int64 `json:"total_memory"`
+
+	// AvailableMemory Memory that programs can still get, presumably in bytes; the unit is not documented.
+	AvailableMemory int64 `json:"available_memory"`
+
+	// UsedMemory Memory in use, presumably in bytes; the unit is not documented.
+	UsedMemory int64 `json:"used_memory"`
+
+	// FreeMemory Memory not used at all, presumably in bytes; the unit is not documented.
+	FreeMemory int64 `json:"free_memory"`
+
+	// TotalSwap Whole swap space, presumably in bytes; the unit is not documented.
+	TotalSwap int64 `json:"total_swap"`
+
+	// UsedSwap Swap space in use, presumably in bytes; the unit is not documented.
+	UsedSwap int64 `json:"used_swap"`
+
+	// FreeSwap Free swap space, presumably in bytes; the unit is not documented.
+	FreeSwap int64 `json:"free_swap"`
+
+	// Uptime Time since the boot, presumably in seconds; the unit is not documented.
+	Uptime int64 `json:"uptime"`
+
+	// LoadavgOne Load average over one minute, as an integer whose scale is not documented.
+	LoadavgOne int `json:"loadavg_one"`
+
+	// LoadavgFive Load average over five minutes, as an integer whose scale is not documented.
+	LoadavgFive int `json:"loadavg_five"`
+
+	// LoadavgFifteen Load average over fifteen minutes, as an integer whose scale is not documented.
+	LoadavgFifteen int `json:"loadavg_fifteen"`
+
+	// Disks Disks of the guest.
+	Disks []Disk `json:"disks"`
 }
 
-// TCBEvaluation defines model for TCBEvaluation.
+// TCBEvaluation How current the platforms of an app's instances are, in answers.
 type TCBEvaluation struct {
-	AppID     string                  `json:"app_id"`
-	Update    string                  `json:"update,omitempty"`
+	// AppID The app id, 40 hexadecimal digits.
+	AppID string `json:"app_id"`
+
+	// Update Which collateral was used; "early" is the newest.
+	Update string `json:"update,omitempty"`
+
+	// Instances One entry for each instance.
 	Instances []TCBEvaluationInstance `json:"instances"`
 }
 
-// TCBEvaluationInstance defines model for TCBEvaluationInstance.
+// TCBEvaluationInstance How current the platform of one instance is, in answers.
 type TCBEvaluationInstance struct {
-	VMUUID           string `json:"vm_uuid"`
-	Name             string `json:"name"`
-	InstanceID       string `json:"instance_id"`
-	Status           string `json:"status"`
-	ImageVersion     string `json:"image_version"`
-	PPID             string `json:"ppid,omitempty"`
-	DeviceID         string `json:"device_id,omitempty"`
+	// VMUUID UUID of the CVM.
+	VMUUID string `json:"vm_uuid"`
+
+	// Name Name of the CVM.
+	Name string `json:"name"`
+
+	// InstanceID Instance id, 40 hexadecimal digits.
+	InstanceID string `json:"instance_id"`
+
+	// Status State of the CVM, such as running.
+	Status string `json:"status"`
+
+	// ImageVersion Guest OS image, such as dstack-0.5.5.
+	ImageVersion string `json:"image_version"`
+
+	// PPID Platform provisioning id of the node's processor; may be empty.
+	PPID string `json:"ppid,omitempty"`
+
+	// DeviceID SHA-256 of the PPID, 64 hexadecimal digits.
+	DeviceID string `json:"device_id,omitempty"`
+
+	// EvaluationUpdate Which collateral was used; "early" is the newest.
 	EvaluationUpdate string `json:"evaluation_update,omitempty"`
-	EvaluationOK     *bool  `json:"evaluation_ok,omitempty"`
+
+	// EvaluationOK True where the platform is up to date by that collateral.
+	EvaluationOK *bool `json:"evaluation_ok,omitempty"`
+
+	// EvaluationStatus Status of the TCB, such as UpToDate or OutOfDate; more may come.
 	EvaluationStatus string `json:"evaluation_status,omitempty"`
-	Error            string `json:"error,omitempty"`
+
+	// Error Why there is no evaluation of this instance.
+	Error string `json:"error,omitempty"`
 }
 
-// TCBInfo defines model for TCBInfo.
+// TCBInfo The measurements of a guest with its event log and app-compose, in answers.
 type TCBInfo struct {
-	MRTD       string          `json:"mrtd"`
-	RootfsHash string          `json:"rootfs_hash,omitempty"`
-	RTMR0      string          `json:"rtmr0"`
-	RTMR1      string          `json:"rtmr1"`
-	RTMR2      string          `json:"rtmr2"`
-	RTMR3      string          `json:"rtmr3"`
-	EventLog   []EventLogEntry `json:"event_log"`
-	AppCompose string          `json:"app_compose"`
+	// MRTD Measurement of the guest's firmware, 96 hexadecimal digits.
+	MRTD string `json:"mrtd"`
+
+	// RootfsHash Hash of the root file system; older images only.
+	RootfsHash string `json:"rootfs_hash,omitempty"`
+
+	// RTMR0 Register 0, the virtual hardware, 96 hexadecimal digits.
+	RTMR0 string `json:"rtmr0"`
+
+	// RTMR1 Register 1, the kernel, 96 hexadecimal digits.
+	RTMR1 string `json:"rtmr1"`
+
+	// RTMR2 Register 2, kernel command line and initial file system, 96 hexadecimal digits.
+	RTMR2 string `json:"rtmr2"`
+
+	// RTMR3 Register 3, the app's own events, 96 hexadecimal digits.
+	RTMR3 string `json:"rtmr3"`
+
+	// EventLog Events that were extended into the registers, in order.
+	EventLog []EventLogEntry `json:"event_log"`
+
+	// AppCompose Exact app-compose text of the guest, whose SHA-256 is the compose hash.
+	AppCompose string `json:"app_compose"`
 }
 
-// UpdateAccepted defines model for UpdateAccepted.
+// UpdateAccepted The answer to an update that was accepted and now runs on the server. Any field may be absent.
 type UpdateAccepted struct {
-	Status             string `json:"status,omitempty"`
-	Message            string `json:"message,omitempty"`
-	CorrelationID      string `json:"correlation_id,omitempty"`
-	AllowedEnvsChanged *bool  `json:"allowed_envs_changed,omitempty"`
+	// Status State of the update, one of "in_progress", "no_change", "pending"; more may come.
+	Status string `json:"status,omitempty"`
+
+	// Message Message for the reader; empty when there is none.
+	Message string `json:"message,omitempty"`
+
+	// CorrelationID Id of the operation, to be found again in progress and history; empty when nothing changed.
+	CorrelationID string `json:"correlation_id,omitempty"`
+
+	// AllowedEnvsChanged Whether the list of allowed variable names changed; only after an environment update.
+	AllowedEnvsChanged *bool `json:"allowed_envs_changed,omitempty"`
 }
 
-// UpdateCVMRequest defines model for UpdateCVMRequest.
+// UpdateCVMRequest The changes to a CVM, in requests; what is absent stays. With an on-chain KMS, a change of the compose hash is answered 465 and committed by a second call with an empty body.
 type UpdateCVMRequest struct {
-	DockerComposeFile *string    `json:"docker_compose_file,omitempty"`
-	PreLaunchScript   *string    `json:"pre_launch_script,omitempty"`
-	AllowedEnvs       []string   `json:"allowed_envs,omitzero"`
-	PublicLogs        *bool      `json:"public_logs,omitempty"`
-	PublicSysInfo     *bool      `json:"public_sysinfo,omitempty"`
-	PublicTCBInfo     *bool      `json:"public_tcbinfo,omitempty"`
-	EncryptedEnv      *Secret    `json:"encrypted_env,omitempty"`
-	UserConfig        *string    `json:"user_config,omitempty"`
-	GPUs              *GPUConfig `json:"gpus,omitempty"`
-	VCPU              *int       `json:"vcpu,omitempty"`
-	Memory            *int       `json:"memory,omitempty"`
-	DiskSize          *int       `json:"disk_size,omitempty"`
-	Image             *string    `json:"image,omitempty"`
-	ShutdownTimeout   *int       `json:"shutdown_timeout,omitempty"`
-	AllowForceStop    *bool      `json:"allow_force_stop,omitempty"`
+	// DockerComposeFile New docker-compose file, YAML text; official clients limit it to 204800 bytes together with the pre-launch script.
+	DockerComposeFile *string `json:"docker_compose_file,omitempty"`
+
+	// PreLaunchScript New pre-launch script, shell text; changes the compose hash.
+	PreLaunchScript *string `json:"pre_launch_script,omitempty"`
+
+	// AllowedEnvs New list of environment variable names the guest accepts; its order changes the compose hash.
+	AllowedEnvs []string `json:"allowed_envs,omitzero"`
+
+	// PublicLogs Whether the logs are to be public; changes the compose hash.
+	PublicLogs *bool `json:"public_logs,omitempty"`
+
+	// PublicSysInfo Whether the system information is to be public; changes the compose hash.
+	PublicSysInfo *bool `json:"public_sysinfo,omitempty"`
+
+	// PublicTCBInfo Whether measurements and event log are to be public; changes the compose hash.
+	PublicTCBInfo *bool `json:"public_tcbinfo,omitempty"`
+
+	// EncryptedEnv Encrypted environment in hex, complete and replacing the old one; secret; never logged.
+	EncryptedEnv *Secret `json:"encrypted_env,omitempty"`
+
+	// UserConfig New user configuration for the guest, as text; not documented further.
+	UserConfig *string `json:"user_config,omitempty"`
+
+	// GPUs GPUs the CVM shall have.
+	GPUs *GPUConfig `json:"gpus,omitempty"`
+
+	// VCPU New number of virtual CPUs; needs a restart.
+	VCPU *int `json:"vcpu,omitempty"`
+
+	// Memory New memory in MB; needs a restart.
+	Memory *int `json:"memory,omitempty"`
+
+	// DiskSize New disk size in GB; it can only grow.
+	DiskSize *int `json:"disk_size,omitempty"`
+
+	// Image Name of the OS image to change to.
+	Image *string `json:"image,omitempty"`
+
+	// ShutdownTimeout Longest wait for a graceful shutdown, 10–1200, presumably in seconds.
+	ShutdownTimeout *int `json:"shutdown_timeout,omitempty"`
+
+	// AllowForceStop Whether, by its name, the CVM may be stopped hard; false when absent; not documented further.
+	AllowForceStop *bool `json:"allow_force_stop,omitempty"`
 }
 
-// UpdateEnvsRequest defines model for UpdateEnvsRequest.
+// UpdateEnvsRequest The new encrypted environment of a CVM, in requests. A changed list of names under an on-chain KMS is answered 465 first.
 type UpdateEnvsRequest struct {
-	EncryptedEnv    Secret   `json:"encrypted_env"`
-	EnvKeys         []string `json:"env_keys,omitzero"`
-	ComposeHash     *string  `json:"compose_hash,omitempty"`
-	TransactionHash *string  `json:"transaction_hash,omitempty"`
+	// EncryptedEnv Encrypted environment in hex, complete and replacing the old one; secret; never logged.
+	EncryptedEnv Secret `json:"encrypted_env"`
+
+	// EnvKeys Names of all variables inside encrypted_env.
+	EnvKeys []string `json:"env_keys,omitzero"`
+
+	// ComposeHash Compose hash from the 465 error, 64 hex digits; only in the second call.
+	ComposeHash *string `json:"compose_hash,omitempty"`
+
+	// TransactionHash Hash of the transaction that registered the compose hash; only in the second call.
+	TransactionHash *string `json:"transaction_hash,omitempty"`
 }
 
-// UpdateNetworkConfigRequest defines model for UpdateNetworkConfigRequest.
+// UpdateNetworkConfigRequest The changes to the network configuration of a CVM, in requests.
 type UpdateNetworkConfigRequest struct {
-	KMSURLs     []string `json:"kms_urls,omitzero"`
+	// KMSURLs New base URLs of the KMS; presumably unchanged when absent.
+	KMSURLs []string `json:"kms_urls,omitzero"`
+
+	// GatewayURLs New base URLs of the gateways; presumably unchanged when absent.
 	GatewayURLs []string `json:"gateway_urls,omitzero"`
-	Restart     *bool    `json:"restart,omitempty"`
+
+	// Restart Whether to restart the CVM afterwards; false when absent.
+	Restart *bool `json:"restart,omitempty"`
 }
 
-// UpdateOSImageRequest defines model for UpdateOSImageRequest.
+// UpdateOSImageRequest The OS image to move a CVM to, in requests.
 type UpdateOSImageRequest struct {
+	// OSImageName Full name of the image, from the list of available ones.
 	OSImageName string `json:"os_image_name"`
 }
 
-// UpdateWebhookRequest defines model for UpdateWebhookRequest.
+// UpdateWebhookRequest What to change of a webhook, in requests. Absent members stay.
 type UpdateWebhookRequest struct {
-	URL     *string  `json:"url,omitempty"`
-	Events  []string `json:"events,omitzero"`
-	Name    *string  `json:"name,omitempty"`
-	Enabled *bool    `json:"enabled,omitempty"`
+	// URL Where to post events; https only.
+	URL *string `json:"url,omitempty"`
+
+	// Events Types of events to post.
+	Events []string `json:"events,omitzero"`
+
+	// Name Name to show, at most 100 characters.
+	Name *string `json:"name,omitempty"`
+
+	// Enabled False pauses the webhook.
+	Enabled *bool `json:"enabled,omitempty"`
 }
 
-// UsageRecord defines model for UsageRecord.
+// UsageRecord One metered use of the platform, in answers.
 type UsageRecord struct {
-	InstanceID      string  `json:"instance_id"`
-	ProjectID       ID      `json:"project_id"`
-	TeamID          ID      `json:"team_id"`
-	Timestamp       Time    `json:"timestamp"`
-	EventType       string  `json:"event_type"`
-	Cost            Decimal `json:"cost"`
-	Details         string  `json:"details"`
-	UsageType       string  `json:"usage_type"`
-	BillingStart    Time    `json:"billing_start"`
-	BillingEnd      Time    `json:"billing_end"`
+	// InstanceID What was used: the CVM or its instance.
+	InstanceID string `json:"instance_id"`
+
+	// ProjectID Row of the app that used it.
+	ProjectID ID `json:"project_id"`
+
+	// TeamID Workspace that pays for it.
+	TeamID ID `json:"team_id"`
+
+	// Timestamp When the record was made.
+	Timestamp Time `json:"timestamp"`
+
+	// EventType What happened; the values are not published.
+	EventType string `json:"event_type"`
+
+	// Cost Cost in USD, exact.
+	Cost Decimal `json:"cost"`
+
+	// Details More about the record, as text.
+	Details string `json:"details"`
+
+	// UsageType What was used, such as compute or disk; more may come.
+	UsageType string `json:"usage_type"`
+
+	// BillingStart Beginning of the time that is billed.
+	BillingStart Time `json:"billing_start"`
+
+	// BillingEnd End of the time that is billed.
+	BillingEnd Time `json:"billing_end"`
+
+	// DurationMinutes Length of that time in minutes.
 	DurationMinutes float64 `json:"duration_minutes"`
-	BillingKey      string  `json:"billing_key"`
-	BillingHour     string  `json:"billing_hour"`
-	BillingDay      string  `json:"billing_day"`
+
+	// BillingKey Key that groups records on an invoice.
+	BillingKey string `json:"billing_key"`
+
+	// BillingHour Hour that is billed, as text.
+	BillingHour string `json:"billing_hour"`
+
+	// BillingDay Day that is billed, as text.
+	BillingDay string `json:"billing_day"`
 }
 
-// UserRef defines model for UserRef.
+// UserRef A short reference to a user inside other objects, in answers only.
 type UserRef struct {
+	// ObjectType Kind of the object, always "user".
 	ObjectType string `json:"object_type,omitempty"`
-	ID         ID     `json:"id,omitempty"`
-	Username   string `json:"username,omitempty"`
-	AvatarURL  string `json:"avatar_url,omitempty"`
+
+	// ID Id of the user, with prefix usr_.
+	ID ID `json:"id,omitempty"`
+
+	// Username Name of the user; empty when unknown.
+	Username string `json:"username,omitempty"`
+
+	// AvatarURL URL of the user's picture; empty when there is none.
+	AvatarURL string `json:"avatar_url,omitempty"`
 }
 
-// VM defines model for VM.
+// VM A confidential VM as calls that create or change one return it, in answers only. Use its UUID to follow it.
 type VM struct {
-	ID                    ID        `json:"id"`
-	Name                  string    `json:"name"`
-	Status                string    `json:"status"`
-	TeepodID              ID        `json:"teepod_id"`
-	Teepod                *NodeMeta `json:"teepod,omitempty"`
-	UserID                ID        `json:"user_id,omitempty"`
-	AppID                 string    `json:"app_id"`
-	VMUUID                string    `json:"vm_uuid,omitempty"`
-	InstanceID            string    `json:"instance_id,omitempty"`
-	AppURL                string    `json:"app_url,omitempty"`
-	BaseImage             string    `json:"base_image,omitempty"`
-	VCPU                  int       `json:"vcpu"`
-	Memory                int       `json:"memory"`
-	DiskSize              int       `json:"disk_size"`
-	ManifestVersion       *int      `json:"manifest_version,omitempty"`
-	Version               string    `json:"version,omitempty"`
-	Runner                string    `json:"runner,omitempty"`
-	DockerComposeFile     string    `json:"docker_compose_file,omitempty"`
-	Features              []string  `json:"features,omitzero"`
-	CreatedAt             Time      `json:"created_at"`
-	EncryptedEnvPublicKey string    `json:"encrypted_env_pubkey,omitempty"`
+	// ID Id of the CVM; a number in older API versions, cvm_… in newer ones.
+	ID ID `json:"id"`
+
+	// Name Name of the CVM, unique in the workspace.
+	Name string `json:"name"`
+
+	// Status Status right after the call, such as "starting", "stopping" or "restarting"; more may come.
+	Status string `json:"status"`
+
+	// TeepodID Id of the node the CVM runs on.
+	TeepodID ID `json:"teepod_id"`
+
+	// Teepod Node the CVM runs on; absent when unknown.
+	Teepod *NodeMeta `json:"teepod,omitempty"`
+
+	// UserID Id of the owner; a number in older API versions, usr_… in newer ones.
+	UserID ID `json:"user_id,omitempty"`
+
+	// AppID App id, 40 hex digits.
+	AppID string `json:"app_id"`
+
+	// VMUUID UUID of the CVM; empty when not yet known.
+	VMUUID string `json:"vm_uuid,omitempty"`
+
+	// InstanceID Id of the instance, 40 hex digits; empty before the first boot.
+	InstanceID string `json:"instance_id,omitempty"`
+
+	// AppURL URL of the app; empty when there is none.
+	AppURL string `json:"app_url,omitempty"`
+
+	// BaseImage Name of the OS image.
+	BaseImage string `json:"base_image,omitempty"`
+
+	// VCPU Number of virtual CPUs.
+	VCPU int `json:"vcpu"`
+
+	// Memory Memory in MB.
+	Memory int `json:"memory"`
+
+	// DiskSize Disk size in GB.
+	DiskSize int `json:"disk_size"`
+
+	// ManifestVersion Schema version of the app-compose document; absent when unknown.
+	ManifestVersion *int `json:"manifest_version,omitempty"`
+
+	// Version Version of a legacy manifest, such as "1.0.0"; empty when unknown.
+	Version string `json:"version,omitempty"`
+
+	// Runner Runner of the app-compose document, such as "docker-compose"; empty when unknown.
+	Runner string `json:"runner,omitempty"`
+
+	// DockerComposeFile Docker-compose file of the app, YAML text; empty when not given.
+	DockerComposeFile string `json:"docker_compose_file,omitempty"`
+
+	// Features Features of the app-compose document, such as "kms" and "tproxy-net".
+	Features []string `json:"features,omitzero"`
+
+	// CreatedAt Time when the CVM was created, RFC 3339.
+	CreatedAt Time `json:"created_at"`
+
+	// EncryptedEnvPublicKey X25519 public key for encrypting the environment, 64 hex digits; empty when unknown.
+	EncryptedEnvPublicKey string `json:"encrypted_env_pubkey,omitempty"`
 }
 
-// VerifyQuoteForm defines model for VerifyQuoteForm.
+// VerifyQuoteForm A quote as an uploaded file or as text, in requests. Give one of them.
 type VerifyQuoteForm struct {
+	// File The raw quote.
 	File *string `json:"file,omitempty"`
-	Hex  *string `json:"hex,omitempty"`
+
+	// Hex The quote in hexadecimal, with or without 0x.
+	Hex *string `json:"hex,omitempty"`
 }
 
-// VerifyQuoteRequest defines model for VerifyQuoteRequest.
+// VerifyQuoteRequest A quote as text, in requests.
 type VerifyQuoteRequest struct {
+	// Hex The quote in hexadecimal of either case, with or without 0x.
 	Hex string `json:"hex"`
 }
 
-// Webhook defines model for Webhook.
+// Webhook A webhook of the workspace, in answers.
 type Webhook struct {
-	ID        ID       `json:"id"`
-	URL       string   `json:"url"`
-	Secret    Secret   `json:"secret,omitempty"`
-	Events    []string `json:"events"`
-	Name      string   `json:"name,omitempty"`
-	Enabled   bool     `json:"enabled"`
-	CreatedAt Time     `json:"created_at"`
-	UpdatedAt Time     `json:"updated_at"`
+	// ID Identifier of the webhook.
+	ID ID `json:"id"`
+
+	// URL Where events are posted.
+	URL string `json:"url"`
+
+	// Secret Secret to verify with: whole once when it is created, masked afterwards. Never logged.
+	Secret Secret `json:"secret,omitempty"`
+
+	// Events Types of events that are posted; the set is open.
+	Events []string `json:"events"`
+
+	// Name Name to show.
+	Name string `json:"name,omitempty"`
+
+	// Enabled False where the webhook is paused.
+	Enabled bool `json:"enabled"`
+
+	// CreatedAt When the webhook was created.
+	CreatedAt Time `json:"created_at"`
+
+	// UpdatedAt When the webhook was last changed.
+	UpdatedAt Time `json:"updated_at"`
 }
 
-// WebhookDelivery defines model for WebhookDelivery.
+// WebhookDelivery An event that was posted, with all of its attempts, in answers.
 type WebhookDelivery struct {
-	SnowflakeID     int64  `json:"snowflake_id"`
-	EventID         string `json:"event_id"`
-	EventType       string `json:"event_type"`
-	Status          string `json:"status"`
-	Attempts        int    `json:"attempts"`
-	RequestURL      string `json:"request_url"`
-	ResponseStatus  int    `json:"response_status"`
-	ErrorMessage    string `json:"error_message"`
-	DurationMS      *int   `json:"duration_ms,omitempty"`
-	CreatedAt       Time   `json:"created_at"`
-	DeliveredAt     Time   `json:"delivered_at,omitzero"`
+	// SnowflakeID Number of the delivery, growing with time.
+	SnowflakeID int64 `json:"snowflake_id"`
+
+	// EventID Identifier of the event, evt_ and 16 hexadecimal digits.
+	EventID string `json:"event_id"`
+
+	// EventType Type of the event, such as cvm.created.
+	EventType string `json:"event_type"`
+
+	// Status How it ended: success or failed; more may come.
+	Status string `json:"status"`
+
+	// Attempts Number of attempts, at most four.
+	Attempts int `json:"attempts"`
+
+	// RequestURL Where it was posted.
+	RequestURL string `json:"request_url"`
+
+	// ResponseStatus HTTP status of the last answer; 0 where there was none.
+	ResponseStatus int `json:"response_status"`
+
+	// ErrorMessage Why the last attempt failed; empty where it did not.
+	ErrorMessage string `json:"error_message"`
+
+	// DurationMS Time of the last attempt in milliseconds.
+	DurationMS *int `json:"duration_ms,omitempty"`
+
+	// CreatedAt When the event happened.
+	CreatedAt Time `json:"created_at"`
+
+	// DeliveredAt When it was delivered; absent where it was not.
+	DeliveredAt Time `json:"delivered_at,omitzero"`
+
+	// OriginalEventID Event that this one repeats; empty where it repeats none.
 	OriginalEventID string `json:"original_event_id,omitempty"`
 }
 
-// WebhookSecret defines model for WebhookSecret.
+// WebhookSecret The secret of a webhook, in answers.
 type WebhookSecret struct {
+	// Secret Secret to verify with, whsec_ and more. Never logged.
 	Secret Secret `json:"secret"`
 }
 
-// WebhookStats defines model for WebhookStats.
+// WebhookStats How the deliveries of a webhook went, in answers.
 type WebhookStats struct {
-	Total          int     `json:"total"`
-	SuccessCount   int     `json:"success_count"`
-	FailedCount    int     `json:"failed_count"`
-	SuccessRate    float64 `json:"success_rate"`
-	AvgDurationMS  int     `json:"avg_duration_ms"`
-	MaxDurationMS  int     `json:"max_duration_ms"`
-	LastDeliveryAt Time    `json:"last_delivery_at,omitzero"`
+	// Total Number of deliveries.
+	Total int `json:"total"`
+
+	// SuccessCount Number of deliveries that succeeded.
+	SuccessCount int `json:"success_count"`
+
+	// FailedCount Number of deliveries that failed.
+	FailedCount int `json:"failed_count"`
+
+	// SuccessRate Part that succeeded; whether of 1 or of 100 is not documented.
+	SuccessRate float64 `json:"success_rate"`
+
+	// AvgDurationMS Mean time of a delivery in milliseconds.
+	AvgDurationMS int `json:"avg_duration_ms"`
+
+	// MaxDurationMS Longest time of a delivery in milliseconds.
+	MaxDurationMS int `json:"max_duration_ms"`
+
+	// LastDeliveryAt When the last delivery was made.
+	LastDeliveryAt Time `json:"last_delivery_at,omitzero"`
 }
 
-// WorkspaceRef defines model for WorkspaceRef.
+// WorkspaceRef A short reference to a workspace inside other objects, in answers only.
 type WorkspaceRef struct {
+	// ObjectType Kind of the object, always "workspace".
 	ObjectType string `json:"object_type,omitempty"`
-	ID         ID     `json:"id"`
-	Name       string `json:"name"`
-	Slug       string `json:"slug,omitempty"`
-	AvatarURL  string `json:"avatar_url,omitempty"`
+
+	// ID Id of the workspace, with prefix wks_.
+	ID ID `json:"id"`
+
+	// Name Name of the workspace.
+	Name string `json:"name"`
+
+	// Slug Short name of the workspace in URLs; empty when there is none.
+	Slug string `json:"slug,omitempty"`
+
+	// AvatarURL URL of the workspace's picture; empty when there is none.
+	AvatarURL string `json:"avatar_url,omitempty"`
 }
 
 // AppsListParams defines parameters for AppsList.
 type AppsListParams struct {
-	Page         *int     `form:"page,omitempty" json:"page,omitempty"`
-	PageSize     *int     `form:"page_size,omitempty" json:"page_size,omitempty"`
-	Search       *string  `form:"search,omitempty" json:"search,omitempty"`
-	Status       []string `form:"status,omitempty" json:"status,omitempty"`
-	Listed       *bool    `form:"listed,omitempty" json:"listed,omitempty"`
-	BaseImage    *string  `form:"base_image,omitempty" json:"base_image,omitempty"`
-	InstanceType *string  `form:"instance_type,omitempty" json:"instance_type,omitempty"`
-	KMSSlug      *string  `form:"kms_slug,omitempty" json:"kms_slug,omitempty"`
-	KMSType      *string  `form:"kms_type,omitempty" json:"kms_type,omitempty"`
-	Node         *string  `form:"node,omitempty" json:"node,omitempty"`
-	Region       *string  `form:"region,omitempty" json:"region,omitempty"`
+	// Page Page number, from 1.
+	Page *int `form:"page,omitempty" json:"page,omitempty"`
+
+	// PageSize Items a page, 1 to 100; 20 when absent.
+	PageSize *int `form:"page_size,omitempty" json:"page_size,omitempty"`
+
+	// Search Text to look for in names and ids.
+	Search *string `form:"search,omitempty" json:"search,omitempty"`
+
+	// Status States of CVMs to keep, such as running; all when absent.
+	Status []string `form:"status,omitempty" json:"status,omitempty"`
+
+	// Listed True for apps in the public directory only, false for the others.
+	Listed *bool `form:"listed,omitempty" json:"listed,omitempty"`
+
+	// BaseImage Guest OS image to keep.
+	BaseImage *string `form:"base_image,omitempty" json:"base_image,omitempty"`
+
+	// InstanceType Instance type to keep, such as tdx.small.
+	InstanceType *string `form:"instance_type,omitempty" json:"instance_type,omitempty"`
+
+	// KMSSlug Slug of the KMS to keep.
+	KMSSlug *string `form:"kms_slug,omitempty" json:"kms_slug,omitempty"`
+
+	// KMSType Kind of KMS to keep: phala, ethereum, base or legacy.
+	KMSType *string `form:"kms_type,omitempty" json:"kms_type,omitempty"`
+
+	// Node Name of the node to keep.
+	Node *string `form:"node,omitempty" json:"node,omitempty"`
+
+	// Region Region to keep.
+	Region *string `form:"region,omitempty" json:"region,omitempty"`
 }
 
 // AppsReplicateParams defines parameters for AppsReplicate.
 type AppsReplicateParams struct {
+	// PrepareOnly True prepares a token for a later commit and creates nothing.
 	PrepareOnly *bool `json:"X-Prepare-Only,omitempty"`
 }
 
 // AppsListRevisionsParams defines parameters for AppsListRevisions.
 type AppsListRevisionsParams struct {
-	Page     *int `form:"page,omitempty" json:"page,omitempty"`
+	// Page Page number, from 1.
+	Page *int `form:"page,omitempty" json:"page,omitempty"`
+
+	// PageSize Items a page, 1 to 1000; 50 when absent.
 	PageSize *int `form:"page_size,omitempty" json:"page_size,omitempty"`
 }
 
 // AppsGetRevisionParams defines parameters for AppsGetRevision.
 type AppsGetRevisionParams struct {
+	// RawComposeFile True gives the exact app-compose text in a JSON string; the parsed object when absent.
 	RawComposeFile *bool `form:"raw_compose_file,omitempty" json:"raw_compose_file,omitempty"`
 }
 
 // AppsRedeployRevisionParams defines parameters for AppsRedeployRevision.
 type AppsRedeployRevisionParams struct {
+	// TransactionHash Transaction that allowed the compose hash, for a KMS on a chain.
 	TransactionHash *string `form:"transaction_hash,omitempty" json:"transaction_hash,omitempty"`
 }
 
 // AppsGetUsageParams defines parameters for AppsGetUsage.
 type AppsGetUsageParams struct {
+	// StartDate Beginning of the time to look at; the app's when absent.
 	StartDate *time.Time `form:"start_date,omitempty" json:"start_date,omitempty"`
-	EndDate   *time.Time `form:"end_date,omitempty" json:"end_date,omitempty"`
-	Limit     *int       `form:"limit,omitempty" json:"limit,omitempty"`
-	Offset    *int       `form:"offset,omitempty" json:"offset,omitempty"`
+
+	// EndDate End of the time to look at; now when absent.
+	EndDate *time.Time `form:"end_date,omitempty" json:"end_date,omitempty"`
+
+	// Limit Most records to return, 1 to 5000; 500 when absent.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Offset How many records to pass over, from 0.
+	Offset *int `form:"offset,omitempty" json:"offset,omitempty"`
 }
 
 // AttestationsListRecentParams defines parameters for AttestationsListRecent.
 type AttestationsListRecentParams struct {
-	Skip  *int `form:"skip,omitempty" json:"skip,omitempty"`
+	// Skip How many quotes to pass over, from 0.
+	Skip *int `form:"skip,omitempty" json:"skip,omitempty"`
+
+	// Limit Most quotes to return, 1 to 100; 20 when absent.
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
 // CVMsListAllParams defines parameters for CVMsListAll.
 type CVMsListAllParams struct {
-	UserID   *string `form:"user_id,omitempty" json:"user_id,omitempty"`
-	TeepodID *int    `form:"teepod_id,omitempty" json:"teepod_id,omitempty"`
+	// UserID Creator of the CVMs to keep, usr_ and more, or "0".
+	UserID *string `form:"user_id,omitempty" json:"user_id,omitempty"`
+
+	// TeepodID Number of the node to keep.
+	TeepodID *int `form:"teepod_id,omitempty" json:"teepod_id,omitempty"`
 }
 
 // CVMsListParams defines parameters for CVMsList.
 type CVMsListParams struct {
-	UserID   *string `form:"user_id,omitempty" json:"user_id,omitempty"`
-	TeepodID *int    `form:"teepod_id,omitempty" json:"teepod_id,omitempty"`
-	Page     *int    `form:"page,omitempty" json:"page,omitempty"`
-	PageSize *int    `form:"page_size,omitempty" json:"page_size,omitempty"`
+	// UserID Creator of the CVMs to keep, usr_ and more, or "0".
+	UserID *string `form:"user_id,omitempty" json:"user_id,omitempty"`
+
+	// TeepodID Number of the node to keep.
+	TeepodID *int `form:"teepod_id,omitempty" json:"teepod_id,omitempty"`
+
+	// Page Page number, from 1.
+	Page *int `form:"page,omitempty" json:"page,omitempty"`
+
+	// PageSize Items a page, 1 to 100; 30 when absent.
+	PageSize *int `form:"page_size,omitempty" json:"page_size,omitempty"`
 }
 
 // CVMsUpdateParams defines parameters for CVMsUpdate.
 type CVMsUpdateParams struct {
-	ComposeHash     *string `json:"X-Compose-Hash,omitempty"`
+	// ComposeHash Compose hash that the chain now allows, 64 hexadecimal digits.
+	ComposeHash *string `json:"X-Compose-Hash,omitempty"`
+
+	// TransactionHash Transaction that allowed it, or "already-registered".
 	TransactionHash *string `json:"X-Transaction-Hash,omitempty"`
-	PrepareOnly     *bool   `json:"X-Prepare-Only,omitempty"`
+
+	// PrepareOnly True only prepares the update and answers 465 with a token for a later commit.
+	PrepareOnly *bool `json:"X-Prepare-Only,omitempty"`
 }
 
 // CVMsCommitReplicaParams defines parameters for CVMsCommitReplica.
 type CVMsCommitReplicaParams struct {
+	// Token Commit token of the replica, where it is not in the body; secret.
 	Token *Secret `form:"token,omitempty" json:"token,omitempty"`
 }
 
 // CVMsGetCommitUpdateParams defines parameters for CVMsGetCommitUpdate.
 type CVMsGetCommitUpdateParams struct {
+	// Token Commit token of the update; secret.
 	Token Secret `form:"token" json:"token"`
 }
 
 // CVMsCommitUpdateParams defines parameters for CVMsCommitUpdate.
 type CVMsCommitUpdateParams struct {
+	// Token Commit token of the update, where it is not in the body; secret.
 	Token *Secret `form:"token,omitempty" json:"token,omitempty"`
 }
 
 // CVMsGetComposeFileParams defines parameters for CVMsGetComposeFile.
 type CVMsGetComposeFileParams struct {
+	// Raw Any value asks for the raw text; how it is sent is not documented.
 	Raw *string `form:"raw,omitempty" json:"raw,omitempty"`
 }
 
 // CVMsUpdateDockerComposeParams defines parameters for CVMsUpdateDockerCompose.
 type CVMsUpdateDockerComposeParams struct {
-	ComposeHash     *string `json:"X-Compose-Hash,omitempty"`
+	// ComposeHash Compose hash that the chain now allows, 64 hexadecimal digits.
+	ComposeHash *string `json:"X-Compose-Hash,omitempty"`
+
+	// TransactionHash Transaction that allowed it, or "already-registered".
 	TransactionHash *string `json:"X-Transaction-Hash,omitempty"`
 }
 
 // CVMsListOperationsParams defines parameters for CVMsListOperations.
 type CVMsListOperationsParams struct {
-	Cursor         *string    `form:"cursor,omitempty" json:"cursor,omitempty"`
-	Limit          *int       `form:"limit,omitempty" json:"limit,omitempty"`
-	StartTime      *time.Time `form:"start_time,omitempty" json:"start_time,omitempty"`
-	EndTime        *time.Time `form:"end_time,omitempty" json:"end_time,omitempty"`
-	OperationTypes []string   `form:"operation_types,omitempty" json:"operation_types,omitempty"`
+	// Cursor Where to go on: next_cursor of the page before.
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit Most operations to return, 1 to 500; 50 when absent.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// StartTime Earliest start to keep.
+	StartTime *time.Time `form:"start_time,omitempty" json:"start_time,omitempty"`
+
+	// EndTime Latest start to keep.
+	EndTime *time.Time `form:"end_time,omitempty" json:"end_time,omitempty"`
+
+	// OperationTypes Types of operations to keep; all when absent.
+	OperationTypes []string `form:"operation_types,omitempty" json:"operation_types,omitempty"`
 }
 
 // CVMsUpdatePreLaunchScriptTextBody defines parameters for CVMsUpdatePreLaunchScript.
@@ -1825,42 +3678,61 @@ type CVMsUpdatePreLaunchScriptTextBody = string
 
 // CVMsUpdatePreLaunchScriptParams defines parameters for CVMsUpdatePreLaunchScript.
 type CVMsUpdatePreLaunchScriptParams struct {
-	ComposeHash     *string `json:"X-Compose-Hash,omitempty"`
+	// ComposeHash Compose hash that the chain now allows, 64 hexadecimal digits.
+	ComposeHash *string `json:"X-Compose-Hash,omitempty"`
+
+	// TransactionHash Transaction that allowed it, or "already-registered".
 	TransactionHash *string `json:"X-Transaction-Hash,omitempty"`
 }
 
 // CVMsReplicateParams defines parameters for CVMsReplicate.
 type CVMsReplicateParams struct {
+	// PrepareOnly True prepares a token for a later commit and creates nothing.
 	PrepareOnly *bool `json:"X-Prepare-Only,omitempty"`
 }
 
 // CVMsRedeployRevisionParams defines parameters for CVMsRedeployRevision.
 type CVMsRedeployRevisionParams struct {
+	// TransactionHash Transaction that allowed the compose hash, for a KMS on a chain.
 	TransactionHash *string `form:"transaction_hash,omitempty" json:"transaction_hash,omitempty"`
 }
 
 // CVMsGetStateParams defines parameters for CVMsGetState.
 type CVMsGetStateParams struct {
-	Target   *string `form:"target,omitempty" json:"target,omitempty"`
-	Interval *int    `form:"interval,omitempty" json:"interval,omitempty"`
-	Timeout  *int    `form:"timeout,omitempty" json:"timeout,omitempty"`
+	// Target Status to stream up to, such as running; without it one state is answered.
+	Target *string `form:"target,omitempty" json:"target,omitempty"`
+
+	// Interval Seconds between two looks of the server, 5 to 30; 5 when absent.
+	Interval *int `form:"interval,omitempty" json:"interval,omitempty"`
+
+	// Timeout Seconds that a stream lasts, 10 to 600; 300 when absent.
+	Timeout *int `form:"timeout,omitempty" json:"timeout,omitempty"`
 }
 
 // KMSListParams defines parameters for KMSList.
 type KMSListParams struct {
-	Page      *int  `form:"page,omitempty" json:"page,omitempty"`
-	PageSize  *int  `form:"page_size,omitempty" json:"page_size,omitempty"`
+	// Page Page number, from 1.
+	Page *int `form:"page,omitempty" json:"page,omitempty"`
+
+	// PageSize Items a page, 1 to 100; 20 when absent.
+	PageSize *int `form:"page_size,omitempty" json:"page_size,omitempty"`
+
+	// IsOnchain True for those on a chain only, false for the others; all when absent.
 	IsOnchain *bool `form:"is_onchain,omitempty" json:"is_onchain,omitempty"`
 }
 
 // KMSGetNextAppIDsParams defines parameters for KMSGetNextAppIDs.
 type KMSGetNextAppIDsParams struct {
+	// Counts How many pairs to return, 1 to 20; 1 when absent.
 	Counts *int `form:"counts,omitempty" json:"counts,omitempty"`
 }
 
 // WebhooksListDeliveriesParams defines parameters for WebhooksListDeliveries.
 type WebhooksListDeliveriesParams struct {
-	Limit  *int `form:"limit,omitempty" json:"limit,omitempty"`
+	// Limit Most deliveries to return; 50 when absent.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Offset How many deliveries to pass over, from 0.
 	Offset *int `form:"offset,omitempty" json:"offset,omitempty"`
 }
 
