@@ -1,0 +1,115 @@
+package client
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/phala-go/phala/openapi"
+)
+
+// benchCVM is a CVM as the API describes one.
+func benchCVM(i int) string {
+	return fmt.Sprintf(`{"id":"cvm_%06d","name":"web-%d","app_id":"343c43a37d37dff08ae8c4a11544c718abb4fcf8","vm_uuid":"83509fd5-348f-4dc3-9a8a-500b3670bd23",
+"instance_id":"588faf8496cde2ad6fcea2c8aac3257a7c5dc26b","resource":{"instance_type":"tdx.small","vcpu":1,"memory_in_gb":2,"disk_in_gb":20,"gpus":0,"compute_billing_price":"0.058","billing_period":"hourly"},
+"node_info":{"object_type":"node","id":1,"node_id":1,"name":"prod7","region":"us-west","device_id":"0e8bdfcac42771a24d6f19eae0dc97885eab8d58fb2b43b8ea141809d16f4b71","status":"ONLINE"},
+"os":{"name":"dstack-0.5.5","version":"0.5.5","is_dev":false},"kms_type":"phala","kms_info":{"encrypted_env_pubkey":"2d8b37fae889ba2f9cda4e0aa526cbe7e4293e4b32b6c01d5b3e34e75e433f1d"},
+"status":"running","in_progress":false,"compose_hash":"0e8bdfcac42771a24d6f19eae0dc97885eab8d58fb2b43b8ea141809d16f4b71","gateway":{"base_domain":"dstack-prod7.phala.network"},
+"endpoints":[{"app":"https://343c43a37d37dff08ae8c4a11544c718abb4fcf8-80.dstack-prod7.phala.network","instance":"https://588faf8496cde2ad6fcea2c8aac3257a7c5dc26b-80.dstack-prod7.phala.network"}],
+"public_logs":true,"public_sysinfo":true,"public_tcbinfo":true,"gateway_enabled":true,"secure_time":false,"storage_fs":"zfs",
+"workspace":{"object_type":"workspace","id":"wks_1","name":"Shop","slug":"shop"},"creator":{"object_type":"user","id":"usr_1","username":"ann"},"created_at":"2026-01-21T08:30:05Z","listed":false}`, i, i)
+}
+
+func benchTransport(body string) roundTripper {
+	return func(*http.Request) (*http.Response, error) {
+		return &http.Response{
+			StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}},
+			Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)),
+		}, nil
+	}
+}
+
+// byHand is what one writes without an SDK: a request, its headers, the body, the model.
+func byHand[T any](h *http.Client, b *testing.B, url string) *T {
+	req, err := http.NewRequestWithContext(b.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	req.Header.Set("X-API-Key", testKey)
+	req.Header.Set("X-Phala-Version", DefaultAPIVersion)
+	req.Header.Set("Accept", "application/json")
+	resp, err := h.Do(req)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		b.Fatal(resp.Status)
+	}
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		b.Fatal(err)
+	}
+	v := new(T)
+	if err := json.Unmarshal(data, v); err != nil {
+		b.Fatal(err)
+	}
+	return v
+}
+
+// BenchmarkCall reads one CVM through the pipeline, and by hand over net/http.
+func BenchmarkCall(b *testing.B) {
+	transport := benchTransport(benchCVM(1))
+	b.Run("phala", func(b *testing.B) {
+		c := newTest(b, transport)
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := c.CVMs.Get(b.Context(), "web-1"); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("nethttp", func(b *testing.B) {
+		h := &http.Client{Transport: transport}
+		b.ReportAllocs()
+		for b.Loop() {
+			_ = byHand[openapi.CVMDetail](h, b, "https://cloud-api.phala.com/api/v1/cvms/web-1")
+		}
+	})
+}
+
+// BenchmarkPage reads a page of 100 CVMs through the pipeline, and by hand over net/http.
+func BenchmarkPage(b *testing.B) {
+	cvms := make([]string, 100)
+	for i := range cvms {
+		cvms[i] = benchCVM(i)
+	}
+	transport := benchTransport(`{"items":[` + strings.Join(cvms, ",") + `],"total":100,"page":1,"page_size":100,"pages":1}`)
+	b.Run("phala", func(b *testing.B) {
+		c := newTest(b, transport)
+		params := &openapi.CVMsListParams{PageSize: openapi.Ptr(100)}
+		b.ReportAllocs()
+		for b.Loop() {
+			page, err := c.CVMs.List(b.Context(), params)
+			require.NoError(b, err)
+			if len(page.Items) != 100 {
+				b.Fatal(len(page.Items))
+			}
+		}
+	})
+	b.Run("nethttp", func(b *testing.B) {
+		h := &http.Client{Transport: transport}
+		b.ReportAllocs()
+		for b.Loop() {
+			page := byHand[openapi.CVMPage](h, b, "https://cloud-api.phala.com/api/v1/cvms/paginated?page_size=100")
+			if len(page.Items) != 100 {
+				b.Fatal(len(page.Items))
+			}
+		}
+	})
+}

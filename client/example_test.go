@@ -1,0 +1,142 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/jarcoal/httpmock"
+
+	"github.com/phala-go/phala/client"
+	"github.com/phala-go/phala/openapi"
+	"github.com/phala-go/phala/phalatest"
+)
+
+// mocked is a client whose cloud knows one CVM.
+func mocked(opts ...client.Option) (*client.Client, error) {
+	mock := httpmock.NewMockTransport()
+	const cvm = `{"id":"cvm_1","name":"web-1","status":"running","resource":{},"gateway":{}}`
+	mock.RegisterResponder("GET", "https://cloud-api.phala.com/api/v1/cvms/web-1", httpmock.NewStringResponder(200, cvm))
+	mock.RegisterNoResponder(httpmock.NewStringResponder(404, `{"error_code":"ERR-03-001","message":"CVM was not found"}`))
+	return client.New(append([]client.Option{
+		client.WithAPIKey("phak_example"),
+		client.WithHTTPClient(&http.Client{Transport: mock}),
+	}, opts...)...)
+}
+
+func ExampleNew() {
+	c, err := mocked(client.WithTimeout(10*time.Second), client.WithUserAgent("shop/1.2"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	cvm, err := c.CVMs.Get(context.Background(), "web-1")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(cvm.ID, cvm.Status)
+	// Output: cvm_1 running
+}
+
+func ExampleAPIError() {
+	c, err := mocked()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = c.CVMs.Get(context.Background(), "web-2")
+	var api *client.APIError
+	if errors.As(err, &api) {
+		fmt.Println(errors.Is(err, client.ErrNotFound), api.Code == client.CodeCVMNotFound)
+		fmt.Println(api)
+	}
+	// Output:
+	// true true
+	// CVMs.Get: 404 ERR-03-001: CVM was not found
+}
+
+func ExampleClient_Do() {
+	c, err := mocked()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	var cvm struct{ Name string }
+	err = c.Do(context.Background(), "GET", "/cvms/web-1", nil, &cvm)
+	fmt.Println(cvm.Name, err)
+	// Output: web-1 <nil>
+}
+
+func ExampleWithOptions() {
+	c, err := mocked()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx := client.WithOptions(context.Background(), client.WithoutRetry(), client.WithAPIVersion("latest"))
+	resp, err := c.API.CVMsGet(ctx, "web-1")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer resp.Body.Close()
+	fmt.Println(resp.StatusCode)
+	// Output: 200
+}
+
+// booting is a client of a fake cloud in which a CVM boots.
+func booting() (*phalatest.Server, *client.Client, error) {
+	cloud, err := phalatest.Start()
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := cloud.Client()
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx := context.Background()
+	p, err := c.CVMs.Provision(ctx, openapi.ProvisionRequest{
+		Name:        "web-1",
+		ComposeFile: openapi.AppCompose{DockerComposeFile: openapi.Ptr("services: {}")},
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	_, err = c.CVMs.Create(ctx, openapi.CreateCVMRequest{AppID: p.AppID, ComposeHash: p.ComposeHash})
+	return cloud, c, err
+}
+
+func ExampleCVMsService_WaitFor() {
+	cloud, c, err := booting()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer cloud.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	fmt.Println(c.CVMs.WaitFor(ctx, "web-1", "running"))
+	// Output: <nil>
+}
+
+func ExampleCVMsService_Watch() {
+	cloud, c, err := booting()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer cloud.Close()
+	last := ""
+	for event, err := range c.CVMs.Watch(context.Background(), "web-1", client.WatchOptions{Target: "running"}) {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		last = event.Type + ", " + event.State.Status
+	}
+	fmt.Println(last)
+	// Output: complete, running
+}
