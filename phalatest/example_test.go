@@ -1,0 +1,81 @@
+package phalatest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/phala-go/phala/client"
+	"github.com/phala-go/phala/kms"
+	"github.com/phala-go/phala/openapi"
+	"github.com/phala-go/phala/phalatest"
+)
+
+// A deployment by hand: provision, encrypt, create, wait, and read what the guest sees.
+func Example() {
+	cloud, err := phalatest.Start()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer cloud.Close()
+	c, err := cloud.Client()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx := context.Background()
+	p, err := c.CVMs.Provision(ctx, openapi.ProvisionRequest{
+		Name: "web-1",
+		ComposeFile: openapi.AppCompose{
+			DockerComposeFile: openapi.Ptr("services:\n  web:\n    image: nginx\n"),
+			AllowedEnvs:       []string{"TOKEN"},
+		},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	key, err := kms.ParsePublicKey(p.AppEnvEncryptPublicKey)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	blob, err := kms.EncryptEnv([]kms.EnvVar{{Key: "TOKEN", Value: "hunter2"}}, key)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	vm, err := c.CVMs.Create(ctx, openapi.CreateCVMRequest{
+		AppID: p.AppID, ComposeHash: p.ComposeHash, EncryptedEnv: openapi.Ptr(openapi.Secret(blob)),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if err := c.CVMs.WaitFor(ctx, vm.VMUUID, "running"); err != nil {
+		fmt.Println(err)
+		return
+	}
+	env, err := cloud.Env(vm.VMUUID)
+	fmt.Println(env, env[0].Value == "hunter2", err)
+	// Output: [TOKEN=[redacted]] true <nil>
+}
+
+func ExampleServer_Inject() {
+	cloud, err := phalatest.Start()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer cloud.Close()
+	c, err := cloud.Client()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	cloud.Inject("CVMs.ListAll", phalatest.Fault{Status: 403, Body: `{"detail":"No permission"}`})
+	_, err = c.CVMs.ListAll(context.Background(), nil)
+	fmt.Println(errors.Is(err, client.ErrForbidden))
+	// Output: true
+}
