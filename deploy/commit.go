@@ -67,7 +67,8 @@ func nameTaken(err error) bool {
 
 // adopt takes over the CVM that has the name of spec, where it runs the same app-compose: a run whose last
 // answer was lost has made it. The secrets are sent again, so that it ends with those of spec. Where the
-// compose hash is another, or cannot be predicted, taken is returned: the name belongs to something else.
+// compose hash is another or cannot be predicted, or another app id was asked for, the error is taken: the
+// name belongs to something else.
 func adopt(ctx context.Context, c *client.Client, spec Spec, app *compose.App, cfg *config, taken error) (*State, error) {
 	taken = fmt.Errorf("provision %s: %w", spec.Name, taken)
 	if !app.Predictable() {
@@ -83,6 +84,9 @@ func adopt(ctx context.Context, c *client.Client, spec Spec, app *compose.App, c
 	}
 	if remote, err := compose.ParseHash(cvm.ComposeHash); err != nil || remote != local {
 		return nil, fmt.Errorf("%w; the CVM of that name runs compose hash %s, not %s", taken, cvm.ComposeHash, local)
+	}
+	if id, err := kms.ParseAppID(cvm.AppID); err != nil || spec.AppID != nil && id != *spec.AppID {
+		return nil, fmt.Errorf("%w; the CVM of that name belongs to app %s, not %s", taken, cvm.AppID, spec.AppID)
 	}
 	st := &State{Phase: PhaseProvisioned, Name: spec.Name, EnvKeys: spec.envNames(), Adopted: true, CVM: cvm.VMUUID}
 	if st.CVM == "" {

@@ -438,6 +438,13 @@ func TestRunAgain(t *testing.T) {
 		assert.True(t, second.State.Adopted)
 		requireEnv(t, s, second.State.CVM, sp.Env)
 
+		id, nonce := kms.DeriveAppID(s.TeamWallet(), 9), uint64(9)
+		known := sp
+		known.AppID, known.Nonce = &id, &nonce
+		_, err = deploy.Run(t.Context(), c, known, root)
+		require.ErrorIs(t, err, client.ErrConflict)
+		require.ErrorContains(t, err, "belongs to app "+first.State.AppID.String()+", not "+id.String())
+
 		app, err := compose.New(dockerCompose+"# another\n", compose.WithPreLaunchScript("#!/bin/sh\n"))
 		require.NoError(t, err)
 		sp.Compose = app

@@ -214,6 +214,8 @@ func explain(err error) string {
 		return fmt.Sprintf("the cloud's %s is not the one computed here; nothing more was sent.\n  here  %s\n  cloud %s", mismatch.What, mismatch.Local, mismatch.Remote)
 	case errors.As(err, &boot):
 		return fmt.Sprintf("%v\n  It exists: look at its logs, or delete it.", boot)
+	case errors.Is(err, client.ErrConflict):
+		return fmt.Sprintf("%v\n  Delete the CVM named quickstart of an earlier run first.", err)
 	case errors.Is(err, client.ErrUnauthorized):
 		return "PHALA_CLOUD_API_KEY was refused: " + err.Error()
 	case errors.Is(err, context.DeadlineExceeded):
