@@ -1,0 +1,25 @@
+package client
+
+import (
+	"net/http"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestTheBucketEndsRetryStorms(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sent := 0
+		c := newTest(t, func(*http.Request) (*http.Response, error) { sent++; return reply(503, "{}"), nil })
+		for range 200 {
+			_, err := c.CVMs.Get(t.Context(), "web-1")
+			require.ErrorIs(t, err, ErrServer)
+		}
+		assert.Equal(t, 200+bucketSize/retryCost, sent, "a retry for each five tokens and no more")
+		c.bucket.succeed(0)
+		c.bucket.succeed(100)
+		assert.LessOrEqual(t, c.bucket.tokens, bucketSize)
+	})
+}

@@ -1,0 +1,91 @@
+package client
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestHeaders(t *testing.T) {
+	t.Parallel()
+	var got http.Header
+	c := newTest(t, func(r *http.Request) (*http.Response, error) {
+		got = r.Header.Clone()
+		return reply(200, `{"items":[],"total":0,"page":1,"page_size":20,"pages":0}`), nil
+	}, WithUserAgent("shop/1"), WithHeader("X-Team", "a"))
+	_, err := c.CVMs.List(t.Context(), nil, WithHeader("X-Trace", "t"))
+	require.NoError(t, err)
+	assert.Equal(t, testKey, got.Get("X-API-Key"))
+	assert.Equal(t, DefaultAPIVersion, got.Get("X-Phala-Version"))
+	assert.Equal(t, "shop/1 "+userAgent, got.Get("User-Agent"))
+	assert.Equal(t, "a", got.Get("X-Team"))
+	assert.Equal(t, "t", got.Get("X-Trace"))
+	assert.Equal(t, "application/json", got.Get("Accept"))
+
+	_, err = c.CVMs.List(t.Context(), nil)
+	require.NoError(t, err)
+	assert.Empty(t, got.Get("X-Trace"), "an option of one call does not stay")
+
+	_, err = c.KMS.List(t.Context(), nil)
+	require.NoError(t, err)
+	assert.Equal(t, "2026-05-22", got.Get("X-Phala-Version"), "pinned by the operation")
+	_, err = c.KMS.List(t.Context(), nil, WithAPIVersion("2026-06-23"))
+	require.NoError(t, err)
+	assert.Equal(t, "2026-06-23", got.Get("X-Phala-Version"), "the call goes before the pin")
+
+	ctx := WithOptions(t.Context(), WithHeader("X-Flow", "f"), WithAPIVersion("latest"))
+	_, err = c.API.AppsGetFilterOptions(ctx)
+	require.NoError(t, err)
+	assert.Equal(t, "f", got.Get("X-Flow"))
+	assert.Equal(t, "latest", got.Get("X-Phala-Version"))
+}
+
+func TestPublicOperationsGetNoKey(t *testing.T) {
+	t.Parallel()
+	var got http.Header
+	c := newTest(t, func(r *http.Request) (*http.Response, error) {
+		got = r.Header.Clone()
+		return reply(200, `["a"]`), nil
+	})
+	_, err := c.Attestations.ListPPIDs(t.Context())
+	require.NoError(t, err)
+	assert.Empty(t, got.Get("X-API-Key"))
+}
+
+func TestWithoutAKeyOnlyPublicOperationsAreSent(t *testing.T) {
+	t.Setenv("PHALA_CLOUD_API_KEY", "")
+	sent := 0
+	c, err := New(WithHTTPClient(&http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) {
+		sent++
+		return reply(200, `["a"]`), nil
+	})}))
+	require.NoError(t, err)
+	_, err = c.Attestations.ListPPIDs(t.Context())
+	require.NoError(t, err)
+	_, err = c.CVMs.Get(t.Context(), "web-1")
+	require.ErrorIs(t, err, ErrNoAPIKey)
+	assert.Equal(t, 1, sent)
+}
+
+func TestTheKeyGoesToNoOtherHost(t *testing.T) {
+	t.Parallel()
+	sent := 0
+	for name, change := range map[string]func(*http.Request){
+		"host":   func(r *http.Request) { r.URL.Host = "evil.example" },
+		"scheme": func(r *http.Request) { r.URL.Scheme = "http" },
+		"header": func(r *http.Request) { r.Host = "evil.example" },
+	} {
+		c := newTest(t, func(*http.Request) (*http.Response, error) { sent++; return reply(200, cvmJSON), nil },
+			WithMiddleware(func(next RoundTrip) RoundTrip {
+				return func(r *http.Request) (*http.Response, error) {
+					change(r)
+					return next(r)
+				}
+			}))
+		_, err := c.CVMs.Get(t.Context(), "web-1")
+		require.ErrorIs(t, err, ErrRoute, name)
+	}
+	assert.Zero(t, sent)
+}
