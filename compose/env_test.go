@@ -157,8 +157,10 @@ func FuzzEnvNames(f *testing.F) {
 			}
 			known[n] = true
 		}
-		if strings.Contains(text, "#") {
-			return // compose-go never sees the comments
+		// compose-go never sees the comments. Its pattern also takes two letters beyond ASCII that fold to
+		// k and s, which no variable of a guest can have.
+		if strings.ContainsAny(text, "#\u017f\u212a") {
+			return
 		}
 		_, err = template.Substitute(text, func(name string) (string, bool) {
 			if !known[name] {
