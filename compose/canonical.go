@@ -6,8 +6,8 @@ package compose
 //
 // What cannot be written the same way by everyone is refused with a [*SyntaxError] that names the place:
 // duplicate names, the names "__proto__" and "constructor" and those that look like list indices (JavaScript
-// treats them apart), lone surrogates, invalid UTF-8, integers beyond 2^53, nesting deeper than 100, and
-// anything after the object.
+// treats them apart), lone surrogates, invalid UTF-8, integers beyond 2^53 that
+// a double does not hold exactly, nesting deeper than 100, and anything after the object.
 func Canonicalize(doc []byte) ([]byte, error) {
 	return canonical(doc, false)
 }

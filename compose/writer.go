@@ -480,11 +480,12 @@ func (w *writer) number() *SyntaxError {
 	if err != nil {
 		return w.fail(begin, "a number beyond what a double can hold")
 	}
-	const exact = 1 << 53
-	if whole == wholeNumber && math.Abs(f) >= exact {
-		return w.fail(begin, "an integer beyond 2^53, which loses digits in JavaScript")
-	}
+	// 1e16 is written as an integer beyond 2^53, so those that keep their digits must be readable.
+	start := len(w.out)
 	w.out = appendNumber(w.out, f)
+	if whole == wholeNumber && string(w.out[start:]) != text {
+		return w.fail(begin, "an integer beyond 2^53 that loses digits in JavaScript")
+	}
 	return nil
 }
 
