@@ -10,6 +10,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/template"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/phala-go/phala/compose"
 )
@@ -44,6 +45,40 @@ func TestEnvNames(t *testing.T) {
 	} {
 		_, err := compose.EnvNames(text)
 		require.ErrorContains(t, err, want, text)
+	}
+}
+
+// The names are those that compose-go finds in the same file once YAML has taken the comments out.
+func TestEnvNamesFollowYAML(t *testing.T) {
+	t.Parallel()
+	for name, file := range map[string]string{
+		"comment lines":        "# costs $5 or ${X}\nservices:\n  # ${Y\n  web: {image: $A}\n",
+		"comment after value":  "image: nginx # ${X} for $5\nb: $B\n",
+		"number sign in value": "url: http://x/#${A}\n",
+		"quotes":               "a: \"x # ${A} \\\" # ${B}\" # ${X}\nb: 'it''s # ${C}' # ${Y}\n",
+		"quotes over lines":    "a: \"x\n  # ${A}\n  y\" # ${X}\nb: ${B}\n",
+		"no quote":             "a: it's ${A} # don't ${X}\nb: ${B}\n",
+		"block scalar":         "run: |\n  # ${A}\n\n    x # ${B}\n# ${X}\nother: ${C} # ${Y}\n",
+		"folded with header":   "run: >-2 # ${X}\n    # ${A}\nother: ${C}\n",
+		"block in list":        "- |\n  # ${A}\n- key: |\n    # ${B}\n  more: 1 # ${X}\n- \"k\": |+\n    # ${C}\n  m: 2 # ${Y}\n",
+		"block under tag":      "a: !!str |\n  # ${A}\nb: &x |\n  # ${B}\nc: 1 # ${X}\n",
+		"pipe in plain":        "a: b | # ${X}\nc: ${C}\n",
+		"flow":                 "a: [\"${A}\", 'b # ${B}', c] # ${X}\nd: {e: \"${D}\"} # ${Y}\n",
+		"windows":              "a: 1 # ${X}\r\nb: |\r\n  # ${B}\r\n",
+		"tab":                  "a: 1\t# ${X}\nb: ${B}\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var tree any
+			require.NoError(t, yaml.Unmarshal([]byte(file), &tree))
+			var want []string
+			for name := range template.ExtractVariables(map[string]any{"": tree}, template.DefaultPattern) {
+				want = append(want, name)
+			}
+			got, err := compose.EnvNames(file)
+			require.NoError(t, err)
+			assert.ElementsMatch(t, want, got)
+		})
 	}
 }
 
@@ -142,7 +177,7 @@ func FuzzReadEnv(f *testing.F) {
 
 // Every variable that compose-go would look up is among our names.
 func FuzzEnvNames(f *testing.F) {
-	for _, s := range []string{"$A ${B:-c}", "${A:-${B}}", "$$A", "${A:?x $C}", "${A+b}", "a: ${A}\nb: ${B-${C:-d}}"} {
+	for _, s := range []string{"$A ${B:-c}", "${A:-${B}}", "$$A", "${A:?x $C}", "${A+b}", "a: ${A}\nb: ${B-${C:-d}}", "a: |\n # $A\n# $B\nc: '# $C' # $D\n"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

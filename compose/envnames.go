@@ -7,10 +7,10 @@ import (
 )
 
 // EnvNames returns the variables that a docker-compose file mentions as $NAME or ${NAME}, each once, in
-// order of appearance, with those inside of defaults such as ${A:-${B}}. "$$" is a dollar sign. Lines that
-// are comments do not count; otherwise it reads the text without its YAML structure.
+// order of appearance, with those inside of defaults such as ${A:-${B}}. "$$" is a dollar sign, and comments
+// do not count. Like Docker Compose it refuses a dollar sign that begins no variable.
 func EnvNames(dockerCompose string) ([]string, error) {
-	s := nameScanner{text: dockerCompose}
+	s := nameScanner{text: withoutComments(dockerCompose)}
 	if err := s.scan(0, false); err != nil {
 		return nil, err
 	}
@@ -30,12 +30,6 @@ func (s *nameScanner) scan(depth int, braces bool) error {
 	}
 	for s.pos < len(s.text) {
 		switch s.text[s.pos] {
-		case '#':
-			if !braces && s.lineIsBlankSoFar() {
-				s.skipLine()
-				continue
-			}
-			s.pos++
 		case '}':
 			if braces {
 				return nil
@@ -50,19 +44,6 @@ func (s *nameScanner) scan(depth int, braces bool) error {
 		}
 	}
 	return nil
-}
-
-func (s *nameScanner) lineIsBlankSoFar() bool {
-	line := s.text[strings.LastIndexByte(s.text[:s.pos], '\n')+1 : s.pos]
-	return strings.Trim(line, " \t") == ""
-}
-
-func (s *nameScanner) skipLine() {
-	if end := strings.IndexByte(s.text[s.pos:], '\n'); end >= 0 {
-		s.pos += end
-		return
-	}
-	s.pos = len(s.text)
 }
 
 // variable reads what begins with a dollar sign.
