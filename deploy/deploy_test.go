@@ -95,7 +95,7 @@ func TestRun(t *testing.T) {
 			deploy.CheckComposeHash: deploy.Passed, deploy.CheckAppID: deploy.NotPossible,
 			deploy.CheckEnvKey: deploy.Passed, deploy.CheckKMSRoot: deploy.Passed,
 		}, outcomes)
-		assert.Equal(t, []string{"ProvisionedEvent", "CheckEvent", "CheckEvent", "CheckEvent", "CheckEvent", "EncryptedEvent", "CommittedEvent"}, events[:7])
+		assert.Equal(t, []string{"ProvisionedEvent", "CheckEvent", "CheckEvent", "CheckEvent", "CheckEvent", "EncryptedEvent", "CreatedEvent"}, events[:7])
 		assert.Contains(t, events, "StateEvent")
 		assert.Equal(t, "RunningEvent", events[len(events)-1])
 		assert.NotContains(t, log.String(), "hunter2")
@@ -371,7 +371,7 @@ func TestLostAnswers(t *testing.T) {
 func TestResumeAfterEachPhase(t *testing.T) {
 	t.Parallel()
 	dead := errors.New("the process died")
-	for _, phase := range []deploy.Phase{deploy.PhaseProvisioned, deploy.PhaseEncrypted, deploy.PhaseCommitted, deploy.PhaseRunning} {
+	for _, phase := range []deploy.Phase{deploy.PhaseProvisioned, deploy.PhaseEncrypted, deploy.PhaseCreated, deploy.PhaseRunning} {
 		t.Run(string(phase), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
@@ -406,17 +406,17 @@ func TestResumeAfterEachPhase(t *testing.T) {
 	}
 }
 
-func TestCommitAgainMakesNoSecondCVM(t *testing.T) {
+func TestCreateAgainMakesNoSecondCVM(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, c, root := cloud(t)
 		st, err := deploy.Provision(t.Context(), c, spec(t), root)
 		require.NoError(t, err)
-		require.ErrorContains(t, deploy.Commit(t.Context(), c, st), "is provisioned, want encrypted")
+		require.ErrorContains(t, deploy.Create(t.Context(), c, st), "is provisioned, want encrypted")
 		require.ErrorContains(t, deploy.Encrypt(t.Context(), c, st, secrets()[:1], root), "1 secrets for a provision that announced 2")
 		require.NoError(t, deploy.Encrypt(t.Context(), c, st, secrets(), root))
 		again := *st
-		require.NoError(t, deploy.Commit(t.Context(), c, st))
-		require.NoError(t, deploy.Commit(t.Context(), c, &again), "the answer was lost, say")
+		require.NoError(t, deploy.Create(t.Context(), c, st))
+		require.NoError(t, deploy.Create(t.Context(), c, &again), "the answer was lost, say")
 		assert.Equal(t, st.CVM, again.CVM)
 		r, err := deploy.Wait(t.Context(), c, &again)
 		require.NoError(t, err)
@@ -469,7 +469,7 @@ func TestResumeRefusesAnotherSpec(t *testing.T) {
 func TestParseState(t *testing.T) {
 	t.Parallel()
 	for want, text := range map[string]string{
-		"unknown phase": `{"phase":"flying"}`, "without a cvm": `{"phase":"committed"}`, "deployment state": `[`,
+		"unknown phase": `{"phase":"flying"}`, "without a cvm": `{"phase":"created"}`, "deployment state": `[`,
 	} {
 		_, err := deploy.ParseState([]byte(text))
 		require.ErrorContains(t, err, want)

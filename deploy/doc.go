@@ -6,7 +6,7 @@
 // encrypts the secrets here, creates the CVM and follows it until it runs. Whatever does not match ends the
 // deployment with a [*MismatchError] that holds both values, before a secret has left the process.
 //
-// The same work can be done phase by phase ([Provision], [Encrypt], [Commit], [Wait]) with a [State]
+// The same work can be done phase by phase ([Provision], [Encrypt], [Create], [Wait]) with a [State]
 // between them that is plain JSON, so that another process can finish what this one began. [Resume] goes on
 // from any state; [WithCheckpoint] is called with each new one. Creating a CVM is idempotent on the app id
 // and the compose hash, so repeating a phase whose answer was lost makes no second CVM.

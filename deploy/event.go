@@ -31,8 +31,8 @@ type EncryptedEvent struct {
 	Bytes int
 }
 
-// CommittedEvent says that the CVM exists.
-type CommittedEvent struct {
+// CreatedEvent says that the CVM exists.
+type CreatedEvent struct {
 	CVM string
 	// Adopted says that an earlier run of the same spec had made it.
 	Adopted bool
@@ -52,7 +52,7 @@ type RunningEvent struct {
 func (ProvisionedEvent) event() {}
 func (CheckEvent) event()       {}
 func (EncryptedEvent) event()   {}
-func (CommittedEvent) event()   {}
+func (CreatedEvent) event()     {}
 func (StateEvent) event()       {}
 func (RunningEvent) event()     {}
 
@@ -64,7 +64,7 @@ func (e EncryptedEvent) String() string {
 	return fmt.Sprintf("encrypted %d secrets (%s) into %d bytes", len(e.Names), strings.Join(e.Names, ", "), e.Bytes)
 }
 
-func (e CommittedEvent) String() string {
+func (e CreatedEvent) String() string {
 	if e.Adopted {
 		return "found cvm " + e.CVM + " of an earlier run"
 	}

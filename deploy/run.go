@@ -58,7 +58,7 @@ func Resume(ctx context.Context, c *client.Client, spec Spec, st *State, opts ..
 		}
 	}
 	if st.Phase == PhaseEncrypted {
-		if err := commit(ctx, c, st, cfg); err != nil {
+		if err := create(ctx, c, st, cfg); err != nil {
 			return nil, err
 		}
 	}

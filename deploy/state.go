@@ -16,7 +16,7 @@ type Phase string
 const (
 	PhaseProvisioned Phase = "provisioned" // the cloud knows the app-compose; hash and app id were compared
 	PhaseEncrypted   Phase = "encrypted"   // the env key was checked and the secrets are encrypted
-	PhaseCommitted   Phase = "committed"   // the CVM exists
+	PhaseCreated     Phase = "created"     // the CVM exists
 	PhaseRunning     Phase = "running"     // the CVM runs
 )
 
@@ -58,7 +58,7 @@ func ParseState(data []byte) (*State, error) {
 	}
 	switch s.Phase {
 	case PhaseProvisioned, PhaseEncrypted:
-	case PhaseCommitted, PhaseRunning:
+	case PhaseCreated, PhaseRunning:
 		if s.CVM == "" {
 			return nil, fmt.Errorf("deployment state: phase %q without a cvm", s.Phase)
 		}

@@ -23,7 +23,7 @@ func Wait(ctx context.Context, c *client.Client, st *State, opts ...Option) (*Re
 }
 
 func wait(ctx context.Context, c *client.Client, st *State, cfg *config) (*Result, error) {
-	if err := st.in(PhaseCommitted, PhaseRunning); err != nil {
+	if err := st.in(PhaseCreated, PhaseRunning); err != nil {
 		return nil, err
 	}
 	var last StateEvent

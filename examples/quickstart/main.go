@@ -184,7 +184,7 @@ func show(event deploy.Event) {
 		showCheck(e.Check)
 	case deploy.EncryptedEvent:
 		line("→ encrypted", fmt.Sprintf("%s into %d bytes", strings.Join(e.Names, ", "), e.Bytes))
-	case deploy.CommittedEvent:
+	case deploy.CreatedEvent:
 		line("→ created", "cvm "+e.CVM)
 	case deploy.StateEvent:
 		line("→ state", e.String())

@@ -11,22 +11,22 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// Commit creates the CVM. It may be repeated: the cloud answers the same app id and compose hash with the
+// Create creates the CVM. It may be repeated: the cloud answers the same app id and compose hash with the
 // same CVM.
-func Commit(ctx context.Context, c *client.Client, st *State, opts ...Option) error {
+func Create(ctx context.Context, c *client.Client, st *State, opts ...Option) error {
 	cfg, err := configure(opts)
 	if err != nil {
 		return err
 	}
-	return commit(ctx, c, st, cfg)
+	return create(ctx, c, st, cfg)
 }
 
-func commit(ctx context.Context, c *client.Client, st *State, cfg *config) error {
+func create(ctx context.Context, c *client.Client, st *State, cfg *config) error {
 	if err := st.in(PhaseEncrypted); err != nil {
 		return err
 	}
 	if st.Adopted {
-		return commitAdopted(ctx, c, st, cfg)
+		return createAdopted(ctx, c, st, cfg)
 	}
 	body := openapi.CreateCVMRequest{
 		AppID:       st.AppID.String(),
@@ -54,8 +54,8 @@ func commit(ctx context.Context, c *client.Client, st *State, cfg *config) error
 	if st.CVM == "" {
 		return fmt.Errorf("create %s: the cloud named no CVM", st.Name)
 	}
-	st.Phase = PhaseCommitted
-	cfg.progress(CommittedEvent{CVM: st.CVM})
+	st.Phase = PhaseCreated
+	cfg.progress(CreatedEvent{CVM: st.CVM})
 	return cfg.checkpoint(st)
 }
 
@@ -108,13 +108,13 @@ func adopt(ctx context.Context, c *client.Client, spec Spec, app *compose.App, c
 	if err := st.takeAppID(spec, &openapi.Provision{AppID: cvm.AppID}, wallet); err != nil {
 		return nil, err
 	}
-	cfg.progress(CommittedEvent{CVM: st.CVM, Adopted: true})
+	cfg.progress(CreatedEvent{CVM: st.CVM, Adopted: true})
 	cfg.report(st.Checks)
 	return st, cfg.checkpoint(st)
 }
 
-// commitAdopted replaces the secrets of a CVM that an earlier run had made.
-func commitAdopted(ctx context.Context, c *client.Client, st *State, cfg *config) error {
+// createAdopted replaces the secrets of a CVM that an earlier run had made.
+func createAdopted(ctx context.Context, c *client.Client, st *State, cfg *config) error {
 	if st.EncryptedEnv != "" {
 		_, err := c.CVMs.UpdateEnvs(ctx, st.CVM, openapi.UpdateEnvsRequest{EncryptedEnv: st.EncryptedEnv, EnvKeys: st.EnvKeys},
 			client.WithConflictWait(conflictWait))
@@ -122,6 +122,6 @@ func commitAdopted(ctx context.Context, c *client.Client, st *State, cfg *config
 			return fmt.Errorf("secrets of cvm %s: %w", st.CVM, err)
 		}
 	}
-	st.Phase = PhaseCommitted
+	st.Phase = PhaseCreated
 	return cfg.checkpoint(st)
 }
