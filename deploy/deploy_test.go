@@ -486,3 +486,16 @@ func TestStateKeepsItsSecretsToItself(t *testing.T) {
 		assert.NotContains(t, fmt.Sprintf("%v %+v %#v", *st, *st, *st), text)
 	})
 }
+
+func TestMembersThatTheAPIDoesNotKnowAreSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, c, root := cloud(t)
+		sp := spec(t)
+		sp.Compose.Extra = map[string]json.RawMessage{"later": json.RawMessage(`{"b":[1],"a":"<&>"}`)}
+		r, err := deploy.Run(t.Context(), c, sp, root)
+		require.NoError(t, err)
+		text, err := c.CVMs.GetComposeFile(t.Context(), r.State.CVM, nil)
+		require.NoError(t, err)
+		assert.Contains(t, string(text), `"later":{"a":"<&>","b":[1]}`)
+	})
+}
