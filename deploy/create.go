@@ -35,9 +35,18 @@ func create(ctx context.Context, c *client.Client, st *State, cfg *config) error
 	}
 	body.EncryptedEnv = unlessZero(st.EncryptedEnv)
 	body.Token = unlessZero(st.Token)
-	vm, err := c.CVMs.Create(ctx, body)
+	if st.onChain() {
+		body.KMSID = unlessZero(st.KMS)
+		body.ContractAddress = openapi.Ptr(st.AppID.Address().Hex())
+		body.DeployerAddress = openapi.Ptr(st.Deployer.Hex())
+	}
+	var vm *openapi.VM
+	err := untilSeen(ctx, func() (err error) {
+		vm, err = c.CVMs.Create(ctx, body)
+		return err
+	})
 	if err != nil {
-		return fmt.Errorf("create %s: %w", st.Name, err)
+		return fmt.Errorf("create %s: %w", st.Name, explain(err))
 	}
 	if vm.AppID != "" {
 		answered, err := kms.ParseAppID(vm.AppID)
@@ -88,16 +97,11 @@ func adopt(ctx context.Context, c *client.Client, spec Spec, app *compose.App, c
 	if id, err := kms.ParseAppID(cvm.AppID); err != nil || spec.AppID != nil && id != *spec.AppID {
 		return nil, fmt.Errorf("%w; the CVM of that name belongs to app %s, not %s", taken, cvm.AppID, spec.AppID)
 	}
-	st := &State{Phase: PhaseProvisioned, Name: spec.Name, EnvKeys: spec.envNames(), Adopted: true, CVM: cvm.VMUUID}
+	st := &State{Phase: PhaseProvisioned, Name: spec.Name, EnvKeys: envNames(spec.Env), Adopted: true, CVM: cvm.VMUUID}
 	if st.CVM == "" {
 		st.CVM = string(cvm.ID)
 	}
-	if cvm.KMSInfo != nil {
-		st.KMS, st.CloudRoot, st.ProvisionKey = cvm.KMSInfo.Slug, cvm.KMSInfo.K256PublicKey, cvm.KMSInfo.EncryptedEnvPublicKey
-		if st.KMS == "" {
-			st.KMS = string(cvm.KMSInfo.ID)
-		}
-	}
+	st.takeKMS(cvm.KMSInfo)
 	if err := st.takeHash(app, cvm.ComposeHash); err != nil {
 		return nil, err
 	}
@@ -124,4 +128,18 @@ func createAdopted(ctx context.Context, c *client.Client, st *State, cfg *config
 	}
 	st.Phase = PhaseCreated
 	return cfg.checkpoint(st)
+}
+
+// takeKMS keeps what the cloud says of the KMS of an existing CVM.
+func (s *State) takeKMS(k *openapi.CVMKMS) {
+	if k != nil {
+		s.KMS, s.CloudRoot, s.ProvisionKey = slugOrID(k.Slug, k.ID), k.K256PublicKey, k.EncryptedEnvPublicKey
+	}
+}
+
+func slugOrID(slug string, id openapi.ID) string {
+	if slug != "" {
+		return slug
+	}
+	return string(id)
 }

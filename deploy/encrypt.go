@@ -14,10 +14,10 @@ import (
 // ErrNoKMSRoot says that secrets were given but no way to check the key they are encrypted for.
 var ErrNoKMSRoot = errors.New("secrets need a checked key: pin the KMS root with WithKMSRoot, or give the check up with TrustKMSRootFromCloud or SkipKMSKeyCheck")
 
-// canCheckKey refuses secrets without a root, before anything is sent.
-func (c *config) canCheckKey(spec Spec) error {
-	if len(spec.Env) > 0 && len(c.roots) == 0 && !c.rootFromCloud && !c.skipKeyCheck {
-		return fmt.Errorf("deploy %s: %w", spec.Name, ErrNoKMSRoot)
+// canCheckKey refuses to encrypt secrets without a root, before anything is sent.
+func (c *config) canCheckKey(name string) error {
+	if len(c.roots) == 0 && !c.rootFromCloud && !c.skipKeyCheck && c.chain == nil {
+		return fmt.Errorf("deploy %s: %w", name, ErrNoKMSRoot)
 	}
 	return nil
 }
@@ -36,14 +36,20 @@ func Encrypt(ctx context.Context, c *client.Client, st *State, env []compose.Env
 }
 
 func encrypt(ctx context.Context, c *client.Client, st *State, spec Spec, cfg *config) error {
-	if err := st.in(PhaseProvisioned); err != nil {
+	if st.onChain() {
+		if err := st.in(PhaseRegistered); err != nil {
+			return err
+		}
+	} else if err := st.in(PhaseProvisioned); err != nil {
 		return err
 	}
-	if err := st.sameNames(spec.envNames()); err != nil {
+	if err := st.sameNames(envNames(spec.Env)); err != nil {
 		return err
 	}
-	if err := cfg.canCheckKey(spec); err != nil {
-		return err
+	if len(spec.Env) > 0 {
+		if err := cfg.canCheckKey(spec.Name); err != nil {
+			return err
+		}
 	}
 	made := len(st.Checks)
 	if len(spec.Env) == 0 {
@@ -53,7 +59,7 @@ func encrypt(ctx context.Context, c *client.Client, st *State, spec Spec, cfg *c
 		if err != nil {
 			return err
 		}
-		ciphertext, err := kms.EncryptEnv(spec.kmsEnv(), key)
+		ciphertext, err := kms.EncryptEnv(kmsEnv(spec.Env), key)
 		if err != nil {
 			return err
 		}
@@ -128,6 +134,13 @@ func checkRoot(ctx context.Context, c *client.Client, st *State, key kms.PublicK
 		return Check{}, fmt.Errorf("signature of the env key: %w", err)
 	}
 	roots, reason := cfg.roots, ""
+	if cfg.chain != nil && len(roots) == 0 && !cfg.rootFromCloud {
+		root, err := cfg.chain.KMSRoot(ctx)
+		if err != nil {
+			return Check{}, fmt.Errorf("root key in the contract of the KMS: %w", err)
+		}
+		roots, reason = []kms.Signer{root}, fmt.Sprintf("the root is the one in the KMS's contract on chain %d", cfg.chain.ChainID())
+	}
 	if cfg.rootFromCloud {
 		root, err := cloudRoot(ctx, c, st)
 		if err != nil {

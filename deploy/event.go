@@ -23,6 +23,14 @@ type ProvisionedEvent struct {
 // CheckEvent reports a check that did not fail.
 type CheckEvent struct{ Check }
 
+// RegisteredEvent says that the chain allows the app-compose.
+type RegisteredEvent struct {
+	AppID   string
+	ChainID int64
+	// Transaction allowed it; [AlreadyRegistered] where it was allowed before.
+	Transaction string
+}
+
 // EncryptedEvent says that the secrets were encrypted here.
 type EncryptedEvent struct {
 	// Names of the secrets, never their values.
@@ -51,6 +59,7 @@ type RunningEvent struct {
 
 func (ProvisionedEvent) event() {}
 func (CheckEvent) event()       {}
+func (RegisteredEvent) event()  {}
 func (EncryptedEvent) event()   {}
 func (CreatedEvent) event()     {}
 func (StateEvent) event()       {}
@@ -58,6 +67,10 @@ func (RunningEvent) event()     {}
 
 func (e ProvisionedEvent) String() string {
 	return fmt.Sprintf("provisioned: app %s, compose hash %s", e.AppID, e.ComposeHash)
+}
+
+func (e RegisteredEvent) String() string {
+	return fmt.Sprintf("allowed on chain %d: app %s (%s)", e.ChainID, e.AppID, e.Transaction)
 }
 
 func (e EncryptedEvent) String() string {

@@ -18,10 +18,13 @@ type config struct {
 	rootFromCloud bool
 	skipKeyCheck  bool
 	teamWallet    *common.Address
+	chain         Chain
+	trustHash     bool
+	keep          func(*Pending) error
 }
 
 func configure(opts []Option) (*config, error) {
-	cfg := &config{progress: func(Event) {}, checkpoint: func(*State) error { return nil }}
+	cfg := &config{progress: func(Event) {}, checkpoint: func(*State) error { return nil }, keep: func(*Pending) error { return nil }}
 	for _, o := range opts {
 		if err := o(cfg); err != nil {
 			return nil, err
@@ -98,6 +101,40 @@ func SkipKMSKeyCheck() Option {
 func WithTeamWallet(address common.Address) Option {
 	return func(c *config) error {
 		c.teamWallet = &address
+		return nil
+	}
+}
+
+// WithChain deploys and updates with the KMS that chain is, and acts on the chain for it. The key that
+// secrets are encrypted for is checked against the root key in the KMS's contract, unless [WithKMSRoot] pins
+// another.
+func WithChain(chain Chain) Option {
+	return func(c *config) error {
+		if chain == nil {
+			return errNoChain
+		}
+		c.chain = chain
+		return nil
+	}
+}
+
+// WithPending calls save with what waits for an approval, as soon as it is known and whenever it changes, so
+// that another run can go on from it. An error of save ends the flow.
+func WithPending(save func(*Pending) error) Option {
+	return func(c *config) error {
+		if save == nil {
+			return errors.New("deploy: WithPending needs a function")
+		}
+		c.keep = save
+		return nil
+	}
+}
+
+// TrustComposeHashFromCloud lets a compose hash go on chain that could not be computed here. It loses the
+// protection against a cloud that has something else allowed than was asked for.
+func TrustComposeHashFromCloud() Option {
+	return func(c *config) error {
+		c.trustHash = true
 		return nil
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/ethereum/go-ethereum/common"
+
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/kms"
@@ -25,11 +27,13 @@ func Provision(ctx context.Context, c *client.Client, spec Spec, opts ...Option)
 }
 
 func provision(ctx context.Context, c *client.Client, spec Spec, cfg *config) (*State, error) {
-	if err := spec.check(); err != nil {
+	if err := spec.check(cfg.chain != nil); err != nil {
 		return nil, err
 	}
-	if err := cfg.canCheckKey(spec); err != nil {
-		return nil, err
+	if len(spec.Env) > 0 {
+		if err := cfg.canCheckKey(spec.Name); err != nil {
+			return nil, err
+		}
 	}
 	app, err := spec.app()
 	if err != nil {
@@ -39,7 +43,10 @@ func provision(ctx context.Context, c *client.Client, spec Spec, cfg *config) (*
 	if err != nil {
 		return nil, err
 	}
-	request, err := spec.request(app)
+	if cfg.chain != nil && !app.Predictable() && !cfg.trustHash {
+		return nil, fmt.Errorf("deploy %s: %w", spec.Name, ErrUnpredictable)
+	}
+	request, err := spec.request(app, cfg.chain)
 	if err != nil {
 		return nil, err
 	}
@@ -53,19 +60,20 @@ func provision(ctx context.Context, c *client.Client, spec Spec, cfg *config) (*
 	st := &State{
 		Phase:        PhaseProvisioned,
 		Name:         spec.Name,
-		EnvKeys:      spec.envNames(),
+		EnvKeys:      envNames(spec.Env),
 		ProvisionKey: answer.AppEnvEncryptPublicKey,
 		Token:        answer.Token,
 	}
-	if answer.KMSInfo != nil {
-		st.KMS = answer.KMSInfo.Slug
-		if st.KMS == "" {
-			st.KMS = string(answer.KMSInfo.ID)
-		}
-		st.CloudRoot = answer.KMSInfo.K256PublicKey
+	if k := answer.KMSInfo; k != nil {
+		st.KMS, st.CloudRoot = slugOrID(k.Slug, k.ID), k.K256PublicKey
 	}
 	if err := st.takeHash(app, answer.ComposeHash); err != nil {
 		return nil, err
+	}
+	if cfg.chain != nil {
+		if err := st.takeChain(cfg.chain, answer); err != nil {
+			return nil, err
+		}
 	}
 	if err := st.takeAppID(spec, answer, wallet); err != nil {
 		return nil, err
@@ -101,8 +109,34 @@ func (s *State) takeHash(app *compose.App, answered string) error {
 	return nil
 }
 
+// takeChain compares the KMS that the cloud chose with the one on the chain of this side, and keeps it.
+func (s *State) takeChain(chain Chain, answer *openapi.Provision) error {
+	if answer.KMSInfo == nil || answer.KMSInfo.ChainID == nil || !common.IsHexAddress(answer.KMSInfo.KMSContractAddress) {
+		return fmt.Errorf("provision %s: the cloud did not name a KMS on a chain", s.Name)
+	}
+	contract := common.HexToAddress(answer.KMSInfo.KMSContractAddress)
+	if err := sameChain(chain, *answer.KMSInfo.ChainID, contract); err != nil {
+		return err
+	}
+	dev, err := device(answer.DeviceID)
+	if err != nil {
+		return fmt.Errorf("provision %s: %w", s.Name, err)
+	}
+	if dev != ([32]byte{}) {
+		s.DeviceID = compose.Hash(dev).String()
+	}
+	s.ChainID, s.KMSContract = chain.ChainID(), contract
+	return nil
+}
+
 // takeAppID compares the cloud's app id with the one asked for, and keeps it.
 func (s *State) takeAppID(spec Spec, answer *openapi.Provision, wallet bool) error {
+	if answer.AppID == "" && s.onChain() {
+		if spec.AppID != nil {
+			s.AppID = *spec.AppID
+		}
+		return nil // the id is the address of a contract, which is yet to be deployed
+	}
 	if answer.AppID == "" {
 		return fmt.Errorf("provision %s: the cloud gave no app id; a KMS on a chain needs its contract first", spec.Name)
 	}
@@ -132,7 +166,7 @@ func (s *State) takeAppID(spec Spec, answer *openapi.Provision, wallet bool) err
 // derive checks that the app id asked for follows from the team wallet and the nonce, where the wallet is
 // known, and says whether it is.
 func (c *config) derive(spec Spec) (bool, error) {
-	if c.teamWallet == nil || spec.AppID == nil {
+	if c.teamWallet == nil || spec.AppID == nil || spec.Nonce == nil {
 		return false, nil
 	}
 	_, err := compare(CheckAppID, kms.DeriveAppID(*c.teamWallet, *spec.Nonce).String(), spec.AppID.String())

@@ -24,7 +24,8 @@ type Result struct {
 	Checks []Check
 }
 
-// Run deploys spec with the central KMS and returns when the CVM runs and no operation is under way.
+// Run deploys spec with the central KMS, or with the one on a chain that [WithChain] gives, and returns when
+// the CVM runs and no operation is under way.
 //
 // Secrets need a KMS root to check their key against: [WithKMSRoot], or an option that gives the check up
 // ([TrustKMSRootFromCloud], [SkipKMSKeyCheck]); without one Run fails with [ErrNoKMSRoot] before anything
@@ -52,7 +53,12 @@ func Resume(ctx context.Context, c *client.Client, spec Spec, st *State, opts ..
 	if spec.Name != st.Name {
 		return nil, fmt.Errorf("spec %q goes on with the deployment of %q", spec.Name, st.Name)
 	}
-	if st.Phase == PhaseProvisioned {
+	if st.Phase == PhaseProvisioned && st.onChain() {
+		if err := register(ctx, st, cfg); err != nil {
+			return nil, err
+		}
+	}
+	if st.Phase == PhaseProvisioned || st.Phase == PhaseRegistered {
 		if err := encrypt(ctx, c, st, spec, cfg); err != nil {
 			return nil, err
 		}

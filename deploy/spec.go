@@ -42,45 +42,58 @@ type Spec struct {
 	Listed bool
 
 	// AppID and Nonce, given together, ask for a known app id: a pair from KMS.GetNextAppIDs. A pair is a
-	// prediction, not a reservation: another deployment of the workspace can use the nonce first.
+	// prediction, not a reservation: another deployment of the workspace can use the nonce first. On a chain
+	// AppID alone is the contract of an app that exists already.
 	AppID *kms.AppID
 	// Nonce belongs to AppID.
 	Nonce *uint64
 }
 
 // check refuses a spec that cannot be deployed, before anything is sent.
-func (s Spec) check() error {
+func (s Spec) check(onChain bool) error {
 	if err := compose.ValidateName(s.Name); err != nil {
 		return err
 	}
 	if s.Compose == nil {
 		return errors.New("spec: Compose is required")
 	}
-	for _, size := range []struct {
-		name  string
-		value int
-	}{{"VCPU", s.VCPU}, {"Memory", s.Memory}, {"DiskSize", s.DiskSize}, {"NodeID", s.NodeID}} {
-		if size.value < 0 {
-			return fmt.Errorf("spec: %s is %d, want 0 or more", size.name, size.value)
-		}
+	if err := notNegative("spec", size{"VCPU", s.VCPU}, size{"Memory", s.Memory}, size{"DiskSize", s.DiskSize}, size{"NodeID", s.NodeID}); err != nil {
+		return err
 	}
-	if (s.AppID == nil) != (s.Nonce == nil) {
+	switch {
+	case onChain && s.Nonce != nil:
+		return errors.New("spec: Nonce is for the central KMS; on a chain AppID alone names the contract of an app")
+	case !onChain && (s.AppID == nil) != (s.Nonce == nil):
 		return errors.New("spec: AppID and Nonce go together; give both or neither")
 	}
-	return kms.CheckEnv(s.kmsEnv())
+	return kms.CheckEnv(kmsEnv(s.Env))
 }
 
-func (s Spec) kmsEnv() []kms.EnvVar {
-	env := make([]kms.EnvVar, len(s.Env))
-	for i, v := range s.Env {
-		env[i] = kms.EnvVar(v)
+type size struct {
+	name  string
+	value int
+}
+
+func notNegative(what string, sizes ...size) error {
+	for _, s := range sizes {
+		if s.value < 0 {
+			return fmt.Errorf("%s: %s is %d, want 0 or more", what, s.name, s.value)
+		}
 	}
-	return env
+	return nil
 }
 
-func (s Spec) envNames() []string {
-	names := make([]string, len(s.Env))
-	for i, v := range s.Env {
+func kmsEnv(env []compose.EnvVar) []kms.EnvVar {
+	out := make([]kms.EnvVar, len(env))
+	for i, v := range env {
+		out[i] = kms.EnvVar(v)
+	}
+	return out
+}
+
+func envNames(env []compose.EnvVar) []string {
+	names := make([]string, len(env))
+	for i, v := range env {
 		names[i] = v.Key
 	}
 	return names
@@ -98,9 +111,9 @@ func (s Spec) app() (*compose.App, error) {
 		return nil, err
 	}
 	if len(app.AllowedEnvs) == 0 {
-		app.AllowedEnvs = s.envNames()
+		app.AllowedEnvs = envNames(s.Env)
 	}
-	for _, name := range s.envNames() {
+	for _, name := range envNames(s.Env) {
 		if !slices.Contains(app.AllowedEnvs, name) {
 			return nil, fmt.Errorf("spec: the secret %s is not among the allowed_envs of the app-compose, so the guest would drop it", name)
 		}
@@ -109,14 +122,14 @@ func (s Spec) app() (*compose.App, error) {
 }
 
 // request is the provision request for app.
-func (s Spec) request(app *compose.App) (openapi.ProvisionRequest, error) {
+func (s Spec) request(app *compose.App, chain Chain) (openapi.ProvisionRequest, error) {
 	canonical, err := app.Canonical()
 	if err != nil {
 		return openapi.ProvisionRequest{}, err
 	}
 	r := openapi.ProvisionRequest{
 		Name:    s.Name,
-		EnvKeys: s.envNames(),
+		EnvKeys: envNames(s.Env),
 		KMS:     openapi.Ptr(openapi.KMSTypePhala),
 		Listed:  &s.Listed,
 	}
@@ -132,7 +145,12 @@ func (s Spec) request(app *compose.App) (openapi.ProvisionRequest, error) {
 	r.TeepodID = unlessZero(s.NodeID)
 	if s.AppID != nil {
 		r.AppID = openapi.Ptr(s.AppID.String())
+	}
+	if s.Nonce != nil {
 		r.Nonce = openapi.Ptr(int64(*s.Nonce))
+	}
+	if chain != nil {
+		r.KMS, r.KMSContract = kmsType(chain), openapi.Ptr(chain.KMSContract().Hex())
 	}
 	return r, nil
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/ethereum/go-ethereum/common"
+
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
@@ -15,6 +17,7 @@ type Phase string
 // The phases of a deployment, in order.
 const (
 	PhaseProvisioned Phase = "provisioned" // the cloud knows the app-compose; hash and app id were compared
+	PhaseRegistered  Phase = "registered"  // the chain allows it; with a KMS on a chain only
 	PhaseEncrypted   Phase = "encrypted"   // the env key was checked and the secrets are encrypted
 	PhaseCreated     Phase = "created"     // the CVM exists
 	PhaseRunning     Phase = "running"     // the CVM runs
@@ -41,6 +44,16 @@ type State struct {
 	// Token authorises the commit where the cloud handed one out.
 	Token openapi.Secret `json:"token,omitempty"`
 
+	// ChainID, KMSContract and DeviceID are where the KMS is governed and the device that it is to run on;
+	// zero with the central KMS.
+	ChainID     int64          `json:"chain_id,omitempty"`
+	KMSContract common.Address `json:"kms_contract,omitzero"`
+	DeviceID    string         `json:"device_id,omitempty"`
+	// Deployer is the account that allowed the app on chain.
+	Deployer common.Address `json:"deployer,omitzero"`
+	// Intents are the transactions that were sent or are about to be, by what they do.
+	Intents map[string]json.RawMessage `json:"intents,omitempty"`
+
 	// CVM identifies the CVM once it exists: its vm_uuid, or its id where there is none.
 	CVM string `json:"cvm,omitempty"`
 	// Adopted says that the CVM had existed already, made by an earlier run of the same spec.
@@ -57,7 +70,7 @@ func ParseState(data []byte) (*State, error) {
 		return nil, fmt.Errorf("deployment state: %w", err)
 	}
 	switch s.Phase {
-	case PhaseProvisioned, PhaseEncrypted:
+	case PhaseProvisioned, PhaseRegistered, PhaseEncrypted:
 	case PhaseCreated, PhaseRunning:
 		if s.CVM == "" {
 			return nil, fmt.Errorf("deployment state: phase %q without a cvm", s.Phase)
@@ -68,7 +81,10 @@ func ParseState(data []byte) (*State, error) {
 	return &s, nil
 }
 
-// before is an error where the state is not in the phase that a call takes it from.
+// onChain tells whether the KMS of the deployment is on a chain.
+func (s *State) onChain() bool { return s.ChainID != 0 }
+
+// in is an error where the state is not in the phase that a call takes it from.
 func (s *State) in(phases ...Phase) error {
 	for _, p := range phases {
 		if s.Phase == p {

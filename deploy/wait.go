@@ -26,14 +26,7 @@ func wait(ctx context.Context, c *client.Client, st *State, cfg *config) (*Resul
 	if err := st.in(PhaseCreated, PhaseRunning); err != nil {
 		return nil, err
 	}
-	var last StateEvent
-	progress := client.WithWaitProgress(func(s client.StateEvent) {
-		if e := (StateEvent{Status: s.State.Status, BootProgress: s.State.BootProgress}); e != last {
-			last = e
-			cfg.progress(e)
-		}
-	})
-	if err := c.CVMs.WaitFor(ctx, st.CVM, "running", progress); err != nil {
+	if err := c.CVMs.WaitFor(ctx, st.CVM, "running", cfg.stateProgress()); err != nil {
 		return nil, bootError(st, err)
 	}
 	cvm, err := c.CVMs.Get(ctx, st.CVM)
@@ -51,6 +44,17 @@ func wait(ctx context.Context, c *client.Client, st *State, cfg *config) (*Resul
 	return &Result{State: *st, CVM: cvm, URLs: urls(cvm), Checks: st.Checks}, nil
 }
 
+// stateProgress reports each state that differs from the one before.
+func (c *config) stateProgress() client.WaitOption {
+	var last StateEvent
+	return client.WithWaitProgress(func(s client.StateEvent) {
+		if e := (StateEvent{Status: s.State.Status, BootProgress: s.State.BootProgress}); e != last {
+			last = e
+			c.progress(e)
+		}
+	})
+}
+
 // isOurs compares what the cloud says is running with what was deployed. It is still the cloud's word.
 func (s *State) isOurs(cvm *openapi.CVMDetail) error {
 	if cvm.AppID != "" {
@@ -62,7 +66,7 @@ func (s *State) isOurs(cvm *openapi.CVMDetail) error {
 			return err
 		}
 	}
-	if cvm.ComposeHash == "" {
+	if cvm.ComposeHash == "" || s.ComposeHash == (compose.Hash{}) {
 		return nil
 	}
 	remote, err := compose.ParseHash(cvm.ComposeHash)

@@ -1,0 +1,62 @@
+package deploy
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/phala-go/phala/kms"
+)
+
+// Register lets the chain allow what was provisioned: it deploys the contract of a new app, or completes the
+// one that the spec names. It needs [WithChain]. What the chain allows is read back before the state moves
+// on.
+func Register(ctx context.Context, st *State, opts ...Option) error {
+	cfg, err := configure(opts)
+	if err != nil {
+		return err
+	}
+	return register(ctx, st, cfg)
+}
+
+func register(ctx context.Context, st *State, cfg *config) error {
+	if err := st.in(PhaseProvisioned); err != nil {
+		return err
+	}
+	if cfg.chain == nil {
+		return fmt.Errorf("deploy %s: its KMS is on chain %d, which needs WithChain", st.Name, st.ChainID)
+	}
+	if err := sameChain(cfg.chain, st.ChainID, st.KMSContract); err != nil {
+		return err
+	}
+	dev, err := device(st.DeviceID)
+	if err != nil {
+		return err
+	}
+	log := &intents{all: &st.Intents, save: func() error { return cfg.checkpoint(st) }}
+	if st.AppID.IsZero() {
+		if st.AppID, err = cfg.chain.DeployApp(ctx, st.ComposeHash, dev, log.get("deploy"), log.saver("deploy")); err != nil {
+			st.AppID = kms.AppID{}
+			return fmt.Errorf("contract of %s: %w", st.Name, err)
+		}
+		// The id is the answer that must not get lost.
+		if err := cfg.checkpoint(st); err != nil {
+			return err
+		}
+	}
+	transaction, err := allow(ctx, cfg.chain, st.AppID, st.ComposeHash, dev, log)
+	if err != nil {
+		return err
+	}
+	hashAllowed, deviceAllowed, err := cfg.chain.AppAllows(ctx, st.AppID, st.ComposeHash, dev)
+	switch {
+	case err != nil:
+		return fmt.Errorf("contract of app %s: %w", st.AppID, err)
+	case !hashAllowed:
+		return fmt.Errorf("contract of app %s: it does not allow compose hash %s though it was told to", st.AppID, st.ComposeHash)
+	case !deviceAllowed && st.DeviceID != "":
+		return fmt.Errorf("contract of app %s: it does not allow device %s though it was told to", st.AppID, st.DeviceID)
+	}
+	st.Phase, st.Deployer = PhaseRegistered, cfg.chain.Account()
+	cfg.progress(RegisteredEvent{AppID: st.AppID.String(), ChainID: cfg.chain.ChainID(), Transaction: transaction})
+	return cfg.checkpoint(st)
+}
