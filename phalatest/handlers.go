@@ -20,6 +20,8 @@ func handlers() map[string]handler {
 		"CVMs.GetPreLaunchScript": onCVM(getPreLaunchScript),
 		"CVMs.GetUserConfig":      onCVM(getUserConfig),
 		"CVMs.GetAttestation":     onCVM(getAttestation),
+		"CVMs.GetComposition":     onCVM(getComposition),
+		"CVMs.CheckAllowed":       onCVM(checkCVMAllowed),
 
 		"CVMs.Start":     whenIdle(startCVM),
 		"CVMs.Stop":      onCVM(stopCVM),
@@ -37,6 +39,10 @@ func handlers() map[string]handler {
 		"CVMs.UpdateDockerCompose":    whenIdle(updateMember("docker_compose_file")),
 		"CVMs.UpdatePreLaunchScript":  whenIdle(updateMember("pre_launch_script")),
 		"CVMs.UpdateOSImage":          whenIdle(updateImage),
+		"CVMs.UpdateResources":        whenIdle(updateResources),
+		"CVMs.UpdateVisibility":       whenIdle(updateVisibility),
+		"CVMs.GetPreLaunchUpgrade":    onCVM(upgradeStatus),
+		"CVMs.UpgradePreLaunch":       whenIdle(upgradePreLaunch),
 		"CVMs.ListAvailableOSImages":  onCVM(listAvailableImages),
 		"CVMs.ProvisionComposeUpdate": onCVM(provisionUpdate),
 		"CVMs.CommitComposeUpdate":    whenIdle(commitComposeUpdate),
@@ -59,6 +65,8 @@ func handlers() map[string]handler {
 		"CVMs.SetPorts":            whenIdle(setPorts),
 		"CVMs.GetFirewallStatus":   onCVM(firewallStatus),
 		"CVMs.DiagnoseDomains":     onCVM(diagnoseDomains),
+		"CVMs.ListSSHKeys":         onCVM(listCVMKeys),
+		"CVMs.SetSSHKeys":          onCVM(setCVMKeys),
 
 		"Apps.List":                 listApps,
 		"Apps.GetFilterOptions":     filterOptions,
@@ -85,6 +93,18 @@ func handlers() map[string]handler {
 		"KMS.GetAppEnvPublicKey": onKMS(getEnvKey),
 		"KMS.GetNextAppIDs":      nextAppIDs,
 		"KMS.GetOnChain":         getOnChain,
+		"KMS.ListContractNodes":  listContractNodes,
+
+		"Account.Get": getAccount,
+
+		"Workspaces.List":      listWorkspaces,
+		"Workspaces.Get":       onWorkspace(getWorkspace),
+		"Workspaces.ListNodes": onWorkspace(listWorkspaceNodes),
+		"Workspaces.GetQuotas": onWorkspace(getQuotas),
+
+		"Nodes.ListAvailable":       listAvailable,
+		"Nodes.ListCreateResources": listCreateResources,
+		"OSImages.List":             listImages,
 
 		"InstanceTypes.List":       listInstanceTypes,
 		"InstanceTypes.ListFamily": listFamily,

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -40,6 +41,7 @@ type Server struct {
 	nodes      []*node
 	images     []*image
 	quotas     Quotas
+	since      time.Time // when the workspace was created
 
 	listen   sync.Once
 	http     *httptest.Server
@@ -99,6 +101,7 @@ func Start(opts ...Option) (*Server, error) {
 		types:      instanceTypes(),
 		nodes:      nodes(),
 		images:     images(),
+		since:      time.Now().UTC(),
 		provisions: map[provisionKey]*provision{},
 		prepared:   map[string]*prepared{},
 		apps:       map[kms.AppID]*app{},

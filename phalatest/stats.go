@@ -72,3 +72,10 @@ func (vm *cvm) containers() []object {
 	}
 	return all
 }
+
+func getComposition(_ *Server, _ *call, vm *cvm) answer {
+	return ok(object{
+		"is_online": vm.running(), "is_public": true, "error": nil, "docker_compose_file": vm.doc.composeFile(), "manifest_version": 2,
+		"version": vm.image.versionText(), "runner": deref(vm.doc.app.Runner), "features": vm.doc.app.Features, "containers": vm.containers(),
+	})
+}

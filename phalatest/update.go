@@ -199,3 +199,33 @@ func updateImage(s *Server, c *call, vm *cvm) answer {
 	}
 	return s.change(vm, change{kind: "os_image_update", image: i}, approval{})
 }
+
+func updateResources(s *Server, c *call, vm *cvm) answer {
+	var r openapi.UpdateResourcesRequest
+	if bad, ok := s.decode(c, &r); !ok {
+		return bad
+	}
+	next, bad := s.resized(vm.size, r.InstanceType, r.VCPU, r.Memory, r.DiskSize)
+	if bad != nil {
+		return *bad
+	}
+	return s.change(vm, change{kind: "resize", size: &next}, approval{})
+}
+
+// updateVisibility changes what is public, which the app-compose says.
+func updateVisibility(s *Server, c *call, vm *cvm) answer {
+	var r openapi.UpdateVisibilityRequest
+	if bad, ok := s.decode(c, &r); !ok {
+		return bad
+	}
+	members := map[string]any{"public_sysinfo": r.PublicSysInfo, "public_logs": r.PublicLogs}
+	set(members, "public_tcbinfo", r.PublicTCBInfo)
+	doc, err := vm.doc.with(members)
+	if err != nil {
+		return invalidCompose(err)
+	}
+	if done := s.change(vm, change{kind: "compose_update", doc: doc}, approval{}); done.status != http.StatusAccepted {
+		return done
+	}
+	return ok(vm.describeVM(c))
+}
