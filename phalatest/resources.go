@@ -9,7 +9,7 @@ const (
 	nodeSlots  = 4096
 )
 
-func (s *Server) availableNode(n *node, c *call) object {
+func (s *Server) availableNode(n *node) object {
 	var used Quotas
 	for _, vm := range s.cvms {
 		if vm.node == n {
@@ -29,10 +29,10 @@ func (s *Server) availableNode(n *node, c *call) object {
 	}
 }
 
-func (s *Server) available(c *call) object {
+func (s *Server) available() object {
 	all := []object{}
 	for _, n := range s.nodes {
-		all = append(all, s.availableNode(n, c))
+		all = append(all, s.availableNode(n))
 	}
 	limit := func(n int) any {
 		if n == 0 {
@@ -49,8 +49,8 @@ func (s *Server) available(c *call) object {
 	}
 }
 
-func listAvailable(s *Server, c *call) answer {
-	available := s.available(c)
+func listAvailable(s *Server, _ *call) answer {
+	available := s.available()
 	available["kms_list"] = []object{s.describeKMS()}
 	return ok(available)
 }
@@ -61,7 +61,7 @@ func listCreateResources(s *Server, c *call) answer {
 	if !c.hashedIDs() {
 		kms, contract, gateway = 1, 1, 1
 	}
-	resources := s.available(c)
+	resources := s.available()
 	names, relations, types := []string{}, []object{}, []object{}
 	for _, i := range s.images {
 		names = append(names, i.name)
