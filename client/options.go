@@ -61,6 +61,7 @@ type callConfig struct {
 	retry        RetryPolicy
 	timeout      time.Duration
 	conflictWait time.Duration
+	prefetch     bool // of the next page, by iterators
 }
 
 type clientOption func(*config) error
