@@ -72,12 +72,22 @@ func (vm *cvm) begin(s *Server, kind, status, target string, steps ...step) {
 	vm.op = &operation{
 		kind: kind, id: dashed(newUUID()), target: target, started: time.Now().UTC(), fromTick: s.clock.now(), steps: steps,
 	}
+	s.webhooks.wake()
 }
 
 // live lets all CVMs take the steps whose time has come.
 func (s *Server) live() {
 	now := s.clock.now()
-	s.cvms = slices.DeleteFunc(s.cvms, func(vm *cvm) bool { return vm.live(now) })
+	s.cvms = slices.DeleteFunc(s.cvms, func(vm *cvm) bool {
+		op := vm.op
+		gone := vm.live(now)
+		if op != nil && vm.op == nil {
+			if event := eventOf(op.kind, vm.failure); event != "" {
+				s.happened(vm, event)
+			}
+		}
+		return gone
+	})
 }
 
 // live takes the steps up to now, and says whether the CVM is gone then.

@@ -30,5 +30,17 @@ func handlers() map[string]handler {
 		"KMS.Inspect":            onKMS(inspectKMS),
 		"KMS.GetAppEnvPublicKey": onKMS(getEnvKey),
 		"KMS.GetNextAppIDs":      nextAppIDs,
+
+		"Webhooks.Create":         createWebhook,
+		"Webhooks.Delete":         onWebhook(deleteWebhook),
+		"Webhooks.Get":            onWebhook(getWebhook),
+		"Webhooks.GetStats":       onWebhook(webhookStats),
+		"Webhooks.List":           withWebhooks(listWebhooks),
+		"Webhooks.ListDeliveries": onWebhook(listDeliveries),
+		"Webhooks.Resend":         onWebhook(resendDelivery),
+		"Webhooks.RevealSecret":   onWebhook(revealWebhookSecret),
+		"Webhooks.RotateSecret":   onWebhook(rotateWebhookSecret),
+		"Webhooks.Test":           onWebhook(testWebhook),
+		"Webhooks.Update":         onWebhook(updateWebhook),
 	}
 }

@@ -34,6 +34,7 @@ type Server struct {
 	routes   []route
 	handlers map[string]handler
 	keys     *keys
+	webhooks *webhooks
 
 	listen   sync.Once
 	http     *httptest.Server
@@ -74,6 +75,7 @@ func Start(opts ...Option) (*Server, error) {
 		clock:      newClock(DefaultTick),
 		routes:     routes(),
 		handlers:   handlers(),
+		webhooks:   newWebhooks(),
 		provisions: map[provisionKey]*provision{},
 		faults:     map[string][]Fault{},
 		rewrites:   map[string]func(int, []byte) (int, []byte){},
@@ -95,6 +97,7 @@ func (s *Server) Close() {
 		s.http.CloseClientConnections()
 		s.http.Close()
 	}
+	s.webhooks.close()
 	s.memory.Wait()
 }
 
@@ -133,7 +136,12 @@ func (s *Server) KMSRoot() kms.Signer { return kms.SignerOf(s.keys.root) }
 func (s *Server) TeamWallet() common.Address { return s.keys.wallet }
 
 // Tick moves the life of all CVMs one step on, where [WithManualTicks] has stopped it.
-func (s *Server) Tick() { s.clock.advance() }
+func (s *Server) Tick() {
+	s.clock.advance()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.live()
+}
 
 // wrong fails the test over a request that the API would not understand.
 func (s *Server) wrong(format string, args ...any) {
