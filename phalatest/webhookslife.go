@@ -8,36 +8,36 @@ import (
 
 // happened tells the webhooks that something has happened to a CVM. The server is locked; the event goes out in
 // a goroutine of its own.
-func (s *Server) happened(vm *cvm, event webhook.Type) {
+func (s *Server) happened(vm *cvm, event string) {
 	data := webhook.Lifecycle{
 		CVMID: dashed(vm.uuid), CVMName: vm.name, AppID: vm.provision.key.app.String(), Status: vm.status, Error: vm.failure,
 	}
-	if err := s.webhooks.emit(event, data); err != nil {
+	if err := s.webhooks.emit(webhook.Type(event), data); err != nil {
 		s.wrong("event %s: %v", event, err)
 	}
 }
 
 // eventOf is what the end of an operation tells the workspace; empty where it tells nothing.
-func eventOf(kind, failure string) webhook.Type {
+func eventOf(kind, failure string) string {
 	switch {
 	case kind == "create" && failure != "":
-		return webhook.CVMCreateFailed
+		return string(webhook.CVMCreateFailed)
 	case failure != "":
 		return ""
 	}
 	switch kind {
 	case "create":
-		return webhook.CVMCreated
+		return string(webhook.CVMCreated)
 	case "power_on":
-		return webhook.CVMStarted
+		return string(webhook.CVMStarted)
 	case "restart":
-		return webhook.CVMRestarted
+		return string(webhook.CVMRestarted)
 	case "power_off", "shutdown":
-		return webhook.CVMStopped
+		return string(webhook.CVMStopped)
 	case "delete":
-		return webhook.CVMDeleted
+		return string(webhook.CVMDeleted)
 	}
-	return webhook.CVMUpdated
+	return string(webhook.CVMUpdated)
 }
 
 // wake says that an operation has begun.
