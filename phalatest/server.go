@@ -34,12 +34,12 @@ type Server struct {
 	routes   []route
 	handlers map[string]handler
 	keys     *keys
-	webhooks *webhooks
 
 	listen   sync.Once
 	http     *httptest.Server
 	listened error
 	memory   sync.WaitGroup
+	webhooks *webhooks
 
 	mu         sync.Mutex
 	nonce      uint64
@@ -75,11 +75,11 @@ func Start(opts ...Option) (*Server, error) {
 		clock:      newClock(DefaultTick),
 		routes:     routes(),
 		handlers:   handlers(),
-		webhooks:   newWebhooks(),
 		provisions: map[provisionKey]*provision{},
 		faults:     map[string][]Fault{},
 		rewrites:   map[string]func(int, []byte) (int, []byte){},
 		bootFails:  map[string]string{},
+		webhooks:   newWebhooks(),
 	}
 	for _, o := range opts {
 		if err := o(s); err != nil {
