@@ -98,6 +98,7 @@ func (w *webhooks) attempt(d *delivery, secret string) (status int, failure stri
 	if err != nil {
 		return 0, "the URL does not parse"
 	}
+	// Anew for each attempt: an hour later the first signature would be beyond the tolerance of all receivers.
 	req.Header = webhook.Sign(secret, body, time.Now())
 	resp, err := w.client.Do(req)
 	if err != nil {

@@ -38,8 +38,7 @@ func signature(secret, timestamp string, body []byte) string {
 }
 
 // Sign gives all headers with which the cloud delivers body, signed with secret at a time. It is for tests of
-// what receives events; the cloud signs each attempt anew. Id and type are those of the body, and left out
-// where it has none.
+// what receives events. Id and type are those of the body, and left out where it has none.
 func Sign(secret string, body []byte, at time.Time) http.Header {
 	timestamp := strconv.FormatInt(at.Unix(), 10)
 	h := http.Header{}
