@@ -29,22 +29,32 @@ func (p *prepared) current() bool {
 
 func (s *Server) prepare(p *prepared) answer {
 	p.token, p.created = dashed(newUUID()), time.Now().UTC()
-	kind, slot, event := "update", &p.vm.update, "cvm.update.pending_approval"
+	slot, event := &p.vm.update, "cvm.update.pending_approval"
 	if p.replica {
-		kind, slot, event = "replica", &p.vm.replica, "cvm.replica.pending_approval"
+		slot, event = &p.vm.replica, "cvm.replica.pending_approval"
 	}
 	*slot = p
 	s.prepared[p.token] = p
 	s.happened(p.vm, event)
-	id, hash := dashed(p.vm.uuid), p.hash.String()
+	page, post := p.urls()
 	return registrationRequired(
-		object{"field": "compose_hash", "value": hash}, object{"field": "app_id", "value": p.vm.app.id.String()},
+		object{"field": "compose_hash", "value": p.hash.String()}, object{"field": "app_id", "value": p.vm.app.id.String()},
 		object{"field": "device_id", "value": p.node.device()}, object{"field": "kms_info", "value": s.describeKMS()},
 		object{"field": "commit_token", "value": p.token},
-		object{"field": "commit_url", "value": "https://cloud.phala.test/" + workspaceSlug + "/cvms/" + id + "/confirm-" + kind + "?token=" + p.token + "&compose_hash=" + hash},
-		object{"field": "api_commit_url", "value": "https://phala.test/api/v1/cvms/" + id + "/commit-" + kind + "?token=" + p.token},
+		object{"field": "commit_url", "value": page},
+		object{"field": "api_commit_url", "value": post},
 		object{"field": "onchain_status", "value": s.onChainStatus(p)},
 	)
+}
+
+// urls are the page for people and the address for programs that commit the change.
+func (p *prepared) urls() (page, post string) {
+	kind, id := "update", dashed(p.vm.uuid)
+	if p.replica {
+		kind = "replica"
+	}
+	return "https://cloud.phala.test/" + workspaceSlug + "/cvms/" + id + "/confirm-" + kind + "?token=" + p.token + "&compose_hash=" + p.hash.String(),
+		"https://phala.test/api/v1/cvms/" + id + "/commit-" + kind + "?token=" + p.token
 }
 
 // onChainStatus is what the contract of the app says about a prepared change. The central KMS allows all.
