@@ -17,5 +17,8 @@
 // its Code the exact reason. An identifier of a CVM may be its id, its UUID, "app_" or "instance_" with 40
 // hexadecimal digits, or its name.
 //
+// [CVMsService.Watch] follows a CVM, [CVMsService.WaitFor] waits until it has a status, [Client.WaitAll] does so
+// for thousands, and [CVMsService.WaitIdle] waits until no operation runs on it.
+//
 // Options given to New hold for all calls; a [CallOption] can also be given to a single one.
 package client

@@ -29,6 +29,12 @@ func isPermanent(err error) bool {
 		isMisconfigured(err) || errors.Is(err, openapi.ErrPathParam)
 }
 
+// isAnswer tells failures that the API answered, from those of the way there or of the caller's context.
+func isAnswer(err error) bool {
+	var api *APIError
+	return errors.As(err, &api)
+}
+
 // isMisconfigured tells failures that have nothing to do with the CVM that was asked for.
 func isMisconfigured(err error) bool {
 	return errors.Is(err, ErrUnauthorized) || errors.Is(err, ErrNoAPIKey) || errors.Is(err, ErrRedirect) ||

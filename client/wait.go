@@ -134,7 +134,10 @@ func (s *CVMsService) WaitFor(ctx context.Context, cvmID, target string, opts ..
 // Whatever ends it, the CVM itself is asked then.
 func (w *waiter) follow(ctx context.Context) {
 	o, _ := WatchOptions{Target: w.target}.check()
-	stream := watch{client: w.cvms.client, cvm: w.cvm, options: o, maxFailures: maxFollowFailures, impatient: true}
+	stream := watch{
+		client: w.cvms.client, cvm: w.cvm, options: o, opts: []CallOption{WithoutRetry()},
+		maxFailures: maxFollowFailures, impatient: true,
+	}
 	stream.run(ctx, func(event StateEvent, err error) bool {
 		if err != nil || event.Type == EventComplete {
 			return false
@@ -194,7 +197,7 @@ func (w *waiter) get(ctx context.Context) (*openapi.CVMDetail, error) {
 	if ctx.Err() == nil && isPermanent(err) {
 		return nil, w.fail(err)
 	}
-	if api := (*APIError)(nil); ctx.Err() == nil || errors.As(err, &api) {
+	if ctx.Err() == nil || isAnswer(err) {
 		w.failure = err
 	}
 	return nil, nil

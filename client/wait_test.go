@@ -145,6 +145,37 @@ func TestWaitForLeavesAFailingStreamSoon(t *testing.T) {
 	})
 }
 
+// Streams that other programs of the user hold do not hold up a wait.
+func TestWaitForDoesNotWaitForARefusedStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		refused := 0
+		f := &fake{stream: func(*http.Request) (*http.Response, error) {
+			refused++
+			return reply(429, "{}", "Retry-After", "30"), nil
+		}, statuses: []string{"running"}}
+		require.NoError(t, newTest(t, f.RoundTrip).CVMs.WaitFor(t.Context(), "web-1", "running"))
+		assert.Equal(t, 1, refused)
+		assert.Zero(t, time.Since(began))
+	})
+}
+
+// A connection that breaks is no reason to ask: the stream goes on.
+func TestWaitForGoesOnWithAStreamThatBreaks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		parts := []string{state("starting"), state("starting"), state("starting") + complete}
+		f := &fake{statuses: []string{"running"}}
+		f.stream = func(*http.Request) (*http.Response, error) {
+			text := parts[0]
+			parts = parts[1:]
+			return sseReply(strings.NewReader(text)), nil
+		}
+		require.NoError(t, newTest(t, f.RoundTrip).CVMs.WaitFor(t.Context(), "web-1", "running"))
+		assert.Empty(t, parts)
+		assert.Equal(t, 1, f.asked)
+	})
+}
+
 func TestWaitForKeepsTheFailureBeforeTheEndOfItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newTest(t, (&fake{stream: status(503), statuses: []string{"starting!", "503"}}).RoundTrip)

@@ -129,9 +129,8 @@ func (g *group) ask(ctx context.Context) (changed bool) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	for s := range answers(ctx, g.questions()) {
-		var api *APIError
 		switch {
-		case s.err != nil && ctx.Err() != nil && !errors.As(s.err, &api):
+		case s.err != nil && ctx.Err() != nil && !isAnswer(s.err):
 			// The end of the context tells nothing of the CVM.
 		case s.err != nil && isMisconfigured(s.err):
 			g.refusal = s.err

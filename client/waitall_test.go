@@ -291,6 +291,28 @@ func TestWaitAll(t *testing.T) {
 	}
 }
 
+// Both forms of an operation tell that a CVM is busy, and so does a status on its way where neither is there.
+func TestIsStatusBusy(t *testing.T) {
+	t.Parallel()
+	for answer, want := range map[string]bool{
+		`{"status":"running"}`: false,
+		`{"status":"running","in_progress":null,"operation":null,"operation_type":null}`:   false,
+		`{"status":"running","in_progress":true}`:                                          true,
+		`{"status":"updating","in_progress":false,"operation":{"type":"update"}}`:          false,
+		`{"status":"running","operation":{"type":"update","phase":"shutdown"}}`:            true,
+		`{"status":"running","operation_type":"update","operation_started_at":null}`:       true,
+		`{"status":"shutting_down"}`:                                                       true,
+		`{"status":"restarting"}`:                                                          true,
+		`{"status":"a status of next year"}`:                                               false,
+		`{"status":"stopped","operation_type":"","correlation_id":"of the one before it"}`: false,
+	} {
+		var s openapi.CVMStatus
+		require.NoError(t, json.Unmarshal([]byte(answer), &s))
+		assert.Equal(t, want, isStatusBusy(s), answer)
+		assert.Equal(t, want, *stateOf(s).InProgress, answer)
+	}
+}
+
 // A refused key is no fault of a CVM: nothing more is asked.
 func TestWaitAllEndsWhereTheKeyIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -133,7 +133,7 @@ type watch struct {
 	options     WatchOptions
 	opts        []CallOption
 	maxFailures int
-	impatient   bool // gives up where no stream is free
+	impatient   bool // gives up where no stream is free or the API refuses one
 
 	failures int   // in a row, without an event between
 	short    int   // connections in a row that failed or did not last
@@ -153,7 +153,7 @@ func (w *watch) run(ctx context.Context, yield func(StateEvent, error) bool) {
 		}
 		w.count(err)
 		if ctx.Err() == nil {
-			if err != nil && (isPermanent(err) || w.failures >= w.maxFailures) {
+			if err != nil && (isPermanent(err) || w.failures >= w.maxFailures || w.impatient && isAnswer(err)) {
 				yield(StateEvent{}, err)
 				return
 			}
@@ -163,8 +163,8 @@ func (w *watch) run(ctx context.Context, yield func(StateEvent, error) bool) {
 			}
 			<-ctx.Done()
 		}
-		if api := (*APIError)(nil); errors.As(err, &api) {
-			w.failure = api
+		if isAnswer(err) {
+			w.failure = err
 		}
 		yield(StateEvent{}, fmt.Errorf("watch of cvm %s: %w", w.cvm, endOf(ctx, w.failure)))
 		return

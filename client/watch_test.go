@@ -93,6 +93,7 @@ func TestWatch(t *testing.T) {
 		"not a stream":       {parts{func(*http.Request) (*http.Response, error) { return reply(200, cvmJSON), nil }, stream(complete)}, nil, `answered "application/json"`},
 		"not JSON":           {parts{stream("event: state\ndata: {\n\n"), stream(complete)}, []string{"complete running"}, ""},
 		"always failing":     {nil, nil, "no more parts"},
+		"always ending":      {parts{stream(""), stream(":\n\n"), stream(""), stream("event: x\n\n"), stream(""), stream(""), stream(""), stream(""), stream(complete)}, nil, "ended before the target was reached"},
 		"an event too large": {parts{stream("data: " + strings.Repeat("x", 2<<20) + "\n\n"), stream(complete)}, nil, "more than 1048576 bytes"},
 		"eight and no more":  {parts{status(500), status(500), status(500), status(500), status(500), status(500), status(500), status(500), stream(complete)}, nil, "500"},
 		"a final conflict": {parts{func(*http.Request) (*http.Response, error) {
