@@ -17,5 +17,6 @@
 // It misbehaves on command: [Server.Inject] makes an operation fail, be slow, or lose its answer after the
 // work was done; [Server.Rewrite] lets it lie; [Server.FailBoot] lets a CVM fail to boot.
 //
-// [Server.Transport] serves a client without a network, also within testing/synctest.
+// [Server.Transport] serves a client without a network, also within testing/synctest; a [Server] is an
+// http.Handler for everything else, such as a client in another language: see examples/fakecloud.
 package phalatest

@@ -3,6 +3,7 @@ package phalatest
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -28,6 +29,7 @@ type Server struct {
 	APIKey string
 
 	tb       TB
+	log      *slog.Logger
 	lenient  bool
 	seed     string
 	clock    *clock
@@ -116,6 +118,10 @@ func (s *Server) URL() string {
 	return s.http.URL + "/api/v1"
 }
 
+// ServeHTTP answers one request, so that a program can serve the cloud where it likes. [Server.URL] is not
+// needed then. The paths begin with /api/v1.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.serve(w, r) }
+
 // Client is a client of this cloud, through [Server.Transport]. Options come after its own.
 func (s *Server) Client(opts ...client.Option) (*client.Client, error) {
 	own := []client.Option{
@@ -137,6 +143,9 @@ func (s *Server) Tick() { s.clock.advance() }
 
 // wrong fails the test over a request that the API would not understand.
 func (s *Server) wrong(format string, args ...any) {
+	if s.log != nil {
+		s.log.Warn(fmt.Sprintf(format, args...))
+	}
 	if s.tb != nil && !s.lenient {
 		s.tb.Helper()
 		s.tb.Errorf("phalatest: "+format, args...)
