@@ -151,7 +151,11 @@ func decode[T any](resp *http.Response, answer *T) error {
 		}
 		return nil
 	}
-	if len(bytes.TrimSpace(data)) == 0 {
+	blank := bytes.TrimSpace(data)
+	if resp.StatusCode == http.StatusAccepted && (len(blank) == 0 || string(blank) == "null") {
+		// Some updates are accepted without a word about them.
+		data = []byte("{}")
+	} else if len(blank) == 0 {
 		return errors.New("the answer is empty")
 	}
 	if err := json.Unmarshal(data, answer); err != nil {

@@ -112,22 +112,31 @@ func (c *Client) roundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &plan{call: c.config}
+	p := &plan{}
 	if op != 0 {
 		p.route = &c.router.routes[op]
 	}
-	fromContext, _ := ctx.Value(optionsKey{}).([]CallOption)
-	for _, opts := range [...][]CallOption{fromContext, meant.options()} {
-		for _, o := range opts {
-			if err := o.applyCall(&p.call); err != nil {
-				return nil, fmt.Errorf("%s: %w", operationName(req, p.route), err)
-			}
-		}
+	if p.call, err = c.configured(ctx, meant.options()); err != nil {
+		return nil, fmt.Errorf("%s: %w", operationName(req, p.route), err)
 	}
 	if err := c.setHeaders(req, p.route, &p.call); err != nil {
 		return nil, fmt.Errorf("%s: %w", operationName(req, p.route), err)
 	}
 	return c.inner(req.WithContext(context.WithValue(ctx, planKey{}, p)))
+}
+
+// configured gives the configuration of a call: the client's, then the context's, then its own.
+func (c *Client) configured(ctx context.Context, own []CallOption) (callConfig, error) {
+	cfg := c.config
+	fromContext, _ := ctx.Value(optionsKey{}).([]CallOption)
+	for _, opts := range [...][]CallOption{fromContext, own} {
+		for _, o := range opts {
+			if err := o.applyCall(&cfg); err != nil {
+				return callConfig{}, err
+			}
+		}
+	}
+	return cfg, nil
 }
 
 func (m *intent) options() []CallOption {

@@ -17,5 +17,15 @@
 // its Code the exact reason. An identifier of a CVM may be its id, its UUID, "app_" or "instance_" with 40
 // hexadecimal digits, or its name.
 //
+// A list that comes in pages has an iterator beside it, which yields the items of all pages:
+//
+//	for cvm, err := range c.CVMs.All(ctx, nil) { … }
+//
+// It fetches a page when its first item is asked for ([WithPrefetch] looks ahead), stops when the loop does,
+// and begins anew each time it is ranged over. Parameters say where to begin and what to keep, and are not
+// changed. An error is yielded once, as the last thing; a [*PagingError] where the pages contradict each
+// other. Where items are added or removed meanwhile, some may come twice or not at all. [Collect] gathers
+// items up to a limit.
+//
 // Options given to New hold for all calls; a [CallOption] can also be given to a single one.
 package client

@@ -140,3 +140,44 @@ func ExampleCVMsService_Watch() {
 	fmt.Println(last)
 	// Output: complete, running
 }
+
+// twoPages is a client whose cloud lists three CVMs on two pages.
+func twoPages() (*client.Client, error) {
+	mock := httpmock.NewMockTransport()
+	const list = "https://cloud-api.phala.com/api/v1/cvms/paginated"
+	for page, names := range map[string]string{"1": `{"name":"web-1"},{"name":"web-2"}`, "2": `{"name":"db-1"}`} {
+		mock.RegisterResponderWithQuery("GET", list, "page="+page,
+			httpmock.NewStringResponder(200, `{"items":[`+names+`],"total":3,"page":`+page+`,"page_size":2,"pages":2}`))
+	}
+	return client.New(client.WithAPIKey("phak_example"), client.WithHTTPClient(&http.Client{Transport: mock}))
+}
+
+func ExampleCVMsService_All() {
+	c, err := twoPages()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for cvm, err := range c.CVMs.All(context.Background(), nil) {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(cvm.Name)
+	}
+	// Output:
+	// web-1
+	// web-2
+	// db-1
+}
+
+func ExampleCollect() {
+	c, err := twoPages()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	cvms, err := client.Collect(c.CVMs.All(context.Background(), nil), 2)
+	fmt.Println(len(cvms), err)
+	// Output: 2 <nil>
+}

@@ -22,9 +22,14 @@ type describedOperation struct {
 	Method  string `json:"x-phala-method"`
 	Retry   string `json:"x-phala-retry"`
 	Version string `json:"x-phala-version"`
+	Page    string `json:"x-phala-page"`
 	Public  bool   `json:"x-phala-public"`
 	verb    string
 	path    string
+
+	Parameters []struct {
+		Name string `json:"name"`
+	} `json:"parameters"`
 }
 
 func describedOperations(t *testing.T) map[string]describedOperation {
@@ -101,6 +106,37 @@ func TestRouteTableMatchesTheDescription(t *testing.T) {
 		assert.Equal(t, d.Public, r.public, r.name)
 	}
 	assert.Len(t, seen, len(described))
+}
+
+// allName is the iterator of a method that lists: List has All, ListNodes has AllNodes.
+func allName(method string) string {
+	return "All" + strings.TrimPrefix(strings.TrimPrefix(method, "List"), "Get")
+}
+
+// Every list that comes in pages has an iterator, and nothing else has one.
+func TestEveryPagedListHasAnIterator(t *testing.T) {
+	t.Parallel()
+	file, err := parser.ParseFile(token.NewFileSet(), "pages.gen.go", nil, 0)
+	require.NoError(t, err)
+	var got []string
+	for _, decl := range file.Decls {
+		if fn, ok := decl.(*ast.FuncDecl); ok {
+			receiver := fn.Recv.List[0].Type.(*ast.StarExpr).X.(*ast.Ident).Name
+			got = append(got, strings.TrimSuffix(receiver, "Service")+"."+fn.Name.Name)
+		}
+	}
+	var want []string
+	for _, d := range describedOperations(t) {
+		paged := false
+		for _, p := range d.Parameters {
+			paged = paged || p.Name == "page" || p.Name == "cursor" || p.Name == "offset" || p.Name == "skip"
+		}
+		assert.Equal(t, paged, d.Page != "", "%s: parameters and x-phala-page", d.ID)
+		if paged {
+			want = append(want, d.Service+"."+allName(d.Method))
+		}
+	}
+	assert.ElementsMatch(t, want, got)
 }
 
 // The generated raw client has a method for every operation, too.

@@ -36,7 +36,7 @@ func (c *Client) setHeaders(req *http.Request, rt *route, cfg *callConfig) error
 
 func (c *Client) versionOf(rt *route, cfg *callConfig) []string {
 	switch {
-	case cfg.version != c.config.version:
+	case cfg.versionAsked:
 		return []string{cfg.version}
 	case rt != nil && rt.version != "":
 		return []string{rt.version}

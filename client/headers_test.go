@@ -34,6 +34,9 @@ func TestHeaders(t *testing.T) {
 	_, err = c.KMS.List(t.Context(), nil, WithAPIVersion("2026-06-23"))
 	require.NoError(t, err)
 	assert.Equal(t, "2026-06-23", got.Get("X-Phala-Version"), "the call goes before the pin")
+	_, err = c.KMS.List(t.Context(), nil, WithAPIVersion(DefaultAPIVersion))
+	require.NoError(t, err)
+	assert.Equal(t, DefaultAPIVersion, got.Get("X-Phala-Version"), "even where it asks for the client's own version")
 
 	ctx := WithOptions(t.Context(), WithHeader("X-Flow", "f"), WithAPIVersion("latest"))
 	_, err = c.API.AppsGetFilterOptions(ctx)

@@ -56,10 +56,12 @@ type config struct {
 // callConfig is what may differ from call to call.
 type callConfig struct {
 	version      string
+	versionAsked bool // by this call, not by the client
 	header       http.Header
 	retry        RetryPolicy
 	timeout      time.Duration
 	conflictWait time.Duration
+	prefetch     bool // of the next page, by iterators
 }
 
 type clientOption func(*config) error
@@ -166,7 +168,7 @@ func WithAPIVersion(version string) CallOption {
 		if _, err := time.Parse(time.DateOnly, version); err != nil && !strings.EqualFold(version, "latest") {
 			return fmt.Errorf("api version %q: want a date such as %s, or latest", version, DefaultAPIVersion)
 		}
-		c.version = version
+		c.version, c.versionAsked = version, true
 		return nil
 	})
 }
@@ -239,6 +241,7 @@ func newConfig(opts []Option) (*config, error) {
 			return nil, fmt.Errorf("client: %w", err)
 		}
 	}
+	cfg.call.versionAsked = false
 	if cfg.apiKey == "" {
 		cfg.apiKey = os.Getenv("PHALA_CLOUD_API_KEY")
 	}

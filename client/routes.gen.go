@@ -4,7 +4,8 @@ package client
 
 // The operations of the API; zero stands for a request that is none of them.
 const (
-	opAppsCheckAllowed operation = iota + 1
+	opAccountGet operation = iota + 1
+	opAppsCheckAllowed
 	opAppsCheckCVMsAllowed
 	opAppsCreateInstance
 	opAppsEvaluateTCB
@@ -32,6 +33,7 @@ const (
 	opAttestationsVerify
 	opAttestationsView
 	opCVMsCancelOperation
+	opCVMsCheckAllowed
 	opCVMsCommitComposeUpdate
 	opCVMsCommitReplica
 	opCVMsCommitUpdate
@@ -44,12 +46,14 @@ const (
 	opCVMsGetAttestation
 	opCVMsGetCommitUpdate
 	opCVMsGetComposeFile
+	opCVMsGetComposition
 	opCVMsGetDockerCompose
 	opCVMsGetFirewallStatus
 	opCVMsGetNetwork
 	opCVMsGetNetworkConfig
 	opCVMsGetOperationStatus
 	opCVMsGetPreLaunchScript
+	opCVMsGetPreLaunchUpgrade
 	opCVMsGetState
 	opCVMsGetStats
 	opCVMsGetStatuses
@@ -59,6 +63,7 @@ const (
 	opCVMsListAvailableOSImages
 	opCVMsListOperations
 	opCVMsListPorts
+	opCVMsListSSHKeys
 	opCVMsProvision
 	opCVMsProvisionComposeUpdate
 	opCVMsProvisionEliza
@@ -71,6 +76,7 @@ const (
 	opCVMsScheduleDelete
 	opCVMsSetListed
 	opCVMsSetPorts
+	opCVMsSetSSHKeys
 	opCVMsShutdown
 	opCVMsStart
 	opCVMsStop
@@ -82,6 +88,9 @@ const (
 	opCVMsUpdateNetworkConfig
 	opCVMsUpdateOSImage
 	opCVMsUpdatePreLaunchScript
+	opCVMsUpdateResources
+	opCVMsUpdateVisibility
+	opCVMsUpgradePreLaunch
 	opInstanceTypesList
 	opInstanceTypesListFamily
 	opKMSGet
@@ -90,6 +99,10 @@ const (
 	opKMSGetOnChain
 	opKMSInspect
 	opKMSList
+	opKMSListContractNodes
+	opNodesListAvailable
+	opNodesListCreateResources
+	opOSImagesList
 	opSSHKeysCreate
 	opSSHKeysDelete
 	opSSHKeysImportGitHub
@@ -106,11 +119,16 @@ const (
 	opWebhooksRotateSecret
 	opWebhooksTest
 	opWebhooksUpdate
+	opWorkspacesGet
+	opWorkspacesGetQuotas
+	opWorkspacesList
+	opWorkspacesListNodes
 )
 
 // operations is the route table, indexed by operation. Paths are below the base URL.
 func operations() []route {
 	return []route{
+		opAccountGet:                 {name: "Account.Get", verb: "GET", path: "/auth/me", retry: retrySafe, version: "2026-01-21"},
 		opAppsCheckAllowed:           {name: "Apps.CheckAllowed", verb: "POST", path: "/apps/{app_id}/is-allowed", retry: retrySafe},
 		opAppsCheckCVMsAllowed:       {name: "Apps.CheckCVMsAllowed", verb: "POST", path: "/apps/{app_id}/cvms/is-allowed", retry: retrySafe},
 		opAppsCreateInstance:         {name: "Apps.CreateInstance", verb: "POST", path: "/apps/{app_id}/instances", retry: retryUnsafe},
@@ -139,6 +157,7 @@ func operations() []route {
 		opAttestationsVerify:         {name: "Attestations.Verify", verb: "POST", path: "/attestations/verify", retry: retrySafe, public: true},
 		opAttestationsView:           {name: "Attestations.View", verb: "GET", path: "/attestations/view/{checksum}", retry: retrySafe, public: true},
 		opCVMsCancelOperation:        {name: "CVMs.CancelOperation", verb: "POST", path: "/cvms/{cvm_id}/operations/cancel", retry: retryIdempotent},
+		opCVMsCheckAllowed:           {name: "CVMs.CheckAllowed", verb: "POST", path: "/cvms/{cvm_id}/is-allowed", retry: retrySafe},
 		opCVMsCommitComposeUpdate:    {name: "CVMs.CommitComposeUpdate", verb: "PATCH", path: "/cvms/{cvm_id}/compose_file", retry: retryIdempotent},
 		opCVMsCommitReplica:          {name: "CVMs.CommitReplica", verb: "POST", path: "/cvms/{cvm_id}/commit-replica", retry: retryUnsafe, public: true},
 		opCVMsCommitUpdate:           {name: "CVMs.CommitUpdate", verb: "POST", path: "/cvms/{cvm_id}/commit-update", retry: retryUnsafe, public: true},
@@ -151,12 +170,14 @@ func operations() []route {
 		opCVMsGetAttestation:         {name: "CVMs.GetAttestation", verb: "GET", path: "/cvms/{cvm_id}/attestation", retry: retrySafe},
 		opCVMsGetCommitUpdate:        {name: "CVMs.GetCommitUpdate", verb: "GET", path: "/cvms/{cvm_id}/commit-update", retry: retrySafe, public: true},
 		opCVMsGetComposeFile:         {name: "CVMs.GetComposeFile", verb: "GET", path: "/cvms/{cvm_id}/compose_file", retry: retrySafe},
+		opCVMsGetComposition:         {name: "CVMs.GetComposition", verb: "GET", path: "/cvms/{cvm_id}/composition", retry: retrySafe},
 		opCVMsGetDockerCompose:       {name: "CVMs.GetDockerCompose", verb: "GET", path: "/cvms/{cvm_id}/docker-compose.yml", retry: retrySafe},
 		opCVMsGetFirewallStatus:      {name: "CVMs.GetFirewallStatus", verb: "GET", path: "/cvms/{cvm_id}/firewall-status", retry: retrySafe},
 		opCVMsGetNetwork:             {name: "CVMs.GetNetwork", verb: "GET", path: "/cvms/{cvm_id}/network", retry: retrySafe},
 		opCVMsGetNetworkConfig:       {name: "CVMs.GetNetworkConfig", verb: "GET", path: "/cvms/{cvm_id}/network-config", retry: retrySafe},
 		opCVMsGetOperationStatus:     {name: "CVMs.GetOperationStatus", verb: "GET", path: "/cvms/{cvm_id}/operation-status", retry: retrySafe},
 		opCVMsGetPreLaunchScript:     {name: "CVMs.GetPreLaunchScript", verb: "GET", path: "/cvms/{cvm_id}/pre-launch-script", retry: retrySafe},
+		opCVMsGetPreLaunchUpgrade:    {name: "CVMs.GetPreLaunchUpgrade", verb: "GET", path: "/cvms/{cvm_id}/pre-launch-script/upgrade-status", retry: retrySafe},
 		opCVMsGetState:               {name: "CVMs.GetState", verb: "GET", path: "/cvms/{cvm_id}/state", retry: retrySafe, stream: true},
 		opCVMsGetStats:               {name: "CVMs.GetStats", verb: "GET", path: "/cvms/{cvm_id}/stats", retry: retrySafe},
 		opCVMsGetStatuses:            {name: "CVMs.GetStatuses", verb: "POST", path: "/status/batch", retry: retrySafe},
@@ -166,6 +187,7 @@ func operations() []route {
 		opCVMsListAvailableOSImages:  {name: "CVMs.ListAvailableOSImages", verb: "GET", path: "/cvms/{cvm_id}/available-os-images", retry: retrySafe},
 		opCVMsListOperations:         {name: "CVMs.ListOperations", verb: "GET", path: "/cvms/{cvm_id}/operations", retry: retrySafe},
 		opCVMsListPorts:              {name: "CVMs.ListPorts", verb: "GET", path: "/cvms/{cvm_id}/ports", retry: retrySafe},
+		opCVMsListSSHKeys:            {name: "CVMs.ListSSHKeys", verb: "GET", path: "/cvms/{cvm_id}/ssh-keys", retry: retrySafe},
 		opCVMsProvision:              {name: "CVMs.Provision", verb: "POST", path: "/cvms/provision", retry: retrySafe},
 		opCVMsProvisionComposeUpdate: {name: "CVMs.ProvisionComposeUpdate", verb: "POST", path: "/cvms/{cvm_id}/compose_file/provision", retry: retrySafe},
 		opCVMsProvisionEliza:         {name: "CVMs.ProvisionEliza", verb: "POST", path: "/cvms/provision/eliza", retry: retrySafe},
@@ -178,6 +200,7 @@ func operations() []route {
 		opCVMsScheduleDelete:         {name: "CVMs.ScheduleDelete", verb: "PATCH", path: "/cvms/{cvm_id}/scheduled-delete", retry: retryIdempotent},
 		opCVMsSetListed:              {name: "CVMs.SetListed", verb: "PATCH", path: "/cvms/{cvm_id}/listed", retry: retryIdempotent},
 		opCVMsSetPorts:               {name: "CVMs.SetPorts", verb: "PUT", path: "/cvms/{cvm_id}/ports", retry: retryIdempotent},
+		opCVMsSetSSHKeys:             {name: "CVMs.SetSSHKeys", verb: "PUT", path: "/cvms/{cvm_id}/ssh-keys", retry: retryIdempotent},
 		opCVMsShutdown:               {name: "CVMs.Shutdown", verb: "POST", path: "/cvms/{cvm_id}/shutdown", retry: retryIdempotent},
 		opCVMsStart:                  {name: "CVMs.Start", verb: "POST", path: "/cvms/{cvm_id}/start", retry: retryIdempotent},
 		opCVMsStop:                   {name: "CVMs.Stop", verb: "POST", path: "/cvms/{cvm_id}/stop", retry: retryIdempotent},
@@ -189,6 +212,9 @@ func operations() []route {
 		opCVMsUpdateNetworkConfig:    {name: "CVMs.UpdateNetworkConfig", verb: "PATCH", path: "/cvms/{cvm_id}/network-config", retry: retryIdempotent},
 		opCVMsUpdateOSImage:          {name: "CVMs.UpdateOSImage", verb: "PATCH", path: "/cvms/{cvm_id}/os-image", retry: retryIdempotent},
 		opCVMsUpdatePreLaunchScript:  {name: "CVMs.UpdatePreLaunchScript", verb: "PATCH", path: "/cvms/{cvm_id}/pre-launch-script", retry: retryIdempotent},
+		opCVMsUpdateResources:        {name: "CVMs.UpdateResources", verb: "PATCH", path: "/cvms/{cvm_id}/resources", retry: retryIdempotent},
+		opCVMsUpdateVisibility:       {name: "CVMs.UpdateVisibility", verb: "PATCH", path: "/cvms/{cvm_id}/visibility", retry: retryIdempotent},
+		opCVMsUpgradePreLaunch:       {name: "CVMs.UpgradePreLaunch", verb: "POST", path: "/cvms/{cvm_id}/pre-launch-script/upgrade-to-latest-official", retry: retryUnsafe},
 		opInstanceTypesList:          {name: "InstanceTypes.List", verb: "GET", path: "/instance-types", retry: retrySafe, public: true},
 		opInstanceTypesListFamily:    {name: "InstanceTypes.ListFamily", verb: "GET", path: "/instance-types/{family}", retry: retrySafe, public: true},
 		opKMSGet:                     {name: "KMS.Get", verb: "GET", path: "/kms/{kms_id}", retry: retrySafe, version: "2026-05-22"},
@@ -197,6 +223,10 @@ func operations() []route {
 		opKMSGetOnChain:              {name: "KMS.GetOnChain", verb: "GET", path: "/kms/on-chain/{chain}", retry: retrySafe},
 		opKMSInspect:                 {name: "KMS.Inspect", verb: "GET", path: "/kms/{kms_id}/info", retry: retrySafe, version: "2026-05-22"},
 		opKMSList:                    {name: "KMS.List", verb: "GET", path: "/kms", retry: retrySafe, version: "2026-05-22"},
+		opKMSListContractNodes:       {name: "KMS.ListContractNodes", verb: "GET", path: "/kms/{slug}/nodes", retry: retrySafe, version: "2026-06-23"},
+		opNodesListAvailable:         {name: "Nodes.ListAvailable", verb: "GET", path: "/teepods/available", retry: retrySafe},
+		opNodesListCreateResources:   {name: "Nodes.ListCreateResources", verb: "GET", path: "/teepods/cvm-create-resources", retry: retrySafe},
+		opOSImagesList:               {name: "OSImages.List", verb: "GET", path: "/os-images", retry: retrySafe},
 		opSSHKeysCreate:              {name: "SSHKeys.Create", verb: "POST", path: "/user/ssh-keys", retry: retryUnsafe},
 		opSSHKeysDelete:              {name: "SSHKeys.Delete", verb: "DELETE", path: "/user/ssh-keys/{key_id}", retry: retryIdempotent},
 		opSSHKeysImportGitHub:        {name: "SSHKeys.ImportGitHub", verb: "POST", path: "/user/ssh-keys/github-profile", retry: retryIdempotent},
@@ -213,5 +243,9 @@ func operations() []route {
 		opWebhooksRotateSecret:       {name: "Webhooks.RotateSecret", verb: "POST", path: "/workspace/webhooks/{webhook_id}/rotate-secret", retry: retryUnsafe},
 		opWebhooksTest:               {name: "Webhooks.Test", verb: "POST", path: "/workspace/webhooks/{webhook_id}/test", retry: retryUnsafe},
 		opWebhooksUpdate:             {name: "Webhooks.Update", verb: "PUT", path: "/workspace/webhooks/{webhook_id}", retry: retryIdempotent},
+		opWorkspacesGet:              {name: "Workspaces.Get", verb: "GET", path: "/workspaces/{slug}", retry: retrySafe},
+		opWorkspacesGetQuotas:        {name: "Workspaces.GetQuotas", verb: "GET", path: "/workspaces/{slug}/quotas", retry: retrySafe},
+		opWorkspacesList:             {name: "Workspaces.List", verb: "GET", path: "/workspaces", retry: retrySafe},
+		opWorkspacesListNodes:        {name: "Workspaces.ListNodes", verb: "GET", path: "/workspaces/{slug}/nodes", retry: retrySafe},
 	}
 }

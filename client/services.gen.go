@@ -11,25 +11,50 @@ import (
 
 // Services holds the operations of the API, a field for each group of them.
 type Services struct {
+	Account       *AccountService
 	Apps          *AppsService
 	Attestations  *AttestationsService
 	CVMs          *CVMsService
 	InstanceTypes *InstanceTypesService
 	KMS           *KMSService
+	Nodes         *NodesService
+	OSImages      *OSImagesService
 	SSHKeys       *SSHKeysService
 	Webhooks      *WebhooksService
+	Workspaces    *WorkspacesService
 }
 
 func newServices(c *Client) Services {
 	return Services{
+		Account:       &AccountService{client: c},
 		Apps:          &AppsService{client: c},
 		Attestations:  &AttestationsService{client: c},
 		CVMs:          &CVMsService{client: c},
 		InstanceTypes: &InstanceTypesService{client: c},
 		KMS:           &KMSService{client: c},
+		Nodes:         &NodesService{client: c},
+		OSImages:      &OSImagesService{client: c},
 		SSHKeys:       &SSHKeysService{client: c},
 		Webhooks:      &WebhooksService{client: c},
+		Workspaces:    &WorkspacesService{client: c},
 	}
+}
+
+// AccountService has the operations about the account behind the API key. Use it as the field Account of a [Client].
+type AccountService struct {
+	client *Client
+}
+
+// Get returns the account behind the API key.
+//
+// Returns the user, the workspace that the key is bound to and its credits, which also proves that the key is
+// accepted. Before API version 2026-01-21 the same path answered a flat object, so the version is pinned.
+//
+// The answer: user, workspace and credits.
+//
+// GET /auth/me, retry class safe, API version 2026-01-21.
+func (s *AccountService) Get(ctx context.Context, opts ...CallOption) (*openapi.Account, error) {
+	return call[*openapi.Account](ctx, s.client, opAccountGet, opts, nil)
 }
 
 // AppsService has the operations on apps: one or more CVMs under one app id. Use it as the field Apps of a [Client].
@@ -377,6 +402,20 @@ func (s *CVMsService) CancelOperation(ctx context.Context, cvmID string, opts ..
 	return call[*openapi.Cancellation](ctx, s.client, opCVMsCancelOperation, opts, nil, cvmPath(cvmID))
 }
 
+// CheckAllowed asks whether a hash may run on a CVM.
+//
+// Reads from the app's contract whether it allows a compose hash on a device. What is absent in the question
+// is taken from the CVM as it is.
+//
+// The body: the compose hash and where it would run. A nil body sends none.
+//
+// The answer: what the contract allows.
+//
+// POST /cvms/{cvm_id}/is-allowed, retry class safe.
+func (s *CVMsService) CheckAllowed(ctx context.Context, cvmID string, body *openapi.CheckCVMAllowedRequest, opts ...CallOption) (*openapi.Allowance, error) {
+	return call[*openapi.Allowance](ctx, s.client, opCVMsCheckAllowed, opts, body, cvmPath(cvmID))
+}
+
 // CommitComposeUpdate commits a provisioned compose update.
 //
 // Starts the update that was provisioned under the compose hash. The CVM restarts. It answers 409 while
@@ -532,6 +571,18 @@ func (s *CVMsService) GetComposeFile(ctx context.Context, cvmID string, params *
 	return callBuilt[openapi.RawJSON](ctx, s.client, opCVMsGetComposeFile, opts)(openapi.NewCVMsGetComposeFileRequest(s.client.server, cvmPath(cvmID), params))
 }
 
+// GetComposition returns the containers of a CVM.
+//
+// Asks the guest which containers it has and in which state they are. Where the CVM is off or keeps this to
+// itself the answer says so and has no containers.
+//
+// The answer: the containers and the compose file.
+//
+// GET /cvms/{cvm_id}/composition, retry class safe.
+func (s *CVMsService) GetComposition(ctx context.Context, cvmID string, opts ...CallOption) (*openapi.CVMComposition, error) {
+	return call[*openapi.CVMComposition](ctx, s.client, opCVMsGetComposition, opts, nil, cvmPath(cvmID))
+}
+
 // GetDockerCompose returns the docker-compose file of a CVM.
 //
 // Returns the YAML text within the app-compose.
@@ -597,6 +648,17 @@ func (s *CVMsService) GetOperationStatus(ctx context.Context, cvmID string, opts
 // GET /cvms/{cvm_id}/pre-launch-script, retry class safe.
 func (s *CVMsService) GetPreLaunchScript(ctx context.Context, cvmID string, opts ...CallOption) (string, error) {
 	return call[string](ctx, s.client, opCVMsGetPreLaunchScript, opts, nil, cvmPath(cvmID))
+}
+
+// GetPreLaunchUpgrade tells whether a newer pre-launch script exists.
+//
+// Compares the CVM's pre-launch script with the latest official one. Only newer servers know it.
+//
+// The answer: what the CVM has and what it could have.
+//
+// GET /cvms/{cvm_id}/pre-launch-script/upgrade-status, retry class safe.
+func (s *CVMsService) GetPreLaunchUpgrade(ctx context.Context, cvmID string, opts ...CallOption) (*openapi.PreLaunchUpgrade, error) {
+	return call[*openapi.PreLaunchUpgrade](ctx, s.client, opCVMsGetPreLaunchUpgrade, opts, nil, cvmPath(cvmID))
 }
 
 // GetState returns what a CVM is doing.
@@ -702,6 +764,17 @@ func (s *CVMsService) ListOperations(ctx context.Context, cvmID string, params *
 // GET /cvms/{cvm_id}/ports, retry class safe.
 func (s *CVMsService) ListPorts(ctx context.Context, cvmID string, opts ...CallOption) ([]openapi.PortMapping, error) {
 	return call[[]openapi.PortMapping](ctx, s.client, opCVMsListPorts, opts, nil, cvmPath(cvmID))
+}
+
+// ListSSHKeys lists the SSH keys of a CVM.
+//
+// Returns the public keys that may enter the CVM, and who added them. Only newer servers know it.
+//
+// The answer: the keys that are set.
+//
+// GET /cvms/{cvm_id}/ssh-keys, retry class safe.
+func (s *CVMsService) ListSSHKeys(ctx context.Context, cvmID string, opts ...CallOption) (*openapi.CVMSSHKeys, error) {
+	return call[*openapi.CVMSSHKeys](ctx, s.client, opCVMsListSSHKeys, opts, nil, cvmPath(cvmID))
 }
 
 // Provision announces an app-compose to the cloud.
@@ -866,6 +939,20 @@ func (s *CVMsService) SetPorts(ctx context.Context, cvmID string, body openapi.S
 	return call[[]openapi.PortMapping](ctx, s.client, opCVMsSetPorts, opts, body, cvmPath(cvmID))
 }
 
+// SetSSHKeys replaces the SSH keys of a CVM.
+//
+// Sets the whole list of keys that may enter the CVM. It takes effect at the next start, or at once where the
+// request asks for a restart. Only newer servers know it.
+//
+// The body: all keys that shall enter.
+//
+// The answer: the keys that are set now.
+//
+// PUT /cvms/{cvm_id}/ssh-keys, retry class idempotent.
+func (s *CVMsService) SetSSHKeys(ctx context.Context, cvmID string, body openapi.SetCVMSSHKeysRequest, opts ...CallOption) (*openapi.CVMSSHKeys, error) {
+	return call[*openapi.CVMSSHKeys](ctx, s.client, opCVMsSetSSHKeys, opts, body, cvmPath(cvmID))
+}
+
 // Shutdown shuts a CVM down gracefully.
 //
 // Asks the guest to stop its app and halt. Where the guest does not cooperate use stop. It answers 409 while
@@ -1012,6 +1099,49 @@ func (s *CVMsService) UpdatePreLaunchScript(ctx context.Context, cvmID string, t
 	return callBuilt[*openapi.UpdateAccepted](ctx, s.client, opCVMsUpdatePreLaunchScript, opts)(openapi.NewCVMsUpdatePreLaunchScriptRequestWithBody(s.client.server, cvmPath(cvmID), params, "text/plain", strings.NewReader(text)))
 }
 
+// UpdateResources changes the size of a CVM.
+//
+// Starts a change of the instance type, or of virtual CPUs, memory and disk; absent members stay. A disk can
+// only grow, and everything else needs a restart. It answers 409 while another operation runs. CVMs.Update
+// does the same and more.
+//
+// The body: the new size.
+//
+// The answer: the change that was started; a server may leave it empty.
+//
+// PATCH /cvms/{cvm_id}/resources, retry class idempotent.
+func (s *CVMsService) UpdateResources(ctx context.Context, cvmID string, body openapi.UpdateResourcesRequest, opts ...CallOption) (*openapi.UpdateAccepted, error) {
+	return call[*openapi.UpdateAccepted](ctx, s.client, opCVMsUpdateResources, opts, body, cvmPath(cvmID))
+}
+
+// UpdateVisibility changes what a CVM shows to everybody.
+//
+// Sets whether logs, system information and measurements can be read without a key. They are part of the
+// app-compose: what the hash covers may change with them. It answers 409 while another operation runs.
+//
+// The body: what shall be public.
+//
+// The answer: the CVM after the change.
+//
+// PATCH /cvms/{cvm_id}/visibility, retry class idempotent.
+func (s *CVMsService) UpdateVisibility(ctx context.Context, cvmID string, body openapi.UpdateVisibilityRequest, opts ...CallOption) (*openapi.VM, error) {
+	return call[*openapi.VM](ctx, s.client, opCVMsUpdateVisibility, opts, body, cvmPath(cvmID))
+}
+
+// UpgradePreLaunch takes the latest official pre-launch script.
+//
+// Starts an update to the latest official script, which the server holds; the compose hash that follows is
+// the server's word. With a KMS on a chain it answers 465 with everything needed to allow the new hash;
+// repeat it then with the two headers. It answers 409 while another operation runs. Only newer servers know
+// it.
+//
+// The answer: the update that was started.
+//
+// POST /cvms/{cvm_id}/pre-launch-script/upgrade-to-latest-official, retry class unsafe.
+func (s *CVMsService) UpgradePreLaunch(ctx context.Context, cvmID string, params *openapi.CVMsUpgradePreLaunchParams, opts ...CallOption) (*openapi.UpdateAccepted, error) {
+	return callBuilt[*openapi.UpdateAccepted](ctx, s.client, opCVMsUpgradePreLaunch, opts)(openapi.NewCVMsUpgradePreLaunchRequest(s.client.server, cvmPath(cvmID), params))
+}
+
 // InstanceTypesService has the operations that list the sizes a CVM can have. Use it as the field InstanceTypes of a [Client].
 type InstanceTypesService struct {
 	client *Client
@@ -1046,7 +1176,8 @@ type KMSService struct {
 
 // Get returns one KMS node.
 //
-// Returns the node by its id or slug. It answers 404 where there is none.
+// Returns the node by its id or slug. It answers 404 where there is none. API version 2026-06-23 keys the
+// same path by contracts, so the version is pinned; a call that asks for it gets a contract.
 //
 // The answer: the KMS node.
 //
@@ -1107,13 +1238,70 @@ func (s *KMSService) Inspect(ctx context.Context, kmsID string, opts ...CallOpti
 // List lists the KMS nodes.
 //
 // Returns one page of the nodes that run a KMS, as API version 2026-05-22 keys them. Later versions list
-// contracts under the same path, so the version is pinned.
+// contracts under the same path, so the version is pinned; a call that asks for one of them gets contracts.
 //
 // The answer: one page of KMS nodes.
 //
 // GET /kms, retry class safe, API version 2026-05-22.
 func (s *KMSService) List(ctx context.Context, params *openapi.KMSListParams, opts ...CallOption) (*openapi.KMSPage, error) {
 	return callBuilt[*openapi.KMSPage](ctx, s.client, opKMSList, opts)(openapi.NewKMSListRequest(s.client.server, params))
+}
+
+// ListContractNodes lists the nodes of a KMS contract.
+//
+// Returns the KMS nodes that a contract governs. API version 2026-06-23 is the first that knows it, so the
+// version is pinned.
+//
+// The answer: the nodes of the contract.
+//
+// GET /kms/{slug}/nodes, retry class safe, API version 2026-06-23.
+func (s *KMSService) ListContractNodes(ctx context.Context, slug string, opts ...CallOption) (*openapi.KMSNodes, error) {
+	return call[*openapi.KMSNodes](ctx, s.client, opKMSListContractNodes, opts, nil, openapi.PathParam(slug))
+}
+
+// NodesService has the operations that list where a CVM can run. Use it as the field Nodes of a [Client].
+type NodesService struct {
+	client *Client
+}
+
+// ListAvailable lists the nodes that can take a CVM.
+//
+// Returns the nodes with room for a CVM of this workspace, with their images and the KMSs they work with, and
+// what the workspace may use in all.
+//
+// The answer: the nodes and the limits of the workspace.
+//
+// GET /teepods/available, retry class safe.
+func (s *NodesService) ListAvailable(ctx context.Context, opts ...CallOption) (*openapi.AvailableNodes, error) {
+	return call[*openapi.AvailableNodes](ctx, s.client, opNodesListAvailable, opts, nil)
+}
+
+// ListCreateResources lists what a new CVM can be made of.
+//
+// Returns nodes, KMSs, gateways and instance types with what works together. Ids are numbers before API
+// version 2026-05-22 and prefixed text after it.
+//
+// The answer: all that can be chosen for a new CVM.
+//
+// GET /teepods/cvm-create-resources, retry class safe.
+func (s *NodesService) ListCreateResources(ctx context.Context, opts ...CallOption) (*openapi.CreateResources, error) {
+	return call[*openapi.CreateResources](ctx, s.client, opNodesListCreateResources, opts, nil)
+}
+
+// OSImagesService has the operations that list the guest images. Use it as the field OSImages of a [Client].
+type OSImagesService struct {
+	client *Client
+}
+
+// List lists the OS images of the cloud.
+//
+// Returns one page of the guest images that CVMs can boot, whatever the node.
+//
+// The answer: one page of images.
+//
+// GET /os-images, retry class safe.
+func (s *OSImagesService) List(ctx context.Context, params *openapi.OSImagesListParams, opts ...CallOption) (*openapi.OSImagePage, error) {
+	return callBuilt[*openapi.OSImagePage](ctx, s.client, opOSImagesList, opts)(openapi.NewOSImagesListRequest(s.client.server, params))
 }
 
 // SSHKeysService has the operations on the account's SSH keys. Use it as the field SSHKeys of a [Client].
@@ -1307,4 +1495,54 @@ func (s *WebhooksService) Test(ctx context.Context, webhookID string, opts ...Ca
 // PUT /workspace/webhooks/{webhook_id}, retry class idempotent.
 func (s *WebhooksService) Update(ctx context.Context, webhookID string, body openapi.UpdateWebhookRequest, opts ...CallOption) (*openapi.Webhook, error) {
 	return call[*openapi.Webhook](ctx, s.client, opWebhooksUpdate, opts, body, openapi.PathParam(webhookID))
+}
+
+// WorkspacesService has the operations on workspaces. Use it as the field Workspaces of a [Client].
+type WorkspacesService struct {
+	client *Client
+}
+
+// Get returns one workspace.
+//
+// Returns the workspace by its slug. It answers 404 where there is none that the user is a member of.
+//
+// The answer: the workspace.
+//
+// GET /workspaces/{slug}, retry class safe.
+func (s *WorkspacesService) Get(ctx context.Context, slug string, opts ...CallOption) (*openapi.Workspace, error) {
+	return call[*openapi.Workspace](ctx, s.client, opWorkspacesGet, opts, nil, openapi.PathParam(slug))
+}
+
+// GetQuotas returns the quotas of a workspace.
+//
+// Returns how much the workspace may use and how much of that is left.
+//
+// The answer: the quotas at a point in time.
+//
+// GET /workspaces/{slug}/quotas, retry class safe.
+func (s *WorkspacesService) GetQuotas(ctx context.Context, slug string, opts ...CallOption) (*openapi.WorkspaceQuotas, error) {
+	return call[*openapi.WorkspaceQuotas](ctx, s.client, opWorkspacesGetQuotas, opts, nil, openapi.PathParam(slug))
+}
+
+// List lists the workspaces of the account.
+//
+// Returns one page of the workspaces that the user behind the key is a member of, with a cursor to the next
+// page.
+//
+// The answer: one page of workspaces.
+//
+// GET /workspaces, retry class safe.
+func (s *WorkspacesService) List(ctx context.Context, params *openapi.WorkspacesListParams, opts ...CallOption) (*openapi.WorkspacePage, error) {
+	return callBuilt[*openapi.WorkspacePage](ctx, s.client, opWorkspacesList, opts)(openapi.NewWorkspacesListRequest(s.client.server, params))
+}
+
+// ListNodes lists the nodes of a workspace.
+//
+// Returns one page of the nodes that are reserved for the workspace.
+//
+// The answer: one page of nodes.
+//
+// GET /workspaces/{slug}/nodes, retry class safe.
+func (s *WorkspacesService) ListNodes(ctx context.Context, slug string, params *openapi.WorkspacesListNodesParams, opts ...CallOption) (*openapi.NodePage, error) {
+	return callBuilt[*openapi.NodePage](ctx, s.client, opWorkspacesListNodes, opts)(openapi.NewWorkspacesListNodesRequest(s.client.server, openapi.PathParam(slug), params))
 }

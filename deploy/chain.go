@@ -13,29 +13,40 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// Chain is the contract of a KMS on a chain, with an account to act for. A *onchain.Deployer of package
-// kms/onchain is one; the interface is here so that only who deploys on a chain compiles it.
+// Chain is the contract of a KMS on a chain, with an account to act for: what Flow of a *onchain.Chain in
+// package kms/onchain gives. The interface is here so that only who deploys on a chain compiles it.
 //
-// Calls that send a transaction take the intent that an earlier run saved, nil where there is none, and a
-// function that saves one. They save before they send, and with an intent they finish what it says instead
-// of sending something else, so that nothing is sent twice.
+// Calls that send a transaction take what an earlier run of the same call has saved, nil where there is none,
+// and a function that saves. They save before they send, and go on from what was saved instead of sending
+// something else, so that nothing is sent twice.
 type Chain interface {
 	// ChainID is the EIP-155 id: 1 is Ethereum, 8453 is Base.
-	ChainID() int64
-	// KMSContract is the address of the KMS's contract.
-	KMSContract() common.Address
-	// Account is the address that pays, and that owns the contracts of new apps.
-	Account() common.Address
-	// KMSRoot reads the KMS's root key from its contract.
-	KMSRoot(ctx context.Context) (kms.Signer, error)
+	ChainID() uint64
+	// KMS is the address of the KMS's contract.
+	KMS() common.Address
+	// Sender is the account that signs and pays.
+	Sender() common.Address
+	// RootKey reads the KMS's root key from its contract.
+	RootKey(ctx context.Context) (kms.Signer, error)
+	// Allowed reads whether the contract of an app allows hash, and device or every device; and who owns it.
+	Allowed(ctx context.Context, app kms.AppID, hash, device [32]byte) (hashOK, deviceOK bool, owner common.Address, err error)
 	// DeployApp deploys the contract of an app that allows hash on device, and returns its address.
-	DeployApp(ctx context.Context, hash compose.Hash, device [32]byte, intent json.RawMessage, save func(json.RawMessage) error) (kms.AppID, error)
-	// AppAllows reads whether the contract of an app allows hash, and device or every device.
-	AppAllows(ctx context.Context, app kms.AppID, hash compose.Hash, device [32]byte) (hashAllowed, deviceAllowed bool, err error)
-	// AllowHash lets the contract of an app allow hash.
-	AllowHash(ctx context.Context, app kms.AppID, hash compose.Hash, intent json.RawMessage, save func(json.RawMessage) error) (common.Hash, error)
-	// AllowDevice lets the contract of an app allow device.
-	AllowDevice(ctx context.Context, app kms.AppID, device [32]byte, intent json.RawMessage, save func(json.RawMessage) error) (common.Hash, error)
+	DeployApp(ctx context.Context, owner common.Address, hash, device [32]byte, anyDevice, requireTCB bool, saved []byte, save func([]byte) error) (kms.AppID, common.Hash, error)
+	// AddComposeHash lets the contract of an app allow hash. The transaction is zero where it did already.
+	AddComposeHash(ctx context.Context, app kms.AppID, hash [32]byte, saved []byte, save func([]byte) error) (common.Hash, error)
+	// AddDevice lets the contract of an app allow device. The transaction is zero where it did already.
+	AddDevice(ctx context.Context, app kms.AppID, device [32]byte, saved []byte, save func([]byte) error) (common.Hash, error)
+}
+
+// ContractSpec says how the contract of a new app is deployed.
+type ContractSpec struct {
+	// Owner decides what the app may run; zero is the account of the [Chain].
+	Owner common.Address `json:"owner,omitzero"`
+	// AllowAnyDevice lets the app run on every device, not only on the one that the cloud named.
+	AllowAnyDevice bool `json:"allow_any_device,omitempty"`
+	// RequireTCBUpToDate refuses keys to platforms that are out of date. Contracts before dstack 0.5.9 do not
+	// know it.
+	RequireTCBUpToDate bool `json:"require_tcb_up_to_date,omitempty"`
 }
 
 // ErrUnpredictable says that a compose hash would go on chain that could not be computed here, only taken
@@ -63,18 +74,32 @@ func device(text string) ([32]byte, error) {
 
 // sameChain refuses a KMS that is not the one on the chain of this side: what was allowed there would be
 // worth nothing.
-func sameChain(chain Chain, id int64, contract common.Address) error {
+func sameChain(chain Chain, id uint64, contract common.Address) error {
 	if id != 0 {
 		if _, err := compare(CheckChain, fmt.Sprint(chain.ChainID()), fmt.Sprint(id)); err != nil {
 			return err
 		}
 	}
 	if contract != (common.Address{}) {
-		if _, err := compare(CheckKMSContract, chain.KMSContract().Hex(), contract.Hex()); err != nil {
+		if _, err := compare(CheckKMSContract, chain.KMS().Hex(), contract.Hex()); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// chainOf is where the cloud says that a KMS is governed; 0 and zero where it does not say.
+func chainOf(k *openapi.KMS) (id uint64, contract common.Address) {
+	if k == nil {
+		return 0, contract
+	}
+	if k.ChainID != nil && *k.ChainID > 0 {
+		id = uint64(*k.ChainID)
+	}
+	if common.IsHexAddress(k.KMSContractAddress) {
+		contract = common.HexToAddress(k.KMSContractAddress)
+	}
+	return id, contract
 }
 
 // kmsType is the kind of KMS by the chain that it is on; nil where the API has no name for the chain, and
@@ -89,28 +114,24 @@ func kmsType(chain Chain) *openapi.KMSType {
 	return nil
 }
 
-// allow lets the contract of an app allow what it does not yet. It returns the transaction that allowed the
-// hash, or [AlreadyRegistered]. step saves the intent of each transaction under its name.
+// allow lets the contract of an app allow what it does not yet, and returns the transaction that allowed the
+// hash, or [AlreadyRegistered].
 func allow(ctx context.Context, chain Chain, app kms.AppID, hash compose.Hash, dev [32]byte, log *intents) (string, error) {
-	hashAllowed, deviceAllowed, err := chain.AppAllows(ctx, app, hash, dev)
+	_, deviceOK, _, err := chain.Allowed(ctx, app, hash, dev)
 	if err != nil {
 		return "", fmt.Errorf("contract of app %s: %w", app, err)
 	}
-	if dev == ([32]byte{}) {
-		deviceAllowed = true // none was named, so none is to be allowed
-	}
-	// An intent that was saved is finished even where its effect shows already: its transaction is the proof.
-	if !deviceAllowed || log.has("device") {
-		if _, err := chain.AllowDevice(ctx, app, dev, log.get("device"), log.saver("device")); err != nil {
+	if dev != ([32]byte{}) && (!deviceOK || log.has("device")) {
+		if _, err := chain.AddDevice(ctx, app, dev, log.get("device"), log.saver("device")); err != nil {
 			return "", fmt.Errorf("allow device %x for app %s: %w", dev, app, err)
 		}
 	}
-	if hashAllowed && !log.has("hash") {
-		return AlreadyRegistered, nil
-	}
-	tx, err := chain.AllowHash(ctx, app, hash, log.get("hash"), log.saver("hash"))
-	if err != nil {
+	tx, err := chain.AddComposeHash(ctx, app, hash, log.get("hash"), log.saver("hash"))
+	switch {
+	case err != nil:
 		return "", fmt.Errorf("allow compose hash %s for app %s: %w", hash, app, err)
+	case tx == common.Hash{}:
+		return AlreadyRegistered, nil
 	}
 	return tx.Hex(), nil
 }
@@ -123,10 +144,10 @@ type intents struct {
 
 func (l *intents) has(name string) bool { return len((*l.all)[name]) > 0 }
 
-func (l *intents) get(name string) json.RawMessage { return (*l.all)[name] }
+func (l *intents) get(name string) []byte { return (*l.all)[name] }
 
-func (l *intents) saver(name string) func(json.RawMessage) error {
-	return func(intent json.RawMessage) error {
+func (l *intents) saver(name string) func([]byte) error {
+	return func(intent []byte) error {
 		if *l.all == nil {
 			*l.all = map[string]json.RawMessage{}
 		}

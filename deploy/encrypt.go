@@ -135,7 +135,7 @@ func checkRoot(ctx context.Context, c *client.Client, st *State, key kms.PublicK
 	}
 	roots, reason := cfg.roots, ""
 	if cfg.chain != nil && len(roots) == 0 && !cfg.rootFromCloud {
-		root, err := cfg.chain.KMSRoot(ctx)
+		root, err := cfg.chain.RootKey(ctx)
 		if err != nil {
 			return Check{}, fmt.Errorf("root key in the contract of the KMS: %w", err)
 		}

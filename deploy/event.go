@@ -26,7 +26,7 @@ type CheckEvent struct{ Check }
 // RegisteredEvent says that the chain allows the app-compose.
 type RegisteredEvent struct {
 	AppID   string
-	ChainID int64
+	ChainID uint64
 	// Transaction allowed it; [AlreadyRegistered] where it was allowed before.
 	Transaction string
 }

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/ethereum/go-ethereum/common"
-
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/kms"
@@ -75,14 +73,7 @@ func pendingOf(err error, kind PendingKind, request any) (*Pending, error) {
 		}
 		p.DeviceID = device.String()
 	}
-	if k := required.KMSInfo; k != nil {
-		if k.ChainID != nil {
-			p.ChainID = *k.ChainID
-		}
-		if common.IsHexAddress(k.KMSContractAddress) {
-			p.KMSContract = common.HexToAddress(k.KMSContractAddress)
-		}
-	}
+	p.ChainID, p.KMSContract = chainOf(required.KMSInfo)
 	data, parseErr := json.Marshal(request)
 	if parseErr != nil {
 		return nil, parseErr

@@ -71,6 +71,7 @@ func provision(ctx context.Context, c *client.Client, spec Spec, cfg *config) (*
 		return nil, err
 	}
 	if cfg.chain != nil {
+		st.Contract = spec.Contract
 		if err := st.takeChain(cfg.chain, answer); err != nil {
 			return nil, err
 		}
@@ -111,11 +112,11 @@ func (s *State) takeHash(app *compose.App, answered string) error {
 
 // takeChain compares the KMS that the cloud chose with the one on the chain of this side, and keeps it.
 func (s *State) takeChain(chain Chain, answer *openapi.Provision) error {
-	if answer.KMSInfo == nil || answer.KMSInfo.ChainID == nil || !common.IsHexAddress(answer.KMSInfo.KMSContractAddress) {
+	id, contract := chainOf(answer.KMSInfo)
+	if id == 0 || contract == (common.Address{}) {
 		return fmt.Errorf("provision %s: the cloud did not name a KMS on a chain", s.Name)
 	}
-	contract := common.HexToAddress(answer.KMSInfo.KMSContractAddress)
-	if err := sameChain(chain, *answer.KMSInfo.ChainID, contract); err != nil {
+	if err := sameChain(chain, id, contract); err != nil {
 		return err
 	}
 	dev, err := device(answer.DeviceID)
@@ -125,7 +126,7 @@ func (s *State) takeChain(chain Chain, answer *openapi.Provision) error {
 	if dev != ([32]byte{}) {
 		s.DeviceID = compose.Hash(dev).String()
 	}
-	s.ChainID, s.KMSContract = chain.ChainID(), contract
+	s.ChainID, s.KMSContract = id, contract
 	return nil
 }
 

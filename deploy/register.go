@@ -3,8 +3,6 @@ package deploy
 import (
 	"context"
 	"fmt"
-
-	"github.com/phala-go/phala/kms"
 )
 
 // Register lets the chain allow what was provisioned: it deploys the contract of a new app, or completes the
@@ -34,10 +32,12 @@ func register(ctx context.Context, st *State, cfg *config) error {
 	}
 	log := &intents{all: &st.Intents, save: func() error { return cfg.checkpoint(st) }}
 	if st.AppID.IsZero() {
-		if st.AppID, err = cfg.chain.DeployApp(ctx, st.ComposeHash, dev, log.get("deploy"), log.saver("deploy")); err != nil {
-			st.AppID = kms.AppID{}
+		app, _, err := cfg.chain.DeployApp(ctx, st.Contract.Owner, st.ComposeHash, dev,
+			st.Contract.AllowAnyDevice, st.Contract.RequireTCBUpToDate, log.get("deploy"), log.saver("deploy"))
+		if err != nil {
 			return fmt.Errorf("contract of %s: %w", st.Name, err)
 		}
+		st.AppID = app
 		// The id is the answer that must not get lost.
 		if err := cfg.checkpoint(st); err != nil {
 			return err
@@ -47,16 +47,16 @@ func register(ctx context.Context, st *State, cfg *config) error {
 	if err != nil {
 		return err
 	}
-	hashAllowed, deviceAllowed, err := cfg.chain.AppAllows(ctx, st.AppID, st.ComposeHash, dev)
+	hashOK, deviceOK, _, err := cfg.chain.Allowed(ctx, st.AppID, st.ComposeHash, dev)
 	switch {
 	case err != nil:
 		return fmt.Errorf("contract of app %s: %w", st.AppID, err)
-	case !hashAllowed:
+	case !hashOK:
 		return fmt.Errorf("contract of app %s: it does not allow compose hash %s though it was told to", st.AppID, st.ComposeHash)
-	case !deviceAllowed && st.DeviceID != "":
+	case !deviceOK && st.DeviceID != "":
 		return fmt.Errorf("contract of app %s: it does not allow device %s though it was told to", st.AppID, st.DeviceID)
 	}
-	st.Phase, st.Deployer = PhaseRegistered, cfg.chain.Account()
+	st.Phase, st.Deployer = PhaseRegistered, cfg.chain.Sender()
 	cfg.progress(RegisteredEvent{AppID: st.AppID.String(), ChainID: cfg.chain.ChainID(), Transaction: transaction})
 	return cfg.checkpoint(st)
 }

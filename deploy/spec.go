@@ -47,6 +47,9 @@ type Spec struct {
 	AppID *kms.AppID
 	// Nonce belongs to AppID.
 	Nonce *uint64
+
+	// Contract says how the contract of a new app is deployed, with a KMS on a chain.
+	Contract ContractSpec
 }
 
 // check refuses a spec that cannot be deployed, before anything is sent.
@@ -63,6 +66,8 @@ func (s Spec) check(onChain bool) error {
 	switch {
 	case onChain && s.Nonce != nil:
 		return errors.New("spec: Nonce is for the central KMS; on a chain AppID alone names the contract of an app")
+	case !onChain && s.Contract != ContractSpec{}:
+		return errors.New("spec: Contract is for a KMS on a chain; give WithChain")
 	case !onChain && (s.AppID == nil) != (s.Nonce == nil):
 		return errors.New("spec: AppID and Nonce go together; give both or neither")
 	}
@@ -150,7 +155,7 @@ func (s Spec) request(app *compose.App, chain Chain) (openapi.ProvisionRequest, 
 		r.Nonce = openapi.Ptr(int64(*s.Nonce))
 	}
 	if chain != nil {
-		r.KMS, r.KMSContract = kmsType(chain), openapi.Ptr(chain.KMSContract().Hex())
+		r.KMS, r.KMSContract = kmsType(chain), openapi.Ptr(chain.KMS().Hex())
 	}
 	return r, nil
 }

@@ -46,9 +46,11 @@ type State struct {
 
 	// ChainID, KMSContract and DeviceID are where the KMS is governed and the device that it is to run on;
 	// zero with the central KMS.
-	ChainID     int64          `json:"chain_id,omitempty"`
+	ChainID     uint64          `json:"chain_id,omitempty"`
 	KMSContract common.Address `json:"kms_contract,omitzero"`
 	DeviceID    string         `json:"device_id,omitempty"`
+	// Contract says how the contract of a new app is deployed.
+	Contract ContractSpec `json:"contract,omitzero"`
 	// Deployer is the account that allowed the app on chain.
 	Deployer common.Address `json:"deployer,omitzero"`
 	// Intents are the transactions that were sent or are about to be, by what they do.

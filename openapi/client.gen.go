@@ -336,6 +336,13 @@ type ClientInterface interface {
 	// Corresponds with GET /api/v1/attestations/view/{checksum} (the `AttestationsView` operationId).
 	AttestationsView(ctx context.Context, checksum PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// AccountGet Returns the account behind the API key
+	//
+	// Returns the user, the workspace that the key is bound to and its credits, which also proves that the key is accepted. Before API version 2026-01-21 the same path answered a flat object, so the version is pinned.
+	//
+	// Corresponds with GET /api/v1/auth/me (the `AccountGet` operationId).
+	AccountGet(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// CVMsListAll Lists all CVMs of the workspace
 	//
 	// Returns every CVM without paging. Prefer the paged list for workspaces with many.
@@ -626,6 +633,13 @@ type ClientInterface interface {
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/compose_file/provision (the `CVMsProvisionComposeUpdate` operationId).
 	CVMsProvisionComposeUpdate(ctx context.Context, cvmid PathParam, body CVMsProvisionComposeUpdateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// CVMsGetComposition Returns the containers of a CVM
+	//
+	// Asks the guest which containers it has and in which state they are. Where the CVM is off or keeps this to itself the answer says so and has no containers.
+	//
+	// Corresponds with GET /api/v1/cvms/{cvm_id}/composition (the `CVMsGetComposition` operationId).
+	CVMsGetComposition(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// CVMsDiagnoseDomainsWithBody Checks the custom domains of a CVM
 	//
 	// Looks at the DNS records and the certificate authority records of the domains and says what is missing.
@@ -702,6 +716,24 @@ type ClientInterface interface {
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/instance-id (the `CVMsRefreshInstanceID` operationId).
 	CVMsRefreshInstanceID(ctx context.Context, cvmid PathParam, body CVMsRefreshInstanceIDJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CVMsCheckAllowedWithBody Asks whether a hash may run on a CVM
+	//
+	// Reads from the app's contract whether it allows a compose hash on a device. What is absent in the question is taken from the CVM as it is.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/cvms/{cvm_id}/is-allowed (the `CVMsCheckAllowed` operationId).
+	CVMsCheckAllowedWithBody(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CVMsCheckAllowed Asks whether a hash may run on a CVM
+	//
+	// Reads from the app's contract whether it allows a compose hash on a device. What is absent in the question is taken from the CVM as it is.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/cvms/{cvm_id}/is-allowed (the `CVMsCheckAllowed` operationId).
+	CVMsCheckAllowed(ctx context.Context, cvmid PathParam, body CVMsCheckAllowedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CVMsSetListedWithBody Lists a CVM publicly or not
 	//
@@ -860,6 +892,20 @@ type ClientInterface interface {
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/pre-launch-script (the `CVMsUpdatePreLaunchScript` operationId).
 	CVMsUpdatePreLaunchScriptWithTextBody(ctx context.Context, cvmid PathParam, params *CVMsUpdatePreLaunchScriptParams, body CVMsUpdatePreLaunchScriptTextRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// CVMsGetPreLaunchUpgrade Tells whether a newer pre-launch script exists
+	//
+	// Compares the CVM's pre-launch script with the latest official one. Only newer servers know it.
+	//
+	// Corresponds with GET /api/v1/cvms/{cvm_id}/pre-launch-script/upgrade-status (the `CVMsGetPreLaunchUpgrade` operationId).
+	CVMsGetPreLaunchUpgrade(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CVMsUpgradePreLaunch Takes the latest official pre-launch script
+	//
+	// Starts an update to the latest official script, which the server holds; the compose hash that follows is the server's word. With a KMS on a chain it answers 465 with everything needed to allow the new hash; repeat it then with the two headers. It answers 409 while another operation runs. Only newer servers know it.
+	//
+	// Corresponds with POST /api/v1/cvms/{cvm_id}/pre-launch-script/upgrade-to-latest-official (the `CVMsUpgradePreLaunch` operationId).
+	CVMsUpgradePreLaunch(ctx context.Context, cvmid PathParam, params *CVMsUpgradePreLaunchParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// CVMsReplicateWithBody Copies a CVM
 	//
 	// Creates another CVM like this one under the same app id. It makes a new one each time. It answers 465 where the chain must allow the hash or device first, and 400 with ERR-03-009 where the app runs several revisions and none is named.
@@ -877,6 +923,24 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/replicas (the `CVMsReplicate` operationId).
 	CVMsReplicate(ctx context.Context, cvmid PathParam, params *CVMsReplicateParams, body CVMsReplicateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CVMsUpdateResourcesWithBody Changes the size of a CVM
+	//
+	// Starts a change of the instance type, or of virtual CPUs, memory and disk; absent members stay. A disk can only grow, and everything else needs a restart. It answers 409 while another operation runs. CVMs.Update does the same and more.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/resources (the `CVMsUpdateResources` operationId).
+	CVMsUpdateResourcesWithBody(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CVMsUpdateResources Changes the size of a CVM
+	//
+	// Starts a change of the instance type, or of virtual CPUs, memory and disk; absent members stay. A disk can only grow, and everything else needs a restart. It answers 409 while another operation runs. CVMs.Update does the same and more.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/resources (the `CVMsUpdateResources` operationId).
+	CVMsUpdateResources(ctx context.Context, cvmid PathParam, body CVMsUpdateResourcesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CVMsRestartWithBody Restarts a CVM
 	//
@@ -928,6 +992,31 @@ type ClientInterface interface {
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/shutdown (the `CVMsShutdown` operationId).
 	CVMsShutdown(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// CVMsListSSHKeys Lists the SSH keys of a CVM
+	//
+	// Returns the public keys that may enter the CVM, and who added them. Only newer servers know it.
+	//
+	// Corresponds with GET /api/v1/cvms/{cvm_id}/ssh-keys (the `CVMsListSSHKeys` operationId).
+	CVMsListSSHKeys(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CVMsSetSSHKeysWithBody Replaces the SSH keys of a CVM
+	//
+	// Sets the whole list of keys that may enter the CVM. It takes effect at the next start, or at once where the request asks for a restart. Only newer servers know it.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /api/v1/cvms/{cvm_id}/ssh-keys (the `CVMsSetSSHKeys` operationId).
+	CVMsSetSSHKeysWithBody(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CVMsSetSSHKeys Replaces the SSH keys of a CVM
+	//
+	// Sets the whole list of keys that may enter the CVM. It takes effect at the next start, or at once where the request asks for a restart. Only newer servers know it.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /api/v1/cvms/{cvm_id}/ssh-keys (the `CVMsSetSSHKeys` operationId).
+	CVMsSetSSHKeys(ctx context.Context, cvmid PathParam, body CVMsSetSSHKeysJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// CVMsStart Starts a stopped CVM
 	//
 	// Boots the CVM. It answers at once; wait for the status running. It answers 409 while another operation runs.
@@ -963,6 +1052,24 @@ type ClientInterface interface {
 	// Corresponds with GET /api/v1/cvms/{cvm_id}/user_config (the `CVMsGetUserConfig` operationId).
 	CVMsGetUserConfig(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// CVMsUpdateVisibilityWithBody Changes what a CVM shows to everybody
+	//
+	// Sets whether logs, system information and measurements can be read without a key. They are part of the app-compose: what the hash covers may change with them. It answers 409 while another operation runs.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/visibility (the `CVMsUpdateVisibility` operationId).
+	CVMsUpdateVisibilityWithBody(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CVMsUpdateVisibility Changes what a CVM shows to everybody
+	//
+	// Sets whether logs, system information and measurements can be read without a key. They are part of the app-compose: what the hash covers may change with them. It answers 409 while another operation runs.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/visibility (the `CVMsUpdateVisibility` operationId).
+	CVMsUpdateVisibility(ctx context.Context, cvmid PathParam, body CVMsUpdateVisibilityJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// InstanceTypesList Lists all instance types
 	//
 	// Returns every size a CVM can have, by family. It needs no API key.
@@ -979,7 +1086,7 @@ type ClientInterface interface {
 
 	// KMSList Lists the KMS nodes
 	//
-	// Returns one page of the nodes that run a KMS, as API version 2026-05-22 keys them. Later versions list contracts under the same path, so the version is pinned.
+	// Returns one page of the nodes that run a KMS, as API version 2026-05-22 keys them. Later versions list contracts under the same path, so the version is pinned; a call that asks for one of them gets contracts.
 	//
 	// Corresponds with GET /api/v1/kms (the `KMSList` operationId).
 	KMSList(ctx context.Context, params *KMSListParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1000,7 +1107,7 @@ type ClientInterface interface {
 
 	// KMSGet Returns one KMS node
 	//
-	// Returns the node by its id or slug. It answers 404 where there is none.
+	// Returns the node by its id or slug. It answers 404 where there is none. API version 2026-06-23 keys the same path by contracts, so the version is pinned; a call that asks for it gets a contract.
 	//
 	// Corresponds with GET /api/v1/kms/{kms_id} (the `KMSGet` operationId).
 	KMSGet(ctx context.Context, kmsid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1019,6 +1126,20 @@ type ClientInterface interface {
 	// Corresponds with GET /api/v1/kms/{kms_id}/pubkey/{app_id} (the `KMSGetAppEnvPublicKey` operationId).
 	KMSGetAppEnvPublicKey(ctx context.Context, kmsid PathParam, appID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// KMSListContractNodes Lists the nodes of a KMS contract
+	//
+	// Returns the KMS nodes that a contract governs. API version 2026-06-23 is the first that knows it, so the version is pinned.
+	//
+	// Corresponds with GET /api/v1/kms/{slug}/nodes (the `KMSListContractNodes` operationId).
+	KMSListContractNodes(ctx context.Context, slug PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OSImagesList Lists the OS images of the cloud
+	//
+	// Returns one page of the guest images that CVMs can boot, whatever the node.
+	//
+	// Corresponds with GET /api/v1/os-images (the `OSImagesList` operationId).
+	OSImagesList(ctx context.Context, params *OSImagesListParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// CVMsGetStatusesWithBody Returns the states of several CVMs
 	//
 	// Returns the state of each CVM by its UUID in one call. Keep to 100 or fewer; the server's bound is not documented.
@@ -1036,6 +1157,20 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/v1/status/batch (the `CVMsGetStatuses` operationId).
 	CVMsGetStatuses(ctx context.Context, body CVMsGetStatusesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// NodesListAvailable Lists the nodes that can take a CVM
+	//
+	// Returns the nodes with room for a CVM of this workspace, with their images and the KMSs they work with, and what the workspace may use in all.
+	//
+	// Corresponds with GET /api/v1/teepods/available (the `NodesListAvailable` operationId).
+	NodesListAvailable(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// NodesListCreateResources Lists what a new CVM can be made of
+	//
+	// Returns nodes, KMSs, gateways and instance types with what works together. Ids are numbers before API version 2026-05-22 and prefixed text after it.
+	//
+	// Corresponds with GET /api/v1/teepods/cvm-create-resources (the `NodesListCreateResources` operationId).
+	NodesListCreateResources(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// SSHKeysList Lists the SSH keys of the account
 	//
@@ -1192,6 +1327,34 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/v1/workspace/webhooks/{webhook_id}/test (the `WebhooksTest` operationId).
 	WebhooksTest(ctx context.Context, webhookID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// WorkspacesList Lists the workspaces of the account
+	//
+	// Returns one page of the workspaces that the user behind the key is a member of, with a cursor to the next page.
+	//
+	// Corresponds with GET /api/v1/workspaces (the `WorkspacesList` operationId).
+	WorkspacesList(ctx context.Context, params *WorkspacesListParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// WorkspacesGet Returns one workspace
+	//
+	// Returns the workspace by its slug. It answers 404 where there is none that the user is a member of.
+	//
+	// Corresponds with GET /api/v1/workspaces/{slug} (the `WorkspacesGet` operationId).
+	WorkspacesGet(ctx context.Context, slug PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// WorkspacesListNodes Lists the nodes of a workspace
+	//
+	// Returns one page of the nodes that are reserved for the workspace.
+	//
+	// Corresponds with GET /api/v1/workspaces/{slug}/nodes (the `WorkspacesListNodes` operationId).
+	WorkspacesListNodes(ctx context.Context, slug PathParam, params *WorkspacesListNodesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// WorkspacesGetQuotas Returns the quotas of a workspace
+	//
+	// Returns how much the workspace may use and how much of that is left.
+	//
+	// Corresponds with GET /api/v1/workspaces/{slug}/quotas (the `WorkspacesGetQuotas` operationId).
+	WorkspacesGetQuotas(ctx context.Context, slug PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
 // AppsList Lists the apps of the workspace
@@ -1748,6 +1911,23 @@ func (c *Client) AttestationsVerify(ctx context.Context, body AttestationsVerify
 // Corresponds with GET /api/v1/attestations/view/{checksum} (the `AttestationsView` operationId).
 func (c *Client) AttestationsView(ctx context.Context, checksum PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewAttestationsViewRequest(c.Server, checksum)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AccountGet Returns the account behind the API key
+//
+// Returns the user, the workspace that the key is bound to and its credits, which also proves that the key is accepted. Before API version 2026-01-21 the same path answered a flat object, so the version is pinned.
+//
+// Corresponds with GET /api/v1/auth/me (the `AccountGet` operationId).
+func (c *Client) AccountGet(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAccountGetRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -2388,6 +2568,23 @@ func (c *Client) CVMsProvisionComposeUpdate(ctx context.Context, cvmid PathParam
 	return c.Client.Do(req)
 }
 
+// CVMsGetComposition Returns the containers of a CVM
+//
+// Asks the guest which containers it has and in which state they are. Where the CVM is off or keeps this to itself the answer says so and has no containers.
+//
+// Corresponds with GET /api/v1/cvms/{cvm_id}/composition (the `CVMsGetComposition` operationId).
+func (c *Client) CVMsGetComposition(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCVMsGetCompositionRequest(c.Server, cvmid)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // CVMsDiagnoseDomainsWithBody Checks the custom domains of a CVM
 //
 // Looks at the DNS records and the certificate authority records of the domains and says what is missing.
@@ -2545,6 +2742,44 @@ func (c *Client) CVMsRefreshInstanceIDWithBody(ctx context.Context, cvmid PathPa
 // Corresponds with PATCH /api/v1/cvms/{cvm_id}/instance-id (the `CVMsRefreshInstanceID` operationId).
 func (c *Client) CVMsRefreshInstanceID(ctx context.Context, cvmid PathParam, body CVMsRefreshInstanceIDJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCVMsRefreshInstanceIDRequest(c.Server, cvmid, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CVMsCheckAllowedWithBody Asks whether a hash may run on a CVM
+//
+// Reads from the app's contract whether it allows a compose hash on a device. What is absent in the question is taken from the CVM as it is.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/cvms/{cvm_id}/is-allowed (the `CVMsCheckAllowed` operationId).
+func (c *Client) CVMsCheckAllowedWithBody(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCVMsCheckAllowedRequestWithBody(c.Server, cvmid, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CVMsCheckAllowed Asks whether a hash may run on a CVM
+//
+// Reads from the app's contract whether it allows a compose hash on a device. What is absent in the question is taken from the CVM as it is.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/cvms/{cvm_id}/is-allowed (the `CVMsCheckAllowed` operationId).
+func (c *Client) CVMsCheckAllowed(ctx context.Context, cvmid PathParam, body CVMsCheckAllowedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCVMsCheckAllowedRequest(c.Server, cvmid, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2902,6 +3137,40 @@ func (c *Client) CVMsUpdatePreLaunchScriptWithTextBody(ctx context.Context, cvmi
 	return c.Client.Do(req)
 }
 
+// CVMsGetPreLaunchUpgrade Tells whether a newer pre-launch script exists
+//
+// Compares the CVM's pre-launch script with the latest official one. Only newer servers know it.
+//
+// Corresponds with GET /api/v1/cvms/{cvm_id}/pre-launch-script/upgrade-status (the `CVMsGetPreLaunchUpgrade` operationId).
+func (c *Client) CVMsGetPreLaunchUpgrade(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCVMsGetPreLaunchUpgradeRequest(c.Server, cvmid)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CVMsUpgradePreLaunch Takes the latest official pre-launch script
+//
+// Starts an update to the latest official script, which the server holds; the compose hash that follows is the server's word. With a KMS on a chain it answers 465 with everything needed to allow the new hash; repeat it then with the two headers. It answers 409 while another operation runs. Only newer servers know it.
+//
+// Corresponds with POST /api/v1/cvms/{cvm_id}/pre-launch-script/upgrade-to-latest-official (the `CVMsUpgradePreLaunch` operationId).
+func (c *Client) CVMsUpgradePreLaunch(ctx context.Context, cvmid PathParam, params *CVMsUpgradePreLaunchParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCVMsUpgradePreLaunchRequest(c.Server, cvmid, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // CVMsReplicateWithBody Copies a CVM
 //
 // Creates another CVM like this one under the same app id. It makes a new one each time. It answers 465 where the chain must allow the hash or device first, and 400 with ERR-03-009 where the app runs several revisions and none is named.
@@ -2930,6 +3199,44 @@ func (c *Client) CVMsReplicateWithBody(ctx context.Context, cvmid PathParam, par
 // Corresponds with POST /api/v1/cvms/{cvm_id}/replicas (the `CVMsReplicate` operationId).
 func (c *Client) CVMsReplicate(ctx context.Context, cvmid PathParam, params *CVMsReplicateParams, body CVMsReplicateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCVMsReplicateRequest(c.Server, cvmid, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CVMsUpdateResourcesWithBody Changes the size of a CVM
+//
+// Starts a change of the instance type, or of virtual CPUs, memory and disk; absent members stay. A disk can only grow, and everything else needs a restart. It answers 409 while another operation runs. CVMs.Update does the same and more.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /api/v1/cvms/{cvm_id}/resources (the `CVMsUpdateResources` operationId).
+func (c *Client) CVMsUpdateResourcesWithBody(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCVMsUpdateResourcesRequestWithBody(c.Server, cvmid, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CVMsUpdateResources Changes the size of a CVM
+//
+// Starts a change of the instance type, or of virtual CPUs, memory and disk; absent members stay. A disk can only grow, and everything else needs a restart. It answers 409 while another operation runs. CVMs.Update does the same and more.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /api/v1/cvms/{cvm_id}/resources (the `CVMsUpdateResources` operationId).
+func (c *Client) CVMsUpdateResources(ctx context.Context, cvmid PathParam, body CVMsUpdateResourcesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCVMsUpdateResourcesRequest(c.Server, cvmid, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3050,6 +3357,61 @@ func (c *Client) CVMsShutdown(ctx context.Context, cvmid PathParam, reqEditors .
 	return c.Client.Do(req)
 }
 
+// CVMsListSSHKeys Lists the SSH keys of a CVM
+//
+// Returns the public keys that may enter the CVM, and who added them. Only newer servers know it.
+//
+// Corresponds with GET /api/v1/cvms/{cvm_id}/ssh-keys (the `CVMsListSSHKeys` operationId).
+func (c *Client) CVMsListSSHKeys(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCVMsListSSHKeysRequest(c.Server, cvmid)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CVMsSetSSHKeysWithBody Replaces the SSH keys of a CVM
+//
+// Sets the whole list of keys that may enter the CVM. It takes effect at the next start, or at once where the request asks for a restart. Only newer servers know it.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /api/v1/cvms/{cvm_id}/ssh-keys (the `CVMsSetSSHKeys` operationId).
+func (c *Client) CVMsSetSSHKeysWithBody(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCVMsSetSSHKeysRequestWithBody(c.Server, cvmid, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CVMsSetSSHKeys Replaces the SSH keys of a CVM
+//
+// Sets the whole list of keys that may enter the CVM. It takes effect at the next start, or at once where the request asks for a restart. Only newer servers know it.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /api/v1/cvms/{cvm_id}/ssh-keys (the `CVMsSetSSHKeys` operationId).
+func (c *Client) CVMsSetSSHKeys(ctx context.Context, cvmid PathParam, body CVMsSetSSHKeysJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCVMsSetSSHKeysRequest(c.Server, cvmid, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // CVMsStart Starts a stopped CVM
 //
 // Boots the CVM. It answers at once; wait for the status running. It answers 409 while another operation runs.
@@ -3135,6 +3497,44 @@ func (c *Client) CVMsGetUserConfig(ctx context.Context, cvmid PathParam, reqEdit
 	return c.Client.Do(req)
 }
 
+// CVMsUpdateVisibilityWithBody Changes what a CVM shows to everybody
+//
+// Sets whether logs, system information and measurements can be read without a key. They are part of the app-compose: what the hash covers may change with them. It answers 409 while another operation runs.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /api/v1/cvms/{cvm_id}/visibility (the `CVMsUpdateVisibility` operationId).
+func (c *Client) CVMsUpdateVisibilityWithBody(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCVMsUpdateVisibilityRequestWithBody(c.Server, cvmid, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CVMsUpdateVisibility Changes what a CVM shows to everybody
+//
+// Sets whether logs, system information and measurements can be read without a key. They are part of the app-compose: what the hash covers may change with them. It answers 409 while another operation runs.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /api/v1/cvms/{cvm_id}/visibility (the `CVMsUpdateVisibility` operationId).
+func (c *Client) CVMsUpdateVisibility(ctx context.Context, cvmid PathParam, body CVMsUpdateVisibilityJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCVMsUpdateVisibilityRequest(c.Server, cvmid, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // InstanceTypesList Lists all instance types
 //
 // Returns every size a CVM can have, by family. It needs no API key.
@@ -3171,7 +3571,7 @@ func (c *Client) InstanceTypesListFamily(ctx context.Context, family PathParam, 
 
 // KMSList Lists the KMS nodes
 //
-// Returns one page of the nodes that run a KMS, as API version 2026-05-22 keys them. Later versions list contracts under the same path, so the version is pinned.
+// Returns one page of the nodes that run a KMS, as API version 2026-05-22 keys them. Later versions list contracts under the same path, so the version is pinned; a call that asks for one of them gets contracts.
 //
 // Corresponds with GET /api/v1/kms (the `KMSList` operationId).
 func (c *Client) KMSList(ctx context.Context, params *KMSListParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3222,7 +3622,7 @@ func (c *Client) KMSGetNextAppIDs(ctx context.Context, params *KMSGetNextAppIDsP
 
 // KMSGet Returns one KMS node
 //
-// Returns the node by its id or slug. It answers 404 where there is none.
+// Returns the node by its id or slug. It answers 404 where there is none. API version 2026-06-23 keys the same path by contracts, so the version is pinned; a call that asks for it gets a contract.
 //
 // Corresponds with GET /api/v1/kms/{kms_id} (the `KMSGet` operationId).
 func (c *Client) KMSGet(ctx context.Context, kmsid PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3271,6 +3671,40 @@ func (c *Client) KMSGetAppEnvPublicKey(ctx context.Context, kmsid PathParam, app
 	return c.Client.Do(req)
 }
 
+// KMSListContractNodes Lists the nodes of a KMS contract
+//
+// Returns the KMS nodes that a contract governs. API version 2026-06-23 is the first that knows it, so the version is pinned.
+//
+// Corresponds with GET /api/v1/kms/{slug}/nodes (the `KMSListContractNodes` operationId).
+func (c *Client) KMSListContractNodes(ctx context.Context, slug PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewKMSListContractNodesRequest(c.Server, slug)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OSImagesList Lists the OS images of the cloud
+//
+// Returns one page of the guest images that CVMs can boot, whatever the node.
+//
+// Corresponds with GET /api/v1/os-images (the `OSImagesList` operationId).
+func (c *Client) OSImagesList(ctx context.Context, params *OSImagesListParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOSImagesListRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // CVMsGetStatusesWithBody Returns the states of several CVMs
 //
 // Returns the state of each CVM by its UUID in one call. Keep to 100 or fewer; the server's bound is not documented.
@@ -3299,6 +3733,40 @@ func (c *Client) CVMsGetStatusesWithBody(ctx context.Context, contentType string
 // Corresponds with POST /api/v1/status/batch (the `CVMsGetStatuses` operationId).
 func (c *Client) CVMsGetStatuses(ctx context.Context, body CVMsGetStatusesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCVMsGetStatusesRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// NodesListAvailable Lists the nodes that can take a CVM
+//
+// Returns the nodes with room for a CVM of this workspace, with their images and the KMSs they work with, and what the workspace may use in all.
+//
+// Corresponds with GET /api/v1/teepods/available (the `NodesListAvailable` operationId).
+func (c *Client) NodesListAvailable(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewNodesListAvailableRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// NodesListCreateResources Lists what a new CVM can be made of
+//
+// Returns nodes, KMSs, gateways and instance types with what works together. Ids are numbers before API version 2026-05-22 and prefixed text after it.
+//
+// Corresponds with GET /api/v1/teepods/cvm-create-resources (the `NodesListCreateResources` operationId).
+func (c *Client) NodesListCreateResources(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewNodesListCreateResourcesRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -3655,6 +4123,74 @@ func (c *Client) WebhooksGetStats(ctx context.Context, webhookID PathParam, reqE
 // Corresponds with POST /api/v1/workspace/webhooks/{webhook_id}/test (the `WebhooksTest` operationId).
 func (c *Client) WebhooksTest(ctx context.Context, webhookID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewWebhooksTestRequest(c.Server, webhookID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// WorkspacesList Lists the workspaces of the account
+//
+// Returns one page of the workspaces that the user behind the key is a member of, with a cursor to the next page.
+//
+// Corresponds with GET /api/v1/workspaces (the `WorkspacesList` operationId).
+func (c *Client) WorkspacesList(ctx context.Context, params *WorkspacesListParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewWorkspacesListRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// WorkspacesGet Returns one workspace
+//
+// Returns the workspace by its slug. It answers 404 where there is none that the user is a member of.
+//
+// Corresponds with GET /api/v1/workspaces/{slug} (the `WorkspacesGet` operationId).
+func (c *Client) WorkspacesGet(ctx context.Context, slug PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewWorkspacesGetRequest(c.Server, slug)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// WorkspacesListNodes Lists the nodes of a workspace
+//
+// Returns one page of the nodes that are reserved for the workspace.
+//
+// Corresponds with GET /api/v1/workspaces/{slug}/nodes (the `WorkspacesListNodes` operationId).
+func (c *Client) WorkspacesListNodes(ctx context.Context, slug PathParam, params *WorkspacesListNodesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewWorkspacesListNodesRequest(c.Server, slug, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// WorkspacesGetQuotas Returns the quotas of a workspace
+//
+// Returns how much the workspace may use and how much of that is left.
+//
+// Corresponds with GET /api/v1/workspaces/{slug}/quotas (the `WorkspacesGetQuotas` operationId).
+func (c *Client) WorkspacesGetQuotas(ctx context.Context, slug PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewWorkspacesGetQuotasRequest(c.Server, slug)
 	if err != nil {
 		return nil, err
 	}
@@ -4991,6 +5527,33 @@ func NewAttestationsViewRequest(server string, checksum PathParam) (*http.Reques
 	return req, nil
 }
 
+// NewAccountGetRequest constructs an http.Request for the AccountGet method
+func NewAccountGetRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/auth/me")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewCVMsListAllRequest constructs an http.Request for the CVMsListAll method
 func NewCVMsListAllRequest(server string, params *CVMsListAllParams) (*http.Request, error) {
 	var err error
@@ -5284,6 +5847,30 @@ func NewCVMsListRequest(server string, params *CVMsListParams) (*http.Request, e
 		if params.PageSize != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page_size", *params.PageSize, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Family != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "family", *params.Family, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.InstanceTypes != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "instance_types", params.InstanceTypes, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -6054,6 +6641,40 @@ func NewCVMsProvisionComposeUpdateRequestWithBody(server string, cvmid PathParam
 	return req, nil
 }
 
+// NewCVMsGetCompositionRequest constructs an http.Request for the CVMsGetComposition method
+func NewCVMsGetCompositionRequest(server string, cvmid PathParam) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "cvm_id", cvmid, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/cvms/%s/composition", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewCVMsDiagnoseDomainsRequest calls the generic CVMsDiagnoseDomains builder with application/json body
 func NewCVMsDiagnoseDomainsRequest(server string, cvmid PathParam, body CVMsDiagnoseDomainsJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -6316,6 +6937,53 @@ func NewCVMsRefreshInstanceIDRequestWithBody(server string, cvmid PathParam, con
 	}
 
 	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewCVMsCheckAllowedRequest calls the generic CVMsCheckAllowed builder with application/json body
+func NewCVMsCheckAllowedRequest(server string, cvmid PathParam, body CVMsCheckAllowedJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCVMsCheckAllowedRequestWithBody(server, cvmid, "application/json", bodyReader)
+}
+
+// NewCVMsCheckAllowedRequestWithBody constructs an http.Request for the CVMsCheckAllowed method, with any body, and a specified content type
+func NewCVMsCheckAllowedRequestWithBody(server string, cvmid PathParam, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "cvm_id", cvmid, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/cvms/%s/is-allowed", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
 	if err != nil {
 		return nil, err
 	}
@@ -6946,6 +7614,100 @@ func NewCVMsUpdatePreLaunchScriptRequestWithBody(server string, cvmid PathParam,
 	return req, nil
 }
 
+// NewCVMsGetPreLaunchUpgradeRequest constructs an http.Request for the CVMsGetPreLaunchUpgrade method
+func NewCVMsGetPreLaunchUpgradeRequest(server string, cvmid PathParam) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "cvm_id", cvmid, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/cvms/%s/pre-launch-script/upgrade-status", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCVMsUpgradePreLaunchRequest constructs an http.Request for the CVMsUpgradePreLaunch method
+func NewCVMsUpgradePreLaunchRequest(server string, cvmid PathParam, params *CVMsUpgradePreLaunchParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "cvm_id", cvmid, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/cvms/%s/pre-launch-script/upgrade-to-latest-official", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.ComposeHash != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Compose-Hash", *params.ComposeHash, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Compose-Hash", headerParam0)
+		}
+
+		if params.TransactionHash != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "X-Transaction-Hash", *params.TransactionHash, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Transaction-Hash", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewCVMsReplicateRequest calls the generic CVMsReplicate builder with application/json body
 func NewCVMsReplicateRequest(server string, cvmid PathParam, params *CVMsReplicateParams, body CVMsReplicateJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -7004,6 +7766,53 @@ func NewCVMsReplicateRequestWithBody(server string, cvmid PathParam, params *CVM
 		}
 
 	}
+
+	return req, nil
+}
+
+// NewCVMsUpdateResourcesRequest calls the generic CVMsUpdateResources builder with application/json body
+func NewCVMsUpdateResourcesRequest(server string, cvmid PathParam, body CVMsUpdateResourcesJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCVMsUpdateResourcesRequestWithBody(server, cvmid, "application/json", bodyReader)
+}
+
+// NewCVMsUpdateResourcesRequestWithBody constructs an http.Request for the CVMsUpdateResources method, with any body, and a specified content type
+func NewCVMsUpdateResourcesRequestWithBody(server string, cvmid PathParam, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "cvm_id", cvmid, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/cvms/%s/resources", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -7200,6 +8009,87 @@ func NewCVMsShutdownRequest(server string, cvmid PathParam) (*http.Request, erro
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewCVMsListSSHKeysRequest constructs an http.Request for the CVMsListSSHKeys method
+func NewCVMsListSSHKeysRequest(server string, cvmid PathParam) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "cvm_id", cvmid, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/cvms/%s/ssh-keys", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCVMsSetSSHKeysRequest calls the generic CVMsSetSSHKeys builder with application/json body
+func NewCVMsSetSSHKeysRequest(server string, cvmid PathParam, body CVMsSetSSHKeysJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCVMsSetSSHKeysRequestWithBody(server, cvmid, "application/json", bodyReader)
+}
+
+// NewCVMsSetSSHKeysRequestWithBody constructs an http.Request for the CVMsSetSSHKeys method, with any body, and a specified content type
+func NewCVMsSetSSHKeysRequestWithBody(server string, cvmid PathParam, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "cvm_id", cvmid, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/cvms/%s/ssh-keys", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -7421,6 +8311,53 @@ func NewCVMsGetUserConfigRequest(server string, cvmid PathParam) (*http.Request,
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewCVMsUpdateVisibilityRequest calls the generic CVMsUpdateVisibility builder with application/json body
+func NewCVMsUpdateVisibilityRequest(server string, cvmid PathParam, body CVMsUpdateVisibilityJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCVMsUpdateVisibilityRequestWithBody(server, cvmid, "application/json", bodyReader)
+}
+
+// NewCVMsUpdateVisibilityRequestWithBody constructs an http.Request for the CVMsUpdateVisibility method, with any body, and a specified content type
+func NewCVMsUpdateVisibilityRequestWithBody(server string, cvmid PathParam, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "cvm_id", cvmid, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/cvms/%s/visibility", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -7761,6 +8698,118 @@ func NewKMSGetAppEnvPublicKeyRequest(server string, kmsid PathParam, appID PathP
 	return req, nil
 }
 
+// NewKMSListContractNodesRequest constructs an http.Request for the KMSListContractNodes method
+func NewKMSListContractNodesRequest(server string, slug PathParam) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "slug", slug, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/kms/%s/nodes", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewOSImagesListRequest constructs an http.Request for the OSImagesList method
+func NewOSImagesListRequest(server string, params *OSImagesListParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/os-images")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Page != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page", *params.Page, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PageSize != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page_size", *params.PageSize, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.IsDev != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "is_dev", *params.IsDev, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewCVMsGetStatusesRequest calls the generic CVMsGetStatuses builder with application/json body
 func NewCVMsGetStatusesRequest(server string, body CVMsGetStatusesJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -7797,6 +8846,60 @@ func NewCVMsGetStatusesRequestWithBody(server string, contentType string, body i
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewNodesListAvailableRequest constructs an http.Request for the NodesListAvailable method
+func NewNodesListAvailableRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/teepods/available")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewNodesListCreateResourcesRequest constructs an http.Request for the NodesListCreateResources method
+func NewNodesListCreateResourcesRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/teepods/cvm-create-resources")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -8401,6 +9504,213 @@ func NewWebhooksTestRequest(server string, webhookID PathParam) (*http.Request, 
 	return req, nil
 }
 
+// NewWorkspacesListRequest constructs an http.Request for the WorkspacesList method
+func NewWorkspacesListRequest(server string, params *WorkspacesListParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/workspaces")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewWorkspacesGetRequest constructs an http.Request for the WorkspacesGet method
+func NewWorkspacesGetRequest(server string, slug PathParam) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "slug", slug, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/workspaces/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewWorkspacesListNodesRequest constructs an http.Request for the WorkspacesListNodes method
+func NewWorkspacesListNodesRequest(server string, slug PathParam, params *WorkspacesListNodesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "slug", slug, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/workspaces/%s/nodes", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Page != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page", *params.Page, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PageSize != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page_size", *params.PageSize, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewWorkspacesGetQuotasRequest constructs an http.Request for the WorkspacesGetQuotas method
+func NewWorkspacesGetQuotasRequest(server string, slug PathParam) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "slug", slug, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/workspaces/%s/quotas", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 func (c *Client) applyEditors(ctx context.Context, req *http.Request, additionalEditors []RequestEditorFn) error {
 	for _, r := range c.RequestEditors {
 		if err := r(ctx, req); err != nil {
@@ -8733,6 +10043,15 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/v1/attestations/view/{checksum} (the `AttestationsView` operationId).
 	AttestationsViewWithResponse(ctx context.Context, checksum PathParam, reqEditors ...RequestEditorFn) (*AttestationsViewHTTPResponse, error)
 
+	// AccountGetWithResponse Returns the account behind the API key
+	//
+	// Returns the user, the workspace that the key is bound to and its credits, which also proves that the key is accepted. Before API version 2026-01-21 the same path answered a flat object, so the version is pinned.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/auth/me (the `AccountGet` operationId).
+	AccountGetWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*AccountGetHTTPResponse, error)
+
 	// CVMsListAllWithResponse Lists all CVMs of the workspace
 	//
 	// Returns every CVM without paging. Prefer the paged list for workspaces with many.
@@ -9039,6 +10358,15 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/compose_file/provision (the `CVMsProvisionComposeUpdate` operationId).
 	CVMsProvisionComposeUpdateWithResponse(ctx context.Context, cvmid PathParam, body CVMsProvisionComposeUpdateJSONRequestBody, reqEditors ...RequestEditorFn) (*CVMsProvisionComposeUpdateHTTPResponse, error)
 
+	// CVMsGetCompositionWithResponse Returns the containers of a CVM
+	//
+	// Asks the guest which containers it has and in which state they are. Where the CVM is off or keeps this to itself the answer says so and has no containers.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/cvms/{cvm_id}/composition (the `CVMsGetComposition` operationId).
+	CVMsGetCompositionWithResponse(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*CVMsGetCompositionHTTPResponse, error)
+
 	// CVMsDiagnoseDomainsWithBodyWithResponse Checks the custom domains of a CVM
 	//
 	// Looks at the DNS records and the certificate authority records of the domains and says what is missing.
@@ -9119,6 +10447,24 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/instance-id (the `CVMsRefreshInstanceID` operationId).
 	CVMsRefreshInstanceIDWithResponse(ctx context.Context, cvmid PathParam, body CVMsRefreshInstanceIDJSONRequestBody, reqEditors ...RequestEditorFn) (*CVMsRefreshInstanceIDHTTPResponse, error)
+
+	// CVMsCheckAllowedWithBodyWithResponse Asks whether a hash may run on a CVM
+	//
+	// Reads from the app's contract whether it allows a compose hash on a device. What is absent in the question is taken from the CVM as it is.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/cvms/{cvm_id}/is-allowed (the `CVMsCheckAllowed` operationId).
+	CVMsCheckAllowedWithBodyWithResponse(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CVMsCheckAllowedHTTPResponse, error)
+
+	// CVMsCheckAllowedWithResponse Asks whether a hash may run on a CVM
+	//
+	// Reads from the app's contract whether it allows a compose hash on a device. What is absent in the question is taken from the CVM as it is.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/cvms/{cvm_id}/is-allowed (the `CVMsCheckAllowed` operationId).
+	CVMsCheckAllowedWithResponse(ctx context.Context, cvmid PathParam, body CVMsCheckAllowedJSONRequestBody, reqEditors ...RequestEditorFn) (*CVMsCheckAllowedHTTPResponse, error)
 
 	// CVMsSetListedWithBodyWithResponse Lists a CVM publicly or not
 	//
@@ -9291,6 +10637,24 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/pre-launch-script (the `CVMsUpdatePreLaunchScript` operationId).
 	CVMsUpdatePreLaunchScriptWithTextBodyWithResponse(ctx context.Context, cvmid PathParam, params *CVMsUpdatePreLaunchScriptParams, body CVMsUpdatePreLaunchScriptTextRequestBody, reqEditors ...RequestEditorFn) (*CVMsUpdatePreLaunchScriptHTTPResponse, error)
 
+	// CVMsGetPreLaunchUpgradeWithResponse Tells whether a newer pre-launch script exists
+	//
+	// Compares the CVM's pre-launch script with the latest official one. Only newer servers know it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/cvms/{cvm_id}/pre-launch-script/upgrade-status (the `CVMsGetPreLaunchUpgrade` operationId).
+	CVMsGetPreLaunchUpgradeWithResponse(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*CVMsGetPreLaunchUpgradeHTTPResponse, error)
+
+	// CVMsUpgradePreLaunchWithResponse Takes the latest official pre-launch script
+	//
+	// Starts an update to the latest official script, which the server holds; the compose hash that follows is the server's word. With a KMS on a chain it answers 465 with everything needed to allow the new hash; repeat it then with the two headers. It answers 409 while another operation runs. Only newer servers know it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/cvms/{cvm_id}/pre-launch-script/upgrade-to-latest-official (the `CVMsUpgradePreLaunch` operationId).
+	CVMsUpgradePreLaunchWithResponse(ctx context.Context, cvmid PathParam, params *CVMsUpgradePreLaunchParams, reqEditors ...RequestEditorFn) (*CVMsUpgradePreLaunchHTTPResponse, error)
+
 	// CVMsReplicateWithBodyWithResponse Copies a CVM
 	//
 	// Creates another CVM like this one under the same app id. It makes a new one each time. It answers 465 where the chain must allow the hash or device first, and 400 with ERR-03-009 where the app runs several revisions and none is named.
@@ -9308,6 +10672,24 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/replicas (the `CVMsReplicate` operationId).
 	CVMsReplicateWithResponse(ctx context.Context, cvmid PathParam, params *CVMsReplicateParams, body CVMsReplicateJSONRequestBody, reqEditors ...RequestEditorFn) (*CVMsReplicateHTTPResponse, error)
+
+	// CVMsUpdateResourcesWithBodyWithResponse Changes the size of a CVM
+	//
+	// Starts a change of the instance type, or of virtual CPUs, memory and disk; absent members stay. A disk can only grow, and everything else needs a restart. It answers 409 while another operation runs. CVMs.Update does the same and more.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/resources (the `CVMsUpdateResources` operationId).
+	CVMsUpdateResourcesWithBodyWithResponse(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CVMsUpdateResourcesHTTPResponse, error)
+
+	// CVMsUpdateResourcesWithResponse Changes the size of a CVM
+	//
+	// Starts a change of the instance type, or of virtual CPUs, memory and disk; absent members stay. A disk can only grow, and everything else needs a restart. It answers 409 while another operation runs. CVMs.Update does the same and more.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/resources (the `CVMsUpdateResources` operationId).
+	CVMsUpdateResourcesWithResponse(ctx context.Context, cvmid PathParam, body CVMsUpdateResourcesJSONRequestBody, reqEditors ...RequestEditorFn) (*CVMsUpdateResourcesHTTPResponse, error)
 
 	// CVMsRestartWithBodyWithResponse Restarts a CVM
 	//
@@ -9363,6 +10745,33 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/v1/cvms/{cvm_id}/shutdown (the `CVMsShutdown` operationId).
 	CVMsShutdownWithResponse(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*CVMsShutdownHTTPResponse, error)
 
+	// CVMsListSSHKeysWithResponse Lists the SSH keys of a CVM
+	//
+	// Returns the public keys that may enter the CVM, and who added them. Only newer servers know it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/cvms/{cvm_id}/ssh-keys (the `CVMsListSSHKeys` operationId).
+	CVMsListSSHKeysWithResponse(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*CVMsListSSHKeysHTTPResponse, error)
+
+	// CVMsSetSSHKeysWithBodyWithResponse Replaces the SSH keys of a CVM
+	//
+	// Sets the whole list of keys that may enter the CVM. It takes effect at the next start, or at once where the request asks for a restart. Only newer servers know it.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/v1/cvms/{cvm_id}/ssh-keys (the `CVMsSetSSHKeys` operationId).
+	CVMsSetSSHKeysWithBodyWithResponse(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CVMsSetSSHKeysHTTPResponse, error)
+
+	// CVMsSetSSHKeysWithResponse Replaces the SSH keys of a CVM
+	//
+	// Sets the whole list of keys that may enter the CVM. It takes effect at the next start, or at once where the request asks for a restart. Only newer servers know it.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/v1/cvms/{cvm_id}/ssh-keys (the `CVMsSetSSHKeys` operationId).
+	CVMsSetSSHKeysWithResponse(ctx context.Context, cvmid PathParam, body CVMsSetSSHKeysJSONRequestBody, reqEditors ...RequestEditorFn) (*CVMsSetSSHKeysHTTPResponse, error)
+
 	// CVMsStartWithResponse Starts a stopped CVM
 	//
 	// Boots the CVM. It answers at once; wait for the status running. It answers 409 while another operation runs.
@@ -9408,6 +10817,24 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/v1/cvms/{cvm_id}/user_config (the `CVMsGetUserConfig` operationId).
 	CVMsGetUserConfigWithResponse(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*CVMsGetUserConfigHTTPResponse, error)
 
+	// CVMsUpdateVisibilityWithBodyWithResponse Changes what a CVM shows to everybody
+	//
+	// Sets whether logs, system information and measurements can be read without a key. They are part of the app-compose: what the hash covers may change with them. It answers 409 while another operation runs.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/visibility (the `CVMsUpdateVisibility` operationId).
+	CVMsUpdateVisibilityWithBodyWithResponse(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CVMsUpdateVisibilityHTTPResponse, error)
+
+	// CVMsUpdateVisibilityWithResponse Changes what a CVM shows to everybody
+	//
+	// Sets whether logs, system information and measurements can be read without a key. They are part of the app-compose: what the hash covers may change with them. It answers 409 while another operation runs.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/visibility (the `CVMsUpdateVisibility` operationId).
+	CVMsUpdateVisibilityWithResponse(ctx context.Context, cvmid PathParam, body CVMsUpdateVisibilityJSONRequestBody, reqEditors ...RequestEditorFn) (*CVMsUpdateVisibilityHTTPResponse, error)
+
 	// InstanceTypesListWithResponse Lists all instance types
 	//
 	// Returns every size a CVM can have, by family. It needs no API key.
@@ -9428,7 +10855,7 @@ type ClientWithResponsesInterface interface {
 
 	// KMSListWithResponse Lists the KMS nodes
 	//
-	// Returns one page of the nodes that run a KMS, as API version 2026-05-22 keys them. Later versions list contracts under the same path, so the version is pinned.
+	// Returns one page of the nodes that run a KMS, as API version 2026-05-22 keys them. Later versions list contracts under the same path, so the version is pinned; a call that asks for one of them gets contracts.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -9455,7 +10882,7 @@ type ClientWithResponsesInterface interface {
 
 	// KMSGetWithResponse Returns one KMS node
 	//
-	// Returns the node by its id or slug. It answers 404 where there is none.
+	// Returns the node by its id or slug. It answers 404 where there is none. API version 2026-06-23 keys the same path by contracts, so the version is pinned; a call that asks for it gets a contract.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -9480,6 +10907,24 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/v1/kms/{kms_id}/pubkey/{app_id} (the `KMSGetAppEnvPublicKey` operationId).
 	KMSGetAppEnvPublicKeyWithResponse(ctx context.Context, kmsid PathParam, appID PathParam, reqEditors ...RequestEditorFn) (*KMSGetAppEnvPublicKeyHTTPResponse, error)
 
+	// KMSListContractNodesWithResponse Lists the nodes of a KMS contract
+	//
+	// Returns the KMS nodes that a contract governs. API version 2026-06-23 is the first that knows it, so the version is pinned.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/kms/{slug}/nodes (the `KMSListContractNodes` operationId).
+	KMSListContractNodesWithResponse(ctx context.Context, slug PathParam, reqEditors ...RequestEditorFn) (*KMSListContractNodesHTTPResponse, error)
+
+	// OSImagesListWithResponse Lists the OS images of the cloud
+	//
+	// Returns one page of the guest images that CVMs can boot, whatever the node.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/os-images (the `OSImagesList` operationId).
+	OSImagesListWithResponse(ctx context.Context, params *OSImagesListParams, reqEditors ...RequestEditorFn) (*OSImagesListHTTPResponse, error)
+
 	// CVMsGetStatusesWithBodyWithResponse Returns the states of several CVMs
 	//
 	// Returns the state of each CVM by its UUID in one call. Keep to 100 or fewer; the server's bound is not documented.
@@ -9497,6 +10942,24 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /api/v1/status/batch (the `CVMsGetStatuses` operationId).
 	CVMsGetStatusesWithResponse(ctx context.Context, body CVMsGetStatusesJSONRequestBody, reqEditors ...RequestEditorFn) (*CVMsGetStatusesHTTPResponse, error)
+
+	// NodesListAvailableWithResponse Lists the nodes that can take a CVM
+	//
+	// Returns the nodes with room for a CVM of this workspace, with their images and the KMSs they work with, and what the workspace may use in all.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/teepods/available (the `NodesListAvailable` operationId).
+	NodesListAvailableWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*NodesListAvailableHTTPResponse, error)
+
+	// NodesListCreateResourcesWithResponse Lists what a new CVM can be made of
+	//
+	// Returns nodes, KMSs, gateways and instance types with what works together. Ids are numbers before API version 2026-05-22 and prefixed text after it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/teepods/cvm-create-resources (the `NodesListCreateResources` operationId).
+	NodesListCreateResourcesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*NodesListCreateResourcesHTTPResponse, error)
 
 	// SSHKeysListWithResponse Lists the SSH keys of the account
 	//
@@ -9677,6 +11140,42 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /api/v1/workspace/webhooks/{webhook_id}/test (the `WebhooksTest` operationId).
 	WebhooksTestWithResponse(ctx context.Context, webhookID PathParam, reqEditors ...RequestEditorFn) (*WebhooksTestHTTPResponse, error)
+
+	// WorkspacesListWithResponse Lists the workspaces of the account
+	//
+	// Returns one page of the workspaces that the user behind the key is a member of, with a cursor to the next page.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/workspaces (the `WorkspacesList` operationId).
+	WorkspacesListWithResponse(ctx context.Context, params *WorkspacesListParams, reqEditors ...RequestEditorFn) (*WorkspacesListHTTPResponse, error)
+
+	// WorkspacesGetWithResponse Returns one workspace
+	//
+	// Returns the workspace by its slug. It answers 404 where there is none that the user is a member of.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/workspaces/{slug} (the `WorkspacesGet` operationId).
+	WorkspacesGetWithResponse(ctx context.Context, slug PathParam, reqEditors ...RequestEditorFn) (*WorkspacesGetHTTPResponse, error)
+
+	// WorkspacesListNodesWithResponse Lists the nodes of a workspace
+	//
+	// Returns one page of the nodes that are reserved for the workspace.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/workspaces/{slug}/nodes (the `WorkspacesListNodes` operationId).
+	WorkspacesListNodesWithResponse(ctx context.Context, slug PathParam, params *WorkspacesListNodesParams, reqEditors ...RequestEditorFn) (*WorkspacesListNodesHTTPResponse, error)
+
+	// WorkspacesGetQuotasWithResponse Returns the quotas of a workspace
+	//
+	// Returns how much the workspace may use and how much of that is left.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/workspaces/{slug}/quotas (the `WorkspacesGetQuotas` operationId).
+	WorkspacesGetQuotasWithResponse(ctx context.Context, slug PathParam, reqEditors ...RequestEditorFn) (*WorkspacesGetQuotasHTTPResponse, error)
 }
 
 type AppsListHTTPResponse struct {
@@ -10772,6 +12271,47 @@ func (r AttestationsViewHTTPResponse) ContentType() string {
 	return ""
 }
 
+type AccountGetHTTPResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Account
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AccountGetHTTPResponse) GetJSON200() *Account {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r AccountGetHTTPResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AccountGetHTTPResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AccountGetHTTPResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AccountGetHTTPResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type CVMsListAllHTTPResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -11626,6 +13166,47 @@ func (r CVMsProvisionComposeUpdateHTTPResponse) ContentType() string {
 	return ""
 }
 
+type CVMsGetCompositionHTTPResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CVMComposition
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CVMsGetCompositionHTTPResponse) GetJSON200() *CVMComposition {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r CVMsGetCompositionHTTPResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CVMsGetCompositionHTTPResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CVMsGetCompositionHTTPResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CVMsGetCompositionHTTPResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type CVMsDiagnoseDomainsHTTPResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -11873,6 +13454,47 @@ func (r CVMsRefreshInstanceIDHTTPResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CVMsRefreshInstanceIDHTTPResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CVMsCheckAllowedHTTPResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Allowance
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CVMsCheckAllowedHTTPResponse) GetJSON200() *Allowance {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r CVMsCheckAllowedHTTPResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CVMsCheckAllowedHTTPResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CVMsCheckAllowedHTTPResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CVMsCheckAllowedHTTPResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -12405,6 +14027,88 @@ func (r CVMsUpdatePreLaunchScriptHTTPResponse) ContentType() string {
 	return ""
 }
 
+type CVMsGetPreLaunchUpgradeHTTPResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PreLaunchUpgrade
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CVMsGetPreLaunchUpgradeHTTPResponse) GetJSON200() *PreLaunchUpgrade {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r CVMsGetPreLaunchUpgradeHTTPResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CVMsGetPreLaunchUpgradeHTTPResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CVMsGetPreLaunchUpgradeHTTPResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CVMsGetPreLaunchUpgradeHTTPResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CVMsUpgradePreLaunchHTTPResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *UpdateAccepted
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r CVMsUpgradePreLaunchHTTPResponse) GetJSON202() *UpdateAccepted {
+	return r.JSON202
+}
+
+// GetBody returns the raw response body bytes
+func (r CVMsUpgradePreLaunchHTTPResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CVMsUpgradePreLaunchHTTPResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CVMsUpgradePreLaunchHTTPResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CVMsUpgradePreLaunchHTTPResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type CVMsReplicateHTTPResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -12440,6 +14144,47 @@ func (r CVMsReplicateHTTPResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CVMsReplicateHTTPResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CVMsUpdateResourcesHTTPResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *UpdateAccepted
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r CVMsUpdateResourcesHTTPResponse) GetJSON202() *UpdateAccepted {
+	return r.JSON202
+}
+
+// GetBody returns the raw response body bytes
+func (r CVMsUpdateResourcesHTTPResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CVMsUpdateResourcesHTTPResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CVMsUpdateResourcesHTTPResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CVMsUpdateResourcesHTTPResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -12604,6 +14349,88 @@ func (r CVMsShutdownHTTPResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CVMsShutdownHTTPResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CVMsListSSHKeysHTTPResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CVMSSHKeys
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CVMsListSSHKeysHTTPResponse) GetJSON200() *CVMSSHKeys {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r CVMsListSSHKeysHTTPResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CVMsListSSHKeysHTTPResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CVMsListSSHKeysHTTPResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CVMsListSSHKeysHTTPResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CVMsSetSSHKeysHTTPResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CVMSSHKeys
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CVMsSetSSHKeysHTTPResponse) GetJSON200() *CVMSSHKeys {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r CVMsSetSSHKeysHTTPResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CVMsSetSSHKeysHTTPResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CVMsSetSSHKeysHTTPResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CVMsSetSSHKeysHTTPResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -12809,6 +14636,47 @@ func (r CVMsGetUserConfigHTTPResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CVMsGetUserConfigHTTPResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CVMsUpdateVisibilityHTTPResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *VM
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CVMsUpdateVisibilityHTTPResponse) GetJSON200() *VM {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r CVMsUpdateVisibilityHTTPResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CVMsUpdateVisibilityHTTPResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CVMsUpdateVisibilityHTTPResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CVMsUpdateVisibilityHTTPResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -13143,6 +15011,88 @@ func (r KMSGetAppEnvPublicKeyHTTPResponse) ContentType() string {
 	return ""
 }
 
+type KMSListContractNodesHTTPResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *KMSNodes
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r KMSListContractNodesHTTPResponse) GetJSON200() *KMSNodes {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r KMSListContractNodesHTTPResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r KMSListContractNodesHTTPResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r KMSListContractNodesHTTPResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r KMSListContractNodesHTTPResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type OSImagesListHTTPResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OSImagePage
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r OSImagesListHTTPResponse) GetJSON200() *OSImagePage {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r OSImagesListHTTPResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OSImagesListHTTPResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OSImagesListHTTPResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OSImagesListHTTPResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type CVMsGetStatusesHTTPResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -13178,6 +15128,88 @@ func (r CVMsGetStatusesHTTPResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CVMsGetStatusesHTTPResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type NodesListAvailableHTTPResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AvailableNodes
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r NodesListAvailableHTTPResponse) GetJSON200() *AvailableNodes {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r NodesListAvailableHTTPResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r NodesListAvailableHTTPResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r NodesListAvailableHTTPResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r NodesListAvailableHTTPResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type NodesListCreateResourcesHTTPResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CreateResources
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r NodesListCreateResourcesHTTPResponse) GetJSON200() *CreateResources {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r NodesListCreateResourcesHTTPResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r NodesListCreateResourcesHTTPResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r NodesListCreateResourcesHTTPResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r NodesListCreateResourcesHTTPResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -13826,6 +15858,170 @@ func (r WebhooksTestHTTPResponse) ContentType() string {
 	return ""
 }
 
+type WorkspacesListHTTPResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *WorkspacePage
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r WorkspacesListHTTPResponse) GetJSON200() *WorkspacePage {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r WorkspacesListHTTPResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r WorkspacesListHTTPResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r WorkspacesListHTTPResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r WorkspacesListHTTPResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type WorkspacesGetHTTPResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Workspace
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r WorkspacesGetHTTPResponse) GetJSON200() *Workspace {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r WorkspacesGetHTTPResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r WorkspacesGetHTTPResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r WorkspacesGetHTTPResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r WorkspacesGetHTTPResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type WorkspacesListNodesHTTPResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *NodePage
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r WorkspacesListNodesHTTPResponse) GetJSON200() *NodePage {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r WorkspacesListNodesHTTPResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r WorkspacesListNodesHTTPResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r WorkspacesListNodesHTTPResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r WorkspacesListNodesHTTPResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type WorkspacesGetQuotasHTTPResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *WorkspaceQuotas
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r WorkspacesGetQuotasHTTPResponse) GetJSON200() *WorkspaceQuotas {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r WorkspacesGetQuotasHTTPResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r WorkspacesGetQuotasHTTPResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r WorkspacesGetQuotasHTTPResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r WorkspacesGetQuotasHTTPResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // AppsListWithResponse Lists the apps of the workspace
 //
 // Returns one page of apps, each with its CVMs. All filters combine.
@@ -14304,6 +16500,21 @@ func (c *ClientWithResponses) AttestationsViewWithResponse(ctx context.Context, 
 		return nil, err
 	}
 	return ParseAttestationsViewHTTPResponse(rsp)
+}
+
+// AccountGetWithResponse Returns the account behind the API key
+//
+// Returns the user, the workspace that the key is bound to and its credits, which also proves that the key is accepted. Before API version 2026-01-21 the same path answered a flat object, so the version is pinned.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/auth/me (the `AccountGet` operationId).
+func (c *ClientWithResponses) AccountGetWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*AccountGetHTTPResponse, error) {
+	rsp, err := c.AccountGet(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAccountGetHTTPResponse(rsp)
 }
 
 // CVMsListAllWithResponse Lists all CVMs of the workspace
@@ -14816,6 +17027,21 @@ func (c *ClientWithResponses) CVMsProvisionComposeUpdateWithResponse(ctx context
 	return ParseCVMsProvisionComposeUpdateHTTPResponse(rsp)
 }
 
+// CVMsGetCompositionWithResponse Returns the containers of a CVM
+//
+// Asks the guest which containers it has and in which state they are. Where the CVM is off or keeps this to itself the answer says so and has no containers.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/cvms/{cvm_id}/composition (the `CVMsGetComposition` operationId).
+func (c *ClientWithResponses) CVMsGetCompositionWithResponse(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*CVMsGetCompositionHTTPResponse, error) {
+	rsp, err := c.CVMsGetComposition(ctx, cvmid, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCVMsGetCompositionHTTPResponse(rsp)
+}
+
 // CVMsDiagnoseDomainsWithBodyWithResponse Checks the custom domains of a CVM
 //
 // Looks at the DNS records and the certificate authority records of the domains and says what is missing.
@@ -14949,6 +17175,36 @@ func (c *ClientWithResponses) CVMsRefreshInstanceIDWithResponse(ctx context.Cont
 		return nil, err
 	}
 	return ParseCVMsRefreshInstanceIDHTTPResponse(rsp)
+}
+
+// CVMsCheckAllowedWithBodyWithResponse Asks whether a hash may run on a CVM
+//
+// Reads from the app's contract whether it allows a compose hash on a device. What is absent in the question is taken from the CVM as it is.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/cvms/{cvm_id}/is-allowed (the `CVMsCheckAllowed` operationId).
+func (c *ClientWithResponses) CVMsCheckAllowedWithBodyWithResponse(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CVMsCheckAllowedHTTPResponse, error) {
+	rsp, err := c.CVMsCheckAllowedWithBody(ctx, cvmid, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCVMsCheckAllowedHTTPResponse(rsp)
+}
+
+// CVMsCheckAllowedWithResponse Asks whether a hash may run on a CVM
+//
+// Reads from the app's contract whether it allows a compose hash on a device. What is absent in the question is taken from the CVM as it is.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/cvms/{cvm_id}/is-allowed (the `CVMsCheckAllowed` operationId).
+func (c *ClientWithResponses) CVMsCheckAllowedWithResponse(ctx context.Context, cvmid PathParam, body CVMsCheckAllowedJSONRequestBody, reqEditors ...RequestEditorFn) (*CVMsCheckAllowedHTTPResponse, error) {
+	rsp, err := c.CVMsCheckAllowed(ctx, cvmid, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCVMsCheckAllowedHTTPResponse(rsp)
 }
 
 // CVMsSetListedWithBodyWithResponse Lists a CVM publicly or not
@@ -15236,6 +17492,36 @@ func (c *ClientWithResponses) CVMsUpdatePreLaunchScriptWithTextBodyWithResponse(
 	return ParseCVMsUpdatePreLaunchScriptHTTPResponse(rsp)
 }
 
+// CVMsGetPreLaunchUpgradeWithResponse Tells whether a newer pre-launch script exists
+//
+// Compares the CVM's pre-launch script with the latest official one. Only newer servers know it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/cvms/{cvm_id}/pre-launch-script/upgrade-status (the `CVMsGetPreLaunchUpgrade` operationId).
+func (c *ClientWithResponses) CVMsGetPreLaunchUpgradeWithResponse(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*CVMsGetPreLaunchUpgradeHTTPResponse, error) {
+	rsp, err := c.CVMsGetPreLaunchUpgrade(ctx, cvmid, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCVMsGetPreLaunchUpgradeHTTPResponse(rsp)
+}
+
+// CVMsUpgradePreLaunchWithResponse Takes the latest official pre-launch script
+//
+// Starts an update to the latest official script, which the server holds; the compose hash that follows is the server's word. With a KMS on a chain it answers 465 with everything needed to allow the new hash; repeat it then with the two headers. It answers 409 while another operation runs. Only newer servers know it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/cvms/{cvm_id}/pre-launch-script/upgrade-to-latest-official (the `CVMsUpgradePreLaunch` operationId).
+func (c *ClientWithResponses) CVMsUpgradePreLaunchWithResponse(ctx context.Context, cvmid PathParam, params *CVMsUpgradePreLaunchParams, reqEditors ...RequestEditorFn) (*CVMsUpgradePreLaunchHTTPResponse, error) {
+	rsp, err := c.CVMsUpgradePreLaunch(ctx, cvmid, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCVMsUpgradePreLaunchHTTPResponse(rsp)
+}
+
 // CVMsReplicateWithBodyWithResponse Copies a CVM
 //
 // Creates another CVM like this one under the same app id. It makes a new one each time. It answers 465 where the chain must allow the hash or device first, and 400 with ERR-03-009 where the app runs several revisions and none is named.
@@ -15264,6 +17550,36 @@ func (c *ClientWithResponses) CVMsReplicateWithResponse(ctx context.Context, cvm
 		return nil, err
 	}
 	return ParseCVMsReplicateHTTPResponse(rsp)
+}
+
+// CVMsUpdateResourcesWithBodyWithResponse Changes the size of a CVM
+//
+// Starts a change of the instance type, or of virtual CPUs, memory and disk; absent members stay. A disk can only grow, and everything else needs a restart. It answers 409 while another operation runs. CVMs.Update does the same and more.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /api/v1/cvms/{cvm_id}/resources (the `CVMsUpdateResources` operationId).
+func (c *ClientWithResponses) CVMsUpdateResourcesWithBodyWithResponse(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CVMsUpdateResourcesHTTPResponse, error) {
+	rsp, err := c.CVMsUpdateResourcesWithBody(ctx, cvmid, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCVMsUpdateResourcesHTTPResponse(rsp)
+}
+
+// CVMsUpdateResourcesWithResponse Changes the size of a CVM
+//
+// Starts a change of the instance type, or of virtual CPUs, memory and disk; absent members stay. A disk can only grow, and everything else needs a restart. It answers 409 while another operation runs. CVMs.Update does the same and more.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /api/v1/cvms/{cvm_id}/resources (the `CVMsUpdateResources` operationId).
+func (c *ClientWithResponses) CVMsUpdateResourcesWithResponse(ctx context.Context, cvmid PathParam, body CVMsUpdateResourcesJSONRequestBody, reqEditors ...RequestEditorFn) (*CVMsUpdateResourcesHTTPResponse, error) {
+	rsp, err := c.CVMsUpdateResources(ctx, cvmid, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCVMsUpdateResourcesHTTPResponse(rsp)
 }
 
 // CVMsRestartWithBodyWithResponse Restarts a CVM
@@ -15356,6 +17672,51 @@ func (c *ClientWithResponses) CVMsShutdownWithResponse(ctx context.Context, cvmi
 	return ParseCVMsShutdownHTTPResponse(rsp)
 }
 
+// CVMsListSSHKeysWithResponse Lists the SSH keys of a CVM
+//
+// Returns the public keys that may enter the CVM, and who added them. Only newer servers know it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/cvms/{cvm_id}/ssh-keys (the `CVMsListSSHKeys` operationId).
+func (c *ClientWithResponses) CVMsListSSHKeysWithResponse(ctx context.Context, cvmid PathParam, reqEditors ...RequestEditorFn) (*CVMsListSSHKeysHTTPResponse, error) {
+	rsp, err := c.CVMsListSSHKeys(ctx, cvmid, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCVMsListSSHKeysHTTPResponse(rsp)
+}
+
+// CVMsSetSSHKeysWithBodyWithResponse Replaces the SSH keys of a CVM
+//
+// Sets the whole list of keys that may enter the CVM. It takes effect at the next start, or at once where the request asks for a restart. Only newer servers know it.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/v1/cvms/{cvm_id}/ssh-keys (the `CVMsSetSSHKeys` operationId).
+func (c *ClientWithResponses) CVMsSetSSHKeysWithBodyWithResponse(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CVMsSetSSHKeysHTTPResponse, error) {
+	rsp, err := c.CVMsSetSSHKeysWithBody(ctx, cvmid, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCVMsSetSSHKeysHTTPResponse(rsp)
+}
+
+// CVMsSetSSHKeysWithResponse Replaces the SSH keys of a CVM
+//
+// Sets the whole list of keys that may enter the CVM. It takes effect at the next start, or at once where the request asks for a restart. Only newer servers know it.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/v1/cvms/{cvm_id}/ssh-keys (the `CVMsSetSSHKeys` operationId).
+func (c *ClientWithResponses) CVMsSetSSHKeysWithResponse(ctx context.Context, cvmid PathParam, body CVMsSetSSHKeysJSONRequestBody, reqEditors ...RequestEditorFn) (*CVMsSetSSHKeysHTTPResponse, error) {
+	rsp, err := c.CVMsSetSSHKeys(ctx, cvmid, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCVMsSetSSHKeysHTTPResponse(rsp)
+}
+
 // CVMsStartWithResponse Starts a stopped CVM
 //
 // Boots the CVM. It answers at once; wait for the status running. It answers 409 while another operation runs.
@@ -15431,6 +17792,36 @@ func (c *ClientWithResponses) CVMsGetUserConfigWithResponse(ctx context.Context,
 	return ParseCVMsGetUserConfigHTTPResponse(rsp)
 }
 
+// CVMsUpdateVisibilityWithBodyWithResponse Changes what a CVM shows to everybody
+//
+// Sets whether logs, system information and measurements can be read without a key. They are part of the app-compose: what the hash covers may change with them. It answers 409 while another operation runs.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /api/v1/cvms/{cvm_id}/visibility (the `CVMsUpdateVisibility` operationId).
+func (c *ClientWithResponses) CVMsUpdateVisibilityWithBodyWithResponse(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CVMsUpdateVisibilityHTTPResponse, error) {
+	rsp, err := c.CVMsUpdateVisibilityWithBody(ctx, cvmid, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCVMsUpdateVisibilityHTTPResponse(rsp)
+}
+
+// CVMsUpdateVisibilityWithResponse Changes what a CVM shows to everybody
+//
+// Sets whether logs, system information and measurements can be read without a key. They are part of the app-compose: what the hash covers may change with them. It answers 409 while another operation runs.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /api/v1/cvms/{cvm_id}/visibility (the `CVMsUpdateVisibility` operationId).
+func (c *ClientWithResponses) CVMsUpdateVisibilityWithResponse(ctx context.Context, cvmid PathParam, body CVMsUpdateVisibilityJSONRequestBody, reqEditors ...RequestEditorFn) (*CVMsUpdateVisibilityHTTPResponse, error) {
+	rsp, err := c.CVMsUpdateVisibility(ctx, cvmid, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCVMsUpdateVisibilityHTTPResponse(rsp)
+}
+
 // InstanceTypesListWithResponse Lists all instance types
 //
 // Returns every size a CVM can have, by family. It needs no API key.
@@ -15463,7 +17854,7 @@ func (c *ClientWithResponses) InstanceTypesListFamilyWithResponse(ctx context.Co
 
 // KMSListWithResponse Lists the KMS nodes
 //
-// Returns one page of the nodes that run a KMS, as API version 2026-05-22 keys them. Later versions list contracts under the same path, so the version is pinned.
+// Returns one page of the nodes that run a KMS, as API version 2026-05-22 keys them. Later versions list contracts under the same path, so the version is pinned; a call that asks for one of them gets contracts.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15508,7 +17899,7 @@ func (c *ClientWithResponses) KMSGetNextAppIDsWithResponse(ctx context.Context, 
 
 // KMSGetWithResponse Returns one KMS node
 //
-// Returns the node by its id or slug. It answers 404 where there is none.
+// Returns the node by its id or slug. It answers 404 where there is none. API version 2026-06-23 keys the same path by contracts, so the version is pinned; a call that asks for it gets a contract.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15551,6 +17942,36 @@ func (c *ClientWithResponses) KMSGetAppEnvPublicKeyWithResponse(ctx context.Cont
 	return ParseKMSGetAppEnvPublicKeyHTTPResponse(rsp)
 }
 
+// KMSListContractNodesWithResponse Lists the nodes of a KMS contract
+//
+// Returns the KMS nodes that a contract governs. API version 2026-06-23 is the first that knows it, so the version is pinned.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/kms/{slug}/nodes (the `KMSListContractNodes` operationId).
+func (c *ClientWithResponses) KMSListContractNodesWithResponse(ctx context.Context, slug PathParam, reqEditors ...RequestEditorFn) (*KMSListContractNodesHTTPResponse, error) {
+	rsp, err := c.KMSListContractNodes(ctx, slug, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseKMSListContractNodesHTTPResponse(rsp)
+}
+
+// OSImagesListWithResponse Lists the OS images of the cloud
+//
+// Returns one page of the guest images that CVMs can boot, whatever the node.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/os-images (the `OSImagesList` operationId).
+func (c *ClientWithResponses) OSImagesListWithResponse(ctx context.Context, params *OSImagesListParams, reqEditors ...RequestEditorFn) (*OSImagesListHTTPResponse, error) {
+	rsp, err := c.OSImagesList(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOSImagesListHTTPResponse(rsp)
+}
+
 // CVMsGetStatusesWithBodyWithResponse Returns the states of several CVMs
 //
 // Returns the state of each CVM by its UUID in one call. Keep to 100 or fewer; the server's bound is not documented.
@@ -15579,6 +18000,36 @@ func (c *ClientWithResponses) CVMsGetStatusesWithResponse(ctx context.Context, b
 		return nil, err
 	}
 	return ParseCVMsGetStatusesHTTPResponse(rsp)
+}
+
+// NodesListAvailableWithResponse Lists the nodes that can take a CVM
+//
+// Returns the nodes with room for a CVM of this workspace, with their images and the KMSs they work with, and what the workspace may use in all.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/teepods/available (the `NodesListAvailable` operationId).
+func (c *ClientWithResponses) NodesListAvailableWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*NodesListAvailableHTTPResponse, error) {
+	rsp, err := c.NodesListAvailable(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseNodesListAvailableHTTPResponse(rsp)
+}
+
+// NodesListCreateResourcesWithResponse Lists what a new CVM can be made of
+//
+// Returns nodes, KMSs, gateways and instance types with what works together. Ids are numbers before API version 2026-05-22 and prefixed text after it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/teepods/cvm-create-resources (the `NodesListCreateResources` operationId).
+func (c *ClientWithResponses) NodesListCreateResourcesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*NodesListCreateResourcesHTTPResponse, error) {
+	rsp, err := c.NodesListCreateResources(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseNodesListCreateResourcesHTTPResponse(rsp)
 }
 
 // SSHKeysListWithResponse Lists the SSH keys of the account
@@ -15879,6 +18330,66 @@ func (c *ClientWithResponses) WebhooksTestWithResponse(ctx context.Context, webh
 		return nil, err
 	}
 	return ParseWebhooksTestHTTPResponse(rsp)
+}
+
+// WorkspacesListWithResponse Lists the workspaces of the account
+//
+// Returns one page of the workspaces that the user behind the key is a member of, with a cursor to the next page.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/workspaces (the `WorkspacesList` operationId).
+func (c *ClientWithResponses) WorkspacesListWithResponse(ctx context.Context, params *WorkspacesListParams, reqEditors ...RequestEditorFn) (*WorkspacesListHTTPResponse, error) {
+	rsp, err := c.WorkspacesList(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseWorkspacesListHTTPResponse(rsp)
+}
+
+// WorkspacesGetWithResponse Returns one workspace
+//
+// Returns the workspace by its slug. It answers 404 where there is none that the user is a member of.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/workspaces/{slug} (the `WorkspacesGet` operationId).
+func (c *ClientWithResponses) WorkspacesGetWithResponse(ctx context.Context, slug PathParam, reqEditors ...RequestEditorFn) (*WorkspacesGetHTTPResponse, error) {
+	rsp, err := c.WorkspacesGet(ctx, slug, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseWorkspacesGetHTTPResponse(rsp)
+}
+
+// WorkspacesListNodesWithResponse Lists the nodes of a workspace
+//
+// Returns one page of the nodes that are reserved for the workspace.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/workspaces/{slug}/nodes (the `WorkspacesListNodes` operationId).
+func (c *ClientWithResponses) WorkspacesListNodesWithResponse(ctx context.Context, slug PathParam, params *WorkspacesListNodesParams, reqEditors ...RequestEditorFn) (*WorkspacesListNodesHTTPResponse, error) {
+	rsp, err := c.WorkspacesListNodes(ctx, slug, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseWorkspacesListNodesHTTPResponse(rsp)
+}
+
+// WorkspacesGetQuotasWithResponse Returns the quotas of a workspace
+//
+// Returns how much the workspace may use and how much of that is left.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/workspaces/{slug}/quotas (the `WorkspacesGetQuotas` operationId).
+func (c *ClientWithResponses) WorkspacesGetQuotasWithResponse(ctx context.Context, slug PathParam, reqEditors ...RequestEditorFn) (*WorkspacesGetQuotasHTTPResponse, error) {
+	rsp, err := c.WorkspacesGetQuotas(ctx, slug, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseWorkspacesGetQuotasHTTPResponse(rsp)
 }
 
 // ParseAppsListHTTPResponse parses an HTTP response from a AppsListWithResponse call
@@ -16563,6 +19074,32 @@ func ParseAttestationsViewHTTPResponse(rsp *http.Response) (*AttestationsViewHTT
 	return response, nil
 }
 
+// ParseAccountGetHTTPResponse parses an HTTP response from a AccountGetWithResponse call
+func ParseAccountGetHTTPResponse(rsp *http.Response) (*AccountGetHTTPResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AccountGetHTTPResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Account
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseCVMsListAllHTTPResponse parses an HTTP response from a CVMsListAllWithResponse call
 func ParseCVMsListAllHTTPResponse(rsp *http.Response) (*CVMsListAllHTTPResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -17099,6 +19636,32 @@ func ParseCVMsProvisionComposeUpdateHTTPResponse(rsp *http.Response) (*CVMsProvi
 	return response, nil
 }
 
+// ParseCVMsGetCompositionHTTPResponse parses an HTTP response from a CVMsGetCompositionWithResponse call
+func ParseCVMsGetCompositionHTTPResponse(rsp *http.Response) (*CVMsGetCompositionHTTPResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CVMsGetCompositionHTTPResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CVMComposition
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseCVMsDiagnoseDomainsHTTPResponse parses an HTTP response from a CVMsDiagnoseDomainsWithResponse call
 func ParseCVMsDiagnoseDomainsHTTPResponse(rsp *http.Response) (*CVMsDiagnoseDomainsHTTPResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -17252,6 +19815,32 @@ func ParseCVMsRefreshInstanceIDHTTPResponse(rsp *http.Response) (*CVMsRefreshIns
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest InstanceIDRefresh
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCVMsCheckAllowedHTTPResponse parses an HTTP response from a CVMsCheckAllowedWithResponse call
+func ParseCVMsCheckAllowedHTTPResponse(rsp *http.Response) (*CVMsCheckAllowedHTTPResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CVMsCheckAllowedHTTPResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Allowance
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -17593,6 +20182,58 @@ func ParseCVMsUpdatePreLaunchScriptHTTPResponse(rsp *http.Response) (*CVMsUpdate
 	return response, nil
 }
 
+// ParseCVMsGetPreLaunchUpgradeHTTPResponse parses an HTTP response from a CVMsGetPreLaunchUpgradeWithResponse call
+func ParseCVMsGetPreLaunchUpgradeHTTPResponse(rsp *http.Response) (*CVMsGetPreLaunchUpgradeHTTPResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CVMsGetPreLaunchUpgradeHTTPResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PreLaunchUpgrade
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCVMsUpgradePreLaunchHTTPResponse parses an HTTP response from a CVMsUpgradePreLaunchWithResponse call
+func ParseCVMsUpgradePreLaunchHTTPResponse(rsp *http.Response) (*CVMsUpgradePreLaunchHTTPResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CVMsUpgradePreLaunchHTTPResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest UpdateAccepted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseCVMsReplicateHTTPResponse parses an HTTP response from a CVMsReplicateWithResponse call
 func ParseCVMsReplicateHTTPResponse(rsp *http.Response) (*CVMsReplicateHTTPResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -17613,6 +20254,32 @@ func ParseCVMsReplicateHTTPResponse(rsp *http.Response) (*CVMsReplicateHTTPRespo
 			return nil, err
 		}
 		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCVMsUpdateResourcesHTTPResponse parses an HTTP response from a CVMsUpdateResourcesWithResponse call
+func ParseCVMsUpdateResourcesHTTPResponse(rsp *http.Response) (*CVMsUpdateResourcesHTTPResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CVMsUpdateResourcesHTTPResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest UpdateAccepted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
 
 	}
 
@@ -17713,6 +20380,58 @@ func ParseCVMsShutdownHTTPResponse(rsp *http.Response) (*CVMsShutdownHTTPRespons
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest VM
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCVMsListSSHKeysHTTPResponse parses an HTTP response from a CVMsListSSHKeysWithResponse call
+func ParseCVMsListSSHKeysHTTPResponse(rsp *http.Response) (*CVMsListSSHKeysHTTPResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CVMsListSSHKeysHTTPResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CVMSSHKeys
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCVMsSetSSHKeysHTTPResponse parses an HTTP response from a CVMsSetSSHKeysWithResponse call
+func ParseCVMsSetSSHKeysHTTPResponse(rsp *http.Response) (*CVMsSetSSHKeysHTTPResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CVMsSetSSHKeysHTTPResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CVMSSHKeys
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -17846,6 +20565,32 @@ func ParseCVMsGetUserConfigHTTPResponse(rsp *http.Response) (*CVMsGetUserConfigH
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest CVMUserConfig
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCVMsUpdateVisibilityHTTPResponse parses an HTTP response from a CVMsUpdateVisibilityWithResponse call
+func ParseCVMsUpdateVisibilityHTTPResponse(rsp *http.Response) (*CVMsUpdateVisibilityHTTPResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CVMsUpdateVisibilityHTTPResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest VM
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -18064,6 +20809,58 @@ func ParseKMSGetAppEnvPublicKeyHTTPResponse(rsp *http.Response) (*KMSGetAppEnvPu
 	return response, nil
 }
 
+// ParseKMSListContractNodesHTTPResponse parses an HTTP response from a KMSListContractNodesWithResponse call
+func ParseKMSListContractNodesHTTPResponse(rsp *http.Response) (*KMSListContractNodesHTTPResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &KMSListContractNodesHTTPResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest KMSNodes
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseOSImagesListHTTPResponse parses an HTTP response from a OSImagesListWithResponse call
+func ParseOSImagesListHTTPResponse(rsp *http.Response) (*OSImagesListHTTPResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OSImagesListHTTPResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OSImagePage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseCVMsGetStatusesHTTPResponse parses an HTTP response from a CVMsGetStatusesWithResponse call
 func ParseCVMsGetStatusesHTTPResponse(rsp *http.Response) (*CVMsGetStatusesHTTPResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -18080,6 +20877,58 @@ func ParseCVMsGetStatusesHTTPResponse(rsp *http.Response) (*CVMsGetStatusesHTTPR
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest map[string]CVMStatus
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseNodesListAvailableHTTPResponse parses an HTTP response from a NodesListAvailableWithResponse call
+func ParseNodesListAvailableHTTPResponse(rsp *http.Response) (*NodesListAvailableHTTPResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &NodesListAvailableHTTPResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AvailableNodes
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseNodesListCreateResourcesHTTPResponse parses an HTTP response from a NodesListCreateResourcesWithResponse call
+func ParseNodesListCreateResourcesHTTPResponse(rsp *http.Response) (*NodesListCreateResourcesHTTPResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &NodesListCreateResourcesHTTPResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CreateResources
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -18476,6 +21325,110 @@ func ParseWebhooksTestHTTPResponse(rsp *http.Response) (*WebhooksTestHTTPRespons
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest RawJSON
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseWorkspacesListHTTPResponse parses an HTTP response from a WorkspacesListWithResponse call
+func ParseWorkspacesListHTTPResponse(rsp *http.Response) (*WorkspacesListHTTPResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &WorkspacesListHTTPResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest WorkspacePage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseWorkspacesGetHTTPResponse parses an HTTP response from a WorkspacesGetWithResponse call
+func ParseWorkspacesGetHTTPResponse(rsp *http.Response) (*WorkspacesGetHTTPResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &WorkspacesGetHTTPResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Workspace
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseWorkspacesListNodesHTTPResponse parses an HTTP response from a WorkspacesListNodesWithResponse call
+func ParseWorkspacesListNodesHTTPResponse(rsp *http.Response) (*WorkspacesListNodesHTTPResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &WorkspacesListNodesHTTPResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest NodePage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseWorkspacesGetQuotasHTTPResponse parses an HTTP response from a WorkspacesGetQuotasWithResponse call
+func ParseWorkspacesGetQuotasHTTPResponse(rsp *http.Response) (*WorkspacesGetQuotasHTTPResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &WorkspacesGetQuotasHTTPResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest WorkspaceQuotas
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

@@ -101,6 +101,84 @@ type ACMEFetch struct {
 	Error string `json:"error,omitempty"`
 }
 
+// Account The account behind an API key, in answers only.
+type Account struct {
+	// User User that the key belongs to.
+	User AccountUser `json:"user"`
+
+	// Workspace Workspace that the key is bound to.
+	Workspace AccountWorkspace `json:"workspace"`
+
+	// Credits What the workspace may still spend.
+	Credits AccountCredits `json:"credits"`
+
+	// Features Features that are switched on for the account, as raw JSON; only newer servers send it and its shape is not published.
+	Features RawJSON `json:"features,omitempty"`
+}
+
+// AccountCredits What a workspace may still spend, in answers only.
+type AccountCredits struct {
+	// Balance Credits that were paid for, in USD.
+	Balance Decimal `json:"balance"`
+
+	// GrantedBalance Credits that were given, in USD.
+	GrantedBalance Decimal `json:"granted_balance,omitempty"`
+
+	// IsPostPaid Whether the workspace pays afterwards, by invoice.
+	IsPostPaid *bool `json:"is_post_paid,omitempty"`
+
+	// OutstandingAmount What is owed and not yet paid, in USD; empty when nothing is.
+	OutstandingAmount Decimal `json:"outstanding_amount,omitempty"`
+}
+
+// AccountUser A user as his own account shows him, in answers only.
+type AccountUser struct {
+	// Username Name of the user, unique in the cloud.
+	Username string `json:"username"`
+
+	// Email E-mail address of the user.
+	Email string `json:"email"`
+
+	// Role Role of the user in the cloud, "user" or "admin"; more may come.
+	Role string `json:"role"`
+
+	// Avatar URL of the user's picture; empty when there is none.
+	Avatar string `json:"avatar,omitempty"`
+
+	// EmailVerified Whether the e-mail address is confirmed.
+	EmailVerified *bool `json:"email_verified,omitempty"`
+
+	// TOTPEnabled Whether one-time codes are asked for at login.
+	TOTPEnabled *bool `json:"totp_enabled,omitempty"`
+
+	// HasBackupCodes Whether unused backup codes for the login exist.
+	HasBackupCodes *bool `json:"has_backup_codes,omitempty"`
+
+	// HasPassword Whether the user has a password, besides logins of other providers.
+	HasPassword *bool `json:"flag_has_password,omitempty"`
+}
+
+// AccountWorkspace The workspace that an API key is bound to, in answers only.
+type AccountWorkspace struct {
+	// ID Id of the workspace, with prefix wks_ in newer API versions.
+	ID ID `json:"id"`
+
+	// Name Name of the workspace.
+	Name string `json:"name"`
+
+	// Slug Short name of the workspace in URLs; empty when there is none.
+	Slug string `json:"slug,omitempty"`
+
+	// Tier Tier that the workspace pays for, such as "free" or "PRO"; more may come.
+	Tier string `json:"tier,omitempty"`
+
+	// Role Role of the user in the workspace, such as "owner"; more may come.
+	Role string `json:"role,omitempty"`
+
+	// Avatar URL of the workspace's picture; empty when there is none.
+	Avatar string `json:"avatar,omitempty"`
+}
+
 // Allowance Whether an app's contract allows a compose hash on a device, in answers.
 type Allowance struct {
 	// AppContractAddress Address of the app's contract, 0x and 40 hexadecimal digits.
@@ -567,6 +645,72 @@ type AttestedKMS struct {
 	KMSType string `json:"kms_type,omitempty"`
 }
 
+// AvailableNode A node that can take a CVM, in answers only.
+type AvailableNode struct {
+	// TeepodID Identifier of the node, as a provision takes it.
+	TeepodID ID `json:"teepod_id"`
+
+	// NodeID Identifier of the node under its newer name; only newer servers send it, and it is not the same number.
+	NodeID ID `json:"node_id,omitempty"`
+
+	// Name Name of the node.
+	Name string `json:"name"`
+
+	// Listed Whether the node is shown to everybody.
+	Listed *bool `json:"listed,omitempty"`
+
+	// ResourceScore How well the node suits, more is better; its scale is not documented.
+	ResourceScore *float64 `json:"resource_score,omitempty"`
+
+	// RemainingVCPU Virtual CPUs that are free.
+	RemainingVCPU *float64 `json:"remaining_vcpu,omitempty"`
+
+	// RemainingMemory Memory that is free, in MB.
+	RemainingMemory *float64 `json:"remaining_memory,omitempty"`
+
+	// RemainingCVMSlots How many more CVMs the node takes.
+	RemainingCVMSlots *float64 `json:"remaining_cvm_slots,omitempty"`
+
+	// Images OS images that the node has.
+	Images []NodeOSImage `json:"images"`
+
+	// SupportsOnChainKMS Whether the node works with a KMS on a chain.
+	SupportsOnChainKMS *bool `json:"support_onchain_kms,omitempty"`
+
+	// FMSPC Platform family (FMSPC) of the node, 12 hexadecimal digits.
+	FMSPC string `json:"fmspc,omitempty"`
+
+	// DeviceID SHA-256 of the node's PPID, 64 hexadecimal digits; the app contract must allow it.
+	DeviceID string `json:"device_id,omitempty"`
+
+	// RegionIdentifier Region that the node stands in, such as us-west.
+	RegionIdentifier string `json:"region_identifier,omitempty"`
+
+	// DefaultKMS Slug of the KMS that is used where none is named.
+	DefaultKMS string `json:"default_kms,omitempty"`
+
+	// KMSList Slugs of the KMSs that the node works with.
+	KMSList []string `json:"kms_list,omitzero"`
+
+	// DeviceIDs All device ids of the node, as newer servers list them.
+	DeviceIDs []NodeDevice `json:"device_ids,omitzero"`
+}
+
+// AvailableNodes Where a workspace can run CVMs and how much it may use, in answers only.
+type AvailableNodes struct {
+	// Tier Tier that the workspace pays for, such as "free" or "PRO"; more may come.
+	Tier string `json:"tier,omitempty"`
+
+	// Capacity Limits of the workspace; absent when unknown.
+	Capacity *WorkspaceCapacity `json:"capacity,omitempty"`
+
+	// Nodes Nodes with room for a CVM.
+	Nodes []AvailableNode `json:"nodes"`
+
+	// KMSList KMSs that the nodes work with.
+	KMSList []KMS `json:"kms_list,omitzero"`
+}
+
 // AvailableOSImage One version of the OS that a CVM can be moved to, in answers only. Each version has up to two variants.
 type AvailableOSImage struct {
 	// Version Version as a list of three or four numbers, most significant first.
@@ -787,6 +931,66 @@ type CVMAttestation struct {
 
 	// ComposeFile App-compose document as an object or as text. Hash app_compose in tcb_info instead to check a compose hash.
 	ComposeFile RawJSON `json:"compose_file,omitempty"`
+}
+
+// CVMComposition What runs inside a CVM, as its guest reports it; in answers only.
+type CVMComposition struct {
+	// IsOnline Whether the guest answered.
+	IsOnline bool `json:"is_online"`
+
+	// IsPublic Whether the guest may tell; true when absent.
+	IsPublic *bool `json:"is_public,omitempty"`
+
+	// Error Why there is no report; empty when there is one.
+	Error string `json:"error,omitempty"`
+
+	// DockerComposeFile Docker-compose file of the app, YAML text; empty when not given.
+	DockerComposeFile string `json:"docker_compose_file,omitempty"`
+
+	// ManifestVersion Schema version of the app-compose document; absent when unknown.
+	ManifestVersion *int `json:"manifest_version,omitempty"`
+
+	// Version Version of a legacy manifest, such as "1.0.0"; empty when unknown.
+	Version string `json:"version,omitempty"`
+
+	// Runner Runner of the app-compose document, such as "docker-compose"; empty when unknown.
+	Runner string `json:"runner,omitempty"`
+
+	// Features Features of the app-compose document, such as "kms" and "tproxy-net".
+	Features []string `json:"features,omitzero"`
+
+	// Containers Containers of the app, running or not.
+	Containers []CVMContainer `json:"containers,omitzero"`
+}
+
+// CVMContainer A container inside a CVM, in answers only.
+type CVMContainer struct {
+	// ID Id of the container, 64 hexadecimal digits.
+	ID string `json:"id"`
+
+	// Names Names of the container; each begins with a slash as Docker writes it.
+	Names []string `json:"names"`
+
+	// Image Name of the image, with tag or digest.
+	Image string `json:"image"`
+
+	// ImageID Id of the image, sha256: and 64 hexadecimal digits.
+	ImageID string `json:"image_id"`
+
+	// Command Command that the container runs; empty when unknown.
+	Command string `json:"command,omitempty"`
+
+	// Created When the container was made; the API sends seconds since 1970.
+	Created Time `json:"created"`
+
+	// State State of the container as Docker names it, such as "running" or "exited"; more may come.
+	State string `json:"state"`
+
+	// Status State as text for people, such as "Up 2 hours".
+	Status string `json:"status"`
+
+	// LogEndpoint URL of the container's log; empty when unavailable.
+	LogEndpoint string `json:"log_endpoint,omitempty"`
 }
 
 // CVMDetail A confidential VM in full, in answers only: everything a list shows, the app-compose document and the key for its environment.
@@ -1083,6 +1287,42 @@ type CVMResources struct {
 	BillingPeriod BillingPeriod `json:"billing_period,omitempty"`
 }
 
+// CVMSSHKey A public SSH key that may enter a CVM, in answers only.
+type CVMSSHKey struct {
+	// ID Identifier of the key.
+	ID ID `json:"id"`
+
+	// OwnerUserID User that the key belongs to.
+	OwnerUserID ID `json:"owner_user_id,omitempty"`
+
+	// OwnerUsername Name of the user that the key belongs to.
+	OwnerUsername string `json:"owner_username,omitempty"`
+
+	// AddedByUserID User who let the key in.
+	AddedByUserID ID `json:"added_by_user_id,omitempty"`
+
+	// Name Name to show for the key.
+	Name string `json:"name"`
+
+	// PublicKey Key in the OpenSSH form.
+	PublicKey string `json:"public_key"`
+
+	// Fingerprint Hash of the key, as OpenSSH shows it.
+	Fingerprint string `json:"fingerprint"`
+
+	// KeyType Algorithm of the key, such as ssh-ed25519.
+	KeyType string `json:"key_type"`
+}
+
+// CVMSSHKeys The SSH keys that may enter a CVM, in answers only.
+type CVMSSHKeys struct {
+	// Keys The keys, each once.
+	Keys []CVMSSHKey `json:"keys"`
+
+	// RestartRequired Whether the keys only take effect after a restart.
+	RestartRequired *bool `json:"restart_required,omitempty"`
+}
+
 // CVMState The run state of one CVM, in answers and in state events while watching. Only the status is always there.
 type CVMState struct {
 	// Status Status of the CVM: "running", "stopped", "starting", "stopping", "updating", "error" and others; more may come.
@@ -1311,6 +1551,18 @@ type CheckAllowedRequest struct {
 	ChainID *int64 `json:"chain_id,omitempty"`
 }
 
+// CheckCVMAllowedRequest The question whether the contract of a CVM's app allows a compose hash on a device, in requests. Give at most one of node and device.
+type CheckCVMAllowedRequest struct {
+	// ComposeHash Compose hash to ask about, 64 hexadecimal digits; the CVM's own where it is absent.
+	ComposeHash *string `json:"compose_hash,omitempty"`
+
+	// NodeID Node whose device to ask about; the CVM's own where it is absent.
+	NodeID *int `json:"node_id,omitempty"`
+
+	// DeviceID Device to ask about, 64 hexadecimal digits.
+	DeviceID *string `json:"device_id,omitempty"`
+}
+
 // CommitComposeUpdateRequest The second step of a compose update, in requests: applies what the provision step prepared.
 type CommitComposeUpdateRequest struct {
 	// ComposeHash Compose hash that the provision step returned, 64 hex digits.
@@ -1413,6 +1665,96 @@ type CreateInstanceRequest struct {
 	TransactionHash *string `json:"transaction_hash,omitempty"`
 }
 
+// CreateInstanceType A size that a new CVM can have, in answers only.
+type CreateInstanceType struct {
+	// ID Identifier that requests use, such as tdx.small.
+	ID ID `json:"id"`
+
+	// Name Name to show to people.
+	Name string `json:"name"`
+
+	// VCPU Number of virtual CPUs.
+	VCPU int `json:"vcpu"`
+
+	// MemoryMB Memory in MB.
+	MemoryMB int `json:"memory_mb"`
+
+	// DefaultDiskSizeGB Disk in GB where a request names none.
+	DefaultDiskSizeGB *int `json:"default_disk_size_gb,omitempty"`
+
+	// RequiresGPU True where the instance type has GPUs.
+	RequiresGPU bool `json:"requires_gpu"`
+
+	// RequiresGPUCount Number of GPUs that it has, from 0.
+	RequiresGPUCount *int `json:"requires_gpu_count,omitempty"`
+
+	// Family Family of the instance type, such as cpu or gpu.
+	Family string `json:"family,omitempty"`
+
+	// DisplayOrder Place in a list that is shown to people, smallest first.
+	DisplayOrder *int `json:"display_order,omitempty"`
+}
+
+// CreateKMS A KMS that a new CVM can use, in answers only.
+type CreateKMS struct {
+	// ID Id of the KMS, with prefix kms_ in newer API versions.
+	ID ID `json:"id"`
+
+	// Slug Name for paths, such as kms-base-prod5; empty when there is none.
+	Slug string `json:"slug,omitempty"`
+
+	// URL Base URL of the KMS.
+	URL string `json:"url"`
+
+	// Version Version of the KMS; empty when unknown.
+	Version string `json:"version,omitempty"`
+
+	// KMSType Kind of the KMS in capitals: PHALA, ETHEREUM, BASE; more may come.
+	KMSType string `json:"kms_type"`
+
+	// ChainID Chain that governs the KMS; absent for the central one.
+	ChainID *int64 `json:"chain_id,omitempty"`
+
+	// KMSContractID Id of the contract, with prefix kc_ in newer API versions; empty for none.
+	KMSContractID ID `json:"kms_contract_id,omitempty"`
+
+	// KMSContractAddress Address of the contract, 0x and 40 hexadecimal digits; empty for none.
+	KMSContractAddress string `json:"kms_contract_address,omitempty"`
+
+	// GatewayAppID App id of the gateway that belongs to the KMS.
+	GatewayAppID string `json:"gateway_app_id,omitempty"`
+
+	// SupportedOSImages Names of the OS images that the KMS gives keys to.
+	SupportedOSImages []string `json:"supported_os_images,omitzero"`
+}
+
+// CreateResources All that can be chosen for a new CVM, and what works together, in answers only.
+type CreateResources struct {
+	// Tier Tier that the workspace pays for, such as "free" or "PRO"; more may come.
+	Tier string `json:"tier,omitempty"`
+
+	// Capacity Limits of the workspace; absent when unknown.
+	Capacity *WorkspaceCapacity `json:"capacity,omitempty"`
+
+	// Nodes Nodes with room for a CVM.
+	Nodes []AvailableNode `json:"nodes"`
+
+	// KMSNodes KMSs that can be chosen.
+	KMSNodes []CreateKMS `json:"kms_nodes,omitzero"`
+
+	// NodeKMSRelations Which node works with which KMS.
+	NodeKMSRelations []NodeKMSRelation `json:"node_kms_relations,omitzero"`
+
+	// GatewayNodes Gateways that belong to the KMSs.
+	GatewayNodes []GatewayNode `json:"gateway_nodes,omitzero"`
+
+	// InstanceTypes Sizes that can be chosen.
+	InstanceTypes []CreateInstanceType `json:"instance_types,omitzero"`
+
+	// GPUAvailability GPUs that the workspace can have; absent when unknown.
+	GPUAvailability *GPUAvailability `json:"gpu_availability,omitempty"`
+}
+
 // CreateSSHKeyRequest A public SSH key to add to the account, in requests.
 type CreateSSHKeyRequest struct {
 	// Name Name to show for the key, 1 to 100 characters.
@@ -1450,6 +1792,18 @@ type CreateWorkloadRequest struct {
 
 	// ScheduledDeleteAt Time when the CVM is to be deleted, RFC 3339; never when absent.
 	ScheduledDeleteAt *Time `json:"scheduled_delete_at,omitempty"`
+}
+
+// CursorPagination Where the next page of a list is, in answers only.
+type CursorPagination struct {
+	// HasMore Whether there is a next page.
+	HasMore bool `json:"has_more"`
+
+	// NextCursor Cursor of the next page; empty on the last one.
+	NextCursor string `json:"next_cursor,omitempty"`
+
+	// Total Number of items on all pages; absent when not counted.
+	Total *int `json:"total,omitempty"`
 }
 
 // DNSRecordCheck The check of one DNS record of a custom domain, in answers only.
@@ -1605,6 +1959,21 @@ type GPU struct {
 	ProductID *string `json:"product_id,omitempty"`
 }
 
+// GPUAvailability GPUs that a workspace can have, in answers only.
+type GPUAvailability struct {
+	// HasReservedGPUs Whether GPUs are reserved for the workspace.
+	HasReservedGPUs *bool `json:"has_reserved_gpus,omitempty"`
+
+	// ReservedGPUCount Number of GPUs that are reserved for the workspace.
+	ReservedGPUCount *int `json:"reserved_gpu_count,omitempty"`
+
+	// HasPublicGPUs Whether GPUs are free for everybody.
+	HasPublicGPUs *bool `json:"has_public_gpus,omitempty"`
+
+	// PublicGPUCount Number of GPUs that are free for everybody.
+	PublicGPUCount *int `json:"public_gpu_count,omitempty"`
+}
+
 // GPUConfig The GPUs a CVM shall have, in requests.
 type GPUConfig struct {
 	// GPUs GPUs to attach, each named by its slot.
@@ -1616,6 +1985,27 @@ type GPUConfig struct {
 
 // GPUConfigAttachMode Which GPUs to attach: "listed" or "all"; "listed" when absent; more may come.
 type GPUConfigAttachMode string
+
+// GatewayNode A gateway that makes apps reachable, in answers only.
+type GatewayNode struct {
+	// ID Id of the gateway, with prefix gn_ in newer API versions.
+	ID ID `json:"id"`
+
+	// TeepodID Node that the gateway runs on; empty when unknown.
+	TeepodID ID `json:"teepod_id,omitempty"`
+
+	// KMSContractID Contract that the gateway belongs to, with prefix kc_ in newer API versions.
+	KMSContractID ID `json:"kms_contract_id"`
+
+	// RPCURL URL of the gateway's RPC; empty when unknown.
+	RPCURL string `json:"rpc_url,omitempty"`
+
+	// DomainSuffix Domain under which the gateway serves apps; empty when unknown.
+	DomainSuffix string `json:"domain_suffix,omitempty"`
+
+	// Enabled Whether the gateway is in use.
+	Enabled bool `json:"enabled"`
+}
 
 // GetStatusesRequest The CVMs whose status is wanted, in requests.
 type GetStatusesRequest struct {
@@ -1830,21 +2220,21 @@ type InstanceTypeList struct {
 	Family string `json:"family"`
 }
 
-// KMS A key management service, in answers.
+// KMS A key management service, in answers: a node that runs one, or, where API version 2026-06-23 or later is asked for, a contract that governs such nodes (id kc_ and more).
 type KMS struct {
-	// ID Identifier of the KMS, kms_ and more.
+	// ID Identifier: kms_ and more for a node, kc_ and more for a contract.
 	ID ID `json:"id"`
 
-	// Slug Name for paths, such as kms-base-prod5.
+	// Slug Name for paths, such as kms-base-prod5 for a node or "phala" for the central contract.
 	Slug string `json:"slug,omitempty"`
 
-	// URL Base URL of the KMS.
-	URL string `json:"url"`
+	// URL Base URL of the KMS; empty for a contract.
+	URL string `json:"url,omitempty"`
 
-	// Version Version of the KMS.
-	Version string `json:"version"`
+	// Version Version of the KMS; empty for a contract.
+	Version string `json:"version,omitempty"`
 
-	// ChainID Chain that governs the KMS; absent for the central one.
+	// ChainID Chain that governs the KMS; absent for a central node, 0 for the central contract.
 	ChainID *int64 `json:"chain_id,omitempty"`
 
 	// KMSContractAddress Address of the KMS's contract; absent for the central one.
@@ -1855,6 +2245,21 @@ type KMS struct {
 
 	// K256PublicKey Root key of the KMS, a compressed secp256k1 key of 66 hexadecimal digits, with or without 0x; newer servers only.
 	K256PublicKey string `json:"k256_pubkey,omitempty"`
+
+	// Label Name to show for a contract; empty for a node.
+	Label string `json:"label,omitempty"`
+
+	// ContractAddress Address of a contract, 0x and 40 hexadecimal digits, or "phala" for the central one; empty for a node.
+	ContractAddress string `json:"contract_address,omitempty"`
+
+	// CAPublicKey Public key of the certificate authority of a contract, in hex; empty for a node.
+	CAPublicKey string `json:"ca_pubkey,omitempty"`
+
+	// NodeCount Number of nodes that a contract governs; absent for a node.
+	NodeCount *int `json:"node_count,omitempty"`
+
+	// KMSType Kind of the KMS, such as phala or base, in either case; not every server sends it.
+	KMSType string `json:"kms_type,omitempty"`
 }
 
 // KMSBootstrapInfo The root keys of a KMS as it reports them, in answers.
@@ -1906,6 +2311,33 @@ type KMSInspection struct {
 
 	// OnChain What the KMS's contract says.
 	OnChain *OnChainInfo `json:"on_chain,omitempty"`
+}
+
+// KMSNode A node that runs a KMS, as its contract lists it; in answers only.
+type KMSNode struct {
+	// ID Id of the node, with prefix kms_.
+	ID ID `json:"id"`
+
+	// Slug Name for paths, such as kms-base-prod5; empty when there is none.
+	Slug string `json:"slug,omitempty"`
+
+	// URL Base URL of the KMS.
+	URL string `json:"url"`
+
+	// Version Version of the KMS; empty when unknown.
+	Version string `json:"version,omitempty"`
+
+	// KMSType Kind of the KMS, such as phala or base, in either case; more may come.
+	KMSType string `json:"kms_type,omitempty"`
+}
+
+// KMSNodes The KMS nodes that one contract governs, in answers only.
+type KMSNodes struct {
+	// Items All nodes of the contract.
+	Items []KMSNode `json:"items"`
+
+	// Total Number of the nodes.
+	Total int `json:"total"`
 }
 
 // KMSPage One page of the KMS list, in answers.
@@ -2025,6 +2457,18 @@ type NextAppIDs struct {
 	AppIDs []NextAppID `json:"app_ids"`
 }
 
+// NodeDevice A device id of a node, in answers only. A server that lists bare device ids gives the first field alone.
+type NodeDevice struct {
+	// DeviceID The device id, 64 hexadecimal digits.
+	DeviceID string `json:"device_id"`
+
+	// AlgorithmVersion Version of the rule that makes the device id of the PPID; not documented further.
+	AlgorithmVersion ID `json:"algorithm_version,omitempty"`
+
+	// Enabled Whether the device id is in use.
+	Enabled *bool `json:"enabled,omitempty"`
+}
+
 // NodeImage A guest OS image on a node, in answers.
 type NodeImage struct {
 	// Name Name of the image, such as dstack-0.5.5.
@@ -2037,6 +2481,27 @@ type NodeImage struct {
 	IsDev bool `json:"is_dev"`
 }
 
+// NodeKMSRelation A node and a KMS that work together, in answers only.
+type NodeKMSRelation struct {
+	// TeepodID The node, as a provision takes it.
+	TeepodID ID `json:"teepod_id"`
+
+	// KMSID The KMS, with prefix kms_ in newer API versions.
+	KMSID ID `json:"kms_id"`
+
+	// KMSType Kind of the KMS in capitals: PHALA, ETHEREUM, BASE; more may come.
+	KMSType string `json:"kms_type"`
+
+	// KMSContractID Id of the contract, with prefix kc_ in newer API versions; empty for none.
+	KMSContractID ID `json:"kms_contract_id,omitempty"`
+
+	// KMSContractAddress Address of the contract, 0x and 40 hexadecimal digits; empty for none.
+	KMSContractAddress string `json:"kms_contract_address,omitempty"`
+
+	// SupportedOSImages Names of the OS images that run on the node under the KMS.
+	SupportedOSImages []string `json:"supported_os_images,omitzero"`
+}
+
 // NodeMeta A node (teepod) in short, in answers only.
 type NodeMeta struct {
 	// ID Id of the node.
@@ -2044,6 +2509,39 @@ type NodeMeta struct {
 
 	// Name Name of the node.
 	Name string `json:"name"`
+}
+
+// NodeOSImage An OS image that a node has, in answers only.
+type NodeOSImage struct {
+	// Name Name of the image, as a provision takes it, such as dstack-0.5.5.
+	Name string `json:"name"`
+
+	// IsDev Whether it is a development image, whose guest can be entered; not for production.
+	IsDev *bool `json:"is_dev,omitempty"`
+
+	// Version Version as a list of three or four numbers, most significant first.
+	Version []int `json:"version,omitzero"`
+
+	// OSImageHash Hash that identifies the image, in hex; empty when unknown.
+	OSImageHash string `json:"os_image_hash,omitempty"`
+}
+
+// NodePage One page of nodes, in answers only.
+type NodePage struct {
+	// Items Nodes on this page.
+	Items []NodeRef `json:"items"`
+
+	// Total Number of nodes on all pages.
+	Total int `json:"total"`
+
+	// Page Number of this page, from 1.
+	Page int `json:"page"`
+
+	// PageSize Items a page, 1–100; 30 by default.
+	PageSize int `json:"page_size"`
+
+	// Pages Number of all pages.
+	Pages int `json:"pages"`
 }
 
 // NodeProvider Who runs a node, in answers.
@@ -2088,11 +2586,50 @@ type NodeRef struct {
 	Version string `json:"version,omitempty"`
 
 	// DeviceIDs All device ids of the node, as newer servers list them.
-	DeviceIDs []RawJSON `json:"device_ids,omitzero"`
+	DeviceIDs []NodeDevice `json:"device_ids,omitzero"`
 }
 
 // NodeStatus Whether a node can be reached: it is online, offline, or in maintenance and will be back.
 type NodeStatus string
+
+// OSImage A guest image that a CVM can boot, in answers only.
+type OSImage struct {
+	// Name Name of the image, as a provision takes it, such as dstack-0.5.5.
+	Name string `json:"name"`
+
+	// Slug Name for URLs, such as dstack-0-5-5.
+	Slug string `json:"slug"`
+
+	// Version Version of the image, such as 0.5.5.
+	Version string `json:"version"`
+
+	// OSImageHash Hash that identifies the image, in hex; empty when unknown.
+	OSImageHash string `json:"os_image_hash,omitempty"`
+
+	// IsDev Whether it is a development image, whose guest can be entered; not for production.
+	IsDev bool `json:"is_dev"`
+
+	// RequiresGPU Whether the image is made for CVMs with GPUs.
+	RequiresGPU *bool `json:"requires_gpu,omitempty"`
+}
+
+// OSImagePage One page of OS images, in answers only.
+type OSImagePage struct {
+	// Items Images on this page.
+	Items []OSImage `json:"items"`
+
+	// Total Number of images on all pages.
+	Total int `json:"total"`
+
+	// Page Number of this page, from 1.
+	Page int `json:"page"`
+
+	// PageSize Most images that a page holds.
+	PageSize int `json:"page_size"`
+
+	// Pages Number of all pages.
+	Pages int `json:"pages"`
+}
 
 // OSImageVariant One variant, production or development, of an OS image version, in answers only.
 type OSImageVariant struct {
@@ -2379,6 +2916,24 @@ type PreLaunchScriptForm struct {
 	File *string `json:"file,omitempty"`
 }
 
+// PreLaunchUpgrade Whether a CVM has the latest official pre-launch script, in answers only.
+type PreLaunchUpgrade struct {
+	// CurrentHash Hash of the CVM's script, in hex; empty when it has none.
+	CurrentHash string `json:"current_hash,omitempty"`
+
+	// LatestOfficialHash Hash of the latest official script, in hex.
+	LatestOfficialHash string `json:"latest_official_hash"`
+
+	// IsOfficial Whether the CVM's script is an official one.
+	IsOfficial bool `json:"is_official"`
+
+	// IsLatest Whether the CVM's script is the latest official one.
+	IsLatest bool `json:"is_latest"`
+
+	// CanUpgrade Whether the script can be replaced by the latest official one.
+	CanUpgrade bool `json:"can_upgrade"`
+}
+
 // Provision The answer to a provision: what was prepared and what the commit needs. The server keeps it for 14 days.
 type Provision struct {
 	// ComposeHash SHA-256 of the exact app-compose text, 64 hex digits without 0x; always present.
@@ -2638,6 +3193,15 @@ type ProvisionRequest struct {
 // ProvisionRequestKeyProviderMode Where the keys come from: "kms" or "local"; newer servers only; not documented further.
 type ProvisionRequestKeyProviderMode string
 
+// Quota How much of one thing may be used and is left, in answers only; -1 is without limit.
+type Quota struct {
+	// Limit Most that may be used; -1 without limit.
+	Limit int64 `json:"limit"`
+
+	// Remaining What is left of it; -1 without limit.
+	Remaining int64 `json:"remaining"`
+}
+
 // Quote A TDX quote in parts, in answers.
 type Quote struct {
 	// Header Head of the quote.
@@ -2875,6 +3439,33 @@ type ReplicateRequest struct {
 	ComposeHash *string `json:"compose_hash,omitempty"`
 }
 
+// ReservedGPUQuota The quota of GPUs that are reserved for a workspace, in answers only.
+type ReservedGPUQuota struct {
+	// GPUs Number of reserved GPUs.
+	GPUs Quota `json:"gpus"`
+
+	// InUse Number of reserved GPUs that CVMs use.
+	InUse *int `json:"in_use,omitempty"`
+
+	// Misconfigured Number of reserved GPUs that cannot be used as they are set up.
+	Misconfigured *int `json:"misconfigured,omitempty"`
+}
+
+// ResourceQuotas The quotas of what CVMs are made of, over all CVMs of a workspace; in answers only.
+type ResourceQuotas struct {
+	// VMSlots Number of CVMs.
+	VMSlots Quota `json:"vm_slots"`
+
+	// VCPU Number of virtual CPUs.
+	VCPU Quota `json:"vcpu"`
+
+	// MemoryMB Memory in MB.
+	MemoryMB Quota `json:"memory_mb"`
+
+	// DiskGB Disk in GB.
+	DiskGB Quota `json:"disk_gb"`
+}
+
 // ResourceUsage What a CVM uses at present, in answers only; only newer servers send it.
 type ResourceUsage struct {
 	// CPUPercent CPU use in percent.
@@ -2942,6 +3533,18 @@ type SSHKey struct {
 type ScheduleDeleteRequest struct {
 	// ScheduledDeleteAt Time of the deletion, RFC 3339, or null, which by its look clears the schedule.
 	ScheduledDeleteAt *Time `json:"scheduled_delete_at,omitempty"`
+}
+
+// SetCVMSSHKeysRequest The SSH keys that shall enter a CVM, in requests; they replace the old ones.
+type SetCVMSSHKeysRequest struct {
+	// SSHKeyIDs Identifiers of the keys; an empty list lets nobody in.
+	SSHKeyIDs []string `json:"ssh_key_ids"`
+
+	// Usernames Members of the workspace whose keys shall enter, too.
+	Usernames []string `json:"usernames,omitzero"`
+
+	// ApplyNow Whether to restart the CVM at once; false when absent.
+	ApplyNow *bool `json:"apply_now,omitempty"`
 }
 
 // SetListedRequest The new value of the listed mark of a CVM, in requests.
@@ -3229,6 +3832,36 @@ type UpdateOSImageRequest struct {
 	OSImageName string `json:"os_image_name"`
 }
 
+// UpdateResourcesRequest A new size of a CVM, in requests; what is absent stays as it is.
+type UpdateResourcesRequest struct {
+	// VCPU Number of virtual CPUs, from 1.
+	VCPU *int `json:"vcpu,omitempty"`
+
+	// Memory Memory in MB, from 1.
+	Memory *int `json:"memory,omitempty"`
+
+	// DiskSize Disk size in GB, not less than it is.
+	DiskSize *int `json:"disk_size,omitempty"`
+
+	// InstanceType Instance type in place of CPUs and memory, such as tdx.small.
+	InstanceType *string `json:"instance_type,omitempty"`
+
+	// AllowRestart Whether the CVM may be restarted for it: 1 for yes, 0 for no.
+	AllowRestart *int `json:"allow_restart,omitempty"`
+}
+
+// UpdateVisibilityRequest What a CVM shows to everybody, in requests.
+type UpdateVisibilityRequest struct {
+	// PublicSysInfo Whether the system information is public.
+	PublicSysInfo bool `json:"public_sysinfo"`
+
+	// PublicLogs Whether the logs are public.
+	PublicLogs bool `json:"public_logs"`
+
+	// PublicTCBInfo Whether measurements and event log are public; unchanged when absent.
+	PublicTCBInfo *bool `json:"public_tcbinfo,omitempty"`
+}
+
 // UpdateWebhookRequest What to change of a webhook, in requests. Absent members stay.
 type UpdateWebhookRequest struct {
 	// URL Where to post events; https only.
@@ -3481,6 +4114,93 @@ type WebhookStats struct {
 	LastDeliveryAt Time `json:"last_delivery_at,omitzero"`
 }
 
+// Workspace A workspace: it owns CVMs, keys and credits, and has members. In answers only.
+type Workspace struct {
+	// ID Id of the workspace, with prefix wks_.
+	ID ID `json:"id"`
+
+	// Name Name of the workspace.
+	Name string `json:"name"`
+
+	// Slug Short name of the workspace in URLs; empty when there is none.
+	Slug string `json:"slug,omitempty"`
+
+	// Tier Tier that the workspace pays for, such as "free" or "PRO"; more may come.
+	Tier string `json:"tier"`
+
+	// Role Role of the user in the workspace, such as "owner"; more may come.
+	Role string `json:"role"`
+
+	// IsDefault Whether it is the user's first choice.
+	IsDefault bool `json:"is_default"`
+
+	// CreatedAt When the workspace was made.
+	CreatedAt Time `json:"created_at"`
+
+	// ConfidentialModelsEnabled Whether the workspace may use confidential models; false when absent.
+	ConfidentialModelsEnabled *bool `json:"confidential_models_enabled,omitempty"`
+
+	// AvatarURL URL of the workspace's picture; empty when there is none.
+	AvatarURL string `json:"avatar_url,omitempty"`
+
+	// Description Text about the workspace; only newer servers send it.
+	Description string `json:"description,omitempty"`
+
+	// BillingStatus Whether bills are paid: "active", "suspended" (its CVMs are stopped) or "abandoned" (read-only); only newer servers send it.
+	BillingStatus string `json:"billing_status,omitempty"`
+
+	// SuspendedAt When the workspace was suspended; absent unless it is.
+	SuspendedAt Time `json:"suspended_at,omitzero"`
+
+	// Features Features that are switched on for the workspace, as raw JSON; only newer servers send it and its shape is not published.
+	Features RawJSON `json:"features,omitempty"`
+}
+
+// WorkspaceCapacity The limits of a workspace over all of its CVMs, in answers only; an absent field is no limit that is known.
+type WorkspaceCapacity struct {
+	// MaxInstances Most CVMs at a time.
+	MaxInstances *int `json:"max_instances,omitempty"`
+
+	// MaxVCPU Most virtual CPUs of all CVMs together.
+	MaxVCPU *int `json:"max_vcpu,omitempty"`
+
+	// MaxMemory Most memory of all CVMs together, in MB.
+	MaxMemory *int `json:"max_memory,omitempty"`
+
+	// MaxDisk Most disk of all CVMs together, in GB.
+	MaxDisk *int `json:"max_disk,omitempty"`
+}
+
+// WorkspacePage One page of workspaces, in answers only.
+type WorkspacePage struct {
+	// Data Workspaces on this page.
+	Data []Workspace `json:"data"`
+
+	// Pagination Where the next page is.
+	Pagination CursorPagination `json:"pagination"`
+}
+
+// WorkspaceQuotas How much a workspace may use and how much of that is left, in answers only.
+type WorkspaceQuotas struct {
+	// TeamSlug Short name of the workspace.
+	TeamSlug string `json:"team_slug"`
+
+	// Tier Tier that the workspace pays for, such as "free" or "PRO"; more may come.
+	Tier string `json:"tier"`
+
+	// Quotas Quotas of what CVMs are made of.
+	Quotas ResourceQuotas `json:"quotas"`
+
+	// ReservedNodes Quota of nodes that are reserved for the workspace; absent when unknown.
+	ReservedNodes *Quota `json:"reserved_nodes,omitempty"`
+
+	// ReservedGPU Quota of GPUs that are reserved for the workspace; absent when unknown.
+	ReservedGPU *ReservedGPUQuota `json:"reserved_gpu,omitempty"`
+
+	// AsOf When it was counted.
+	AsOf Time `json:"as_of,omitzero"`
+}
+
 // WorkspaceRef A short reference to a workspace inside other objects, in answers only.
 type WorkspaceRef struct {
 	// ObjectType Kind of the object, always "workspace".
@@ -3608,6 +4328,12 @@ type CVMsListParams struct {
 
 	// PageSize Items a page, 1 to 100; 30 when absent.
 	PageSize *int `form:"page_size,omitempty" json:"page_size,omitempty"`
+
+	// Family Family of instance types to keep: all, cpu or gpu; only newer servers know it.
+	Family *string `form:"family,omitempty" json:"family,omitempty"`
+
+	// InstanceTypes Instance types to keep, such as tdx.small; all when absent. Only newer servers know it.
+	InstanceTypes []string `form:"instance_types,omitempty" json:"instance_types,omitempty"`
 }
 
 // CVMsUpdateParams defines parameters for CVMsUpdate.
@@ -3685,6 +4411,15 @@ type CVMsUpdatePreLaunchScriptParams struct {
 	TransactionHash *string `json:"X-Transaction-Hash,omitempty"`
 }
 
+// CVMsUpgradePreLaunchParams defines parameters for CVMsUpgradePreLaunch.
+type CVMsUpgradePreLaunchParams struct {
+	// ComposeHash Compose hash that the chain now allows, 64 hexadecimal digits.
+	ComposeHash *string `json:"X-Compose-Hash,omitempty"`
+
+	// TransactionHash Transaction that allowed it, or "already-registered".
+	TransactionHash *string `json:"X-Transaction-Hash,omitempty"`
+}
+
 // CVMsReplicateParams defines parameters for CVMsReplicate.
 type CVMsReplicateParams struct {
 	// PrepareOnly True prepares a token for a later commit and creates nothing.
@@ -3727,6 +4462,18 @@ type KMSGetNextAppIDsParams struct {
 	Counts *int `form:"counts,omitempty" json:"counts,omitempty"`
 }
 
+// OSImagesListParams defines parameters for OSImagesList.
+type OSImagesListParams struct {
+	// Page Page number, from 1.
+	Page *int `form:"page,omitempty" json:"page,omitempty"`
+
+	// PageSize Items a page, from 1; the API's choice when absent.
+	PageSize *int `form:"page_size,omitempty" json:"page_size,omitempty"`
+
+	// IsDev True for development images only, false for the others; all when absent.
+	IsDev *bool `form:"is_dev,omitempty" json:"is_dev,omitempty"`
+}
+
 // WebhooksListDeliveriesParams defines parameters for WebhooksListDeliveries.
 type WebhooksListDeliveriesParams struct {
 	// Limit Most deliveries to return; 50 when absent.
@@ -3734,6 +4481,24 @@ type WebhooksListDeliveriesParams struct {
 
 	// Offset How many deliveries to pass over, from 0.
 	Offset *int `form:"offset,omitempty" json:"offset,omitempty"`
+}
+
+// WorkspacesListParams defines parameters for WorkspacesList.
+type WorkspacesListParams struct {
+	// Cursor Where to go on: next_cursor of the page before.
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit Most workspaces to return, from 1; the API's choice when absent.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// WorkspacesListNodesParams defines parameters for WorkspacesListNodes.
+type WorkspacesListNodesParams struct {
+	// Page Page number, from 1.
+	Page *int `form:"page,omitempty" json:"page,omitempty"`
+
+	// PageSize Items a page, 1 to 100; 30 when absent.
+	PageSize *int `form:"page_size,omitempty" json:"page_size,omitempty"`
 }
 
 // AppsReplicateJSONRequestBody defines body for AppsReplicate for application/json ContentType.
@@ -3805,6 +4570,9 @@ type CVMsUpdateEnvsJSONRequestBody = UpdateEnvsRequest
 // CVMsRefreshInstanceIDJSONRequestBody defines body for CVMsRefreshInstanceID for application/json ContentType.
 type CVMsRefreshInstanceIDJSONRequestBody = RefreshInstanceIDRequest
 
+// CVMsCheckAllowedJSONRequestBody defines body for CVMsCheckAllowed for application/json ContentType.
+type CVMsCheckAllowedJSONRequestBody = CheckCVMAllowedRequest
+
 // CVMsSetListedJSONRequestBody defines body for CVMsSetListed for application/json ContentType.
 type CVMsSetListedJSONRequestBody = SetListedRequest
 
@@ -3829,11 +4597,20 @@ type CVMsUpdatePreLaunchScriptTextRequestBody = CVMsUpdatePreLaunchScriptTextBod
 // CVMsReplicateJSONRequestBody defines body for CVMsReplicate for application/json ContentType.
 type CVMsReplicateJSONRequestBody = ReplicateRequest
 
+// CVMsUpdateResourcesJSONRequestBody defines body for CVMsUpdateResources for application/json ContentType.
+type CVMsUpdateResourcesJSONRequestBody = UpdateResourcesRequest
+
 // CVMsRestartJSONRequestBody defines body for CVMsRestart for application/json ContentType.
 type CVMsRestartJSONRequestBody = RestartRequest
 
 // CVMsScheduleDeleteJSONRequestBody defines body for CVMsScheduleDelete for application/json ContentType.
 type CVMsScheduleDeleteJSONRequestBody = ScheduleDeleteRequest
+
+// CVMsSetSSHKeysJSONRequestBody defines body for CVMsSetSSHKeys for application/json ContentType.
+type CVMsSetSSHKeysJSONRequestBody = SetCVMSSHKeysRequest
+
+// CVMsUpdateVisibilityJSONRequestBody defines body for CVMsUpdateVisibility for application/json ContentType.
+type CVMsUpdateVisibilityJSONRequestBody = UpdateVisibilityRequest
 
 // CVMsGetStatusesJSONRequestBody defines body for CVMsGetStatuses for application/json ContentType.
 type CVMsGetStatusesJSONRequestBody = GetStatusesRequest

@@ -10,10 +10,13 @@ type answer struct {
 	body   any // JSON, unless raw is set
 	raw    []byte
 	media  string
+	header http.Header
 	stream func(w http.ResponseWriter, r *http.Request)
 }
 
 func ok(body any) answer { return answer{status: http.StatusOK, body: body} }
+
+func accepted(body any) answer { return answer{status: http.StatusAccepted, body: body} }
 
 func noContent() answer { return answer{status: http.StatusNoContent} }
 
@@ -40,6 +43,12 @@ func structured(status int, code, message string, details ...object) answer {
 	}}
 }
 
+// refuse is structured as the pointer that checks give, nil being no refusal.
+func refuse(status int, code, message string, details ...object) *answer {
+	a := structured(status, code, message, details...)
+	return &a
+}
+
 // invalid is a validation error in the form of a 422.
 func invalid(message, kind string, loc ...any) answer {
 	return answer{status: http.StatusUnprocessableEntity, body: object{
@@ -47,6 +56,9 @@ func invalid(message, kind string, loc ...any) answer {
 	}}
 }
 
-func cvmNotFound(id string) answer {
-	return structured(http.StatusNotFound, "ERR-03-001", "CVM "+id+" was not found")
+func orNull(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
 }

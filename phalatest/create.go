@@ -25,38 +25,62 @@ func createCVM(s *Server, c *call) answer {
 	case err != nil:
 		return invalid(err.Error(), "value_error", "body")
 	}
-	for _, vm := range s.cvms {
-		if vm.provision.key.app == p.key.app {
-			if vm.provision.key.hash != p.key.hash {
-				return structured(http.StatusConflict, "ERR-03-007", "The app id runs with another compose hash")
-			}
-			return ok(s.describeVM(vm, c))
+	if a := s.apps[p.key.app]; a != nil {
+		if a.cvms[0].doc.hash != p.key.hash {
+			return structured(http.StatusConflict, "ERR-03-007", "The app id runs with another compose hash")
 		}
-		if vm.name == p.request.Name {
-			return structured(http.StatusConflict, "ERR-01-004", fmt.Sprintf("A CVM named %s exists already", vm.name))
-		}
+		return ok(a.cvms[0].describeVM(c))
 	}
-	vm := &cvm{
-		number: len(s.cvms) + 1, name: p.request.Name, uuid: newUUID(), provision: p,
-		created: time.Now().UTC(), status: "created",
+	if len(s.named(p.name)) > 0 {
+		return nameTaken(p.name)
 	}
-	for _, other := range s.cvms {
-		vm.number = max(vm.number, other.number+1)
+	if bad := s.overQuota(p.size); bad != nil {
+		return *bad
 	}
-	if request.EncryptedEnv != nil {
-		vm.takeEnv(s, string(*request.EncryptedEnv))
+	a, err := s.newApp(p.key.app, p.name)
+	if err != nil {
+		return plain(http.StatusInternalServerError, err.Error())
+	}
+	vm := s.newCVM(a, p.doc)
+	vm.size, vm.image, vm.node, vm.listed, vm.userConfig = p.size, p.image, p.node, p.listed, p.userConfig
+	vm.kmsURLs, vm.gatewayURLs = p.kmsURLs, p.gatewayURLs
+	for _, port := range p.ports {
+		vm.ports = append(vm.ports, s.newPort(port.VMPort, port.Protocol, port.HostPort))
+	}
+	return s.launch(c, vm, request.EncryptedEnv)
+}
+
+func nameTaken(name string) answer {
+	return structured(http.StatusConflict, "ERR-01-004", fmt.Sprintf("A CVM named %s exists already", name))
+}
+
+// newCVM is a CVM of an app that nobody knows yet, on the first node.
+func (s *Server) newCVM(a *app, doc *document) *cvm {
+	s.number++
+	return &cvm{
+		number: s.number, name: a.name, uuid: newUUID(), app: a, doc: doc, created: time.Now().UTC(), status: "created",
+		node: s.nodes[0], image: s.images[0], size: sizeOf(&s.types[0]), composes: map[string]*document{},
+	}
+}
+
+// launch adds a new CVM to the cloud and boots it for the first time.
+func (s *Server) launch(c *call, vm *cvm, env *openapi.Secret) answer {
+	if env != nil {
+		vm.takeEnv(s, string(*env))
 	}
 	s.cvms = append(s.cvms, vm)
-	vm.begin(s, "create", "starting", "running", bootSteps(vm.bootError(s))...)
-	vm.status = "created"
-	return ok(s.describeVM(vm, c))
+	vm.app.cvms = append(vm.app.cvms, vm)
+	s.enroll(vm)
+	s.bootCVM(vm, "create", "created")
+	s.revise(vm, "create")
+	return ok(vm.describeVM(c))
 }
 
 // takeEnv decrypts the environment as the guest does at its next boot. Names that the app-compose does not
 // allow are dropped, as there.
 func (vm *cvm) takeEnv(s *Server, encrypted string) {
-	vm.env, vm.envError = nil, ""
-	key, err := s.keys.envKey(vm.provision.key.app)
+	vm.encryptedEnv, vm.env, vm.envError = encrypted, nil, ""
+	key, err := s.keys.envKey(vm.app.id)
 	if err != nil {
 		vm.envError = err.Error()
 		return
@@ -66,7 +90,12 @@ func (vm *cvm) takeEnv(s *Server, encrypted string) {
 		vm.envError = err.Error()
 		return
 	}
-	vm.env = slices.DeleteFunc(env, func(v kms.EnvVar) bool { return !slices.Contains(vm.provision.app.AllowedEnvs, v.Key) })
+	vm.env = env
+}
+
+// allowedEnv is the environment without the names that the app-compose does not allow: what the app sees.
+func (vm *cvm) allowedEnv() []kms.EnvVar {
+	return slices.DeleteFunc(slices.Clone(vm.env), func(v kms.EnvVar) bool { return !slices.Contains(vm.doc.app.AllowedEnvs, v.Key) })
 }
 
 // Env is the environment of a CVM as its guest has decrypted it: what the app sees. The identifier may have
@@ -74,14 +103,16 @@ func (vm *cvm) takeEnv(s *Server, encrypted string) {
 func (s *Server) Env(cvmID string) ([]kms.EnvVar, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	vm := s.find(cvmID)
+	vm, bad := s.find(cvmID)
 	switch {
-	case vm == nil:
+	case bad != nil && bad.status == http.StatusConflict:
+		return nil, fmt.Errorf("phalatest: several cvms go by %s", cvmID)
+	case bad != nil:
 		return nil, fmt.Errorf("phalatest: no cvm %s", cvmID)
 	case vm.envError != "":
 		return nil, fmt.Errorf("phalatest: cvm %s: %s", cvmID, vm.envError)
 	}
-	return slices.Clone(vm.env), nil
+	return vm.allowedEnv(), nil
 }
 
 func newUUID() string {

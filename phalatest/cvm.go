@@ -1,9 +1,8 @@
 package phalatest
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,117 +13,106 @@ import (
 
 // cvm is one confidential VM and what it is doing.
 type cvm struct {
-	number    int
-	name      string
-	uuid      string // without dashes
-	provision *provision
-	created   time.Time
-	env       []kms.EnvVar
-	envError  string
+	number  int
+	name    string
+	uuid    string // without dashes
+	app     *app
+	doc     *document
+	size    size
+	image   *image
+	node    *node
+	created time.Time
+
+	listed       bool
+	deleteAt     time.Time // scheduled; zero is never
+	userConfig   string
+	kmsURLs      []string
+	gatewayURLs  []string
+	ports        []port
+	keyIDs       []string // SSH keys of the account
+	encryptedEnv string
+	env          []kms.EnvVar
+	envError     string
 
 	status   string
-	booted   bool
-	boot     string // boot progress
+	instance string // id, assigned at the first boot
+	boot     string // progress
 	failure  string // boot error
+	started  time.Time
+	runs     []span // times it ran, for the usage
 	op       *operation
 	finished []operation
-}
 
-// operation is something that takes a CVM several ticks.
-type operation struct {
-	kind     string
-	id       string
-	target   string
-	started  time.Time
-	fromTick int64
-	steps    []step
-	done     int
-	deletes  bool
-}
-
-// step is what a tick makes of a CVM.
-type step struct {
-	status  string
-	boot    string
-	failure string
-}
-
-// bootSteps is the way from off to running, or to an error where the guest fails.
-func bootSteps(failure string) []step {
-	steps := []step{{status: "starting", boot: "booting"}, {status: "starting", boot: "pulling images"}}
-	if failure != "" {
-		return append(steps, step{status: "error", boot: "starting containers", failure: failure})
-	}
-	return append(steps, step{status: "running", boot: "done"})
-}
-
-// bootError is why the next boot will fail; empty where it will not.
-func (vm *cvm) bootError(s *Server) string {
-	if text := s.bootFails[vm.name]; text != "" {
-		return text
-	}
-	return vm.envError
-}
-
-// begin starts an operation. The CVM has the status at once and takes the steps tick by tick.
-func (vm *cvm) begin(s *Server, kind, status, target string, steps ...step) {
-	vm.status, vm.failure = status, ""
-	vm.op = &operation{
-		kind: kind, id: dashed(newUUID()), target: target, started: time.Now().UTC(), fromTick: s.clock.now(), steps: steps,
-	}
-}
-
-// live lets all CVMs take the steps whose time has come.
-func (s *Server) live() {
-	now := s.clock.now()
-	s.cvms = slices.DeleteFunc(s.cvms, func(vm *cvm) bool { return vm.live(now) })
-}
-
-// live takes the steps up to now, and says whether the CVM is gone then.
-func (vm *cvm) live(now int64) (gone bool) {
-	op := vm.op
-	if op == nil {
-		return false
-	}
-	for op.done < len(op.steps) && now > op.fromTick+int64(op.done) {
-		next := op.steps[op.done]
-		vm.status, vm.boot, vm.failure = next.status, next.boot, next.failure
-		op.done++
-	}
-	if op.done < len(op.steps) {
-		return false
-	}
-	if vm.status == "running" {
-		vm.booted = true
-	}
-	vm.finished, vm.op = append(vm.finished, *op), nil
-	return op.deletes
+	composes map[string]*document // provisioned for an update, by hash
+	update   *prepared            // the newest update that waits for approval
+	replica  *prepared            // the newest replica that waits for approval
 }
 
 // id is the identifier of the newer API versions.
 func (vm *cvm) id() string { return fmt.Sprintf("cvm_%06d", vm.number) }
 
-// instanceID is assigned at the first boot.
-func (vm *cvm) instanceID() string {
-	if !vm.booted {
-		return ""
+// numberOrID is the identifier as the version of the call has it, where numbers went last.
+func (vm *cvm) numberOrID(c *call) any {
+	if c.hashedIDs() {
+		return vm.id()
 	}
-	sum := sha256.Sum256([]byte(vm.uuid))
-	return hex.EncodeToString(sum[:20])
+	return vm.number
 }
 
-// find returns the CVM that an identifier names, in every form that the API takes.
-func (s *Server) find(id string) *cvm {
-	bare := strings.ToLower(strings.ReplaceAll(id, "-", ""))
-	for _, vm := range s.cvms {
-		switch {
-		case id == vm.name, id == vm.id(), id == strconv.Itoa(vm.number), bare == vm.uuid,
-			id == "app_"+vm.provision.key.app.String(),
-			vm.booted && id == "instance_"+vm.instanceID():
-			return vm
+func (vm *cvm) running() bool { return vm.status == "running" }
+
+// identifiers are all that name a CVM, in lower case where case does not matter.
+func (vm *cvm) identifiers() []string {
+	ids := []string{"name " + vm.name, vm.id(), strconv.Itoa(vm.number), vm.uuid, "app_" + vm.app.id.String()}
+	if vm.instance != "" {
+		ids = append(ids, "instance_"+vm.instance)
+	}
+	return ids
+}
+
+// enroll makes a CVM known under its identifiers; dismiss forgets it. A change of an identifier goes between
+// the two.
+func (s *Server) enroll(vm *cvm) {
+	for _, id := range vm.identifiers() {
+		s.index[id] = append(s.index[id], vm)
+	}
+}
+
+func (s *Server) dismiss(vm *cvm) {
+	for _, id := range vm.identifiers() {
+		left := slices.DeleteFunc(s.index[id], func(other *cvm) bool { return other == vm })
+		if s.index[id] = left; len(left) == 0 {
+			delete(s.index, id)
 		}
 	}
-	return nil
+}
+
+// named are the CVMs of that name: replicas share one.
+func (s *Server) named(name string) []*cvm { return s.index["name "+name] }
+
+// find returns the CVM that an identifier names, in every form that the API takes. A name and an app id may
+// stand for several.
+func (s *Server) find(id string) (*cvm, *answer) {
+	found, code := s.named(id), "ERR-03-002"
+	if len(found) == 0 && !strings.HasPrefix(id, "name ") {
+		found, code = s.index[strings.ToLower(strings.ReplaceAll(id, "-", ""))], "ERR-03-010"
+	}
+	switch len(found) {
+	case 0:
+		bad := cvmNotFound(id)
+		return nil, &bad
+	case 1:
+		return found[0], nil
+	}
+	details := []object{}
+	for _, vm := range found {
+		details = append(details, object{"field": "vm_uuid", "value": dashed(vm.uuid), "message": vm.name})
+	}
+	return nil, refuse(http.StatusConflict, code, fmt.Sprintf("%d CVMs go by %s; name one by its UUID", len(found), id), details...)
+}
+
+func cvmNotFound(id string) answer {
+	return structured(http.StatusNotFound, "ERR-03-001", "CVM "+id+" was not found")
 }
 
 func dashed(uuid string) string {
@@ -134,21 +122,24 @@ func dashed(uuid string) string {
 // onCVM is a handler of an operation on one CVM.
 func onCVM(h func(*Server, *call, *cvm) answer) handler {
 	return func(s *Server, c *call) answer {
-		id := c.params["cvm_id"]
-		vm := s.find(id)
-		if vm == nil {
-			return cvmNotFound(id)
+		vm, bad := s.find(c.params["cvm_id"])
+		if bad != nil {
+			return *bad
 		}
 		return h(s, c, vm)
 	}
 }
 
 // whenIdle is onCVM for an operation that another one keeps from starting.
-func whenIdle(h func(*Server, *call, *cvm) answer) handler {
-	return onCVM(func(s *Server, c *call, vm *cvm) answer {
+func whenIdle(h func(*Server, *call, *cvm) answer) handler { return onCVM(idle(h)) }
+
+func idle(h func(*Server, *call, *cvm) answer) func(*Server, *call, *cvm) answer {
+	return func(s *Server, c *call, vm *cvm) answer {
 		if vm.op != nil {
-			return plain(409, "Another operation is in progress on this CVM")
+			return plain(http.StatusConflict, busy)
 		}
 		return h(s, c, vm)
-	})
+	}
 }
+
+const busy = "Another operation is in progress on this CVM"

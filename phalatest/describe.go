@@ -1,106 +1,186 @@
 package phalatest
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
+	"encoding/json"
 	"fmt"
-	"time"
+	"strconv"
 )
 
 const gatewayDomain = "dstack-test1.phala.test"
 
-func orNull(s string) any {
-	if s == "" {
-		return nil
-	}
-	return s
-}
-
 // describeVM is the answer of the operations that change a CVM. Its id is a number in older versions.
-func (s *Server) describeVM(vm *cvm, c *call) object {
-	id, user := any(vm.number), any(1)
+func (vm *cvm) describeVM(c *call) object {
+	user := any(1)
 	if c.hashedIDs() {
-		id, user = vm.id(), "usr_test1"
+		user = userID
 	}
-	key, _ := s.keys.envPublicKey(vm.provision.key.app)
 	return object{
-		"id": id, "name": vm.name, "status": vm.status, "teepod_id": 1, "teepod": object{"id": 1, "name": "test1"},
-		"user_id": user, "app_id": vm.provision.key.app.String(), "vm_uuid": dashed(vm.uuid),
-		"instance_id": orNull(vm.instanceID()), "app_url": appURL(vm), "base_image": "dstack-0.5.5",
-		"vcpu": 1, "memory": 2048, "disk_size": 20, "manifest_version": 2, "version": "0.5.5", "runner": "docker-compose",
-		"docker_compose_file": vm.provision.app.DockerComposeFile, "features": vm.provision.app.Features,
-		"created_at": vm.created.Format(time.RFC3339), "encrypted_env_pubkey": key.String(),
+		"id": vm.numberOrID(c), "name": vm.name, "status": vm.status, "teepod_id": vm.node.id,
+		"teepod": object{"id": vm.node.id, "name": vm.node.name}, "user_id": user, "app_id": vm.app.id.String(),
+		"vm_uuid": dashed(vm.uuid), "instance_id": orNull(vm.instance), "app_url": appURL(vm.app), "base_image": vm.image.name,
+		"vcpu": vm.size.vcpu, "memory": vm.size.memory, "disk_size": vm.size.disk, "manifest_version": 2,
+		"version": vm.image.versionText(), "runner": deref(vm.doc.app.Runner), "docker_compose_file": vm.doc.app.DockerComposeFile,
+		"features": vm.doc.app.Features, "created_at": stamp(vm.created), "encrypted_env_pubkey": vm.app.key.String(),
 	}
 }
 
-func appURL(vm *cvm) string {
-	return fmt.Sprintf("https://%s-80.%s", vm.provision.key.app, gatewayDomain)
+func appURL(a *app) string { return fmt.Sprintf("https://%s-80.%s", a.id, gatewayDomain) }
+
+// urls are where the app answers, from its first boot on.
+func (vm *cvm) urls() []object {
+	if vm.instance == "" {
+		return []object{}
+	}
+	return []object{{"app": appURL(vm.app), "instance": fmt.Sprintf("https://%s-80.%s", vm.instance, gatewayDomain)}}
 }
 
-// describeCVM is a CVM as lists show it.
-func (s *Server) describeCVM(vm *cvm) object {
-	key, _ := s.keys.envPublicKey(vm.provision.key.app)
-	endpoints := []object{}
-	if vm.booted {
-		endpoints = append(endpoints, object{
-			"app":      appURL(vm),
-			"instance": fmt.Sprintf("https://%s-80.%s", vm.instanceID(), gatewayDomain),
-		})
-	}
+// describe is a CVM as lists show it.
+func (vm *cvm) describe(s *Server) object {
 	var progress any
 	if vm.op != nil {
-		progress = object{"target": vm.op.target, "started_at": vm.op.started.Format(time.RFC3339), "correlation_id": vm.op.id}
+		progress = object{"target": vm.op.target, "started_at": stamp(vm.op.started), "correlation_id": vm.op.id}
 	}
-	app := vm.provision.app
+	app := vm.doc.app
+	logs := object{"serial": nil, "stdout": nil, "stderr": nil, "container_log_base": nil}
+	if vm.instance != "" && deref(app.PublicLogs) {
+		base := "https://" + vm.instance + "-8090." + gatewayDomain + "/logs"
+		logs = object{"serial": base + "/serial", "stdout": base + "/stdout", "stderr": base + "/stderr", "container_log_base": base}
+	}
 	return object{
-		"id": vm.id(), "name": vm.name, "app_id": vm.provision.key.app.String(), "vm_uuid": dashed(vm.uuid),
-		"instance_id": orNull(vm.instanceID()),
+		"id": vm.id(), "name": vm.name, "app_id": vm.app.id.String(), "vm_uuid": dashed(vm.uuid), "instance_id": orNull(vm.instance),
 		"resource": object{
-			"instance_type": "tdx.small", "vcpu": 1, "memory_in_gb": 2, "disk_in_gb": 20, "gpus": 0,
-			"compute_billing_price": "0.058", "billing_period": "hourly",
+			"instance_type": vm.size.kind, "vcpu": vm.size.vcpu, "memory_in_gb": float64(vm.size.memory) / 1024,
+			"disk_in_gb": vm.size.disk, "gpus": vm.size.gpus, "compute_billing_price": s.rate(vm), "billing_period": "hourly",
 		},
-		"node_info": object{"object_type": "node", "id": 1, "node_id": 1, "name": "test1", "region": "test", "device_id": nodeDevice(), "status": "ONLINE"},
-		"os":        object{"name": "dstack-0.5.5", "version": "0.5.5", "is_dev": false},
-		"kms_type":  "phala",
+		"node_info": s.nodeRef(vm.node),
+		"os": object{
+			"name": vm.image.name, "version": vm.image.versionText(), "is_dev": vm.image.dev, "os_image_hash": vm.image.hash(),
+		},
+		"kms_type": "phala",
 		"kms_info": object{
-			"chain_id": nil, "encrypted_env_pubkey": key.String(), "slug": kmsSlug, "id": kmsID,
+			"chain_id": nil, "encrypted_env_pubkey": vm.app.key.String(), "slug": kmsSlug, "id": kmsID, "url": kmsURL,
 			"k256_pubkey": s.KMSRoot().String(),
 		},
 		"status": vm.status, "in_progress": vm.op != nil, "progress": progress,
-		"compose_hash":           vm.provision.key.hash.String(),
+		"compose_hash":           vm.doc.hash.String(),
 		"docker_compose_hash":    hashOf(app.DockerComposeFile),
 		"pre_launch_script_hash": hashOf(app.PreLaunchScript),
 		"gateway":                object{"base_domain": gatewayDomain, "cname": nil},
-		"logs":                   object{"serial": nil, "stdout": nil, "stderr": nil, "container_log_base": nil},
-		"services":               []object{}, "endpoints": endpoints,
-		"public_logs": app.PublicLogs, "public_sysinfo": app.PublicSysInfo, "public_tcbinfo": app.PublicTCBInfo,
-		"gateway_enabled": app.GatewayEnabled, "secure_time": app.SecureTime, "storage_fs": app.StorageFS,
-		"workspace":  object{"object_type": "workspace", "id": "wks_test1", "name": "Test", "slug": "test"},
-		"creator":    object{"object_type": "user", "id": "usr_test1", "username": "tester"},
-		"created_at": vm.created.Format(time.RFC3339), "deleted_at": nil,
-		"listed": vm.provision.request.Listed == nil || *vm.provision.request.Listed, "project_type": nil,
+		"logs":                   logs,
+		"services":               []object{}, "endpoints": vm.urls(),
+		"public_logs": deref(app.PublicLogs), "public_sysinfo": deref(app.PublicSysInfo), "public_tcbinfo": deref(app.PublicTCBInfo),
+		"gateway_enabled": deref(app.GatewayEnabled), "secure_time": deref(app.SecureTime), "storage_fs": deref(app.StorageFS),
+		"workspace": workspaceRef(), "creator": userRef(), "created_at": stamp(vm.created), "deleted_at": nil,
+		"listed": vm.listed, "project_type": nil,
+		"hourly_rate": object{"total": s.rate(vm), "compute": s.rate(vm), "disk": "0"}, "billing_interval": "hourly", "gpu_rental_order": nil,
 	}
+}
+
+// describeHosted is a CVM as lists showed it before 2026-01-21.
+func (vm *cvm) describeHosted(s *Server) object {
+	return object{
+		"hosted": object{
+			"id": vm.uuid, "name": vm.name, "status": vm.status, "uptime": vm.uptime(), "app_url": appURL(vm.app),
+			"app_id": vm.app.id.String(), "instance_id": orNull(vm.instance), "configuration": nil, "exited_at": nil,
+			"boot_progress": orNull(vm.boot), "boot_error": orNull(vm.failure), "shutdown_progress": nil,
+			"image_version": vm.image.name, "events": []object{},
+		},
+		"name": vm.name, "managed_user": object{"id": 1, "username": userName},
+		"node":   object{"id": vm.node.id, "name": vm.node.name, "region_identifier": vm.node.region},
+		"listed": vm.listed, "status": vm.status, "in_progress": vm.op != nil, "dapp_dashboard_url": nil, "syslog_endpoint": nil,
+		"allow_upgrade": true, "project_id": vm.app.project(), "project_type": nil, "billing_period": "hourly",
+		"kms_info": s.describeKMS(), "contract_address": nil, "deployer_address": nil, "vcpu": vm.size.vcpu,
+		"memory": vm.size.memory, "disk_size": vm.size.disk, "gateway_domain": gatewayDomain, "public_urls": vm.urls(),
+	}
+}
+
+// describeFlat is a CVM by itself as it was shown before 2026-01-21.
+func (vm *cvm) describeFlat(s *Server) object {
+	return object{
+		"id": vm.number, "teepod_id": vm.node.id, "teepod": object{"id": vm.node.id, "name": vm.node.name, "region_identifier": vm.node.region},
+		"name": vm.name, "status": vm.status, "in_progress": vm.op != nil, "app_id": vm.app.id.String(), "vm_uuid": dashed(vm.uuid),
+		"instance_id": orNull(vm.instance), "vcpu": vm.size.vcpu, "memory": vm.size.memory, "disk_size": vm.size.disk,
+		"base_image": vm.image.name, "encrypted_env_pubkey": vm.app.key.String(), "listed": vm.listed, "project_id": vm.app.project(),
+		"project_type": nil, "instance_type": vm.size.kind, "public_sysinfo": deref(vm.doc.app.PublicSysInfo),
+		"public_logs": deref(vm.doc.app.PublicLogs), "dapp_dashboard_url": nil, "syslog_endpoint": nil, "kms_info": s.describeKMS(),
+		"contract_address": nil, "deployer_address": nil, "scheduled_delete_at": stampOrNull(vm.deleteAt), "public_urls": vm.urls(),
+		"gateway_domain": gatewayDomain,
+	}
+}
+
+// describeBasic is a CVM as apps showed it before 2026-01-21.
+func (vm *cvm) describeBasic(_ *Server) object {
+	return object{
+		"vm_uuid": dashed(vm.uuid), "app_id": vm.app.id.String(), "name": vm.name, "status": vm.status, "vcpu": vm.size.vcpu,
+		"memory": vm.size.memory, "disk_size": vm.size.disk, "teepod_id": vm.node.id, "teepod_name": vm.node.name,
+		"region_identifier": vm.node.region, "kms_type": "phala", "instance_type": vm.size.kind, "listed": vm.listed,
+		"base_image": vm.image.name, "kms_slug": kmsSlug, "kms_id": kmsID, "instance_id": orNull(vm.instance),
+		"machine_info": object{"vcpu": vm.size.vcpu, "memory": vm.size.memory, "disk_size": vm.size.disk, "gpu_count": vm.size.gpus},
+		"updated_at":   nil,
+	}
+}
+
+// listed is a CVM as lists show it in the version of the call.
+func (vm *cvm) inList(s *Server, c *call) object {
+	if c.nested() {
+		return vm.describe(s)
+	}
+	return vm.describeHosted(s)
+}
+
+func describeAll(s *Server, c *call, cvms []*cvm) []object {
+	all := make([]object, len(cvms))
+	for i, vm := range cvms {
+		all[i] = vm.inList(s, c)
+	}
+	return all
+}
+
+func getCVM(s *Server, c *call, vm *cvm) answer {
+	if !c.nested() {
+		return ok(vm.describeFlat(s))
+	}
+	detail := vm.describe(s)
+	detail["compose_file"] = json.RawMessage(vm.doc.text)
+	detail["managed_env"], detail["encrypted_env_pubkey"] = false, vm.app.key.String()
+	return ok(detail)
 }
 
 func hashOf(text *string) any {
 	if text == nil {
 		return nil
 	}
-	sum := sha256.Sum256([]byte(*text))
-	return hex.EncodeToString(sum[:])
+	return hashHex([]byte(*text))
 }
 
-func describeState(vm *cvm) object {
+func (vm *cvm) describeState() object {
+	var shutdown any
+	if vm.status == "shutting_down" {
+		shutdown = "stopping containers"
+	}
 	return object{
-		"id": vm.id(), "name": vm.name, "vm_uuid": dashed(vm.uuid), "instance_id": orNull(vm.instanceID()),
+		"id": vm.id(), "name": vm.name, "vm_uuid": dashed(vm.uuid), "instance_id": orNull(vm.instance),
 		"status": vm.status, "boot_progress": orNull(vm.boot), "boot_error": orNull(vm.failure),
-		"uptime": nil, "exited_at": nil, "shutdown_progress": nil,
+		"uptime": orNull(vm.uptime()), "exited_at": nil, "shutdown_progress": shutdown,
 	}
 }
 
 func (s *Server) describeKMS() object {
 	return object{
-		"id": kmsID, "slug": kmsSlug, "url": "https://kms." + gatewayDomain, "version": "0.5.5", "chain_id": nil,
+		"id": kmsID, "slug": kmsSlug, "url": kmsURL, "version": "0.5.5", "chain_id": nil,
 		"kms_contract_address": nil, "gateway_app_id": nil, "k256_pubkey": s.KMSRoot().String(),
 	}
+}
+
+// rate is the price of an hour in USD.
+func (s *Server) rate(vm *cvm) string {
+	if t := s.instanceType(vm.size.kind); t != nil {
+		return t.rate
+	}
+	return "0"
+}
+
+func (s *Server) rateNumber(vm *cvm) float64 {
+	rate, _ := strconv.ParseFloat(s.rate(vm), 64) // our own table
+	return rate
 }

@@ -1,28 +1,56 @@
 package phalatest
 
 import (
+	"encoding/json"
 	"net/http"
+	"strconv"
 	"time"
 )
 
-// Fault is a way to misbehave.
+// Fault is a way to misbehave. Its parts combine.
 type Fault struct {
 	// Times is how many calls it affects; 0 means one, a negative number all.
 	Times int
 	// Delay comes before anything else.
 	Delay time.Duration
-	// Status answers with this status, Body and Header instead of doing the work.
+
+	// Status answers with this status instead of doing the work. The body is Body, or else an error with
+	// Code, or else one in plain form.
 	Status int
+	// Code is an error code such as "ERR-02-015", Message its text.
+	Code, Message string
 	// Body of the answer; HTML where it begins with "<", else JSON.
 	Body string
-	// Header of the answer, such as Retry-After.
+	// RetryAfter is sent with Status, in whole seconds; 0 is not.
+	RetryAfter time.Duration
+	// Header of the answer.
 	Header http.Header
+
 	// LoseRequest cuts the connection before the work is done.
 	LoseRequest bool
 	// LoseAnswer cuts the connection after the work was done.
 	LoseAnswer bool
-	// CutAfter cuts the answer, or the stream, after this many bytes; 0 does not.
+	// CutAfter cuts the connection after this many bytes of the answer, or of the stream; 0 does not.
 	CutAfter int
+	// EndAfter ends the answer after this many bytes as if it were complete; 0 does not.
+	EndAfter int
+	// Endless never ends the answer: spaces follow it until the client gives up.
+	Endless bool
+	// Trickle waits this long before each byte of the answer.
+	Trickle time.Duration
+}
+
+// Locked is the answer while another operation on the CVM runs.
+func Locked() Fault { return Fault{Status: http.StatusConflict, Message: busy} }
+
+// ExpiredToken is the answer to an API key that has expired.
+func ExpiredToken() Fault {
+	return Fault{Status: http.StatusUnauthorized, Message: "API key has expired"}
+}
+
+// HTML is the answer of a proxy that stands before the API.
+func HTML(status int) Fault {
+	return Fault{Status: status, Body: "<html><head><title>" + strconv.Itoa(status) + " " + http.StatusText(status) + "</title></head></html>"}
 }
 
 // Inject lets the next calls of an operation, such as "CVMs.Create", misbehave. Faults of one operation
@@ -55,12 +83,9 @@ func (s *Server) FailBoot(name, text string) {
 
 // known fails the test over the name of an operation that does not exist.
 func (s *Server) known(operation string) {
-	for _, r := range s.routes {
-		if r.operation == operation {
-			return
-		}
+	if !s.operations[operation] {
+		s.wrong("%s is no operation of the API", operation)
 	}
-	s.wrong("%s is no operation of the API", operation)
 }
 
 func (s *Server) nextFault(operation string) Fault {
@@ -78,50 +103,109 @@ func (s *Server) nextFault(operation string) Fault {
 }
 
 // before delays, and says whether the connection is cut before the work.
-func (f Fault) before(_ http.ResponseWriter, r *http.Request) bool {
-	if f.Delay > 0 {
-		timer := time.NewTimer(f.Delay)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-r.Context().Done():
-		}
-	}
+func (f Fault) before(r *http.Request) bool {
+	pause(r, f.Delay)
 	return f.LoseRequest
 }
 
-func (f Fault) media() string {
-	if len(f.Body) > 0 && f.Body[0] == '<' {
-		return "text/html"
+func pause(r *http.Request, d time.Duration) {
+	if d <= 0 {
+		return
 	}
-	return "application/json"
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-r.Context().Done():
+	}
 }
 
-// cutting is a writer that cuts the connection after so many bytes.
-func (f Fault) cutting(w http.ResponseWriter) http.ResponseWriter {
-	if f.CutAfter <= 0 {
+// instead is the answer in place of the work.
+func (f Fault) instead(requestID string) answer {
+	a := answer{status: f.Status, header: f.Header.Clone()}
+	if a.header == nil {
+		a.header = http.Header{}
+	}
+	if f.RetryAfter > 0 {
+		a.header.Set("Retry-After", strconv.Itoa(int((f.RetryAfter+time.Second-1)/time.Second)))
+	}
+	message := f.Message
+	if message == "" {
+		message = http.StatusText(f.Status)
+	}
+	body := plain(f.Status, message).body
+	if f.Code != "" {
+		body = structured(f.Status, f.Code, message).body
+		body.(object)["request_id"] = requestID
+	}
+	switch {
+	case f.Body != "" && f.Body[0] == '<':
+		a.raw, a.media = []byte(f.Body), "text/html"
+	case f.Body != "":
+		a.raw, a.media = []byte(f.Body), "application/json"
+	default:
+		a.raw, _ = json.Marshal(body) // of texts
+		a.media = "application/json"
+	}
+	return a
+}
+
+// onBody says whether the fault is in the body of the answer.
+func (f Fault) onBody() bool {
+	return f.CutAfter > 0 || f.EndAfter > 0 || f.Endless || f.Trickle > 0
+}
+
+// through is a writer that sends the answer as the fault has it.
+func (f Fault) through(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+	if !f.onBody() {
 		return w
 	}
-	return &cutWriter{ResponseWriter: w, left: f.CutAfter}
+	return &faultWriter{ResponseWriter: w, request: r, fault: f}
 }
 
-type cutWriter struct {
+type faultWriter struct {
 	http.ResponseWriter
-	left int
+	request *http.Request
+	fault   Fault
+	sent    int
 }
 
-func (w *cutWriter) Write(p []byte) (int, error) {
-	if len(p) < w.left {
-		w.left -= len(p)
-		return w.ResponseWriter.Write(p)
+func (w *faultWriter) Write(p []byte) (int, error) {
+	for _, b := range p {
+		if w.fault.EndAfter > 0 && w.sent == w.fault.EndAfter {
+			return len(p), nil
+		}
+		if w.fault.Trickle > 0 {
+			pause(w.request, w.fault.Trickle)
+			w.Flush()
+		}
+		if _, err := w.ResponseWriter.Write([]byte{b}); err != nil {
+			return 0, err
+		}
+		if w.sent++; w.sent == w.fault.CutAfter {
+			w.Flush()
+			panic(http.ErrAbortHandler)
+		}
 	}
-	_, _ = w.ResponseWriter.Write(p[:w.left])
-	w.Flush()
-	panic(http.ErrAbortHandler)
+	return len(p), nil
+}
+
+// finish goes on for ever where the answer is endless.
+func (w *faultWriter) finish() {
+	spaces := make([]byte, 4096)
+	for i := range spaces {
+		spaces[i] = ' '
+	}
+	for w.fault.Endless && w.request.Context().Err() == nil {
+		if _, err := w.ResponseWriter.Write(spaces); err != nil {
+			return
+		}
+		w.Flush()
+	}
 }
 
 // Flush sends what has been written.
-func (w *cutWriter) Flush() {
+func (w *faultWriter) Flush() {
 	if f, ok := w.ResponseWriter.(http.Flusher); ok {
 		f.Flush()
 	}

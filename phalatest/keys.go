@@ -11,10 +11,13 @@ import (
 	"github.com/phala-go/phala/kms"
 )
 
-// kmsSlug and kmsID name the one KMS of the fake cloud.
+// The one KMS of the fake cloud, as a node and as a contract.
 const (
 	kmsSlug = "phala-test1"
 	kmsID   = "kms_test1"
+	kmsURL  = "https://kms." + gatewayDomain
+
+	contractID, contractSlug = "kc_phala", "phala"
 )
 
 // keys are the secrets of the cloud: the KMS's root key and the team's wallet.

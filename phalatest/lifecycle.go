@@ -1,53 +1,74 @@
 package phalatest
 
 import (
+	"net/http"
+
 	"github.com/phala-go/phala/openapi"
 )
 
 func startCVM(s *Server, c *call, vm *cvm) answer {
-	if vm.status == "running" {
-		return plain(400, "The CVM is running already")
+	if vm.running() {
+		return plain(http.StatusBadRequest, "The CVM is running already")
 	}
-	vm.begin(s, "power_on", "starting", "running", bootSteps(vm.bootError(s))...)
-	return ok(s.describeVM(vm, c))
+	s.bootCVM(vm, "power_on", "starting")
+	return ok(vm.describeVM(c))
 }
 
 // stopCVM pulls the plug, whatever else is under way.
 func stopCVM(s *Server, c *call, vm *cvm) answer {
+	vm.powerOff(s)
+	return ok(vm.describeVM(c))
+}
+
+func (vm *cvm) powerOff(s *Server) {
 	vm.begin(s, "power_off", "stopping", "stopped", step{status: "stopping"}, step{status: "stopped"})
-	return ok(s.describeVM(vm, c))
 }
 
 func shutdownCVM(s *Server, c *call, vm *cvm) answer {
 	vm.begin(s, "shutdown", "shutting_down", "stopped", step{status: "shutting_down"}, step{status: "stopped"})
-	return ok(s.describeVM(vm, c))
+	return ok(vm.describeVM(c))
 }
 
 func restartCVM(s *Server, c *call, vm *cvm) answer {
-	if len(c.body) > 0 {
-		if bad, ok := s.decode(c, &openapi.RestartRequest{}); !ok {
-			return bad
-		}
-	}
-	vm.begin(s, "restart", "restarting", "running", bootSteps(vm.bootError(s))...)
-	return ok(s.describeVM(vm, c))
+	s.bootCVM(vm, "restart", "restarting")
+	return ok(vm.describeVM(c))
 }
 
 func deleteCVM(s *Server, _ *call, vm *cvm) answer {
-	vm.begin(s, "delete", "deleting", "deleted", step{status: "deleting"}, step{status: "deleted"})
-	vm.op.deletes = true
+	vm.delete(s)
 	return noContent()
 }
 
-// updateEnvs replaces the whole environment and boots anew.
-func updateEnvs(s *Server, c *call, vm *cvm) answer {
-	var request openapi.UpdateEnvsRequest
+func (vm *cvm) delete(s *Server) {
+	if vm.op != nil && vm.op.kind == "delete" {
+		return
+	}
+	vm.begin(s, "delete", "deleting", "deleted", step{status: "deleting"}, step{status: "deleted"})
+}
+
+// maxStopBatch is how many CVMs one request stops.
+const maxStopBatch = 50
+
+func stopBatch(s *Server, c *call) answer {
+	var request openapi.StopBatchRequest
 	if bad, ok := s.decode(c, &request); !ok {
 		return bad
 	}
-	vm.takeEnv(s, string(request.EncryptedEnv))
-	vm.begin(s, "env_update", "updating", "running", bootSteps(vm.bootError(s))...)
-	return answer{status: 202, body: object{
-		"status": "in_progress", "message": "The update has started", "correlation_id": vm.op.id, "allowed_envs_changed": false,
-	}}
+	if len(request.CVMIDs) > maxStopBatch {
+		return invalid("List should have at most 50 items", "too_long", "body", "cvm_ids")
+	}
+	stopped, skipped, errors := 0, 0, []object{}
+	for _, id := range request.CVMIDs {
+		vm, bad := s.find(id)
+		switch {
+		case bad != nil:
+			errors = append(errors, object{"cvm_id": id, "error": bad.body.(object)["message"]})
+		case vm.status == "stopped" || vm.status == "stopping":
+			skipped++
+		default:
+			vm.powerOff(s)
+			stopped++
+		}
+	}
+	return ok(object{"total": len(request.CVMIDs), "stopped": stopped, "skipped": skipped, "errors": errors})
 }

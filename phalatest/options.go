@@ -68,3 +68,14 @@ func WithSeed(seed string) Option {
 		return nil
 	}
 }
+
+// WithQuotas bounds what all CVMs of the workspace have together. Without it there is no bound.
+func WithQuotas(q Quotas) Option {
+	return func(s *Server) error {
+		if min(q.CVMs, q.VCPUs, q.MemoryMB, q.DiskGB) < 0 {
+			return fmt.Errorf("quotas %+v: want none below 0", q)
+		}
+		s.quotas = q
+		return nil
+	}
+}

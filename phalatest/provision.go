@@ -1,11 +1,11 @@
 package phalatest
 
 import (
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/phala-go/phala/compose"
@@ -13,7 +13,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// provisionTTL is how long a provision can be committed.
+// provisionTTL is how long a provision, or an update that was prepared, can be committed.
 const provisionTTL = 14 * 24 * time.Hour
 
 type provisionKey struct {
@@ -23,46 +23,18 @@ type provisionKey struct {
 
 // provision is an app-compose that the cloud knows and nothing runs yet.
 type provision struct {
-	key     provisionKey
-	request openapi.ProvisionRequest
-	text    []byte // the completed app-compose
-	app     *compose.App
-	expires time.Time
-}
-
-// officialScript is what the cloud adds where an app has no pre-launch script.
-const officialScript = "#!/bin/bash\n# phalatest pre-launch script v1\necho \"----------------------------------------------\"\n"
-
-// complete fills in the platform's defaults and gives the exact text that a CVM gets.
-func complete(doc []byte) ([]byte, error) {
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(doc, &members); err != nil {
-		return nil, err
-	}
-	for name, value := range members {
-		if string(value) == "null" {
-			delete(members, name)
-		}
-	}
-	script, err := json.Marshal(officialScript)
-	if err != nil {
-		return nil, err
-	}
-	for name, value := range map[string]string{
-		"allowed_envs": `[]`, "features": `["kms","tproxy-net"]`, "gateway_enabled": `true`, "kms_enabled": `true`,
-		"local_key_provider_enabled": `false`, "manifest_version": `2`, "name": `""`, "no_instance_id": `false`,
-		"pre_launch_script": string(script), "public_logs": `true`, "public_sysinfo": `true`, "public_tcbinfo": `true`,
-		"runner": `"docker-compose"`, "secure_time": `false`, "storage_fs": `"zfs"`, "tproxy_enabled": `true`,
-	} {
-		if _, given := members[name]; !given {
-			members[name] = json.RawMessage(value)
-		}
-	}
-	full, err := json.Marshal(members)
-	if err != nil {
-		return nil, err
-	}
-	return compose.Canonicalize(full)
+	key         provisionKey
+	name        string
+	doc         *document
+	size        size
+	image       *image
+	node        *node
+	listed      bool
+	userConfig  string
+	kmsURLs     []string
+	gatewayURLs []string
+	ports       []openapi.ProvisionPort
+	expires     time.Time
 }
 
 func provisionCVM(s *Server, c *call) answer {
@@ -76,96 +48,142 @@ func provisionCVM(s *Server, c *call) answer {
 	if err := json.Unmarshal(c.body, &raw); err != nil {
 		return invalid(err.Error(), "value_error", "body", "compose_file")
 	}
-	if err := compose.ValidateName(request.Name); err != nil {
-		return invalid("Value error, "+err.Error(), "value_error", "body", "name")
-	}
-	if request.KMS != nil && *request.KMS != openapi.KMSTypePhala {
-		return structured(http.StatusBadRequest, "ERR-02-011", "the fake cloud has the central KMS only")
-	}
 	if request.ComposeFile.DockerComposeFile == nil || *request.ComposeFile.DockerComposeFile == "" {
 		return structured(http.StatusBadRequest, "ERR-01-002", "Compose file is required")
 	}
-	text, err := complete(raw.ComposeFile)
+	p, bad := s.provision(request, raw.ComposeFile)
+	if bad != nil {
+		return *bad
+	}
+	return ok(s.describeProvision(p))
+}
+
+func (s *Server) provision(request openapi.ProvisionRequest, composeFile []byte) (*provision, *answer) {
+	if err := compose.ValidateName(request.Name); err != nil {
+		bad := invalid("Value error, "+err.Error(), "value_error", "body", "name")
+		return nil, &bad
+	}
+	if request.KMS != nil && !strings.EqualFold(string(*request.KMS), string(openapi.KMSTypePhala)) {
+		return nil, refuse(http.StatusBadRequest, "ERR-02-011", "the fake cloud has the central KMS only")
+	}
+	doc, err := completed(composeFile)
 	if err != nil {
-		return structured(http.StatusBadRequest, "ERR-01-003", err.Error())
+		return nil, refuse(http.StatusBadRequest, "ERR-01-003", err.Error())
 	}
-	app, err := compose.Parse(text)
-	if err == nil {
-		err = app.Validate()
+	if len(s.named(request.Name)) > 0 {
+		bad := nameTaken(request.Name)
+		return nil, &bad
 	}
-	if err != nil {
-		return structured(http.StatusBadRequest, "ERR-01-003", err.Error())
+	size, bad := s.chooseSize(request)
+	if bad != nil {
+		return nil, bad
 	}
-	for _, vm := range s.cvms {
-		if vm.name == request.Name {
-			return structured(http.StatusConflict, "ERR-01-004", fmt.Sprintf("A CVM named %s exists already", request.Name))
-		}
+	if bad := s.overQuota(size); bad != nil {
+		return nil, bad
 	}
-	hash := compose.Sum(text)
-	id, bad, ok := s.chooseAppID(request, hash)
-	if !ok {
-		return bad
+	node, bad := s.chooseNode(request.NodeID, request.TeepodID, request.Region)
+	if bad != nil {
+		return nil, bad
+	}
+	image, bad := s.chooseImage(request.Image, deref(request.PreferDev))
+	if bad != nil {
+		return nil, bad
+	}
+	id, bad := s.chooseAppID(request, doc.hash)
+	if bad != nil {
+		return nil, bad
 	}
 	p := &provision{
-		key: provisionKey{id, hash}, request: request, text: text, app: app,
+		key: provisionKey{id, doc.hash}, name: request.Name, doc: doc, size: size, image: image, node: node,
+		listed: request.Listed == nil || *request.Listed, userConfig: deref(request.UserConfig),
+		kmsURLs: request.KMSURLs, gatewayURLs: request.GatewayURLs, ports: request.Ports,
 		expires: time.Now().Add(provisionTTL),
 	}
 	s.provisions[p.key] = p
-	return s.describeProvision(p)
+	return p, nil
+}
+
+// chooseNode takes the node that was asked for, or the first of the region.
+func (s *Server) chooseNode(nodeID, teepodID *int, region *string) (*node, *answer) {
+	if nodeID == nil {
+		nodeID = teepodID
+	}
+	if nodeID != nil {
+		if n := s.node(*nodeID); n != nil {
+			return n, nil
+		}
+		return nil, refuse(http.StatusNotFound, "ERR-01-001", fmt.Sprintf("Node %d was not found", *nodeID))
+	}
+	for _, n := range s.nodes {
+		if region == nil || *region == n.region {
+			return n, nil
+		}
+	}
+	return nil, refuse(http.StatusBadRequest, "ERR-02-002", "No node in region "+*region)
+}
+
+func (s *Server) chooseImage(name *string, dev bool) (*image, *answer) {
+	if name != nil {
+		if i := s.image(*name); i != nil {
+			return i, nil
+		}
+		return nil, refuse(http.StatusNotFound, "ERR-02-010", "Unknown image "+*name)
+	}
+	for _, i := range s.images {
+		if i.dev == dev {
+			return i, nil
+		}
+	}
+	return s.images[0], nil
 }
 
 // chooseAppID gives the app id that was asked for, or else the next of the wallet.
-func (s *Server) chooseAppID(request openapi.ProvisionRequest, hash compose.Hash) (kms.AppID, answer, bool) {
-	refuse := func(message string) (kms.AppID, answer, bool) {
-		return kms.AppID{}, structured(http.StatusBadRequest, "ERR-02-008", message), false
+func (s *Server) chooseAppID(request openapi.ProvisionRequest, hash compose.Hash) (kms.AppID, *answer) {
+	no := func(message string) (kms.AppID, *answer) {
+		return kms.AppID{}, refuse(http.StatusBadRequest, "ERR-02-008", message)
 	}
 	switch {
 	case request.Nonce == nil && request.AppID == nil:
 		id := kms.DeriveAppID(s.keys.wallet, s.nonce)
 		s.nonce++
-		return id, answer{}, true
+		return id, nil
 	case request.Nonce == nil || request.AppID == nil:
-		return refuse("nonce and app_id go together")
+		return no("nonce and app_id go together")
 	case *request.Nonce < 0:
-		return refuse("the nonce is negative")
+		return no("the nonce is negative")
 	}
 	id, err := kms.ParseAppID(*request.AppID)
 	nonce := uint64(*request.Nonce)
 	switch {
 	case err != nil:
-		return refuse(err.Error())
+		return no(err.Error())
 	case id != kms.DeriveAppID(s.keys.wallet, nonce):
-		return refuse("the app_id does not follow from the nonce")
+		return no("the app_id does not follow from the nonce")
 	}
 	if _, again := s.provisions[provisionKey{id, hash}]; again {
-		return id, answer{}, true
+		return id, nil
 	}
 	if nonce < s.nonce {
-		return refuse(fmt.Sprintf("the nonce %d has been used", nonce))
+		return no(fmt.Sprintf("the nonce %d has been used", nonce))
 	}
 	s.nonce = nonce + 1
-	return id, answer{}, true
+	return id, nil
 }
 
-// nodeDevice is the device id of the one node.
-func nodeDevice() string { return fmt.Sprintf("%x", sha256.Sum256([]byte("phalatest node"))) }
-
-func (s *Server) describeProvision(p *provision) answer {
+func (s *Server) describeProvision(p *provision) object {
 	key, err := s.keys.envPublicKey(p.key.app)
 	if err != nil {
-		return plain(http.StatusInternalServerError, err.Error())
+		s.wrong("the key of app %s: %v", p.key.app, err)
 	}
-	instanceType := "tdx.small"
-	if p.request.InstanceType != nil {
-		instanceType = *p.request.InstanceType
-	}
-	return ok(object{
+	return object{
 		"app_id": p.key.app.String(), "compose_hash": p.key.hash.String(),
-		"app_env_encrypt_pubkey": key.String(), "device_id": nodeDevice(), "fmspc": "b0c06f000000",
-		"os_image_hash": fmt.Sprintf("%x", sha256.Sum256([]byte("dstack-0.5.5"))),
-		"instance_type": instanceType, "teepod_id": 1, "kms_info": s.describeKMS(),
-	})
+		"app_env_encrypt_pubkey": key.String(), "device_id": p.node.device(), "fmspc": fmspc,
+		"os_image_hash": p.image.hash(), "instance_type": p.size.kind, "teepod_id": p.node.id, "node_id": p.node.id,
+		"kms_info": s.describeKMS(),
+	}
 }
+
+const fmspc = "b0c06f000000"
 
 // errNoProvision says that nothing was provisioned for an app id and hash, or too long ago.
 var errNoProvision = errors.New("no provision")

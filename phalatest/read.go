@@ -1,74 +1,61 @@
 package phalatest
 
 import (
-	"encoding/json"
 	"net/http"
 	"slices"
-	"strings"
+	"strconv"
 
 	"github.com/phala-go/phala/openapi"
 )
 
-func getCVM(s *Server, _ *call, vm *cvm) answer {
-	detail := s.describeCVM(vm)
-	detail["compose_file"] = json.RawMessage(vm.provision.text)
-	return ok(detail)
+// chosen are the CVMs that the filters of a list let through.
+func (s *Server) chosen(c *call) []*cvm {
+	query := c.URL.Query()
+	if user := query.Get("user_id"); user != "" && user != "0" && user != userID {
+		return nil
+	}
+	if node := query.Get("teepod_id"); node != "" {
+		return slices.DeleteFunc(slices.Clone(s.cvms), func(vm *cvm) bool { return strconv.Itoa(vm.node.id) != node })
+	}
+	return s.cvms
 }
 
-func listAllCVMs(s *Server, _ *call) answer {
-	all := []object{}
-	for _, vm := range s.cvms {
-		all = append(all, s.describeCVM(vm))
-	}
-	return ok(all)
-}
+func listAllCVMs(s *Server, c *call) answer { return ok(describeAll(s, c, s.chosen(c))) }
 
 func listCVMs(s *Server, c *call) answer {
-	items := []object{}
-	for _, vm := range s.cvms {
-		items = append(items, s.describeCVM(vm))
-	}
-	return page(c, items, 30, "items", "pages")
+	return page(c, s.chosen(c), 30, "items", "pages", func(vm *cvm) object { return vm.inList(s, c) })
 }
 
-// page cuts one page out of items, in the dialect that names its members so.
-func page(c *call, items []object, size int, itemsName, pagesName string) answer {
-	number, bad, valid := c.number("page", 1, 1, 1<<30)
-	if !valid {
-		return bad
+// page cuts one page out of all and describes it, in the dialect that names its members so.
+func page[T any](c *call, all []T, size int, itemsName, pagesName string, describe func(T) object) answer {
+	number, size := c.number("page", 1), c.number("page_size", size)
+	from := len(all)
+	if number <= len(all) { // else the product may be too large
+		from = min((number-1)*size, len(all))
 	}
-	size, bad, valid = c.number("page_size", size, 1, 100)
-	if !valid {
-		return bad
+	items := []object{}
+	for _, one := range all[from:min(from+size, len(all))] {
+		items = append(items, describe(one))
 	}
-	from := min((number-1)*size, len(items))
 	return ok(object{
-		itemsName: items[from:min(from+size, len(items))], "total": len(items), "page": number, "page_size": size,
-		pagesName: (len(items) + size - 1) / size,
+		itemsName: items, "total": len(all), "page": number, "page_size": size, pagesName: (len(all) + size - 1) / size,
 	})
 }
 
-// getComposeFile gives the app-compose as JSON, with a member that only the API adds, or its exact text.
+// getComposeFile gives the app-compose as JSON, or as its exact text.
 func getComposeFile(_ *Server, c *call, vm *cvm) answer {
 	if c.URL.Query().Get("raw") != "" {
-		return text("text/plain; charset=utf-8", string(vm.provision.text))
+		return text("text/plain; charset=utf-8", string(vm.doc.text))
 	}
-	return answer{status: http.StatusOK, raw: vm.provision.text, media: "application/json"}
+	return answer{status: http.StatusOK, raw: vm.doc.text, media: "application/json"}
 }
 
 func getDockerCompose(_ *Server, _ *call, vm *cvm) answer {
-	return text("text/yaml", deref(vm.provision.app.DockerComposeFile))
+	return text("text/yaml", vm.doc.composeFile())
 }
 
 func getPreLaunchScript(_ *Server, _ *call, vm *cvm) answer {
-	return text("text/plain", deref(vm.provision.app.PreLaunchScript))
-}
-
-func deref(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
+	return text("text/plain", vm.doc.script())
 }
 
 func getStatuses(s *Server, c *call) answer {
@@ -78,63 +65,34 @@ func getStatuses(s *Server, c *call) answer {
 	}
 	all := object{}
 	for _, id := range request.VMUUIDs {
-		vm := s.find(id)
-		if vm == nil {
+		vm, bad := s.find(id)
+		if bad != nil {
 			continue
 		}
-		status := describeState(vm)
-		status["in_progress"], status["events"] = vm.op != nil, []object{}
-		if vm.op != nil {
-			status["operation_type"], status["correlation_id"] = vm.op.kind, vm.op.id
-		}
-		all[id] = status
+		all[id] = vm.describeStatus(c)
 	}
 	return ok(all)
 }
 
-func getNetwork(_ *Server, _ *call, vm *cvm) answer {
-	urls := []object{}
-	if vm.booted {
-		urls = append(urls, object{"app": appURL(vm), "instance": "https://" + vm.instanceID() + "-80." + gatewayDomain})
+// describeStatus is a CVM in a batch. The newest version has what is under way in a member of its own.
+func (vm *cvm) describeStatus(c *call) object {
+	events := []object{}
+	if vm.boot != "" {
+		events = append(events, object{"event": "boot.progress", "body": vm.boot, "timestamp": 0})
 	}
-	return ok(object{"is_online": vm.status == "running", "is_public": true, "error": nil, "internal_ip": "10.4.0.2", "public_urls": urls})
-}
-
-// describeApp is an app with its one CVM.
-func (s *Server) describeApp(vm *cvm) object {
-	described := s.describeCVM(vm)
-	return object{
-		"id": "prj_" + vm.id()[4:], "name": vm.name, "app_id": vm.provision.key.app.String(),
-		"created_at": described["created_at"], "kms_type": "phala", "current_cvm": described,
-		"cvms": []object{described}, "cvm_count": 1,
+	status := object{
+		"vm_uuid": dashed(vm.uuid), "status": vm.status, "uptime": orNull(vm.uptime()), "in_progress": vm.op != nil,
+		"boot_progress": orNull(vm.boot), "boot_error": orNull(vm.failure), "shutdown_progress": nil, "events": events,
 	}
-}
-
-func (s *Server) findApp(id string) *cvm {
-	return s.find("app_" + strings.ToLower(strings.TrimPrefix(strings.TrimPrefix(id, "app_"), "0x")))
-}
-
-func onApp(h func(*Server, *cvm) answer) handler {
-	return func(s *Server, c *call) answer {
-		vm := s.findApp(c.params["app_id"])
-		if vm == nil {
-			return plain(http.StatusNotFound, "App not found")
+	op := vm.op
+	switch {
+	case c.version >= "2026-06-23":
+		status["operation"] = nil
+		if op != nil {
+			status["operation"] = object{"type": op.kind, "phase": vm.status, "started_at": stamp(op.started), "correlation_id": op.id}
 		}
-		return h(s, vm)
+	case op != nil:
+		status["operation_type"], status["operation_started_at"], status["correlation_id"] = op.kind, stamp(op.started), op.id
 	}
-}
-
-func listApps(s *Server, c *call) answer {
-	query := c.URL.Query()
-	items := []object{}
-	for _, vm := range s.cvms {
-		if !strings.Contains(vm.name, query.Get("search")) {
-			continue
-		}
-		if wanted := query["status"]; len(wanted) > 0 && !slices.Contains(wanted, vm.status) {
-			continue
-		}
-		items = append(items, s.describeApp(vm))
-	}
-	return page(c, items, 20, "dstack_apps", "total_pages")
+	return status
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"mime"
+	"mime/multipart"
 	"net/http"
 	"strconv"
 )
@@ -21,6 +23,9 @@ type call struct {
 // hashedIDs tells the versions in which all ids are strings with a prefix.
 func (c *call) hashedIDs() bool { return c.version >= "2026-05-22" }
 
+// nested tells the versions in which a CVM has its size, image and KMS in objects of their own.
+func (c *call) nested() bool { return c.version >= "2026-01-21" }
+
 // maxRequest bounds a request body, in bytes.
 const maxRequest = 1 << 20
 
@@ -35,31 +40,49 @@ func readBody(r *http.Request) ([]byte, error) {
 	return data, err
 }
 
-// decode reads the JSON body into v, a pointer to a model. ok is false where it does not fit.
+// decode reads the JSON body, which fits the description, into v. An absent body is an empty object. ok is
+// false where a value does not fit a type that the description does not know.
 func (s *Server) decode(c *call, v any) (bad answer, ok bool) {
-	d := json.NewDecoder(bytes.NewReader(c.body))
-	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil {
+	if len(c.body) == 0 {
+		return answer{}, true
+	}
+	if err := json.Unmarshal(c.body, v); err != nil {
 		s.wrong("%s: the body does not fit the description: %v", c.route.operation, err)
 		return invalid(err.Error(), "value_error", "body"), false
 	}
 	return answer{}, true
 }
 
-// number reads an integer of the query within bounds.
-func (c *call) number(name string, absent, least, most int) (int, answer, bool) {
-	text := c.URL.Query().Get(name)
-	if text == "" {
-		return absent, answer{}, true
+// upload is the text or the file of a body that is not JSON.
+func (c *call) upload() (text string, given bool, err error) {
+	if len(c.body) == 0 {
+		return "", false, nil
 	}
-	n, err := strconv.Atoi(text)
-	switch {
-	case err != nil:
-		return 0, invalid("Input should be a valid integer", "int_parsing", "query", name), false
-	case n < least:
-		return 0, invalid(fmt.Sprintf("Input should be greater than or equal to %d", least), "greater_than_equal", "query", name), false
-	case n > most:
-		return 0, invalid(fmt.Sprintf("Input should be less than or equal to %d", most), "less_than_equal", "query", name), false
+	media, parameters, err := mime.ParseMediaType(c.Header.Get("Content-Type"))
+	if err != nil || media != "multipart/form-data" {
+		return string(c.body), true, nil
 	}
-	return n, answer{}, true
+	parts := multipart.NewReader(bytes.NewReader(c.body), parameters["boundary"])
+	for {
+		part, err := parts.NextPart()
+		if err == io.EOF {
+			return "", false, nil
+		}
+		if err != nil {
+			return "", false, err
+		}
+		if part.FormName() == "file" || part.FormName() == "hex" {
+			data, err := io.ReadAll(part)
+			return string(data), true, err
+		}
+	}
+}
+
+// number reads an integer of the query, which fits the description.
+func (c *call) number(name string, absent int) int {
+	n, err := strconv.Atoi(c.URL.Query().Get(name))
+	if err != nil {
+		return absent
+	}
+	return n
 }

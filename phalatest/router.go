@@ -14,45 +14,67 @@ type route struct {
 	public    bool
 }
 
-// find returns the operation of a request and the values of its path parameters. Literal segments go before
-// parameters.
-func find(routes []route, verb, escapedPath string) (*route, map[string]string) {
-	got := strings.Split(escapedPath, "/")
-	var best *route
-	var bestParams map[string]string
-	bestLiterals := -1
-	for i := range routes {
-		r := &routes[i]
-		if r.verb != verb {
-			continue
-		}
-		params, literals, ok := fit(strings.Split(r.path, "/"), got)
-		if ok && literals > bestLiterals {
-			best, bestParams, bestLiterals = r, params, literals
-		}
-	}
-	return best, bestParams
+// router finds operations by verb and number of segments.
+type router map[string][]candidate
+
+type candidate struct {
+	route    *route
+	segments []string
 }
 
-func fit(want, got []string) (params map[string]string, literals int, ok bool) {
-	if len(want) != len(got) {
-		return nil, 0, false
+func newRouter(routes []route) router {
+	r := router{}
+	for i := range routes {
+		segments := strings.Split(routes[i].path, "/")
+		key := routerKey(routes[i].verb, segments)
+		r[key] = append(r[key], candidate{&routes[i], segments})
 	}
-	params = map[string]string{}
-	for i, segment := range want {
-		name, isParam := strings.CutPrefix(segment, "{")
-		switch {
-		case !isParam && segment == got[i]:
-			literals++
-		case !isParam:
-			return nil, 0, false
-		default:
-			value, err := url.PathUnescape(got[i])
-			if err != nil || value == "" {
-				return nil, 0, false
-			}
-			params[strings.TrimSuffix(name, "}")] = value
+	return r
+}
+
+func routerKey(verb string, segments []string) string {
+	return verb + strings.Repeat("/", len(segments))
+}
+
+// find returns the operation of a request and the values of its path parameters. Literal segments go before
+// parameters.
+func (r router) find(verb, escapedPath string) (*route, map[string]string) {
+	got := strings.Split(escapedPath, "/")
+	var best candidate
+	bestLiterals := -1
+	for _, c := range r[routerKey(verb, got)] {
+		if literals, ok := fit(c.segments, got); ok && literals > bestLiterals {
+			best, bestLiterals = c, literals
 		}
 	}
-	return params, literals, true
+	if best.route == nil {
+		return nil, nil
+	}
+	return best.route, values(best.segments, got)
+}
+
+func fit(want, got []string) (literals int, ok bool) {
+	for i, segment := range want {
+		switch {
+		case strings.HasPrefix(segment, "{"):
+			if value, err := url.PathUnescape(got[i]); err != nil || value == "" {
+				return 0, false
+			}
+		case segment == got[i]:
+			literals++
+		default:
+			return 0, false
+		}
+	}
+	return literals, true
+}
+
+func values(want, got []string) map[string]string {
+	params := map[string]string{}
+	for i, segment := range want {
+		if name, isParam := strings.CutPrefix(segment, "{"); isParam {
+			params[strings.TrimSuffix(name, "}")], _ = url.PathUnescape(got[i])
+		}
+	}
+	return params
 }

@@ -8,18 +8,24 @@ import (
 	"maps"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
-// serve answers one request: route, key, version, faults, handler, lies, and the record of it all.
-func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+// newestVersion is what a request without a version gets.
+const newestVersion = "2026-06-23"
+
+// ServeHTTP answers one request, so that a program can serve the cloud where it likes: the paths begin with
+// /api/v1. [Server.URL] and [Server.Transport] do that by themselves.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// Route, key, version, description, faults, handler, lies, and the record of it all.
 	id := requestID()
 	w.Header().Set("X-Request-ID", id)
 	body, err := readBody(r)
-	c := &call{Request: r, body: body, version: r.Header.Get("X-Phala-Version")}
-	c.route, c.params = find(s.routes, r.Method, r.URL.EscapedPath())
+	c := &call{Request: r, body: body, version: strings.ToLower(r.Header.Get("X-Phala-Version"))}
+	c.route, c.params = s.router.find(r.Method, r.URL.EscapedPath())
 	if c.version == "" {
-		c.version = "2026-06-23"
+		c.version = newestVersion
 	}
 	var fault Fault
 	a, done := answer{}, false
@@ -34,13 +40,12 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	if !done {
 		fault = s.nextFault(c.route.operation)
-		if fault.before(w, r) {
+		if fault.before(r) {
 			s.record(c, 0, body)
 			panic(http.ErrAbortHandler)
 		}
 		if fault.Status != 0 {
-			a = answer{status: fault.Status, raw: []byte(fault.Body), media: fault.media()}
-			maps.Copy(w.Header(), fault.Header)
+			a = fault.instead(id)
 		} else {
 			a = s.handle(c)
 		}
@@ -52,26 +57,26 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	s.write(w, c, a, id, fault)
 }
 
-// admit checks what every authenticated request must carry.
+// admit checks what every authenticated request must carry, and that it fits the description.
 func (s *Server) admit(c *call) (answer, bool) {
-	if c.route.public {
-		return answer{}, false
+	if !c.route.public {
+		key := c.Header.Get("X-API-Key")
+		switch {
+		case key == "":
+			s.wrong("%s: no X-API-Key", c.route.operation)
+			return plain(http.StatusUnauthorized, "Not authenticated"), true
+		case subtle.ConstantTimeCompare([]byte(key), []byte(s.APIKey)) != 1:
+			return plain(http.StatusUnauthorized, "Invalid API key"), true
+		}
+		if c.Header.Get("X-Phala-Version") == "" {
+			s.wrong("%s: no X-Phala-Version", c.route.operation)
+		} else if _, err := time.Parse(time.DateOnly, c.version); err != nil && c.version != "latest" {
+			s.wrong("%s: X-Phala-Version %q is no date", c.route.operation, c.version)
+			return plain(http.StatusBadRequest, "Unknown API version"), true
+		}
 	}
-	key := c.Header.Get("X-API-Key")
-	switch {
-	case key == "":
-		s.wrong("%s: no X-API-Key", c.route.operation)
-		return plain(http.StatusUnauthorized, "Not authenticated"), true
-	case subtle.ConstantTimeCompare([]byte(key), []byte(s.APIKey)) != 1:
-		return plain(http.StatusUnauthorized, "Invalid API key"), true
-	}
-	if c.Header.Get("X-Phala-Version") == "" {
-		s.wrong("%s: no X-Phala-Version", c.route.operation)
-	} else if _, err := time.Parse(time.DateOnly, c.version); err != nil && c.version != "latest" {
-		s.wrong("%s: X-Phala-Version %q is no date", c.route.operation, c.version)
-		return plain(http.StatusBadRequest, "Unknown API version"), true
-	}
-	return answer{}, false
+	bad, fits := s.fits(c)
+	return bad, !fits
 }
 
 func (s *Server) handle(c *call) answer {
@@ -86,8 +91,9 @@ func (s *Server) handle(c *call) answer {
 }
 
 func (s *Server) write(w http.ResponseWriter, c *call, a answer, id string, fault Fault) {
+	out := fault.through(w, c.Request)
 	if a.stream != nil {
-		a.stream(fault.cutting(w), c.Request)
+		a.stream(out, c.Request)
 		return
 	}
 	data, media := a.raw, a.media
@@ -110,13 +116,20 @@ func (s *Server) write(w http.ResponseWriter, c *call, a answer, id string, faul
 			a.status, data = rewrite(a.status, data)
 		}
 	}
+	maps.Copy(w.Header(), a.header)
 	if len(data) > 0 {
 		w.Header().Set("Content-Type", media)
-		w.Header().Set("Content-Length", strconv.Itoa(len(data)))
+		if fault.EndAfter == 0 && !fault.Endless {
+			w.Header().Set("Content-Length", strconv.Itoa(len(data)))
+		}
 	}
 	w.WriteHeader(a.status)
-	if c.Method != http.MethodHead {
-		_, _ = fault.cutting(w).Write(data)
+	if c.Method == http.MethodHead {
+		return
+	}
+	_, _ = out.Write(data)
+	if f, faulty := out.(*faultWriter); faulty {
+		f.finish()
 	}
 }
 

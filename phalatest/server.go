@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -28,29 +29,51 @@ type Server struct {
 	// APIKey is the key that the server accepts.
 	APIKey string
 
-	tb       TB
-	log      *slog.Logger
-	lenient  bool
-	seed     string
-	clock    *clock
-	routes   []route
-	handlers map[string]handler
-	keys     *keys
+	tb         TB
+	log        *slog.Logger
+	lenient    bool
+	seed       string
+	clock      *clock
+	described  *description
+	router     router
+	operations map[string]bool
+	handlers   map[string]handler
+	keys       *keys
+	types      []instanceType
+	nodes      []*node
+	images     []*image
+	quotas     Quotas
+	since      time.Time // when the workspace was created
 
 	listen   sync.Once
 	http     *httptest.Server
 	listened error
 	memory   sync.WaitGroup
 
-	mu         sync.Mutex
+	mu         sync.Mutex // of all that follows
 	nonce      uint64
 	provisions map[provisionKey]*provision
-	cvms       []*cvm
+	prepared   map[string]*prepared // by token
+	apps       map[kms.AppID]*app
+	cvms       []*cvm // oldest first
+	index      map[string][]*cvm
+	busy       []*cvm // in an operation
+	scheduled  []*cvm // to be deleted at a time
+	lived      int64  // tick up to which they did
+	sshKeys    []*sshKey
+	github     map[string][]string // public keys by user
+	dns        map[string]string
+	quotes     map[string]*uploadedQuote // by checksum
+	recent     []*uploadedQuote          // oldest first
 	streams    int
-	faults     map[string][]Fault
-	rewrites   map[string]func(int, []byte) (int, []byte)
-	bootFails  map[string]string
-	requests   []Request
+
+	// The last numbers that were given away.
+	number, appNumber, portNumber, keyNumber, revision int
+
+	faults    map[string][]Fault
+	rewrites  map[string]func(int, []byte) (int, []byte)
+	bootFails map[string]string
+	requests  []Request
 }
 
 type handler func(*Server, *call) answer
@@ -74,9 +97,20 @@ func Start(opts ...Option) (*Server, error) {
 		APIKey:     "phak_test",
 		seed:       "phalatest",
 		clock:      newClock(DefaultTick),
-		routes:     routes(),
+		router:     newRouter(routes()),
+		operations: map[string]bool{},
 		handlers:   handlers(),
+		types:      instanceTypes(),
+		nodes:      nodes(),
+		images:     images(),
+		since:      time.Now().UTC(),
 		provisions: map[provisionKey]*provision{},
+		prepared:   map[string]*prepared{},
+		apps:       map[kms.AppID]*app{},
+		index:      map[string][]*cvm{},
+		github:     map[string][]string{},
+		dns:        map[string]string{},
+		quotes:     map[string]*uploadedQuote{},
 		faults:     map[string][]Fault{},
 		rewrites:   map[string]func(int, []byte) (int, []byte){},
 		bootFails:  map[string]string{},
@@ -86,7 +120,13 @@ func Start(opts ...Option) (*Server, error) {
 			return nil, fmt.Errorf("phalatest: %w", err)
 		}
 	}
+	for _, r := range routes() {
+		s.operations[r.operation] = true
+	}
 	var err error
+	if s.described, err = readDescription(); err != nil {
+		return nil, fmt.Errorf("phalatest: %w", err)
+	}
 	s.keys, err = newKeys(s.seed)
 	return s, err
 }
@@ -108,7 +148,7 @@ func (s *Server) URL() string {
 			s.listened = err
 			return
 		}
-		s.http = &httptest.Server{Listener: listener, Config: &http.Server{Handler: http.HandlerFunc(s.serve)}}
+		s.http = &httptest.Server{Listener: listener, Config: &http.Server{Handler: s}}
 		s.http.Start()
 	})
 	if s.listened != nil {
@@ -117,10 +157,6 @@ func (s *Server) URL() string {
 	}
 	return s.http.URL + "/api/v1"
 }
-
-// ServeHTTP answers one request, so that a program can serve the cloud where it likes. [Server.URL] is not
-// needed then. The paths begin with /api/v1.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.serve(w, r) }
 
 // Client is a client of this cloud, through [Server.Transport]. Options come after its own.
 func (s *Server) Client(opts ...client.Option) (*client.Client, error) {

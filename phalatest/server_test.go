@@ -68,14 +68,24 @@ func TestStrictness(t *testing.T) {
 		header             map[string]string
 		status             int
 	}{
-		"GET /api/v1/nothing is no operation":   {"GET", "/nothing", "", nil, 404},
-		"POST /api/v1/cvms/web-1 is no op":      {"POST", "/cvms/web-1", "", nil, 404},
-		"CVMs.Get: no X-API-Key":                {"GET", "/cvms/web-1", "", map[string]string{"X-API-Key": ""}, 401},
-		"CVMs.Get: no X-Phala-Version":          {"GET", "/cvms/web-1", "", map[string]string{"X-Phala-Version": ""}, 404},
-		`X-Phala-Version "v1" is no date`:       {"GET", "/cvms/web-1", "", map[string]string{"X-Phala-Version": "v1"}, 400},
-		`unknown field "kms_type"`:              {"POST", "/cvms/provision", `{"name":"web-1","kms_type":"PHALA"}`, nil, 422},
-		"cannot unmarshal string":               {"POST", "/cvms/provision", `{"name":"web-1","vcpu":"2"}`, nil, 422},
-		"the body does not fit the description": {"POST", "/cvms", ``, nil, 422},
+		"GET /api/v1/nothing is no operation":  {"GET", "/nothing", "", nil, 404},
+		"POST /api/v1/cvms/web-1 is no op":     {"POST", "/cvms/web-1", "", nil, 404},
+		"CVMs.Get: no X-API-Key":               {"GET", "/cvms/web-1", "", map[string]string{"X-API-Key": ""}, 401},
+		"CVMs.Get: no X-Phala-Version":         {"GET", "/cvms/web-1", "", map[string]string{"X-Phala-Version": ""}, 404},
+		`X-Phala-Version "v1" is no date`:      {"GET", "/cvms/web-1", "", map[string]string{"X-Phala-Version": "v1"}, 400},
+		`body: unknown field "kms_type"`:       {"PATCH", "/cvms/web-1", `{"kms_type":"PHALA"}`, nil, 404},
+		"body.vcpu: got string, want integer":  {"PATCH", "/cvms/web-1", `{"vcpu":"2"}`, nil, 422},
+		"body.gpus.gpus.0: missing property":   {"PATCH", "/cvms/web-1", `{"gpus":{"gpus":[{}]}}`, nil, 422},
+		"body: Field required":                 {"POST", "/cvms", ``, nil, 422},
+		"body: JSON decode error":              {"POST", "/cvms", `{`, nil, 422},
+		"the operation takes no body":          {"POST", "/cvms/web-1/start", `{}`, nil, 404},
+		`content type "text/plain" is none of`: {"POST", "/cvms", `{}`, map[string]string{"Content-Type": "text/plain"}, 422},
+		`unknown query parameter "pages"`:      {"GET", "/cvms?pages=2", "", nil, 200},
+		"query.page: got string, want integer": {"GET", "/cvms/paginated?page=two", "", nil, 422},
+		"query.page_size: maximum":             {"GET", "/cvms/paginated?page_size=101", "", nil, 422},
+		"query.interval: minimum":              {"GET", "/cvms/web-1/state?interval=4", "", nil, 422},
+		"query.start_time: is no date-time":    {"GET", "/cvms/web-1/operations?start_time=now", "", nil, 422},
+		"query.token: Field required":          {"GET", "/cvms/web-1/commit-update", "", nil, 422},
 	} {
 		for _, lenient := range []bool{false, true} {
 			r := &recorder{T: t}
@@ -88,6 +98,9 @@ func TestStrictness(t *testing.T) {
 			require.NoError(t, err)
 			req.Header.Set("X-API-Key", s.APIKey)
 			req.Header.Set("X-Phala-Version", "2026-01-21")
+			if tt.body != "" {
+				req.Header.Set("Content-Type", "application/json")
+			}
 			for k, v := range tt.header {
 				req.Header.Set(k, v)
 			}
@@ -236,7 +249,8 @@ func TestIDsFollowTheVersion(t *testing.T) {
 	assert.Len(t, nodes.Items, 1)
 	contracts, err := c.KMS.List(t.Context(), nil, client.WithAPIVersion("2026-06-23"))
 	require.NoError(t, err)
-	assert.Empty(t, contracts.Items)
+	require.Len(t, contracts.Items, 1)
+	assert.Equal(t, openapi.ID("kc_phala"), contracts.Items[0].ID)
 }
 
 func TestLifeByHand(t *testing.T) {
@@ -326,8 +340,6 @@ func TestTheKMSSignsForReal(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, kms.CheckSigner(signer, s.KMSRoot()))
 	}
-	_, err = c.KMS.GetNextAppIDs(t.Context(), &openapi.KMSGetNextAppIDsParams{Counts: openapi.Ptr(21)})
-	require.ErrorIs(t, err, client.ErrValidation)
 	info, err := c.KMS.Inspect(t.Context(), "kms_test1")
 	require.NoError(t, err)
 	assert.Equal(t, s.KMSRoot().String(), info.RPC.BootstrapInfo.K256PublicKey)
@@ -350,8 +362,6 @@ func TestListsAndTexts(t *testing.T) {
 		last, err := c.CVMs.List(t.Context(), &openapi.CVMsListParams{Page: openapi.Ptr(9)})
 		require.NoError(t, err)
 		assert.Empty(t, last.Items)
-		_, err = c.CVMs.List(t.Context(), &openapi.CVMsListParams{PageSize: openapi.Ptr(101)})
-		require.ErrorIs(t, err, client.ErrValidation)
 		require.NoError(t, c.CVMs.WaitFor(t.Context(), "web-4", "running"))
 		apps, err := c.Apps.List(t.Context(), &openapi.AppsListParams{Search: openapi.Ptr("web-3"), Status: []string{"running"}})
 		require.NoError(t, err)
@@ -400,8 +410,6 @@ func TestStreamsAreLimited(t *testing.T) {
 		assert.Equal(t, 200, open("?target=running").StatusCode)
 	}
 	assert.Equal(t, 429, open("?target=running").StatusCode)
-	assert.Equal(t, 422, open("?target=running&interval=4").StatusCode)
-	assert.Equal(t, 422, open("?target=running&timeout=601").StatusCode)
 	assert.Equal(t, 200, open("").StatusCode, "no stream")
 	for _, b := range bodies {
 		require.NoError(t, b.Close())
@@ -446,16 +454,6 @@ func TestUnknownOperationsInFaultsFailTheTest(t *testing.T) {
 	s.Inject("CVMs.Nope", phalatest.Fault{})
 	s.Rewrite("CVMs.Nope", nil)
 	assert.Len(t, r.failures, 2)
-}
-
-func TestWhatIsNotFakedSaysSo(t *testing.T) {
-	t.Parallel()
-	_, c := start(t)
-	_, err := c.SSHKeys.List(t.Context())
-	var api *client.APIError
-	require.ErrorAs(t, err, &api)
-	assert.Equal(t, http.StatusNotImplemented, api.StatusCode)
-	assert.Contains(t, api.Message, "SSHKeys.List is not faked yet")
 }
 
 func TestRequestsAreRecordedWithoutSecrets(t *testing.T) {

@@ -12,15 +12,9 @@ const maxStreams = 5
 
 func getState(s *Server, c *call, vm *cvm) answer {
 	target := c.URL.Query().Get("target")
-	if _, bad, ok := c.number("interval", 5, 5, 30); !ok {
-		return bad
-	}
-	seconds, bad, valid := c.number("timeout", 300, 10, 600)
-	if !valid {
-		return bad
-	}
+	timeout := time.Duration(c.number("timeout", 300)) * time.Second
 	if target == "" {
-		return ok(describeState(vm))
+		return ok(vm.describeState())
 	}
 	if s.streams >= maxStreams {
 		return plain(http.StatusTooManyRequests, "Too many streams")
@@ -34,7 +28,7 @@ func getState(s *Server, c *call, vm *cvm) answer {
 		}()
 		w.Header().Set("Content-Type", "text/event-stream")
 		w.WriteHeader(http.StatusOK)
-		s.follow(w, r, vm, target, time.Duration(seconds)*time.Second)
+		s.follow(w, r, vm, target, timeout)
 	}}
 }
 
@@ -45,7 +39,7 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request, vm *cvm, target 
 	for {
 		s.mu.Lock()
 		s.live()
-		state, busy, status := describeState(vm), vm.op != nil, vm.status
+		state, busy, status := vm.describeState(), vm.op != nil, vm.status
 		s.mu.Unlock()
 		data, err := json.Marshal(state)
 		if err != nil {

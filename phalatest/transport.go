@@ -32,7 +32,7 @@ func (t memoryTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		if req.Body != nil {
 			defer req.Body.Close()
 		}
-		w.run(t.server.serve, in)
+		w.run(t.server.ServeHTTP, in)
 	}()
 	select {
 	case <-w.ready:

@@ -78,7 +78,7 @@ func TestEndsWhileAStreamIsOpen(t *testing.T) {
 		Hash  string `json:"compose_hash"`
 	}
 	require.NoError(t, c.Do(t.Context(), "POST", "/cvms/provision", map[string]any{
-		"name": "streamed", "compose_file": map[string]any{"docker_compose_file": "services: {}"},
+		"name": "streamed", "compose_file": map[string]any{"name": "", "docker_compose_file": "services: {}"},
 	}, &ids))
 	require.NoError(t, c.Do(t.Context(), "POST", "/cvms", map[string]any{"app_id": ids.AppID, "compose_hash": ids.Hash}, nil))
 

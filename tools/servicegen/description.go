@@ -10,7 +10,10 @@ import (
 
 // description is the part of an OpenAPI document that the generator reads.
 type description struct {
-	Paths map[string]map[string]json.RawMessage `json:"paths"`
+	Paths      map[string]map[string]json.RawMessage `json:"paths"`
+	Components struct {
+		Schemas map[string]pageSchema `json:"schemas"`
+	} `json:"components"`
 }
 
 // operation is one verb on one path.
@@ -43,6 +46,7 @@ type parameter struct {
 	Name        string `json:"name"`
 	In          string `json:"in"`
 	Description string `json:"description"`
+	Schema      schema `json:"schema"`
 }
 
 type content struct {
@@ -56,11 +60,12 @@ type schema struct {
 	GoType               string          `json:"x-go-type"`
 	Items                *schema         `json:"items"`
 	AdditionalProperties json.RawMessage `json:"additionalProperties"`
+	Default              json.RawMessage `json:"default"`
+	Maximum              *int            `json:"maximum"`
 }
 
-// readOperations returns the operations of the description in file, sorted by service and method, so that
-// the output does not depend on the order of the file.
-func readOperations(file string) ([]operation, error) {
+// readDescription reads the description in file.
+func readDescription(file string) (*description, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
@@ -69,6 +74,12 @@ func readOperations(file string) ([]operation, error) {
 	if err := json.Unmarshal(data, &doc); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
+	return &doc, nil
+}
+
+// operations returns the operations of the description, sorted by service and method, so that
+// the output does not depend on the order of the file.
+func (doc *description) operations() ([]operation, error) {
 	var ops []operation
 	for path, verbs := range doc.Paths {
 		for verb, raw := range verbs {

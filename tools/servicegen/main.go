@@ -27,7 +27,11 @@ func main() {
 }
 
 func generate(root string) error {
-	ops, err := readOperations(filepath.Join(root, "openapi", "openapi.json"))
+	doc, err := readDescription(filepath.Join(root, "openapi", "openapi.json"))
+	if err != nil {
+		return err
+	}
+	ops, err := doc.operations()
 	if err != nil {
 		return err
 	}
@@ -35,8 +39,13 @@ func generate(root string) error {
 	if err != nil {
 		return err
 	}
+	pages, err := writePages(doc, ops)
+	if err != nil {
+		return err
+	}
 	for _, f := range []struct{ dir, name, source string }{
 		{"client", "services.gen.go", services},
+		{"client", "pages.gen.go", pages},
 		{"client", "routes.gen.go", writeRoutes(ops)},
 		{"phalatest", "routes.gen.go", writeFakeRoutes(ops)},
 	} {

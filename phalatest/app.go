@@ -1,0 +1,136 @@
+package phalatest
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/phala-go/phala/kms"
+)
+
+// app is what the CVMs under one app id share.
+type app struct {
+	id        kms.AppID
+	number    int
+	name      string
+	created   time.Time
+	key       kms.PublicKey // of its environment
+	cvms      []*cvm
+	revisions []*revision // oldest first
+}
+
+// project is the id of the app's row.
+func (a *app) project() string { return fmt.Sprintf("prj_%06d", a.number) }
+
+// findApp returns an app by its id, with or without a prefix.
+func (s *Server) findApp(text string) *app {
+	id, err := kms.ParseAppID(strings.ToLower(text))
+	if err != nil {
+		return nil
+	}
+	return s.apps[id]
+}
+
+func (s *Server) newApp(id kms.AppID, name string) (*app, error) {
+	key, err := s.keys.envPublicKey(id)
+	if err != nil {
+		return nil, err
+	}
+	s.appNumber++
+	a := &app{id: id, number: s.appNumber, name: name, created: time.Now().UTC(), key: key}
+	s.apps[id] = a
+	return a, nil
+}
+
+// onApp is a handler of an operation on one app.
+func onApp(h func(*Server, *call, *app) answer) handler {
+	return func(s *Server, c *call) answer {
+		a := s.findApp(c.params["app_id"])
+		if a == nil {
+			return plain(http.StatusNotFound, "App not found")
+		}
+		return h(s, c, a)
+	}
+}
+
+// onInstance is a handler of an operation on a CVM of an app.
+func onInstance(h func(*Server, *call, *cvm) answer) handler {
+	return onApp(func(s *Server, c *call, a *app) answer {
+		vm, bad := s.find(c.params["vm_uuid"])
+		if bad != nil {
+			return *bad
+		}
+		if vm.app != a {
+			return cvmNotFound(c.params["vm_uuid"])
+		}
+		return h(s, c, vm)
+	})
+}
+
+func (a *app) describe(s *Server, c *call) object {
+	cvms := []object{}
+	for _, vm := range a.cvms {
+		if c.nested() {
+			cvms = append(cvms, vm.describe(s))
+		} else {
+			cvms = append(cvms, vm.describeBasic(s))
+		}
+	}
+	described := object{
+		"id": a.project(), "name": a.name, "app_id": a.id.String(), "app_provision_type": nil, "app_icon_url": nil,
+		"created_at": stamp(a.created), "kms_type": "phala", "profile": nil, "current_cvm": cvms[0], "cvms": cvms, "cvm_count": len(cvms),
+	}
+	if !c.nested() {
+		described["team_slug"], described["team_name"] = workspaceSlug, workspaceName
+	}
+	return described
+}
+
+func getApp(s *Server, c *call, a *app) answer { return ok(a.describe(s, c)) }
+
+func listAppCVMs(s *Server, c *call, a *app) answer { return ok(describeAll(s, c, a.cvms)) }
+
+func listApps(s *Server, c *call) answer {
+	query := c.URL.Query()
+	is := func(name, value string) bool { return !query.Has(name) || query.Get(name) == value }
+	var found []*app
+	for _, a := range s.sortedApps() {
+		fits := slices.ContainsFunc(a.cvms, func(vm *cvm) bool {
+			return (len(query["status"]) == 0 || slices.Contains(query["status"], vm.status)) &&
+				is("listed", fmt.Sprint(vm.listed)) && is("base_image", vm.image.name) && is("instance_type", vm.size.kind) &&
+				is("node", vm.node.name) && is("region", vm.node.region) && is("kms_slug", kmsSlug) && is("kms_type", "phala")
+		})
+		if search := query.Get("search"); fits && (strings.Contains(a.name, search) || strings.Contains(a.id.String(), search)) {
+			found = append(found, a)
+		}
+	}
+	return page(c, found, 20, "dstack_apps", "total_pages", func(a *app) object { return a.describe(s, c) })
+}
+
+// sortedApps are all apps, oldest first.
+func (s *Server) sortedApps() []*app {
+	all := make([]*app, 0, len(s.apps))
+	for _, a := range s.apps {
+		all = append(all, a)
+	}
+	slices.SortFunc(all, func(a, b *app) int { return a.number - b.number })
+	return all
+}
+
+func filterOptions(s *Server, _ *call) answer {
+	statuses, versions, kinds, regions, names := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
+	for _, vm := range s.cvms {
+		statuses[vm.status], versions[vm.image.name], kinds[vm.size.kind] = true, true, true
+		regions[vm.node.region], names[vm.node.name] = true, true
+	}
+	slugs, types := []string{}, []string{}
+	if len(s.cvms) > 0 {
+		slugs, types = append(slugs, kmsSlug), append(types, "phala")
+	}
+	return ok(object{
+		"statuses": sortedKeys(statuses), "image_versions": sortedKeys(versions), "instance_types": sortedKeys(kinds),
+		"kms_slugs": slugs, "kms_types": types, "regions": sortedKeys(regions), "nodes": sortedKeys(names),
+	})
+}

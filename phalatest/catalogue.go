@@ -1,0 +1,184 @@
+package phalatest
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"net/http"
+	"slices"
+)
+
+// instanceType is a size that a CVM can have.
+type instanceType struct {
+	id, name, family string
+	vcpu, memory     int // memory in MB
+	disk             int // in GB
+	gpus             int
+	rate             string // in USD for an hour
+}
+
+func instanceTypes() []instanceType {
+	return []instanceType{
+		{"tdx.small", "Small", "cpu", 1, 2048, 20, 0, "0.058"},
+		{"tdx.medium", "Medium", "cpu", 2, 4096, 40, 0, "0.116"},
+		{"tdx.large", "Large", "cpu", 4, 8192, 60, 0, "0.232"},
+		{"tdx.xlarge", "Extra large", "cpu", 8, 16384, 80, 0, "0.464"},
+		{"h200.small", "H200", "gpu", 16, 196608, 200, 1, "3.5"},
+	}
+}
+
+// node is a machine that CVMs run on.
+type node struct {
+	id           int
+	name, region string
+}
+
+func nodes() []*node {
+	return []*node{{1, "test1", "test"}, {2, "test2", "test-2"}}
+}
+
+// device is the device id of a node, the hash of its PPID.
+func (n *node) device() string { return hashHex([]byte(n.ppid())) }
+
+func (n *node) ppid() string { return fmt.Sprintf("%032x", 0xfa11ab1e0000+n.id) }
+
+// image is an OS image.
+type image struct {
+	name, slug string
+	version    [3]int
+	dev        bool
+}
+
+func (i *image) versionText() string {
+	return fmt.Sprintf("%d.%d.%d", i.version[0], i.version[1], i.version[2])
+}
+
+func (i *image) hash() string { return hashHex([]byte(i.name)) }
+
+func images() []*image {
+	return []*image{
+		{"dstack-0.5.5", "dstack-055", [3]int{0, 5, 5}, false},
+		{"dstack-dev-0.5.5", "dstack-dev-055", [3]int{0, 5, 5}, true},
+		{"dstack-0.5.6", "dstack-056", [3]int{0, 5, 6}, false},
+		{"dstack-dev-0.5.6", "dstack-dev-056", [3]int{0, 5, 6}, true},
+	}
+}
+
+func (s *Server) instanceType(id string) *instanceType {
+	i := slices.IndexFunc(s.types, func(t instanceType) bool { return t.id == id })
+	if i < 0 {
+		return nil
+	}
+	return &s.types[i]
+}
+
+func (s *Server) node(id int) *node {
+	i := slices.IndexFunc(s.nodes, func(n *node) bool { return n.id == id })
+	if i < 0 {
+		return nil
+	}
+	return s.nodes[i]
+}
+
+func (s *Server) image(name string) *image {
+	i := slices.IndexFunc(s.images, func(i *image) bool { return i.name == name || i.slug == name })
+	if i < 0 {
+		return nil
+	}
+	return s.images[i]
+}
+
+func hashHex(data []byte) string { return fmt.Sprintf("%x", sha256.Sum256(data)) }
+
+func describeInstanceType(t instanceType) object {
+	return object{
+		"id": t.id, "name": t.name, "description": fmt.Sprintf("%d vCPU, %d MB", t.vcpu, t.memory), "vcpu": t.vcpu,
+		"memory_mb": t.memory, "hourly_rate": t.rate, "requires_gpu": t.gpus > 0, "default_disk_size_gb": t.disk, "family": t.family,
+	}
+}
+
+func (s *Server) family(name string) []object {
+	items := []object{}
+	for _, t := range s.types {
+		if t.family == name {
+			items = append(items, describeInstanceType(t))
+		}
+	}
+	return items
+}
+
+func listInstanceTypes(s *Server, _ *call) answer {
+	families := []object{}
+	for _, name := range []string{"cpu", "gpu"} {
+		items := s.family(name)
+		families = append(families, object{"name": name, "items": items, "total": len(items)})
+	}
+	return ok(object{"result": families})
+}
+
+func listFamily(s *Server, c *call) answer {
+	items := s.family(c.params["family"])
+	if len(items) == 0 {
+		return plain(http.StatusNotFound, "Unknown instance family")
+	}
+	return ok(object{"items": items, "total": len(items), "family": c.params["family"]})
+}
+
+func (s *Server) nodeRef(n *node) object {
+	return object{
+		"object_type": "node", "id": n.id, "node_id": n.id, "name": n.name, "region": n.region, "device_id": n.device(),
+		"ppid": n.ppid(), "status": "ONLINE", "version": "0.5.5",
+	}
+}
+
+func listNodes(s *Server, _ *call) answer {
+	all := []object{}
+	for _, n := range s.nodes {
+		all = append(all, s.nodeRef(n))
+	}
+	return ok(all)
+}
+
+func listPPIDs(s *Server, _ *call) answer {
+	all := []string{}
+	for _, n := range s.nodes {
+		all = append(all, n.ppid())
+	}
+	return ok(all)
+}
+
+func listDeviceIDs(s *Server, _ *call) answer {
+	all := []string{}
+	for _, n := range s.nodes {
+		all = append(all, n.device())
+	}
+	return ok(all)
+}
+
+// imagePairs groups the images by version, a production and a development one each.
+func (s *Server) imagePairs() [][]*image {
+	var pairs [][]*image
+	for _, i := range s.images {
+		if n := len(pairs); n > 0 && pairs[n-1][0].version == i.version {
+			pairs[n-1] = append(pairs[n-1], i)
+			continue
+		}
+		pairs = append(pairs, []*image{i})
+	}
+	return pairs
+}
+
+func listAvailableImages(s *Server, _ *call, vm *cvm) answer {
+	all := []object{}
+	for _, pair := range s.imagePairs() {
+		entry := object{"version": pair[0].version}
+		for _, i := range pair {
+			kind := "prod"
+			if i.dev {
+				kind = "dev"
+			}
+			entry[kind] = object{"name": i.name, "slug": i.slug, "os_image_hash": i.hash(), "is_current": i == vm.image}
+		}
+		all = append(all, entry)
+	}
+	return ok(all)
+}

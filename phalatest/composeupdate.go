@@ -1,0 +1,78 @@
+package phalatest
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/openapi"
+)
+
+// provisionUpdate prepares another app-compose for a CVM, to be committed by its hash.
+func provisionUpdate(s *Server, c *call, vm *cvm) answer {
+	var members map[string]json.RawMessage
+	if bad, ok := s.decode(c, &members); !ok {
+		return bad
+	}
+	delete(members, "update_env_vars")
+	raw, err := json.Marshal(members)
+	if err != nil {
+		return invalidCompose(err)
+	}
+	doc, err := completed(raw)
+	if err != nil {
+		return invalidCompose(err)
+	}
+	vm.composes[doc.hash.String()] = doc
+	return ok(object{
+		"app_id": vm.app.id.String(), "device_id": vm.node.device(), "compose_hash": doc.hash.String(), "kms_info": s.describeKMS(),
+		"compose_hash_registered": false, "compose_unchanged": doc.hash == vm.doc.hash,
+	})
+}
+
+func (s *Server) commitCompose(vm *cvm, hashText string, env *openapi.Secret) answer {
+	hash, err := compose.ParseHash(hashText)
+	if err != nil {
+		return invalid(err.Error(), "value_error", "body", "compose_hash")
+	}
+	doc := vm.composes[hash.String()]
+	if doc == nil {
+		return structured(466, "ERR-01-006", "The compose hash is unknown; provision it first")
+	}
+	return s.change(vm, change{kind: "compose_update", doc: doc, env: env}, approval{})
+}
+
+func commitComposeUpdate(s *Server, c *call, vm *cvm) answer {
+	var r openapi.CommitComposeUpdateRequest
+	if bad, ok := s.decode(c, &r); !ok {
+		return bad
+	}
+	env := r.EncryptedEnv
+	if !deref(r.UpdateEnvVars) {
+		env = nil // the old environment stays unless it is asked for
+	}
+	return s.commitCompose(vm, r.ComposeHash, env)
+}
+
+// submitComposeFile provisions and commits in one call.
+func submitComposeFile(s *Server, c *call, vm *cvm) answer {
+	var r openapi.SubmitComposeFileRequest
+	if bad, ok := s.decode(c, &r); !ok {
+		return bad
+	}
+	var raw struct {
+		ComposeFile json.RawMessage `json:"compose_file"`
+	}
+	if err := json.Unmarshal(c.body, &raw); err != nil {
+		return invalid(err.Error(), "value_error", "body", "compose_file")
+	}
+	doc, err := completed(raw.ComposeFile)
+	if err != nil {
+		return invalidCompose(err)
+	}
+	if hash, err := compose.ParseHash(r.ComposeHash); err != nil || hash != doc.hash {
+		return plain(http.StatusBadRequest, "compose_hash is not the hash of compose_file, which is "+doc.hash.String())
+	}
+	vm.composes[doc.hash.String()] = doc
+	return s.commitCompose(vm, r.ComposeHash, r.EncryptedEnv)
+}

@@ -1,0 +1,183 @@
+package phalatest
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"time"
+)
+
+// operation is something that takes a CVM several ticks.
+type operation struct {
+	kind     string
+	id       string // correlation id
+	target   string
+	before   string // status
+	started  time.Time
+	ended    time.Time
+	fromTick int64
+	steps    []step
+	done     int
+	events   []operationEvent
+	failure  string
+	hash     string
+	name     string
+}
+
+type operationEvent struct {
+	kind, state string
+	at          time.Time
+}
+
+// step is what a tick makes of a CVM.
+type step struct {
+	status  string
+	boot    string
+	failure string
+}
+
+// bootSteps is the way from off to running, or to an error where the guest fails.
+func bootSteps(failure string) []step {
+	steps := []step{{status: "starting", boot: "booting"}, {status: "starting", boot: "pulling images"}}
+	if failure != "" {
+		return append(steps, step{status: "error", boot: "starting containers", failure: failure})
+	}
+	return append(steps, step{status: "running", boot: "done"})
+}
+
+// bootError is why the next boot will fail; empty where it will not.
+func (vm *cvm) bootError(s *Server) string {
+	if text := s.bootFails[vm.name]; text != "" {
+		return text
+	}
+	return vm.envError
+}
+
+// begin starts an operation. The CVM has the status at once and takes the steps tick by tick. One that is
+// under way is given up.
+func (vm *cvm) begin(s *Server, kind, status, target string, steps ...step) {
+	if vm.op != nil {
+		vm.end(s, "another operation took its place")
+	}
+	now := time.Now().UTC()
+	before := vm.status
+	vm.turn(status)
+	vm.boot, vm.failure = "", ""
+	vm.op = &operation{
+		kind: kind, id: dashed(newUUID()), target: target, before: before, started: now, fromTick: s.clock.now(), steps: steps,
+		events: []operationEvent{{"operation.started", status, now}}, hash: vm.doc.hash.String(), name: vm.name,
+	}
+	s.busy = append(s.busy, vm)
+}
+
+// boot begins an operation that ends with a running CVM, or with one whose boot failed.
+func (s *Server) bootCVM(vm *cvm, kind, status string) {
+	vm.begin(s, kind, status, "running", bootSteps(vm.bootError(s))...)
+}
+
+// end finishes the operation of a CVM; failure says why it came to nothing.
+func (vm *cvm) end(s *Server, failure string) {
+	op := vm.op
+	op.failure, op.ended = failure, time.Now().UTC()
+	kind := "operation.completed"
+	if failure != "" {
+		kind = "operation.failed"
+	}
+	op.events = append(op.events, operationEvent{kind, vm.status, op.ended})
+	vm.finished, vm.op = append(vm.finished, *op), nil
+	if event := op.event(); event != "" {
+		s.happened(vm, event)
+	}
+}
+
+// event is what the workspace is told when the operation has ended.
+func (o *operation) event() string {
+	switch {
+	case o.kind == "create" && o.failure != "":
+		return "cvm.create_failed"
+	case o.failure != "":
+		return ""
+	}
+	switch o.kind {
+	case "create":
+		return "cvm.created"
+	case "power_on":
+		return "cvm.started"
+	case "restart":
+		return "cvm.restarted"
+	case "power_off", "shutdown":
+		return "cvm.stopped"
+	case "delete":
+		return "cvm.deleted"
+	}
+	return "cvm.updated"
+}
+
+// happened is called, with the state locked, when something has happened to a CVM that the workspace may
+// want to know: cvm.created, cvm.create_failed, cvm.started, cvm.restarted, cvm.updated, cvm.stopped,
+// cvm.deleted, and cvm.update.pending_approval and cvm.replica.pending_approval when one was prepared.
+func (s *Server) happened(_ *cvm, _ string) {}
+
+// live lets all CVMs take the steps whose time has come, and deletes those whose last hour has.
+func (s *Server) live() {
+	s.deleteScheduled()
+	now := s.clock.now()
+	if now == s.lived {
+		return
+	}
+	s.lived = now
+	s.busy = slices.DeleteFunc(s.busy, func(vm *cvm) bool {
+		if vm.op == nil {
+			return true
+		}
+		vm.live(s, now)
+		return vm.op == nil
+	})
+}
+
+// live takes the steps up to now.
+func (vm *cvm) live(s *Server, now int64) {
+	op := vm.op
+	for op.done < len(op.steps) && now > op.fromTick+int64(op.done) {
+		next := op.steps[op.done]
+		vm.turn(next.status)
+		vm.boot, vm.failure = next.boot, next.failure
+		op.events = append(op.events, operationEvent{"state.changed", vm.status, time.Now().UTC()})
+		op.done++
+	}
+	if op.done < len(op.steps) {
+		return
+	}
+	if vm.running() && vm.instance == "" {
+		s.dismiss(vm)
+		sum := sha256.Sum256([]byte(vm.uuid))
+		vm.instance = hex.EncodeToString(sum[:20])
+		s.enroll(vm)
+	}
+	vm.end(s, vm.failure)
+	if vm.status == "deleted" {
+		s.remove(vm)
+	}
+}
+
+// turn gives a CVM another status, and notes when it ran.
+func (vm *cvm) turn(status string) {
+	was := vm.running()
+	vm.status = status
+	switch now := time.Now().UTC(); {
+	case vm.running() && !was:
+		vm.started = now
+	case was && !vm.running():
+		vm.runs, vm.started = append(vm.runs, span{vm.started, now}), time.Time{}
+	}
+}
+
+// remove forgets a CVM, and its app with the last one.
+func (s *Server) remove(vm *cvm) {
+	s.dismiss(vm)
+	same := func(other *cvm) bool { return other == vm }
+	s.cvms = slices.DeleteFunc(s.cvms, same)
+	if vm.app.cvms = slices.DeleteFunc(vm.app.cvms, same); len(vm.app.cvms) == 0 {
+		delete(s.apps, vm.app.id)
+	}
+}

@@ -1,0 +1,154 @@
+package phalatest
+
+import (
+	"strings"
+	"time"
+
+	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/openapi"
+)
+
+// prepared is a change that waits for approval and is committed with its token alone.
+type prepared struct {
+	token   string
+	vm      *cvm
+	replica bool
+	change  change
+	hash    compose.Hash
+	node    *node
+	created time.Time
+}
+
+func (p *prepared) expires() time.Time { return p.created.Add(provisionTTL) }
+
+// current says whether a prepared change is the newest of its CVM and not too old.
+func (p *prepared) current() bool {
+	return (p.vm.update == p || p.vm.replica == p) && time.Now().Before(p.expires())
+}
+
+func (s *Server) prepare(p *prepared) answer {
+	p.token, p.created = dashed(newUUID()), time.Now().UTC()
+	kind, slot, event := "update", &p.vm.update, "cvm.update.pending_approval"
+	if p.replica {
+		kind, slot, event = "replica", &p.vm.replica, "cvm.replica.pending_approval"
+	}
+	*slot = p
+	s.prepared[p.token] = p
+	s.happened(p.vm, event)
+	id, hash := dashed(p.vm.uuid), p.hash.String()
+	return registrationRequired(
+		object{"field": "compose_hash", "value": hash}, object{"field": "app_id", "value": p.vm.app.id.String()},
+		object{"field": "device_id", "value": p.node.device()}, object{"field": "kms_info", "value": s.describeKMS()},
+		object{"field": "commit_token", "value": p.token},
+		object{"field": "commit_url", "value": "https://cloud.phala.test/" + workspaceSlug + "/cvms/" + id + "/confirm-" + kind + "?token=" + p.token + "&compose_hash=" + hash},
+		object{"field": "api_commit_url", "value": "https://phala.test/api/v1/cvms/" + id + "/commit-" + kind + "?token=" + p.token},
+		object{"field": "onchain_status", "value": object{"compose_hash_allowed": true, "device_id_allowed": true, "is_allowed": true}},
+	)
+}
+
+// registrationRequired says that a hash waits for its registration, with all that this takes.
+func registrationRequired(details ...object) answer {
+	return structured(465, "ERR-01-005", "The compose hash must be registered before it is committed", details...)
+}
+
+func (s *Server) prepareUpdate(vm *cvm, ch change) answer {
+	p := &prepared{vm: vm, change: ch, hash: vm.doc.hash, node: vm.node}
+	if ch.doc != nil {
+		p.hash = ch.doc.hash
+	}
+	return s.prepare(p)
+}
+
+// confirm applies the update that was prepared last, named by its hash.
+func (s *Server) confirm(vm *cvm, by approval) answer {
+	p := vm.update
+	if hash, err := compose.ParseHash(by.hash); err != nil || p == nil || !p.current() || p.hash != hash {
+		return *tokenInvalid()
+	}
+	return s.commit(p, by)
+}
+
+func tokenInvalid() *answer {
+	return refuse(466, "ERR-01-006", "The token or hash is unknown, has expired, or was superseded; prepare again")
+}
+
+// redeem finds what a token stands for, and compares the hash that it is bound to.
+func (s *Server) redeem(c *call, vm *cvm, replica bool) (*prepared, approval, *answer) {
+	var r openapi.CommitUpdateRequest
+	if len(c.body) > 0 {
+		if bad, ok := s.decode(c, &r); !ok {
+			return nil, approval{}, &bad
+		}
+	}
+	token := string(deref(r.Token))
+	if token == "" {
+		token = c.URL.Query().Get("token")
+	}
+	p := s.prepared[token]
+	if p == nil || p.vm != vm || p.replica != replica || !p.current() {
+		return nil, approval{}, tokenInvalid()
+	}
+	by := approval{hash: deref(r.ComposeHash), transaction: deref(r.TransactionHash)}
+	if by.hash != "" {
+		if hash, err := compose.ParseHash(by.hash); err != nil || hash != p.hash {
+			return nil, by, tokenInvalid()
+		}
+	}
+	return p, by, nil
+}
+
+func (s *Server) commit(p *prepared, by approval) answer {
+	if bad := s.allowed(p.vm.app, p.hash, p.node, by); bad != nil {
+		return *bad
+	}
+	delete(s.prepared, p.token)
+	p.vm.update = nil
+	return s.apply(p.vm, p.change)
+}
+
+func commitUpdate(s *Server, c *call, vm *cvm) answer {
+	p, by, bad := s.redeem(c, vm, false)
+	if bad != nil {
+		return *bad
+	}
+	return s.commit(p, by)
+}
+
+func getCommitUpdate(s *Server, c *call, vm *cvm) answer {
+	p := s.prepared[c.URL.Query().Get("token")]
+	if p == nil || p.vm != vm || !p.current() {
+		return *tokenInvalid()
+	}
+	return ok(object{
+		"workspace": object{"name": workspaceName, "slug": workspaceSlug}, "cvm_id": dashed(vm.uuid), "cvm_name": vm.name,
+		"app_id": vm.app.id.String(), "compose_hash": p.hash.String(), "initiated_by": object{"user_id": userID, "username": userName},
+		"created_at": stamp(p.created), "expires_at": stamp(p.expires()),
+	})
+}
+
+func listPending(_ *Server, _ *call, a *app) answer {
+	items := []object{}
+	for _, vm := range a.cvms {
+		if p := vm.update; p != nil && p.current() {
+			items = append(items, object{
+				"vm_uuid": dashed(vm.uuid), "compose_hash": p.hash.String(), "on_chain": false, "instance_name": vm.name,
+			})
+		}
+	}
+	return ok(object{"items": items})
+}
+
+func previewPending(_ *Server, c *call, vm *cvm) answer {
+	p := vm.update
+	if p == nil || !p.current() || p.hash.String() != strings.TrimPrefix(strings.ToLower(c.params["compose_hash"]), "0x") {
+		return plain(404, "No such pending update")
+	}
+	next := vm.doc
+	if p.change.doc != nil {
+		next = p.change.doc
+	}
+	return ok(object{
+		"current_docker_compose": vm.doc.composeFile(), "pending_docker_compose": next.composeFile(),
+		"current_pre_launch_script": vm.doc.script(), "pending_pre_launch_script": next.script(),
+	})
+}

@@ -1,0 +1,129 @@
+package phalatest
+
+import (
+	"net/http"
+
+	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/openapi"
+)
+
+// replicate makes another CVM from one, which keeps its name, size, image and environment.
+func replicate(s *Server, c *call, vm *cvm) answer {
+	var r openapi.ReplicateRequest
+	if len(c.body) > 0 {
+		if bad, ok := s.decode(c, &r); !ok {
+			return bad
+		}
+	}
+	doc, bad := vm.app.liveDocument(vm, r.ComposeHash)
+	if bad != nil {
+		return *bad
+	}
+	n, bad := s.otherNode(vm, r.NodeID, r.TeepodID)
+	if bad != nil {
+		return *bad
+	}
+	ch := change{kind: "create", doc: doc, env: r.EncryptedEnv}
+	by := approvalOf(c)
+	if by.prepareOnly {
+		return s.prepare(&prepared{vm: vm, replica: true, change: ch, hash: doc.hash, node: n})
+	}
+	return s.addReplica(c, vm, ch, n, by)
+}
+
+// liveDocument is the app-compose of a revision that runs: the one named, or the only one.
+func (a *app) liveDocument(vm *cvm, hashText *string) (*document, *answer) {
+	live := map[string]*document{}
+	for _, other := range a.cvms {
+		live[other.doc.hash.String()] = other.doc
+	}
+	switch {
+	case hashText != nil && *hashText != "":
+		hash, err := compose.ParseHash(*hashText)
+		if err != nil {
+			bad := invalid(err.Error(), "value_error", "body", "compose_hash")
+			return nil, &bad
+		}
+		if doc := live[hash.String()]; doc != nil {
+			return doc, nil
+		}
+		return nil, refuse(466, "ERR-01-006", "No CVM of the app runs this compose hash")
+	case len(live) > 1:
+		return nil, refuse(http.StatusBadRequest, "ERR-03-009", "The app runs several revisions; name one by its compose_hash")
+	}
+	return vm.doc, nil
+}
+
+// otherNode is the node that was asked for, or the one of the CVM.
+func (s *Server) otherNode(vm *cvm, nodeID, teepodID *int) (*node, *answer) {
+	if nodeID == nil && teepodID == nil {
+		return vm.node, nil
+	}
+	return s.chooseNode(nodeID, teepodID, nil)
+}
+
+func (s *Server) addReplica(c *call, vm *cvm, ch change, n *node, by approval) answer {
+	if bad := s.allowed(vm.app, ch.doc.hash, n, by); bad != nil {
+		return *bad
+	}
+	if bad := s.overQuota(vm.size); bad != nil {
+		return *bad
+	}
+	replica := s.newCVM(vm.app, ch.doc)
+	replica.name, replica.node, replica.image, replica.size = vm.name, n, vm.image, vm.size
+	replica.listed, replica.userConfig, replica.kmsURLs, replica.gatewayURLs = vm.listed, vm.userConfig, vm.kmsURLs, vm.gatewayURLs
+	env := ch.env
+	if env == nil && vm.encryptedEnv != "" {
+		same := openapi.Secret(vm.encryptedEnv)
+		env = &same
+	}
+	return s.launch(c, replica, env)
+}
+
+func commitReplica(s *Server, c *call, vm *cvm) answer {
+	p, by, bad := s.redeem(c, vm, true)
+	if bad != nil {
+		return *bad
+	}
+	delete(s.prepared, p.token)
+	vm.replica = nil
+	return s.addReplica(c, vm, p.change, p.node, by)
+}
+
+// createInstance adds a CVM to an app, with its app-compose or a changed one.
+func createInstance(s *Server, c *call, a *app) answer {
+	var r openapi.CreateInstanceRequest
+	if len(c.body) > 0 {
+		if bad, ok := s.decode(c, &r); !ok {
+			return bad
+		}
+	}
+	vm := a.cvms[0]
+	if r.Token != nil && *r.Token != "" {
+		p, by, bad := s.redeem(c, vm, true)
+		if bad != nil {
+			return *bad
+		}
+		delete(s.prepared, p.token)
+		vm.replica = nil
+		return s.addReplica(c, vm, p.change, p.node, by)
+	}
+	n, bad := s.otherNode(vm, r.NodeID, r.TeepodID)
+	if bad != nil {
+		return *bad
+	}
+	doc := vm.doc
+	if r.DockerComposeFile != nil || r.PreLaunchScript != nil {
+		members := map[string]any{}
+		set(members, "docker_compose_file", r.DockerComposeFile)
+		set(members, "pre_launch_script", r.PreLaunchScript)
+		var err error
+		if doc, err = vm.doc.with(members); err != nil {
+			return invalidCompose(err)
+		}
+	} else if doc, bad = a.liveDocument(vm, r.ComposeHash); bad != nil {
+		return *bad
+	}
+	ch := change{kind: "create", doc: doc, env: r.EncryptedEnv}
+	return s.addReplica(c, vm, ch, n, approval{hash: deref(r.ComposeHash), transaction: deref(r.TransactionHash)})
+}

@@ -1,0 +1,105 @@
+package phalatest
+
+import "strconv"
+
+// What a node has for all its CVMs.
+const (
+	nodeVCPU   = 4096
+	nodeMemory = 16 << 20 // in MB
+	nodeSlots  = 4096
+)
+
+func (s *Server) availableNode(n *node) object {
+	var used Quotas
+	for _, vm := range s.cvms {
+		if vm.node == n {
+			used = used.plus(vm.size)
+		}
+	}
+	images := []object{}
+	for _, i := range s.images {
+		images = append(images, object{"name": i.name, "is_dev": i.dev, "version": i.version, "os_image_hash": i.hash()})
+	}
+	return object{
+		"teepod_id": n.id, "node_id": n.id, "name": n.name, "listed": true, "resource_score": 1.0,
+		"remaining_vcpu": nodeVCPU - used.VCPUs, "remaining_memory": nodeMemory - used.MemoryMB, "remaining_cvm_slots": nodeSlots - used.CVMs,
+		"images": images, "support_onchain_kms": false, "fmspc": fmspc, "device_id": n.device(), "region_identifier": n.region,
+		"default_kms": kmsSlug, "kms_list": []string{kmsSlug},
+		"device_ids": []object{{"device_id": n.device(), "algorithm_version": "1", "enabled": true}},
+	}
+}
+
+func (s *Server) available() object {
+	all := []object{}
+	for _, n := range s.nodes {
+		all = append(all, s.availableNode(n))
+	}
+	limit := func(n int) any {
+		if n == 0 {
+			return nil
+		}
+		return n
+	}
+	return object{
+		"tier": workspaceTier, "nodes": all,
+		"capacity": object{
+			"max_instances": limit(s.quotas.CVMs), "max_vcpu": limit(s.quotas.VCPUs), "max_memory": limit(s.quotas.MemoryMB),
+			"max_disk": limit(s.quotas.DiskGB),
+		},
+	}
+}
+
+func listAvailable(s *Server, _ *call) answer {
+	available := s.available()
+	available["kms_list"] = []object{s.describeKMS()}
+	return ok(available)
+}
+
+// listCreateResources has ids that are numbers in older versions.
+func listCreateResources(s *Server, c *call) answer {
+	kms, contract, gateway := any(kmsID), any(contractID), any("gn_test1")
+	if !c.hashedIDs() {
+		kms, contract, gateway = 1, 1, 1
+	}
+	resources := s.available()
+	names, relations, types := []string{}, []object{}, []object{}
+	for _, i := range s.images {
+		names = append(names, i.name)
+	}
+	for _, n := range s.nodes {
+		relations = append(relations, object{
+			"teepod_id": n.id, "kms_id": kms, "kms_type": "PHALA", "kms_contract_id": contract, "kms_contract_address": nil,
+			"supported_os_images": names,
+		})
+	}
+	for i, t := range s.types {
+		types = append(types, object{
+			"id": t.id, "name": t.name, "vcpu": t.vcpu, "memory_mb": t.memory, "default_disk_size_gb": t.disk,
+			"requires_gpu": t.gpus > 0, "requires_gpu_count": t.gpus, "family": t.family, "display_order": i + 1,
+		})
+	}
+	resources["kms_nodes"] = []object{{
+		"id": kms, "slug": kmsSlug, "url": kmsURL, "version": "0.5.5", "kms_type": "PHALA", "chain_id": nil, "kms_contract_id": contract,
+		"kms_contract_address": nil, "gateway_app_id": nil, "supported_os_images": names,
+	}}
+	resources["node_kms_relations"], resources["instance_types"] = relations, types
+	resources["gateway_nodes"] = []object{{
+		"id": gateway, "teepod_id": nil, "kms_contract_id": contract, "rpc_url": nil, "domain_suffix": gatewayDomain, "enabled": true,
+	}}
+	resources["gpu_availability"] = object{"has_reserved_gpus": false, "reserved_gpu_count": 0, "has_public_gpus": false, "public_gpu_count": 0}
+	return ok(resources)
+}
+
+func listImages(s *Server, c *call) answer {
+	var chosen []*image
+	for _, i := range s.images {
+		if dev := c.URL.Query().Get("is_dev"); dev == "" || dev == strconv.FormatBool(i.dev) {
+			chosen = append(chosen, i)
+		}
+	}
+	return page(c, chosen, 20, "items", "pages", func(i *image) object {
+		return object{
+			"name": i.name, "slug": i.slug, "version": i.versionText(), "os_image_hash": i.hash(), "is_dev": i.dev, "requires_gpu": false,
+		}
+	})
+}

@@ -1,0 +1,167 @@
+package phalatest
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/phala-go/phala/openapi"
+)
+
+// sshKey is a key of the account.
+type sshKey struct {
+	id, name, public, kind, fingerprint string
+	github                              string // user it came from; empty where it was added by hand
+	created                             time.Time
+	synced                              time.Time
+}
+
+func parseSSHKey(text string) (kind, fingerprint string, err error) {
+	fields := strings.Fields(text)
+	if len(fields) < 2 || !strings.HasPrefix(fields[0], "ssh-") && !strings.HasPrefix(fields[0], "ecdsa-") && !strings.HasPrefix(fields[0], "sk-") {
+		return "", "", fmt.Errorf("not a public key in the form of OpenSSH")
+	}
+	blob, err := base64.StdEncoding.DecodeString(fields[1])
+	if err != nil {
+		return "", "", fmt.Errorf("not a public key in the form of OpenSSH: %w", err)
+	}
+	sum := sha256.Sum256(blob)
+	return fields[0], "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:]), nil
+}
+
+func (s *Server) addSSHKey(name, public, github string) (*sshKey, *answer) {
+	kind, fingerprint, err := parseSSHKey(public)
+	if err != nil {
+		bad := plain(http.StatusBadRequest, err.Error())
+		return nil, &bad
+	}
+	if slices.ContainsFunc(s.sshKeys, func(k *sshKey) bool { return k.fingerprint == fingerprint }) {
+		bad := plain(http.StatusBadRequest, "The key is there already")
+		return nil, &bad
+	}
+	s.keyNumber++
+	k := &sshKey{
+		id: fmt.Sprintf("sshkey_%06d", s.keyNumber), name: name, public: public, kind: kind, fingerprint: fingerprint, github: github,
+		created: time.Now().UTC(),
+	}
+	if github != "" {
+		k.synced = k.created
+	}
+	s.sshKeys = append(s.sshKeys, k)
+	return k, nil
+}
+
+func (k *sshKey) describe() object {
+	source, metadata := "manual", any(nil)
+	if k.github != "" {
+		source, metadata = "github", object{"github_username": k.github}
+	}
+	return object{
+		"id": k.id, "user_id": userID, "name": k.name, "public_key": k.public, "fingerprint": k.fingerprint, "key_type": k.kind,
+		"source": source, "key_metadata": metadata, "last_synced_at": stampOrNull(k.synced), "created_at": stamp(k.created), "updated_at": stamp(k.created),
+	}
+}
+
+func listSSHKeys(s *Server, _ *call) answer {
+	all := []object{}
+	for _, k := range s.sshKeys {
+		all = append(all, k.describe())
+	}
+	return ok(all)
+}
+
+func createSSHKey(s *Server, c *call) answer {
+	var r openapi.CreateSSHKeyRequest
+	if bad, ok := s.decode(c, &r); !ok {
+		return bad
+	}
+	k, bad := s.addSSHKey(r.Name, r.PublicKey, "")
+	if bad != nil {
+		return *bad
+	}
+	return answer{status: http.StatusCreated, body: k.describe()}
+}
+
+func (s *Server) sshKey(id string) *sshKey {
+	i := slices.IndexFunc(s.sshKeys, func(k *sshKey) bool { return k.id == id })
+	if i < 0 {
+		return nil
+	}
+	return s.sshKeys[i]
+}
+
+// deleteSSHKey takes the key from the account and from the CVMs that have it.
+func deleteSSHKey(s *Server, c *call) answer {
+	k := s.sshKey(c.params["key_id"])
+	if k == nil {
+		return plain(http.StatusNotFound, "SSH key not found")
+	}
+	s.dropSSHKey(k)
+	return noContent()
+}
+
+func (s *Server) dropSSHKey(k *sshKey) {
+	s.sshKeys = slices.DeleteFunc(s.sshKeys, func(other *sshKey) bool { return other == k })
+	for _, vm := range s.cvms {
+		vm.keyIDs = slices.DeleteFunc(vm.keyIDs, func(id string) bool { return id == k.id })
+	}
+}
+
+// SetGitHubKeys sets the public keys that the cloud finds on the GitHub profile of a user. It never asks the
+// network.
+func (s *Server) SetGitHubKeys(user string, publicKeys ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.github[user] = slices.Clone(publicKeys)
+}
+
+func importGitHub(s *Server, c *call) answer {
+	var r openapi.ImportGitHubRequest
+	if bad, ok := s.decode(c, &r); !ok {
+		return bad
+	}
+	keys, there := s.github[r.GitHubUsername]
+	if !there {
+		return plain(http.StatusBadRequest, "GitHub does not know the user "+r.GitHubUsername)
+	}
+	added, skipped := s.addFromGitHub(r.GitHubUsername, keys)
+	return ok(object{"github_username": r.GitHubUsername, "keys_added": added, "keys_skipped": skipped, "errors": []string{}})
+}
+
+func (s *Server) addFromGitHub(user string, keys []string) (added, skipped int) {
+	for i, public := range keys {
+		if _, bad := s.addSSHKey(fmt.Sprintf("%s-%d", user, i+1), public, user); bad != nil {
+			skipped++
+			continue
+		}
+		added++
+	}
+	return added, skipped
+}
+
+// syncGitHub makes the keys that came from GitHub those that are there now.
+func syncGitHub(s *Server, _ *call) answer {
+	users, added, updated, removed := map[string]bool{}, 0, 0, 0
+	for _, k := range slices.Clone(s.sshKeys) {
+		switch {
+		case k.github == "":
+			continue
+		case slices.Contains(s.github[k.github], k.public):
+			k.synced = time.Now().UTC()
+			updated++
+		default:
+			s.dropSSHKey(k)
+			removed++
+		}
+		users[k.github] = true
+	}
+	for user := range users {
+		n, _ := s.addFromGitHub(user, s.github[user])
+		added += n
+	}
+	return ok(object{"synced_count": added + updated, "keys_added": added, "keys_updated": updated, "keys_removed": removed, "errors": []string{}})
+}

@@ -1,0 +1,231 @@
+package phalatest
+
+import (
+	"net/http"
+
+	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/openapi"
+)
+
+// change is what an update makes of a CVM; what is nil stays.
+type change struct {
+	kind       string // operation type
+	doc        *document
+	env        *openapi.Secret
+	userConfig *string
+	size       *size
+	image      *image
+}
+
+// nothing says that a CVM is so already.
+func (ch change) nothing(vm *cvm) bool {
+	return (ch.doc == nil || ch.doc.hash == vm.doc.hash) && ch.env == nil && (ch.userConfig == nil || *ch.userConfig == vm.userConfig) &&
+		(ch.size == nil || *ch.size == vm.size) && (ch.image == nil || ch.image == vm.image)
+}
+
+// approval is what a request says about the chain's consent: the hash and the transaction that registered
+// it, or that the change is only to be prepared.
+type approval struct {
+	hash, transaction string
+	prepareOnly       bool
+}
+
+func approvalOf(c *call) approval {
+	return approval{
+		hash: c.Header.Get("X-Compose-Hash"), transaction: c.Header.Get("X-Transaction-Hash"),
+		prepareOnly: c.Header.Get("X-Prepare-Only") == "true",
+	}
+}
+
+// allowed decides whether an app may run a compose hash on a node now. It returns nil where it may, as the
+// central KMS always lets it; an on-chain KMS answers 465 to 468 here.
+func (s *Server) allowed(_ *app, _ compose.Hash, _ *node, _ approval) *answer { return nil }
+
+// change applies an update, or prepares it where only that was asked for.
+func (s *Server) change(vm *cvm, ch change, by approval) answer {
+	if by.hash != "" && ch.doc == nil {
+		return s.confirm(vm, by)
+	}
+	if by.prepareOnly {
+		return s.prepareUpdate(vm, ch)
+	}
+	if ch.doc != nil && ch.doc.hash != vm.doc.hash {
+		if bad := s.allowed(vm.app, ch.doc.hash, vm.node, by); bad != nil {
+			return *bad
+		}
+	}
+	if ch.nothing(vm) {
+		return accepted(object{"status": "no_change", "message": "Nothing is to change"})
+	}
+	return s.apply(vm, ch)
+}
+
+// apply changes a CVM and boots it anew.
+func (s *Server) apply(vm *cvm, ch change) answer {
+	envsChanged := false
+	if ch.doc != nil {
+		envsChanged = !sameNames(vm.doc.app.AllowedEnvs, ch.doc.app.AllowedEnvs)
+		vm.doc = ch.doc
+	}
+	if ch.env != nil {
+		vm.takeEnv(s, string(*ch.env))
+	}
+	if ch.userConfig != nil {
+		vm.userConfig = *ch.userConfig
+	}
+	if ch.size != nil {
+		vm.size = *ch.size
+	}
+	if ch.image != nil {
+		vm.image = ch.image
+	}
+	s.bootCVM(vm, ch.kind, "updating")
+	if ch.doc != nil || ch.env != nil || ch.userConfig != nil {
+		s.revise(vm, ch.kind)
+	}
+	return accepted(object{
+		"status": "in_progress", "message": "The update has started", "correlation_id": vm.op.id, "allowed_envs_changed": envsChanged,
+	})
+}
+
+func sameNames(a, b []string) bool {
+	names := map[string]bool{}
+	for _, n := range a {
+		names[n] = true
+	}
+	for _, n := range b {
+		if !names[n] {
+			return false
+		}
+		delete(names, n)
+	}
+	return len(names) == 0
+}
+
+func invalidCompose(err error) answer {
+	return structured(http.StatusBadRequest, "ERR-01-003", err.Error())
+}
+
+// updateCVM changes any of what a CVM is.
+func updateCVM(s *Server, c *call, vm *cvm) answer {
+	var r openapi.UpdateCVMRequest
+	if bad, ok := s.decode(c, &r); !ok {
+		return bad
+	}
+	ch := change{kind: "update", env: r.EncryptedEnv, userConfig: r.UserConfig}
+	members := map[string]any{}
+	set(members, "docker_compose_file", r.DockerComposeFile)
+	set(members, "pre_launch_script", r.PreLaunchScript)
+	set(members, "public_logs", r.PublicLogs)
+	set(members, "public_sysinfo", r.PublicSysInfo)
+	set(members, "public_tcbinfo", r.PublicTCBInfo)
+	if r.AllowedEnvs != nil {
+		members["allowed_envs"] = r.AllowedEnvs
+	}
+	if len(members) > 0 {
+		ch.kind = "compose_update"
+		var err error
+		if ch.doc, err = vm.doc.with(members); err != nil {
+			return invalidCompose(err)
+		}
+	}
+	next, bad := s.resized(vm.size, nil, r.VCPU, r.Memory, r.DiskSize)
+	if bad != nil {
+		return *bad
+	}
+	if r.GPUs != nil {
+		next.gpus = len(r.GPUs.GPUs)
+	}
+	ch.size = &next
+	if r.Image != nil {
+		if ch.image = s.image(*r.Image); ch.image == nil {
+			return structured(http.StatusNotFound, "ERR-02-010", "Unknown image "+*r.Image)
+		}
+	}
+	return s.change(vm, ch, approvalOf(c))
+}
+
+func set[T any](members map[string]any, name string, value *T) {
+	if value != nil {
+		members[name] = *value
+	}
+}
+
+// updateMember is the update of one text in the app-compose.
+func updateMember(member string) func(*Server, *call, *cvm) answer {
+	return func(s *Server, c *call, vm *cvm) answer {
+		text, given, err := c.upload()
+		switch {
+		case err != nil:
+			return plain(http.StatusBadRequest, err.Error())
+		case !given && c.Header.Get("X-Compose-Hash") == "":
+			return plain(http.StatusBadRequest, "No file")
+		case !given:
+			return s.change(vm, change{}, approvalOf(c))
+		}
+		doc, err := vm.doc.with(map[string]any{member: text})
+		if err != nil {
+			return invalidCompose(err)
+		}
+		return s.change(vm, change{kind: "compose_update", doc: doc}, approvalOf(c))
+	}
+}
+
+// updateEnvs replaces the whole environment, and the names where they are given.
+func updateEnvs(s *Server, c *call, vm *cvm) answer {
+	var r openapi.UpdateEnvsRequest
+	if bad, ok := s.decode(c, &r); !ok {
+		return bad
+	}
+	ch := change{kind: "env_update", env: &r.EncryptedEnv}
+	if r.EnvKeys != nil && !sameNames(r.EnvKeys, vm.doc.app.AllowedEnvs) {
+		doc, err := vm.doc.with(map[string]any{"allowed_envs": r.EnvKeys})
+		if err != nil {
+			return invalidCompose(err)
+		}
+		ch.doc = doc
+	}
+	return s.change(vm, ch, approval{hash: deref(r.ComposeHash), transaction: deref(r.TransactionHash)})
+}
+
+func updateImage(s *Server, c *call, vm *cvm) answer {
+	var r openapi.UpdateOSImageRequest
+	if bad, ok := s.decode(c, &r); !ok {
+		return bad
+	}
+	i := s.image(r.OSImageName)
+	if i == nil {
+		return structured(http.StatusNotFound, "ERR-02-010", "Unknown image "+r.OSImageName)
+	}
+	return s.change(vm, change{kind: "os_image_update", image: i}, approval{})
+}
+
+func updateResources(s *Server, c *call, vm *cvm) answer {
+	var r openapi.UpdateResourcesRequest
+	if bad, ok := s.decode(c, &r); !ok {
+		return bad
+	}
+	next, bad := s.resized(vm.size, r.InstanceType, r.VCPU, r.Memory, r.DiskSize)
+	if bad != nil {
+		return *bad
+	}
+	return s.change(vm, change{kind: "resize", size: &next}, approval{})
+}
+
+// updateVisibility changes what is public, which the app-compose says.
+func updateVisibility(s *Server, c *call, vm *cvm) answer {
+	var r openapi.UpdateVisibilityRequest
+	if bad, ok := s.decode(c, &r); !ok {
+		return bad
+	}
+	members := map[string]any{"public_sysinfo": r.PublicSysInfo, "public_logs": r.PublicLogs}
+	set(members, "public_tcbinfo", r.PublicTCBInfo)
+	doc, err := vm.doc.with(members)
+	if err != nil {
+		return invalidCompose(err)
+	}
+	if done := s.change(vm, change{kind: "compose_update", doc: doc}, approval{}); done.status != http.StatusAccepted {
+		return done
+	}
+	return ok(vm.describeVM(c))
+}

@@ -1,0 +1,59 @@
+package phalatest
+
+import (
+	"net/http"
+	"slices"
+	"time"
+)
+
+// span is a time that a CVM ran.
+type span struct{ from, to time.Time }
+
+// ran are the times that a CVM has run so far.
+func (vm *cvm) ran() []span {
+	if vm.running() {
+		return append(slices.Clone(vm.runs), span{vm.started, time.Now().UTC()})
+	}
+	return vm.runs
+}
+
+// getUsage bills each CVM for what it ran, by the hour of the clock, newest first.
+func getUsage(s *Server, c *call, a *app) answer {
+	query := c.URL.Query()
+	from, _ := time.Parse(time.RFC3339, query.Get("start_date")) // held against the description before
+	until, _ := time.Parse(time.RFC3339, query.Get("end_date"))
+	if query.Has("start_date") && query.Has("end_date") && until.Before(from) {
+		return plain(http.StatusBadRequest, "end_date is before start_date")
+	}
+	records, total := []object{}, 0.0
+	for _, vm := range a.cvms {
+		for _, run := range vm.ran() {
+			for at := run.from; at.Before(run.to); {
+				end := at.Truncate(time.Hour).Add(time.Hour)
+				if run.to.Before(end) {
+					end = run.to
+				}
+				if (!query.Has("start_date") || !at.Before(from)) && (!query.Has("end_date") || !at.After(until)) {
+					cost := end.Sub(at).Hours() * s.rateNumber(vm)
+					total += cost
+					records = append(records, s.usageRecord(vm, at, end, cost))
+				}
+				at = end
+			}
+		}
+	}
+	slices.Reverse(records)
+	first := min(c.number("offset", 0), len(records))
+	last := min(first+c.number("limit", 500), len(records))
+	return ok(object{"usage": records[first:last], "total": len(records), "total_cost": total})
+}
+
+func (s *Server) usageRecord(vm *cvm, from, to time.Time, cost float64) object {
+	hour := from.Truncate(time.Hour)
+	return object{
+		"instance_id": dashed(vm.uuid), "project_id": vm.app.number, "team_id": 1, "timestamp": stamp(to), "event_type": "compute",
+		"cost": cost, "details": vm.size.kind, "usage_type": "compute", "billing_start": stamp(from), "billing_end": stamp(to),
+		"duration_minutes": to.Sub(from).Minutes(), "billing_key": dashed(vm.uuid) + ":" + stamp(hour),
+		"billing_hour": stamp(hour), "billing_day": from.Format(time.DateOnly),
+	}
+}
