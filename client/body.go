@@ -14,6 +14,14 @@ const (
 	maxErrorBody = 1 << 20
 )
 
+// bodyLimit bounds the answer of an operation, of none where rt is nil.
+func (rt *route) bodyLimit() int64 {
+	if rt == nil || rt.limit == 0 {
+		return maxBody
+	}
+	return rt.limit
+}
+
 // BodyTooLargeError says that an answer is longer than the client reads.
 type BodyTooLargeError struct {
 	// Operation that was called, such as "CVMs.Get".

@@ -117,6 +117,31 @@ func withJSON[T any](body *T) func(*http.Request, error) (*http.Request, error) 
 	}
 }
 
+// withText puts a text on a request that was built without a body. Without a text the request must be the
+// second phase of an update, which names the compose hash in a header.
+func withText(text, media string) func(*http.Request, error) (*http.Request, error) {
+	return func(req *http.Request, err error) (*http.Request, error) {
+		if err != nil {
+			return nil, err
+		}
+		req.Header.Del("Content-Type")
+		switch {
+		case text != "":
+			setBody(req, []byte(text), media)
+		case req.Header.Get("X-Compose-Hash") == "":
+			return nil, errors.New("body: the text is empty, and no compose hash names a prepared one")
+		}
+		return req, nil
+	}
+}
+
+func setBody(req *http.Request, data []byte, media string) {
+	req.ContentLength = int64(len(data))
+	req.Body = io.NopCloser(bytes.NewReader(data))
+	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
+	req.Header["Content-Type"] = []string{media}
+}
+
 func setJSON(req *http.Request, body any) (*http.Request, error) {
 	if body == nil {
 		return req, nil
@@ -128,10 +153,7 @@ func setJSON(req *http.Request, body any) (*http.Request, error) {
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
-	req.ContentLength = int64(len(data))
-	req.Body = io.NopCloser(bytes.NewReader(data))
-	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
-	req.Header["Content-Type"] = []string{"application/json"}
+	setBody(req, data, "application/json")
 	return req, nil
 }
 

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/jarcoal/httpmock"
@@ -180,4 +182,28 @@ func ExampleCollect() {
 	cvms, err := client.Collect(c.CVMs.All(context.Background(), nil), 2)
 	fmt.Println(len(cvms), err)
 	// Output: 2 <nil>
+}
+
+func ExampleCVMsService_Logs() {
+	mock := httpmock.NewMockTransport()
+	mock.RegisterResponder("GET", "https://cloud-api.phala.com/api/v1/cvms/web-1/composition", httpmock.NewStringResponder(200,
+		`{"is_online":true,"containers":[{"id":"c1","names":["/web"],"created":1700000000,"log_endpoint":"https://logs.example/web"}]}`))
+	mock.RegisterResponder("GET", "https://logs.example/web", func(r *http.Request) (*http.Response, error) {
+		return httpmock.NewStringResponse(200, fmt.Sprintf("key sent here: %t\n", r.Header.Get("X-API-Key") != "")), nil
+	})
+	c, err := client.New(client.WithAPIKey("phak_example"), client.WithHTTPClient(&http.Client{Transport: mock}))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	log, err := c.CVMs.Logs(context.Background(), "web-1", client.ContainerLog("web"), client.LogOptions{Tail: 100})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer log.Close()
+	if _, err := io.Copy(os.Stdout, log); err != nil {
+		fmt.Println(err)
+	}
+	// Output: key sent here: false
 }

@@ -146,7 +146,7 @@ func counted(n int) []string {
 func TestAllYieldsEveryItemOfEveryList(t *testing.T) {
 	t.Parallel()
 	for name, d := range dialects {
-		for _, n := range []int{0, 1, d.size - 1, d.size, d.size + 1, 2 * d.size, 3*d.size + 1} {
+		for _, n := range []int{0, 1, d.size, 2*d.size + 1} {
 			for _, opts := range [][]CallOption{nil, {WithPrefetch()}} {
 				s := &shelf{n: n}
 				items := d.names(t.Context(), shelved(t, s, d.serve), opts...)

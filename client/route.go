@@ -32,8 +32,9 @@ type route struct {
 	path    string // below the base URL, with parameters in braces
 	version string // of the API, where the operation pins one
 	retry   retryClass
-	public  bool // needs no API key
-	stream  bool // can answer with server-sent events
+	public  bool  // needs no API key
+	stream  bool  // can answer with server-sent events
+	limit   int64 // of the answer in bytes, where maxBody would be far too wide; else 0
 }
 
 // router finds the operation that a path belongs to, preferring literal segments to parameters.

@@ -149,7 +149,7 @@ func operations() []route {
 		opAppsReplicate:              {name: "Apps.Replicate", verb: "POST", path: "/apps/{app_id}/cvms/{vm_uuid}/replicas", retry: retryUnsafe},
 		opAttestationsCheckRaw:       {name: "Attestations.CheckRaw", verb: "HEAD", path: "/attestations/raw/{checksum}", retry: retrySafe, public: true},
 		opAttestationsGetCollateral:  {name: "Attestations.GetCollateral", verb: "GET", path: "/attestations/collateral/{checksum}", retry: retrySafe, public: true},
-		opAttestationsGetRaw:         {name: "Attestations.GetRaw", verb: "GET", path: "/attestations/raw/{checksum}", retry: retrySafe, public: true},
+		opAttestationsGetRaw:         {name: "Attestations.GetRaw", verb: "GET", path: "/attestations/raw/{checksum}", retry: retrySafe, public: true, limit: 1048576},
 		opAttestationsListDeviceIDs:  {name: "Attestations.ListDeviceIDs", verb: "GET", path: "/attestations/device_ids", retry: retrySafe, public: true},
 		opAttestationsListNodes:      {name: "Attestations.ListNodes", verb: "GET", path: "/attestations/nodes", retry: retrySafe, public: true},
 		opAttestationsListPPIDs:      {name: "Attestations.ListPPIDs", verb: "GET", path: "/attestations/ppids", retry: retrySafe, public: true},

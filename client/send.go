@@ -68,12 +68,13 @@ func (c *Client) finish(req *http.Request, rt *route, resp *http.Response, now t
 		if mediaType(resp.Header) == eventStream {
 			return resp, &unexpectedStreamError{operationName(req, rt)}
 		}
-		data, more, err := readAll(resp, maxBody)
+		limit := rt.bodyLimit()
+		data, more, err := readAll(resp, limit)
 		if err != nil {
 			return resp, err
 		}
 		if more {
-			return resp, &BodyTooLargeError{Operation: operationName(req, rt), Limit: maxBody}
+			return resp, &BodyTooLargeError{Operation: operationName(req, rt), Limit: limit}
 		}
 		resp.Body = newBuffered(data)
 		return resp, nil
@@ -93,10 +94,7 @@ func (c *Client) explain(ctx context.Context, req *http.Request, rt *route, cfg 
 	if errors.As(err, &api) || errors.As(err, &large) || errors.As(err, &stream) {
 		return err
 	}
-	var in *url.Error
-	if errors.As(err, &in) {
-		err = in.Err
-	}
+	err = withoutURL(err)
 	name := operationName(req, rt)
 	switch {
 	case req.Context().Err() != nil:
@@ -105,6 +103,16 @@ func (c *Client) explain(ctx context.Context, req *http.Request, rt *route, cfg 
 		return fmt.Errorf("%s: %s %s: %w (%s): %w", name, req.Method, req.URL.Path, errAttemptTimeout, cfg.timeout, context.DeadlineExceeded)
 	}
 	return fmt.Errorf("%s: %s %s: %w", name, req.Method, req.URL.Path, err)
+}
+
+// withoutURL gives what is beneath the errors of net/http clients, of which a transport may hold one more:
+// they repeat the URL.
+func withoutURL(err error) error {
+	var in *url.Error
+	for errors.As(err, &in) {
+		err = in.Err
+	}
+	return err
 }
 
 func operationName(req *http.Request, rt *route) string {

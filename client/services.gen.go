@@ -4,7 +4,6 @@ package client
 
 import (
 	"context"
-	"strings"
 
 	"github.com/phala-go/phala/openapi"
 )
@@ -306,7 +305,7 @@ func (s *AttestationsService) GetCollateral(ctx context.Context, checksum string
 
 // GetRaw downloads a registered quote.
 //
-// Returns the quote as it was uploaded, usually 2 to 8 KB.
+// Returns the quote as it was uploaded, usually 2 to 8 KB; more than 1 MiB is not read.
 //
 // The answer: the raw quote.
 //
@@ -1035,13 +1034,14 @@ func (s *CVMsService) Update(ctx context.Context, cvmID string, body openapi.Upd
 // Starts an update to the new text. With a KMS on a chain it answers 465 with everything needed to allow the
 // new hash; repeat it then with the two headers. It answers 409 while another operation runs.
 //
-// The body: the new docker-compose file as YAML text.
+// The body: the new docker-compose file as YAML text. An empty text is refused, unless the parameters commit
+// what was prepared before: then no body is sent.
 //
 // The answer: the update that was started.
 //
 // PATCH /cvms/{cvm_id}/docker-compose, retry class idempotent.
 func (s *CVMsService) UpdateDockerCompose(ctx context.Context, cvmID string, text string, params *openapi.CVMsUpdateDockerComposeParams, opts ...CallOption) (*openapi.UpdateAccepted, error) {
-	return callBuilt[*openapi.UpdateAccepted](ctx, s.client, opCVMsUpdateDockerCompose, opts)(openapi.NewCVMsUpdateDockerComposeRequestWithBody(s.client.server, cvmPath(cvmID), params, "text/yaml", strings.NewReader(text)))
+	return callBuilt[*openapi.UpdateAccepted](ctx, s.client, opCVMsUpdateDockerCompose, opts)(withText(text, "text/yaml")(openapi.NewCVMsUpdateDockerComposeRequestWithBody(s.client.server, cvmPath(cvmID), params, "", nil)))
 }
 
 // UpdateEnvs replaces the secrets of a CVM.
@@ -1090,13 +1090,14 @@ func (s *CVMsService) UpdateOSImage(ctx context.Context, cvmID string, body open
 // Starts an update to the new script. With a KMS on a chain it answers 465 with everything needed to allow
 // the new hash; repeat it then with the two headers. It answers 409 while another operation runs.
 //
-// The body: the new script as plain text.
+// The body: the new script as plain text. An empty text is refused, unless the parameters commit what was
+// prepared before: then no body is sent.
 //
 // The answer: the update that was started.
 //
 // PATCH /cvms/{cvm_id}/pre-launch-script, retry class idempotent.
 func (s *CVMsService) UpdatePreLaunchScript(ctx context.Context, cvmID string, text string, params *openapi.CVMsUpdatePreLaunchScriptParams, opts ...CallOption) (*openapi.UpdateAccepted, error) {
-	return callBuilt[*openapi.UpdateAccepted](ctx, s.client, opCVMsUpdatePreLaunchScript, opts)(openapi.NewCVMsUpdatePreLaunchScriptRequestWithBody(s.client.server, cvmPath(cvmID), params, "text/plain", strings.NewReader(text)))
+	return callBuilt[*openapi.UpdateAccepted](ctx, s.client, opCVMsUpdatePreLaunchScript, opts)(withText(text, "text/plain")(openapi.NewCVMsUpdatePreLaunchScriptRequestWithBody(s.client.server, cvmPath(cvmID), params, "", nil)))
 }
 
 // UpdateResources changes the size of a CVM.

@@ -45,7 +45,7 @@ type Pending struct {
 	// DeviceID is the device to allow, 64 hexadecimal digits; empty where the cloud names none.
 	DeviceID string `json:"device_id,omitempty"`
 	// ChainID and KMSContract say where the approval belongs; 0 and zero where the cloud does not say.
-	ChainID     uint64          `json:"chain_id,omitempty"`
+	ChainID     uint64         `json:"chain_id,omitempty"`
 	KMSContract common.Address `json:"kms_contract,omitzero"`
 
 	// Token authorises the commit; empty where the cloud minted none, so that the commit needs an API key.

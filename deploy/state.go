@@ -46,7 +46,7 @@ type State struct {
 
 	// ChainID, KMSContract and DeviceID are where the KMS is governed and the device that it is to run on;
 	// zero with the central KMS.
-	ChainID     uint64          `json:"chain_id,omitempty"`
+	ChainID     uint64         `json:"chain_id,omitempty"`
 	KMSContract common.Address `json:"kms_contract,omitzero"`
 	DeviceID    string         `json:"device_id,omitempty"`
 	// Contract says how the contract of a new app is deployed.

@@ -292,7 +292,7 @@ type ClientInterface interface {
 
 	// AttestationsGetRaw Downloads a registered quote
 	//
-	// Returns the quote as it was uploaded, usually 2 to 8 KB.
+	// Returns the quote as it was uploaded, usually 2 to 8 KB; more than 1 MiB is not read.
 	//
 	// Corresponds with GET /api/v1/attestations/raw/{checksum} (the `AttestationsGetRaw` operationId).
 	AttestationsGetRaw(ctx context.Context, checksum PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1817,7 +1817,7 @@ func (c *Client) AttestationsListPPIDs(ctx context.Context, reqEditors ...Reques
 
 // AttestationsGetRaw Downloads a registered quote
 //
-// Returns the quote as it was uploaded, usually 2 to 8 KB.
+// Returns the quote as it was uploaded, usually 2 to 8 KB; more than 1 MiB is not read.
 //
 // Corresponds with GET /api/v1/attestations/raw/{checksum} (the `AttestationsGetRaw` operationId).
 func (c *Client) AttestationsGetRaw(ctx context.Context, checksum PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -9991,7 +9991,7 @@ type ClientWithResponsesInterface interface {
 
 	// AttestationsGetRawWithResponse Downloads a registered quote
 	//
-	// Returns the quote as it was uploaded, usually 2 to 8 KB.
+	// Returns the quote as it was uploaded, usually 2 to 8 KB; more than 1 MiB is not read.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -16414,7 +16414,7 @@ func (c *ClientWithResponses) AttestationsListPPIDsWithResponse(ctx context.Cont
 
 // AttestationsGetRawWithResponse Downloads a registered quote
 //
-// Returns the quote as it was uploaded, usually 2 to 8 KB.
+// Returns the quote as it was uploaded, usually 2 to 8 KB; more than 1 MiB is not read.
 //
 // Returns a wrapper object for the known response body format(s).
 //

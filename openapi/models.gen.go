@@ -683,7 +683,7 @@ type AvailableNode struct {
 	// DeviceID SHA-256 of the node's PPID, 64 hexadecimal digits; the app contract must allow it.
 	DeviceID string `json:"device_id,omitempty"`
 
-	// RegionIdentifier Region that the node stands in, such as us-west.
+	// RegionIdentifier Region that the node stands in.
 	RegionIdentifier string `json:"region_identifier,omitempty"`
 
 	// DefaultKMS Slug of the KMS that is used where none is named.
@@ -1152,7 +1152,7 @@ type CVMKMS struct {
 	URL string `json:"url,omitempty"`
 }
 
-// CVMLogURLs Ready-made URLs for reading the logs of a CVM, in answers only. Log streaming itself is not part of this API.
+// CVMLogURLs Ready-made URLs for reading the logs of a CVM, in answers only. Another host serves them, without the API key.
 type CVMLogURLs struct {
 	// Serial URL of the log of the serial console; empty when unavailable.
 	Serial string `json:"serial,omitempty"`
@@ -2513,7 +2513,7 @@ type NodeMeta struct {
 
 // NodeOSImage An OS image that a node has, in answers only.
 type NodeOSImage struct {
-	// Name Name of the image, as a provision takes it, such as dstack-0.5.5.
+	// Name Name of the image, as a provision takes it, such as dstack-0.5.0.
 	Name string `json:"name"`
 
 	// IsDev Whether it is a development image, whose guest can be entered; not for production.
@@ -2594,13 +2594,13 @@ type NodeStatus string
 
 // OSImage A guest image that a CVM can boot, in answers only.
 type OSImage struct {
-	// Name Name of the image, as a provision takes it, such as dstack-0.5.5.
+	// Name Name of the image, as a provision takes it, such as dstack-0.5.0.
 	Name string `json:"name"`
 
-	// Slug Name for URLs, such as dstack-0-5-5.
+	// Slug Name of the image for URLs.
 	Slug string `json:"slug"`
 
-	// Version Version of the image, such as 0.5.5.
+	// Version Version of the image, such as 0.5.0.
 	Version string `json:"version"`
 
 	// OSImageHash Hash that identifies the image, in hex; empty when unknown.

@@ -33,15 +33,11 @@ func (s *Server) findApp(text string) *app {
 	return s.apps[id]
 }
 
-func (s *Server) newApp(id kms.AppID, name string) (*app, error) {
-	key, err := s.keys.envPublicKey(id)
-	if err != nil {
-		return nil, err
-	}
+func (s *Server) newApp(p *provision) *app {
 	s.appNumber++
-	a := &app{id: id, number: s.appNumber, name: name, created: time.Now().UTC(), key: key}
-	s.apps[id] = a
-	return a, nil
+	a := &app{id: p.key.app, number: s.appNumber, name: p.name, created: time.Now().UTC(), key: p.envKey}
+	s.apps[a.id] = a
+	return a
 }
 
 // onApp is a handler of an operation on one app.

@@ -37,7 +37,7 @@ func (s *Server) commitCompose(vm *cvm, hashText string, env *openapi.Secret) an
 	}
 	doc := vm.composes[hash.String()]
 	if doc == nil {
-		return structured(466, "ERR-01-006", "The compose hash is unknown; provision it first")
+		return structured(statusHashInvalid, "ERR-01-006", "The compose hash is unknown; provision it first")
 	}
 	return s.change(vm, change{kind: "compose_update", doc: doc, env: env}, approval{})
 }

@@ -21,7 +21,7 @@ func createCVM(s *Server, c *call) answer {
 	p, err := s.findProvision(request.AppID, request.ComposeHash)
 	switch {
 	case errors.Is(err, errNoProvision):
-		return structured(466, "ERR-01-006", "The compose hash is unknown or has expired; provision again")
+		return structured(statusHashInvalid, "ERR-01-006", "The compose hash is unknown or has expired; provision again")
 	case err != nil:
 		return invalid(err.Error(), "value_error", "body")
 	}
@@ -37,17 +37,18 @@ func createCVM(s *Server, c *call) answer {
 	if bad := s.overQuota(p.size); bad != nil {
 		return *bad
 	}
-	a, err := s.newApp(p.key.app, p.name)
-	if err != nil {
-		return plain(http.StatusInternalServerError, err.Error())
-	}
-	vm := s.newCVM(a, p.doc)
+	return s.launch(c, s.fromProvision(p), request.EncryptedEnv)
+}
+
+// fromProvision is the first CVM of an app.
+func (s *Server) fromProvision(p *provision) *cvm {
+	vm := s.newCVM(s.newApp(p), p.doc)
 	vm.size, vm.image, vm.node, vm.listed, vm.userConfig = p.size, p.image, p.node, p.listed, p.userConfig
 	vm.kmsURLs, vm.gatewayURLs = p.kmsURLs, p.gatewayURLs
 	for _, port := range p.ports {
 		vm.ports = append(vm.ports, s.newPort(port.VMPort, port.Protocol, port.HostPort))
 	}
-	return s.launch(c, vm, request.EncryptedEnv)
+	return vm
 }
 
 func nameTaken(name string) answer {

@@ -17,6 +17,11 @@
 // It misbehaves on command: [Server.Inject] makes an operation fail, be slow, or lose its answer after the
 // work was done; [Server.Rewrite] lets it lie; [Server.FailBoot] lets a CVM fail to boot.
 //
+// It posts the events of its CVMs to webhooks, signed, with the cloud's time limit, attempts and pauses, and keeps
+// a row of each delivery; once there is a webhook, CVMs live on although nobody asks. [WithWebhookReceiver]
+// hands deliveries to an http.Handler without a network, [WithLocalWebhooks] accepts an httptest.Server, and
+// [Server.Emit] posts any other event.
+//
 // [Server.Transport] serves a client without a network, also within testing/synctest; a [Server] is an
 // http.Handler for everything else, such as a client in another language: see examples/fakecloud.
 package phalatest

@@ -9,6 +9,7 @@ import (
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
 	"github.com/phala-go/phala/phalatest"
+	"github.com/phala-go/phala/webhook"
 )
 
 // A deployment by hand: provision, encrypt, create, wait, and read what the guest sees.
@@ -60,6 +61,53 @@ func Example() {
 	env, err := cloud.Env(vm.VMUUID)
 	fmt.Println(env, env[0].Value == "hunter2", err)
 	// Output: [TOKEN=[redacted]] true <nil>
+}
+
+// A receiver of webhooks gets what the cloud posts while a CVM boots.
+func ExampleWithWebhookReceiver() {
+	const secret = "whsec_from_the_environment"
+	got := make(chan string)
+	handler, err := webhook.Handler(secret, func(_ context.Context, event webhook.Event) error {
+		cvm, err := event.Lifecycle()
+		got <- fmt.Sprint(event.Type, ": ", cvm.CVMName, " is ", cvm.Status)
+		return err
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	cloud, err := phalatest.Start(phalatest.WithWebhookReceiver(handler))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer cloud.Close()
+	c, err := cloud.Client()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx := context.Background()
+	_, err = c.Webhooks.Create(ctx, openapi.CreateWebhookRequest{
+		URL: "https://app.example.com/phala", Events: []string{string(webhook.CVMCreated)}, Secret: openapi.Ptr(openapi.Secret(secret)),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	p, err := c.CVMs.Provision(ctx, openapi.ProvisionRequest{
+		Name: "web-1", ComposeFile: openapi.AppCompose{DockerComposeFile: openapi.Ptr("services:\n  web:\n    image: nginx\n")},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if _, err := c.CVMs.Create(ctx, openapi.CreateCVMRequest{AppID: p.AppID, ComposeHash: p.ComposeHash}); err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(<-got)
+	// Output: cvm.created: web-1 is running
 }
 
 func ExampleServer_Inject() {

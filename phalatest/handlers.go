@@ -124,5 +124,17 @@ func handlers() map[string]handler {
 		"SSHKeys.Delete":       deleteSSHKey,
 		"SSHKeys.ImportGitHub": importGitHub,
 		"SSHKeys.SyncGitHub":   syncGitHub,
+
+		"Webhooks.Create":         createWebhook,
+		"Webhooks.Delete":         onWebhook(deleteWebhook),
+		"Webhooks.Get":            onWebhook(getWebhook),
+		"Webhooks.GetStats":       onWebhook(webhookStats),
+		"Webhooks.List":           withWebhooks(listWebhooks),
+		"Webhooks.ListDeliveries": onWebhook(listDeliveries),
+		"Webhooks.Resend":         onWebhook(resendDelivery),
+		"Webhooks.RevealSecret":   onWebhook(revealWebhookSecret),
+		"Webhooks.RotateSecret":   onWebhook(rotateWebhookSecret),
+		"Webhooks.Test":           onWebhook(testWebhook),
+		"Webhooks.Update":         onWebhook(updateWebhook),
 	}
 }

@@ -68,6 +68,7 @@ func (vm *cvm) begin(s *Server, kind, status, target string, steps ...step) {
 		events: []operationEvent{{"operation.started", status, now}}, hash: vm.doc.hash.String(), name: vm.name,
 	}
 	s.busy = append(s.busy, vm)
+	s.webhooks.wake()
 }
 
 // boot begins an operation that ends with a running CVM, or with one whose boot failed.
@@ -112,11 +113,6 @@ func (o *operation) event() string {
 	}
 	return "cvm.updated"
 }
-
-// happened is called, with the state locked, when something has happened to a CVM that the workspace may
-// want to know: cvm.created, cvm.create_failed, cvm.started, cvm.restarted, cvm.updated, cvm.stopped,
-// cvm.deleted, and cvm.update.pending_approval and cvm.replica.pending_approval when one was prepared.
-func (s *Server) happened(_ *cvm, _ string) {}
 
 // live lets all CVMs take the steps whose time has come, and deletes those whose last hour has.
 func (s *Server) live() {

@@ -1,6 +1,7 @@
 package phalatest
 
 import (
+	"net/http"
 	"strings"
 	"time"
 
@@ -28,27 +29,42 @@ func (p *prepared) current() bool {
 
 func (s *Server) prepare(p *prepared) answer {
 	p.token, p.created = dashed(newUUID()), time.Now().UTC()
-	kind, slot, event := "update", &p.vm.update, "cvm.update.pending_approval"
+	slot, event := &p.vm.update, "cvm.update.pending_approval"
 	if p.replica {
-		kind, slot, event = "replica", &p.vm.replica, "cvm.replica.pending_approval"
+		slot, event = &p.vm.replica, "cvm.replica.pending_approval"
 	}
 	*slot = p
 	s.prepared[p.token] = p
 	s.happened(p.vm, event)
-	id, hash := dashed(p.vm.uuid), p.hash.String()
+	page, post := p.urls()
 	return registrationRequired(
-		object{"field": "compose_hash", "value": hash}, object{"field": "app_id", "value": p.vm.app.id.String()},
+		object{"field": "compose_hash", "value": p.hash.String()}, object{"field": "app_id", "value": p.vm.app.id.String()},
 		object{"field": "device_id", "value": p.node.device()}, object{"field": "kms_info", "value": s.describeKMS()},
 		object{"field": "commit_token", "value": p.token},
-		object{"field": "commit_url", "value": "https://cloud.phala.test/" + workspaceSlug + "/cvms/" + id + "/confirm-" + kind + "?token=" + p.token + "&compose_hash=" + hash},
-		object{"field": "api_commit_url", "value": "https://phala.test/api/v1/cvms/" + id + "/commit-" + kind + "?token=" + p.token},
-		object{"field": "onchain_status", "value": object{"compose_hash_allowed": true, "device_id_allowed": true, "is_allowed": true}},
+		object{"field": "commit_url", "value": page},
+		object{"field": "api_commit_url", "value": post},
+		object{"field": "onchain_status", "value": s.onChainStatus(p)},
 	)
+}
+
+// urls are the page for people and the address for programs that commit the change.
+func (p *prepared) urls() (page, post string) {
+	kind, id := "update", dashed(p.vm.uuid)
+	if p.replica {
+		kind = "replica"
+	}
+	return "https://cloud.phala.test/" + workspaceSlug + "/cvms/" + id + "/confirm-" + kind + "?token=" + p.token + "&compose_hash=" + p.hash.String(),
+		"https://phala.test/api/v1/cvms/" + id + "/commit-" + kind + "?token=" + p.token
+}
+
+// onChainStatus is what the contract of the app says about a prepared change. The central KMS allows all.
+func (s *Server) onChainStatus(_ *prepared) object {
+	return object{"compose_hash_allowed": true, "device_id_allowed": true, "is_allowed": true}
 }
 
 // registrationRequired says that a hash waits for its registration, with all that this takes.
 func registrationRequired(details ...object) answer {
-	return structured(465, "ERR-01-005", "The compose hash must be registered before it is committed", details...)
+	return structured(statusHashRequired, "ERR-01-005", "The compose hash must be registered before it is committed", details...)
 }
 
 func (s *Server) prepareUpdate(vm *cvm, ch change) answer {
@@ -69,7 +85,7 @@ func (s *Server) confirm(vm *cvm, by approval) answer {
 }
 
 func tokenInvalid() *answer {
-	return refuse(466, "ERR-01-006", "The token or hash is unknown, has expired, or was superseded; prepare again")
+	return refuse(statusHashInvalid, "ERR-01-006", "The token or hash is unknown, has expired, or was superseded; prepare again")
 }
 
 // redeem finds what a token stands for, and compares the hash that it is bound to.
@@ -141,7 +157,7 @@ func listPending(_ *Server, _ *call, a *app) answer {
 func previewPending(_ *Server, c *call, vm *cvm) answer {
 	p := vm.update
 	if p == nil || !p.current() || p.hash.String() != strings.TrimPrefix(strings.ToLower(c.params["compose_hash"]), "0x") {
-		return plain(404, "No such pending update")
+		return plain(http.StatusNotFound, "No such pending update")
 	}
 	next := vm.doc
 	if p.change.doc != nil {

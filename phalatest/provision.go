@@ -24,6 +24,7 @@ type provisionKey struct {
 // provision is an app-compose that the cloud knows and nothing runs yet.
 type provision struct {
 	key         provisionKey
+	envKey      kms.PublicKey
 	name        string
 	doc         *document
 	size        size
@@ -93,8 +94,12 @@ func (s *Server) provision(request openapi.ProvisionRequest, composeFile []byte)
 	if bad != nil {
 		return nil, bad
 	}
+	key, err := s.keys.envPublicKey(id)
+	if err != nil {
+		return nil, refuse(http.StatusInternalServerError, "", err.Error())
+	}
 	p := &provision{
-		key: provisionKey{id, doc.hash}, name: request.Name, doc: doc, size: size, image: image, node: node,
+		key: provisionKey{id, doc.hash}, envKey: key, name: request.Name, doc: doc, size: size, image: image, node: node,
 		listed: request.Listed == nil || *request.Listed, userConfig: deref(request.UserConfig),
 		kmsURLs: request.KMSURLs, gatewayURLs: request.GatewayURLs, ports: request.Ports,
 		expires: time.Now().Add(provisionTTL),
@@ -171,13 +176,9 @@ func (s *Server) chooseAppID(request openapi.ProvisionRequest, hash compose.Hash
 }
 
 func (s *Server) describeProvision(p *provision) object {
-	key, err := s.keys.envPublicKey(p.key.app)
-	if err != nil {
-		s.wrong("the key of app %s: %v", p.key.app, err)
-	}
 	return object{
 		"app_id": p.key.app.String(), "compose_hash": p.key.hash.String(),
-		"app_env_encrypt_pubkey": key.String(), "device_id": p.node.device(), "fmspc": fmspc,
+		"app_env_encrypt_pubkey": p.envKey.String(), "device_id": p.node.device(), "fmspc": fmspc,
 		"os_image_hash": p.image.hash(), "instance_type": p.size.kind, "teepod_id": p.node.id, "node_id": p.node.id,
 		"kms_info": s.describeKMS(),
 	}

@@ -55,20 +55,36 @@ func (s *Server) record(c *call, status int, body []byte) {
 	s.requests = append(s.requests, r)
 }
 
-// redact replaces the secrets at the top of a JSON object.
+// redact replaces the secrets in JSON.
 func redact(body []byte) []byte {
-	var members map[string]json.RawMessage
-	if json.Unmarshal(body, &members) != nil {
+	var value any
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.UseNumber()
+	if !json.Valid(body) || d.Decode(&value) != nil {
 		return bytes.Clone(body)
 	}
-	for _, name := range []string{"encrypted_env", "token", "secret"} {
-		if _, there := members[name]; there {
-			members[name] = json.RawMessage(`"` + redacted + `"`)
-		}
-	}
-	out, err := json.Marshal(members)
+	redactValue(value)
+	out, err := json.Marshal(value)
 	if err != nil {
 		return nil
 	}
 	return out
+}
+
+func redactValue(value any) {
+	switch value := value.(type) {
+	case map[string]any:
+		for name, member := range value {
+			switch name {
+			case "encrypted_env", "token", "secret":
+				value[name] = redacted
+			default:
+				redactValue(member)
+			}
+		}
+	case []any:
+		for _, member := range value {
+			redactValue(member)
+		}
+	}
 }

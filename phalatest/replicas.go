@@ -24,11 +24,36 @@ func replicate(s *Server, c *call, vm *cvm) answer {
 		return *bad
 	}
 	ch := change{kind: "create", doc: doc, env: r.EncryptedEnv}
-	by := approvalOf(c)
-	if by.prepareOnly {
-		return s.prepare(&prepared{vm: vm, replica: true, change: ch, hash: doc.hash, node: n})
+	return s.wantReplica(c, vm, ch, n, approvalOf(c))
+}
+
+// wantReplica adds a CVM, or prepares it where only that was asked for or the chain must consent first.
+func (s *Server) wantReplica(c *call, vm *cvm, ch change, n *node, by approval) answer {
+	bad := s.allowed(vm.app, ch.doc.hash, n, by)
+	switch {
+	case by.prepareOnly, bad != nil && bad.status == statusHashRequired:
+		return s.prepare(&prepared{vm: vm, replica: true, change: ch, hash: ch.doc.hash, node: n})
+	case bad != nil:
+		return *bad
 	}
-	return s.addReplica(c, vm, ch, n, by)
+	return s.addReplica(c, vm, ch, n)
+}
+
+// redeemReplica commits a replica that was prepared.
+func (s *Server) redeemReplica(c *call, vm *cvm) answer {
+	p, by, bad := s.redeem(c, vm, true)
+	if bad == nil {
+		bad = s.allowed(vm.app, p.hash, p.node, by)
+	}
+	if bad != nil {
+		return *bad
+	}
+	added := s.addReplica(c, vm, p.change, p.node)
+	if added.status == http.StatusOK {
+		delete(s.prepared, p.token)
+		vm.replica = nil
+	}
+	return added
 }
 
 // liveDocument is the app-compose of a revision that runs: the one named, or the only one.
@@ -47,7 +72,7 @@ func (a *app) liveDocument(vm *cvm, hashText *string) (*document, *answer) {
 		if doc := live[hash.String()]; doc != nil {
 			return doc, nil
 		}
-		return nil, refuse(466, "ERR-01-006", "No CVM of the app runs this compose hash")
+		return nil, refuse(statusHashInvalid, "ERR-01-006", "No CVM of the app runs this compose hash")
 	case len(live) > 1:
 		return nil, refuse(http.StatusBadRequest, "ERR-03-009", "The app runs several revisions; name one by its compose_hash")
 	}
@@ -62,10 +87,7 @@ func (s *Server) otherNode(vm *cvm, nodeID, teepodID *int) (*node, *answer) {
 	return s.chooseNode(nodeID, teepodID, nil)
 }
 
-func (s *Server) addReplica(c *call, vm *cvm, ch change, n *node, by approval) answer {
-	if bad := s.allowed(vm.app, ch.doc.hash, n, by); bad != nil {
-		return *bad
-	}
+func (s *Server) addReplica(c *call, vm *cvm, ch change, n *node) answer {
 	if bad := s.overQuota(vm.size); bad != nil {
 		return *bad
 	}
@@ -81,13 +103,7 @@ func (s *Server) addReplica(c *call, vm *cvm, ch change, n *node, by approval) a
 }
 
 func commitReplica(s *Server, c *call, vm *cvm) answer {
-	p, by, bad := s.redeem(c, vm, true)
-	if bad != nil {
-		return *bad
-	}
-	delete(s.prepared, p.token)
-	vm.replica = nil
-	return s.addReplica(c, vm, p.change, p.node, by)
+	return s.redeemReplica(c, vm)
 }
 
 // createInstance adds a CVM to an app, with its app-compose or a changed one.
@@ -100,13 +116,7 @@ func createInstance(s *Server, c *call, a *app) answer {
 	}
 	vm := a.cvms[0]
 	if r.Token != nil && *r.Token != "" {
-		p, by, bad := s.redeem(c, vm, true)
-		if bad != nil {
-			return *bad
-		}
-		delete(s.prepared, p.token)
-		vm.replica = nil
-		return s.addReplica(c, vm, p.change, p.node, by)
+		return s.redeemReplica(c, vm)
 	}
 	n, bad := s.otherNode(vm, r.NodeID, r.TeepodID)
 	if bad != nil {
@@ -125,5 +135,5 @@ func createInstance(s *Server, c *call, a *app) answer {
 		return *bad
 	}
 	ch := change{kind: "create", doc: doc, env: r.EncryptedEnv}
-	return s.addReplica(c, vm, ch, n, approval{hash: deref(r.ComposeHash), transaction: deref(r.TransactionHash)})
+	return s.wantReplica(c, vm, ch, n, approval{hash: deref(r.ComposeHash), transaction: deref(r.TransactionHash)})
 }

@@ -49,6 +49,7 @@ type Server struct {
 	http     *httptest.Server
 	listened error
 	memory   sync.WaitGroup
+	webhooks *webhooks
 
 	mu         sync.Mutex // of all that follows
 	nonce      uint64
@@ -114,6 +115,7 @@ func Start(opts ...Option) (*Server, error) {
 		faults:     map[string][]Fault{},
 		rewrites:   map[string]func(int, []byte) (int, []byte){},
 		bootFails:  map[string]string{},
+		webhooks:   newWebhooks(),
 	}
 	for _, o := range opts {
 		if err := o(s); err != nil {
@@ -137,6 +139,7 @@ func (s *Server) Close() {
 		s.http.CloseClientConnections()
 		s.http.Close()
 	}
+	s.webhooks.close()
 	s.memory.Wait()
 }
 
@@ -175,7 +178,12 @@ func (s *Server) KMSRoot() kms.Signer { return kms.SignerOf(s.keys.root) }
 func (s *Server) TeamWallet() common.Address { return s.keys.wallet }
 
 // Tick moves the life of all CVMs one step on, where [WithManualTicks] has stopped it.
-func (s *Server) Tick() { s.clock.advance() }
+func (s *Server) Tick() {
+	s.clock.advance()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.live()
+}
 
 // wrong fails the test over a request that the API would not understand.
 func (s *Server) wrong(format string, args ...any) {

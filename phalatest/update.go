@@ -38,27 +38,39 @@ func approvalOf(c *call) approval {
 }
 
 // allowed decides whether an app may run a compose hash on a node now. It returns nil where it may, as the
-// central KMS always lets it; an on-chain KMS answers 465 to 468 here.
+// central KMS always lets it; an on-chain KMS answers 465 to 468 here. After a 465 the change is kept, to be
+// confirmed by its hash or committed by its token.
 func (s *Server) allowed(_ *app, _ compose.Hash, _ *node, _ approval) *answer { return nil }
 
-// change applies an update, or prepares it where only that was asked for.
+// change applies an update, or prepares it where only that was asked for or the chain must consent first.
+// A request that only names a hash confirms what was prepared.
 func (s *Server) change(vm *cvm, ch change, by approval) answer {
-	if by.hash != "" && ch.doc == nil {
+	nothing := ch.nothing(vm)
+	if by.hash != "" && nothing {
 		return s.confirm(vm, by)
 	}
 	if by.prepareOnly {
 		return s.prepareUpdate(vm, ch)
 	}
+	if nothing {
+		return accepted(object{"status": "no_change", "message": "Nothing is to change"})
+	}
 	if ch.doc != nil && ch.doc.hash != vm.doc.hash {
 		if bad := s.allowed(vm.app, ch.doc.hash, vm.node, by); bad != nil {
+			if bad.status == statusHashRequired {
+				return s.prepareUpdate(vm, ch)
+			}
 			return *bad
 		}
 	}
-	if ch.nothing(vm) {
-		return accepted(object{"status": "no_change", "message": "Nothing is to change"})
-	}
 	return s.apply(vm, ch)
 }
+
+// The statuses of the API that HTTP does not know.
+const (
+	statusHashRequired = 465 // the hash must be registered on chain first
+	statusHashInvalid  = 466 // the hash or token is unknown, expired or superseded
+)
 
 // apply changes a CVM and boots it anew.
 func (s *Server) apply(vm *cvm, ch change) answer {

@@ -50,12 +50,7 @@ func createWorkload(s *Server, c *call) answer {
 	if bad != nil {
 		return *bad
 	}
-	a, err := s.newApp(p.key.app, p.name)
-	if err != nil {
-		return plain(http.StatusInternalServerError, err.Error())
-	}
-	vm := s.newCVM(a, p.doc)
-	vm.size, vm.image, vm.node, vm.listed = p.size, p.image, p.node, p.listed
+	vm := s.fromProvision(p)
 	created := s.launch(c, vm, nil)
 	vm.schedule(s, r.ScheduledDeleteAt)
 	return created

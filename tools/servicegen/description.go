@@ -25,6 +25,7 @@ type operation struct {
 	Version     string `json:"x-phala-version"`
 	Page        string `json:"x-phala-page"`
 	Public      bool   `json:"x-phala-public"`
+	MaxBytes    int64  `json:"x-phala-max-bytes"`
 	Summary     string `json:"summary"`
 	Description string `json:"description"`
 	Parameters  []parameter

@@ -26,6 +26,9 @@ func writeRoutes(ops []operation) string {
 		if o.Public {
 			b.WriteString(", public: true")
 		}
+		if o.MaxBytes != 0 {
+			fmt.Fprintf(&b, ", limit: %d", o.MaxBytes)
+		}
 		if o.streams() {
 			b.WriteString(", stream: true")
 		}

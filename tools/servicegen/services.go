@@ -9,7 +9,7 @@ import (
 // writeServices gives client/services.gen.go: a type for each service, a method for each operation.
 func writeServices(ops []operation) (string, error) {
 	var b strings.Builder
-	b.WriteString(header + "package client\n\nimport (\n\t\"context\"\n\t\"strings\"\n\n\t\"github.com/phala-go/phala/openapi\"\n)\n\n")
+	b.WriteString(header + "package client\n\nimport (\n\t\"context\"\n\n\t\"github.com/phala-go/phala/openapi\"\n)\n\n")
 	services := servicesOf(ops)
 	b.WriteString("// Services holds the operations of the API, a field for each group of them.\ntype Services struct {\n")
 	for _, s := range services {
@@ -99,7 +99,7 @@ func writeMethod(b *strings.Builder, o operation) error {
 	if answer != "" {
 		result, call, built = "("+answer+", error)", "call["+answer+"]", "callBuilt["+answer+"]"
 	}
-	writeDoc(b, o, body != "" && optional)
+	writeDoc(b, o, body != "" && optional, text != "")
 	fmt.Fprintf(b, "func (s *%sService) %s(%s) %s {\n\treturn ", o.Service, o.Method, strings.Join(args, ", "), result)
 	path := strings.Join(segments, ", ")
 	if !o.hasParams() && text == "" {
@@ -116,7 +116,7 @@ func writeMethod(b *strings.Builder, o operation) error {
 		request := "openapi.New" + o.OperationID + "Request"
 		switch {
 		case text != "":
-			request += "WithBody(" + join("s.client.server", path, params, fmt.Sprintf("%q", text), "strings.NewReader(text)") + ")"
+			request = fmt.Sprintf("withText(text, %q)(%sWithBody(%s))", text, request, join("s.client.server", path, params, `""`, "nil"))
 		case body != "" && optional:
 			request = "withJSON(body)(" + request + "WithBody(" + join("s.client.server", path, params, `""`, "nil") + "))"
 		case body != "":
@@ -134,7 +134,7 @@ func join(parts ...string) string {
 	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ", ")
 }
 
-func writeDoc(b *strings.Builder, o operation, optionalBody bool) {
+func writeDoc(b *strings.Builder, o operation, optionalBody, text bool) {
 	summary := strings.ToLower(o.Summary[:1]) + o.Summary[1:]
 	comment(b, o.Method+" "+strings.TrimSuffix(summary, ".")+".")
 	b.WriteString("//\n")
@@ -144,6 +144,9 @@ func writeDoc(b *strings.Builder, o operation, optionalBody bool) {
 		note := "The body: " + lowerFirst(d.Description)
 		if optionalBody {
 			note += " A nil body sends none."
+		}
+		if text {
+			note += " An empty text is refused, unless the parameters commit what was prepared before: then no body is sent."
 		}
 		comment(b, note)
 	}

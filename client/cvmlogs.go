@@ -1,0 +1,295 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/phala-go/phala/openapi"
+)
+
+// LogSource names one log of a CVM.
+type LogSource string
+
+// The logs that every CVM has; [ContainerLog] names those of its containers.
+const (
+	LogSerial LogSource = "serial" // the serial console, from the first moment of the boot
+	LogStdout LogSource = "stdout" // the standard output of the VM's process
+	LogStderr LogSource = "stderr" // the standard error of the VM's process
+)
+
+const containerPrefix = "container:"
+
+// ContainerLog is the log of a container of the app, by its name or id.
+func ContainerLog(nameOrID string) LogSource { return LogSource(containerPrefix + nameOrID) }
+
+// ErrNoLog says that a CVM offers no log of that kind: it does not run, does not show its logs, or has no such
+// container.
+var ErrNoLog = errors.New("no such log is offered")
+
+// LogOptions says how to read a log. The API publishes nothing about the query of a log URL; Tail, Follow,
+// Since, Until and Timestamps are sent as the official command line sends them, and Query is for the rest.
+type LogOptions struct {
+	// Tail is how many of the last lines to begin with; all that the server has where it is 0.
+	Tail int
+	// Follow keeps the log open for what comes.
+	Follow bool
+	// Since and Until bound the time of lines: RFC 3339 or what else the server knows, such as "10m".
+	Since, Until string
+	// Timestamps puts the time before each line.
+	Timestamps bool
+	// Query is added to the URL as it is.
+	Query url.Values
+	// MaxBytes bounds the log; more is a [*BodyTooLargeError] from Read. Where it is 0, 32 MiB, and no bound
+	// when following.
+	MaxBytes int64
+	// IdleTimeout is how long Read waits for the next byte. Where it is 0, the timeout of the call, and for
+	// ever when following, because an app may have nothing to say: end the context then.
+	IdleTimeout time.Duration
+}
+
+func (o LogOptions) check() error {
+	switch {
+	case o.Tail < 0:
+		return fmt.Errorf("tail of %d lines, want 0 or more", o.Tail)
+	case o.MaxBytes < 0:
+		return fmt.Errorf("at most %d bytes, want 0 or more", o.MaxBytes)
+	case o.IdleTimeout < 0:
+		return fmt.Errorf("idle timeout %s, want 0 or more", o.IdleTimeout)
+	}
+	return nil
+}
+
+// query adds the options to the query of a log URL. Flags have no value, as the servers of logs know them.
+func (o LogOptions) query(before string, flags ...string) string {
+	var parts []string
+	add := func(key, value string) {
+		if value != "" {
+			parts = append(parts, key+"="+url.QueryEscape(value))
+		}
+	}
+	if before != "" {
+		parts = append(parts, before)
+	}
+	add("since", o.Since)
+	add("until", o.Until)
+	if o.Follow {
+		flags = append([]string{"follow"}, flags...)
+	}
+	parts = append(parts, flags...)
+	if o.Tail > 0 {
+		add("tail", strconv.Itoa(o.Tail))
+		add("lines", strconv.Itoa(o.Tail)) // the older name of tail
+	}
+	if o.Timestamps {
+		parts = append(parts, "timestamps")
+	}
+	if extra := o.Query.Encode(); extra != "" {
+		parts = append(parts, extra)
+	}
+	return strings.Join(parts, "&")
+}
+
+// Logs opens a log of a CVM. It asks the API where the log is and fetches it from there, which is another host:
+// neither the API key nor anything else that is the client's own is sent to it. The caller closes the log.
+//
+// Only https is accepted (and http of a cloud that is itself on a loopback address), and a redirect is an
+// error. A refusal of the log's host is an [*APIError] like any other. The log is asked for once.
+func (s *CVMsService) Logs(ctx context.Context, cvmID string, source LogSource, o LogOptions, opts ...CallOption) (io.ReadCloser, error) {
+	if err := o.check(); err != nil {
+		return nil, fmt.Errorf("%s: %w", logOperation, err)
+	}
+	where, err := s.logURL(ctx, cvmID, source, opts)
+	if err != nil {
+		return nil, err
+	}
+	if where == "" {
+		return nil, fmt.Errorf("%s: %s of cvm %s: %w", logOperation, source, cvmID, ErrNoLog)
+	}
+	u, err := parseLogURL(where)
+	if err == nil && u.Scheme == "http" && s.client.base.Scheme != "http" {
+		err = errors.New("the API names an http URL for a log, want https")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %s of cvm %s: %w", logOperation, source, cvmID, err)
+	}
+	if strings.HasPrefix(string(source), containerPrefix) {
+		// Without these a container's log comes as JSON with each message in base64.
+		u.RawQuery = o.query(u.RawQuery, "text", "bare")
+	} else {
+		u.RawQuery = o.query(u.RawQuery)
+	}
+	return s.client.openLog(ctx, u, o, opts)
+}
+
+// OpenLog is [CVMsService.Logs] for a log URL at hand, such as one of an [openapi.CVMLogURLs] or the
+// log_endpoint of a container.
+func (s *CVMsService) OpenLog(ctx context.Context, logURL string, o LogOptions, opts ...CallOption) (io.ReadCloser, error) {
+	err := o.check()
+	if err == nil {
+		var u *url.URL
+		if u, err = parseLogURL(logURL); err == nil {
+			u.RawQuery = o.query(u.RawQuery)
+			return s.client.openLog(ctx, u, o, opts)
+		}
+	}
+	return nil, fmt.Errorf("%s: %w", logOperation, err)
+}
+
+const logOperation = "CVMs.Logs"
+
+// logURL finds where a log is; "" where the API does not say.
+func (s *CVMsService) logURL(ctx context.Context, cvmID string, source LogSource, opts []CallOption) (string, error) {
+	if container, ok := strings.CutPrefix(string(source), containerPrefix); ok {
+		composition, err := s.GetComposition(ctx, cvmID, opts...)
+		if err != nil {
+			return "", err
+		}
+		return containerLogURL(composition.Containers, container), nil
+	}
+	switch source {
+	case LogSerial, LogStdout, LogStderr:
+	default:
+		return "", fmt.Errorf("%s: source %q: want %s, %s, %s or a ContainerLog", logOperation, string(source), LogSerial, LogStdout, LogStderr)
+	}
+	cvm, err := s.Get(ctx, cvmID, opts...)
+	if err != nil || cvm.Logs == nil {
+		return "", err
+	}
+	return map[LogSource]string{LogSerial: cvm.Logs.Serial, LogStdout: cvm.Logs.Stdout, LogStderr: cvm.Logs.Stderr}[source], nil
+}
+
+// containerLogURL compares names as Docker gives them, with a slash before, and as people do, without.
+func containerLogURL(containers []openapi.CVMContainer, nameOrID string) string {
+	for _, c := range containers {
+		if nameOrID != "" && c.ID == nameOrID {
+			return c.LogEndpoint
+		}
+		for _, name := range c.Names {
+			if strings.TrimPrefix(name, "/") == strings.TrimPrefix(nameOrID, "/") {
+				return c.LogEndpoint
+			}
+		}
+	}
+	return ""
+}
+
+// parseLogURL accepts https, and http of loopback addresses. Its errors do not repeat the URL, whose query may
+// hold a token.
+func parseLogURL(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Opaque != "" || u.Hostname() == "":
+		return nil, errors.New("the log's address is not a URL with a host")
+	case u.User != nil:
+		return nil, fmt.Errorf("the log's URL at %s holds a user, want none", u.Host)
+	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+		return nil, fmt.Errorf("the log's URL at %s: http is for loopback addresses only, want https", u.Host)
+	case u.Scheme != "https" && u.Scheme != "http":
+		return nil, fmt.Errorf("the log's URL at %s has the scheme %q, want https", u.Host, u.Scheme)
+	}
+	u.Fragment = ""
+	return u, nil
+}
+
+func (c *Client) openLog(ctx context.Context, u *url.URL, o LogOptions, opts []CallOption) (io.ReadCloser, error) {
+	cfg, err := c.configured(ctx, opts)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", logOperation, err)
+	}
+	if o.IdleTimeout == 0 && !o.Follow {
+		o.IdleTimeout = cfg.timeout
+	}
+	if o.MaxBytes == 0 && !o.Follow {
+		o.MaxBytes = maxBody
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	// Not one of the client's headers but the agent: the host is not the API's.
+	req := (&http.Request{
+		Method: http.MethodGet, URL: u, Host: u.Host,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{"User-Agent": c.agent, "Accept": {"text/plain, */*;q=0.5"}},
+	}).WithContext(ctx)
+	began := time.Now()
+	timer := time.AfterFunc(cfg.timeout, func() { cancel(errAttemptTimeout) })
+	resp, err := c.http.Do(req)
+	if err == nil && (resp.StatusCode < 200 || resp.StatusCode > 299) {
+		data, _, _ := readAll(resp, maxErrorBody)
+		_ = resp.Body.Close()
+		api := decodeError(resp, data, began)
+		api.Operation, api.Method = logOperation, req.Method
+		err = api
+	}
+	if !timer.Stop() && err == nil {
+		_ = resp.Body.Close()
+		err = errAttemptTimeout
+	}
+	if err != nil {
+		err = explainLog(ctx, err, u.Host, cfg.timeout)
+		cancel(nil)
+		return nil, err
+	}
+	return &logBody{ctx: ctx, cancel: cancel, body: resp.Body, host: u.Host, idle: o.IdleTimeout, limit: o.MaxBytes}, nil
+}
+
+// explainLog takes the URL out of a transport error, and tells why a context ended.
+func explainLog(ctx context.Context, err error, host string, timeout time.Duration) error {
+	var api *APIError
+	if errors.As(err, &api) {
+		return err
+	}
+	err = withoutURL(err)
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, errAttemptTimeout):
+		err = fmt.Errorf("%w (%s): %w", errAttemptTimeout, timeout, context.DeadlineExceeded)
+	case cause != nil:
+		err = cause
+	}
+	return fmt.Errorf("%s: from %s: %w", logOperation, host, err)
+}
+
+// logBody bounds a log in size, and in the time that a read may take.
+type logBody struct {
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	body   io.ReadCloser
+	host   string
+	idle   time.Duration // 0 for no bound
+	limit  int64         // 0 for no bound
+	read   int64
+}
+
+func (b *logBody) Read(p []byte) (int, error) {
+	if b.limit > 0 && int64(len(p)) > b.limit-b.read+1 {
+		// One byte more than allowed, so that a log that just fits has its end.
+		p = p[:b.limit-b.read+1]
+	}
+	if b.idle > 0 {
+		timer := time.AfterFunc(b.idle, func() { b.cancel(errLogIdle) })
+		defer timer.Stop()
+	}
+	n, err := b.body.Read(p)
+	b.read += int64(n)
+	if b.limit > 0 && b.read > b.limit {
+		n, b.read = n-1, b.limit
+		return n, &BodyTooLargeError{Operation: logOperation, Limit: b.limit}
+	}
+	if err != nil && err != io.EOF {
+		err = explainLog(b.ctx, err, b.host, 0)
+	}
+	return n, err
+}
+
+func (b *logBody) Close() error {
+	// First the context, so that a server that still sends cannot hold the closing up.
+	b.cancel(context.Canceled)
+	return b.body.Close()
+}
+
+var errLogIdle = fmt.Errorf("the log was silent for too long: %w", context.DeadlineExceeded)

@@ -1,0 +1,48 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"mime/multipart"
+
+	"github.com/phala-go/phala/openapi"
+)
+
+// maxQuote bounds a quote that is uploaded, as x-phala-max-bytes bounds one that is downloaded. Real ones have
+// 2 to 8 KB.
+const maxQuote = 1 << 20
+
+// VerifyRaw is [AttestationsService.Verify] for the bytes of a quote, as [AttestationsService.GetRaw] gives
+// them: it uploads them as a file. At most 1 MiB are sent.
+func (s *AttestationsService) VerifyRaw(ctx context.Context, quote []byte, opts ...CallOption) (*openapi.QuoteVerification, error) {
+	body, media, err := quoteForm(quote)
+	if err != nil {
+		return nil, fmt.Errorf("Attestations.VerifyRaw: %w", err)
+	}
+	return callBuilt[*openapi.QuoteVerification](ctx, s.client, opAttestationsVerify, opts)(
+		openapi.NewAttestationsVerifyRequestWithBody(s.client.server, media, bytes.NewReader(body)))
+}
+
+func quoteForm(quote []byte) (body []byte, media string, err error) {
+	switch {
+	case len(quote) == 0:
+		return nil, "", errors.New("the quote is empty")
+	case len(quote) > maxQuote:
+		return nil, "", fmt.Errorf("the quote has %d bytes, want at most %d", len(quote), maxQuote)
+	}
+	var b bytes.Buffer
+	form := multipart.NewWriter(&b)
+	file, err := form.CreateFormFile("file", "quote.bin")
+	if err != nil {
+		return nil, "", err
+	}
+	if _, err := file.Write(quote); err != nil {
+		return nil, "", err
+	}
+	if err := form.Close(); err != nil {
+		return nil, "", err
+	}
+	return b.Bytes(), form.FormDataContentType(), nil
+}

@@ -1,0 +1,235 @@
+package phalatest
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+	"unicode/utf8"
+
+	"github.com/phala-go/phala/openapi"
+	"github.com/phala-go/phala/webhook"
+)
+
+// webhookTest is the type of the event of a test. What the cloud calls it is not documented.
+const webhookTest webhook.Type = "webhook.test"
+
+// withWebhooks is a handler that has the lock of the webhooks.
+func withWebhooks(h func(*Server, *call, *webhooks) answer) handler {
+	return func(s *Server, c *call) answer {
+		s.webhooks.mu.Lock()
+		defer s.webhooks.mu.Unlock()
+		return h(s, c, s.webhooks)
+	}
+}
+
+// onWebhook is a handler of an operation on one webhook.
+func onWebhook(fn func(*Server, *call, *webhooks, *hook) answer) handler {
+	return withWebhooks(func(s *Server, c *call, w *webhooks) answer {
+		h := w.find(c.params["webhook_id"])
+		if h == nil {
+			return plain(http.StatusNotFound, "Webhook not found")
+		}
+		return fn(s, c, w, h)
+	})
+}
+
+func createWebhook(s *Server, c *call) answer {
+	s.drive()
+	return withWebhooks(addWebhook)(s, c)
+}
+
+func addWebhook(s *Server, c *call, w *webhooks) answer {
+	var request openapi.CreateWebhookRequest
+	if bad, ok := s.decode(c, &request); !ok {
+		return bad
+	}
+	now := time.Now().UTC()
+	h := &hook{
+		id: "wh_" + newUUID(), url: request.URL, events: request.Events, enabled: true, secret: newWebhookSecret(),
+		created: now, updated: now, name: deref(request.Name),
+	}
+	if request.Secret != nil {
+		h.secret = string(*request.Secret)
+	}
+	if bad, ok := w.check(h); !ok {
+		return bad
+	}
+	w.hooks = append(w.hooks, h)
+	return answer{status: http.StatusCreated, body: h.describe(h.secret)}
+}
+
+// check refuses a webhook as the API does.
+func (w *webhooks) check(h *hook) (bad answer, ok bool) {
+	refuse := func(message, member string) (answer, bool) {
+		return invalid("Value error, "+message, "value_error", "body", member), false
+	}
+	if err := w.checkURL(h.url); err != nil {
+		return refuse(err.Error(), "url")
+	}
+	switch {
+	case len(h.events) == 0:
+		return refuse("at least one event", "events")
+	case slices.Contains(h.events, ""):
+		return refuse("an event is empty", "events")
+	case utf8.RuneCountInString(h.name) > 100:
+		return refuse("at most 100 characters", "name")
+	case h.secret == "":
+		return refuse("empty", "secret")
+	}
+	return answer{}, true
+}
+
+// describe is a webhook with its secret whole or masked.
+func (h *hook) describe(secret string) object {
+	return object{
+		"id": h.id, "url": h.url, "secret": secret, "events": h.events, "name": orNull(h.name), "enabled": h.enabled,
+		"created_at": h.created.Format(time.RFC3339), "updated_at": h.updated.Format(time.RFC3339),
+	}
+}
+
+// masked shows the last four characters of a secret that is long enough for it.
+func (h *hook) masked() string {
+	tail := h.secret
+	if len(tail) < 16 {
+		tail = ""
+	}
+	return "whsec_****..." + tail[max(0, len(tail)-4):]
+}
+
+func listWebhooks(_ *Server, _ *call, w *webhooks) answer {
+	all := []object{}
+	for _, h := range w.hooks {
+		all = append(all, h.describe(h.masked()))
+	}
+	return ok(all)
+}
+
+func getWebhook(_ *Server, _ *call, _ *webhooks, h *hook) answer { return ok(h.describe(h.masked())) }
+
+func updateWebhook(s *Server, c *call, w *webhooks, h *hook) answer {
+	var request openapi.UpdateWebhookRequest
+	if bad, ok := s.decode(c, &request); !ok {
+		return bad
+	}
+	changed := *h
+	if request.URL != nil {
+		changed.url = *request.URL
+	}
+	if request.Events != nil {
+		changed.events = request.Events
+	}
+	if request.Name != nil {
+		changed.name = *request.Name
+	}
+	if request.Enabled != nil {
+		changed.enabled = *request.Enabled
+	}
+	if bad, ok := w.check(&changed); !ok {
+		return bad
+	}
+	changed.updated = time.Now().UTC()
+	*h = changed
+	return ok(h.describe(h.masked()))
+}
+
+func deleteWebhook(_ *Server, _ *call, w *webhooks, h *hook) answer {
+	w.hooks = slices.DeleteFunc(w.hooks, func(other *hook) bool { return other == h })
+	return noContent()
+}
+
+// secondFactor refuses to show a secret where an option says so.
+func (w *webhooks) secondFactor() (bad answer, ok bool) {
+	switch w.refused {
+	case http.StatusForbidden:
+		return plain(w.refused, "The account has no second factor"), false
+	case http.StatusPreconditionRequired:
+		return plain(w.refused, "The second factor must be checked again"), false
+	}
+	return answer{}, true
+}
+
+func revealWebhookSecret(_ *Server, _ *call, w *webhooks, h *hook) answer {
+	if bad, ok := w.secondFactor(); !ok {
+		return bad
+	}
+	return ok(object{"secret": h.secret})
+}
+
+func rotateWebhookSecret(_ *Server, _ *call, w *webhooks, h *hook) answer {
+	if bad, ok := w.secondFactor(); !ok {
+		return bad
+	}
+	h.secret, h.updated = newWebhookSecret(), time.Now().UTC()
+	return ok(object{"secret": h.secret})
+}
+
+// testWebhook delivers an event that nothing has caused, whatever the webhook asks for.
+func testWebhook(_ *Server, _ *call, w *webhooks, h *hook) answer {
+	event, err := newEvent(webhookTest, object{"message": "a test of the webhook"})
+	if err != nil {
+		return plain(http.StatusInternalServerError, err.Error())
+	}
+	w.start(h, delivery{event: event, asked: true})
+	return ok(object{"success": true, "event_id": event.ID})
+}
+
+func listDeliveries(_ *Server, c *call, _ *webhooks, h *hook) answer {
+	limit, offset := c.number("limit", 50), c.number("offset", 0)
+	newest := slices.Clone(h.deliveries)
+	slices.SortFunc(newest, func(a, b *delivery) int { return cmp.Compare(b.number, a.number) })
+	offset = min(offset, len(newest))
+	rows := []object{}
+	for _, d := range newest[offset:min(offset+limit, len(newest))] {
+		rows = append(rows, d.describe())
+	}
+	return ok(rows)
+}
+
+func (d *delivery) describe() object {
+	status, delivered := "failed", any(nil)
+	if d.failure == "" {
+		status, delivered = "success", d.delivered.Format(time.RFC3339Nano)
+	}
+	return object{
+		"snowflake_id": d.number, "event_id": d.event.ID, "event_type": d.event.Type, "status": status, "attempts": d.attempts,
+		"request_url": d.url, "response_status": d.status, "error_message": d.failure, "duration_ms": d.took.Milliseconds(),
+		"created_at": d.created.Format(time.RFC3339Nano), "delivered_at": delivered, "original_event_id": d.original,
+	}
+}
+
+// resendDelivery delivers an event again, under a new id.
+func resendDelivery(_ *Server, c *call, w *webhooks, h *hook) answer {
+	id := c.params["event_id"]
+	i := slices.IndexFunc(h.deliveries, func(d *delivery) bool { return d.event.ID == id })
+	if i < 0 {
+		return plain(http.StatusNotFound, fmt.Sprintf("Delivery %.80s not found", id))
+	}
+	event := h.deliveries[i].event
+	event.ID = newEventID()
+	w.start(h, delivery{event: event, original: id, asked: true})
+	return ok(object{"event_id": event.ID, "original_event_id": id})
+}
+
+// webhookStats counts the deliveries that have ended. The rate is of 1.
+func webhookStats(_ *Server, _ *call, _ *webhooks, h *hook) answer {
+	var succeeded int
+	var sum, longest time.Duration
+	last, rate, mean := any(nil), 0.0, time.Duration(0)
+	for _, d := range h.deliveries {
+		if d.failure == "" {
+			succeeded++
+		}
+		sum, longest = sum+d.took, max(longest, d.took)
+	}
+	total := len(h.deliveries)
+	if total > 0 {
+		last = h.deliveries[total-1].created.Format(time.RFC3339Nano)
+		rate, mean = float64(succeeded)/float64(total), sum/time.Duration(total)
+	}
+	return ok(object{
+		"total": total, "success_count": succeeded, "failed_count": total - succeeded, "success_rate": rate,
+		"avg_duration_ms": mean.Milliseconds(), "max_duration_ms": longest.Milliseconds(), "last_delivery_at": last,
+	})
+}

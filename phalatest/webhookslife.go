@@ -1,0 +1,78 @@
+package phalatest
+
+import (
+	"slices"
+
+	"github.com/phala-go/phala/webhook"
+)
+
+// happened tells the webhooks that something has happened to a CVM. The server is locked; the event goes out in
+// a goroutine of its own.
+func (s *Server) happened(vm *cvm, event string) {
+	var data any = webhook.Lifecycle{
+		CVMID: dashed(vm.uuid), CVMName: vm.name, AppID: vm.app.id.String(), Status: vm.status, Error: vm.failure,
+	}
+	switch webhook.Type(event) {
+	case webhook.CVMUpdatePendingApproval:
+		data = vm.update.describe()
+	case webhook.CVMReplicaPendingApproval:
+		data = vm.replica.describe()
+	}
+	if err := s.webhooks.emit(webhook.Type(event), data); err != nil {
+		s.wrong("event %s: %v", event, err)
+	}
+}
+
+// describe is a prepared change as its event has it. There is no KMS on a chain to name.
+func (p *prepared) describe() webhook.PendingApproval {
+	page, post := p.urls()
+	return webhook.PendingApproval{
+		CVMID: dashed(p.vm.uuid), CVMName: p.vm.name, ComposeHash: "0x" + p.hash.String(), AppID: "0x" + p.vm.app.id.String(),
+		DeviceID: "0x" + p.node.device(),
+		OnChainAction: webhook.OnChainAction{
+			To: "0x" + p.vm.app.id.String(), Method: "addComposeHash(bytes32)", Calldata: p.hash.String(),
+		},
+		CommitToken: webhook.Secret(p.token), CommitURL: webhook.Secret(page), APICommitURL: webhook.Secret(post),
+		ExpiresAt: p.expires(), InitiatedBy: webhook.Initiator{UserID: userID, Username: userName},
+	}
+}
+
+// wake says that an operation has begun.
+func (w *webhooks) wake() {
+	select {
+	case w.began <- struct{}{}:
+	default:
+	}
+}
+
+// drive makes the CVMs live on by themselves, once there is a webhook: who waits for an event does not ask. With
+// ticks by hand each of them does it.
+func (s *Server) drive() {
+	w := s.webhooks
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.driven || s.clock.tick == 0 {
+		return
+	}
+	w.driven = true
+	w.run(func() {
+		for w.ctx.Err() == nil {
+			if s.busyAfterLiving() {
+				s.clock.wait(w.ctx, s.clock.tick)
+				continue
+			}
+			select {
+			case <-w.began:
+			case <-w.ctx.Done():
+			}
+		}
+	})
+}
+
+// busyAfterLiving lets the CVMs take their steps and says whether some are left.
+func (s *Server) busyAfterLiving() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.live()
+	return slices.ContainsFunc(s.cvms, func(vm *cvm) bool { return vm.op != nil })
+}

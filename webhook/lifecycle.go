@@ -1,0 +1,31 @@
+package webhook
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Lifecycle is the data of an event in the life of a CVM.
+type Lifecycle struct {
+	// CVMID is the UUID of the CVM, which every call of the API takes.
+	CVMID   string `json:"cvm_id"`
+	CVMName string `json:"cvm_name"`
+	AppID   string `json:"app_id"`
+	// Status of the CVM after the event, such as "running"; "error" where it failed.
+	Status string `json:"status"`
+	// Error says why it failed; empty where it did not.
+	Error string `json:"error,omitempty"`
+}
+
+// Lifecycle gives the data of an event in the life of a CVM: of every type that begins with "cvm." and does
+// not wait for an approval. For others it fails.
+func (e Event) Lifecycle() (Lifecycle, error) {
+	if !strings.HasPrefix(string(e.Type), "cvm.") || e.pendingApproval() {
+		return Lifecycle{}, fmt.Errorf("webhook: %s %s is no event in the life of a CVM", e.Type, e.ID)
+	}
+	var data Lifecycle
+	if err := e.decode(&data); err != nil {
+		return Lifecycle{}, err
+	}
+	return data, nil
+}

@@ -1,0 +1,102 @@
+package webhook
+
+import (
+	"crypto/hmac"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// DefaultTolerance is how far the time of signing may be from now, in both directions. It is what the cloud's
+// documentation asks of a receiver.
+const DefaultTolerance = 5 * time.Minute
+
+// verifier has the secrets that a delivery may be signed with.
+type verifier struct {
+	secrets   []string
+	tolerance time.Duration
+}
+
+func newVerifier(secret string) (verifier, error) {
+	if err := checkSecret(secret); err != nil {
+		return verifier{}, err
+	}
+	return verifier{secrets: []string{secret}, tolerance: DefaultTolerance}, nil
+}
+
+// Verify checks a delivery and gives its event. header must have the canonical keys of net/http, and body
+// exactly the bytes that came. The error is an [ErrSignature], [ErrTimestamp] or [ErrBody] by errors.Is, or says
+// what is wrong with the secret or an option.
+//
+// It does not know what came before: within the tolerance the same delivery passes again. [Handler] prevents
+// that; who calls Verify compares the event's id with those handled.
+func Verify(secret string, header http.Header, body []byte, opts ...VerifyOption) (Event, error) {
+	v, err := newVerifier(secret)
+	if err != nil {
+		return Event{}, err
+	}
+	for _, o := range opts {
+		if err := o.applyVerifier(&v); err != nil {
+			return Event{}, err
+		}
+	}
+	return v.verify(header, body)
+}
+
+func (v *verifier) verify(header http.Header, body []byte) (Event, error) {
+	timestamp, err := single(header, HeaderTimestamp)
+	if err != nil {
+		return Event{}, err
+	}
+	signed, err := parseTimestamp(timestamp)
+	if err != nil {
+		return Event{}, err
+	}
+	got, err := single(header, HeaderSignature)
+	if err != nil {
+		return Event{}, err
+	}
+	if !v.signed(got, timestamp, body) {
+		return Event{}, fmt.Errorf("%w: does not match", ErrSignature)
+	}
+	if off := time.Since(signed); off.Abs() > v.tolerance {
+		return Event{}, fmt.Errorf("%w: signed at %s, %s from now, want at most %s",
+			ErrTimestamp, signed.UTC().Format(time.RFC3339), off.Abs().Round(time.Second), v.tolerance)
+	}
+	var event Event
+	if err := json.Unmarshal(body, &event); err != nil {
+		return Event{}, fmt.Errorf("%w: %w", ErrBody, err)
+	}
+	return event, nil
+}
+
+// signed compares whole texts, in a time that depends neither on them nor on which secret matches.
+func (v *verifier) signed(got, timestamp string, body []byte) bool {
+	match := false
+	for _, secret := range v.secrets {
+		if hmac.Equal([]byte(got), []byte(signature(secret, timestamp, body))) {
+			match = true
+		}
+	}
+	return match
+}
+
+// single gives the value of a header that must be there exactly once.
+func single(header http.Header, name string) (string, error) {
+	values := header.Values(name)
+	if len(values) != 1 {
+		return "", fmt.Errorf("%w: %s is there %d times, want once", ErrSignature, name, len(values))
+	}
+	return values[0], nil
+}
+
+// parseTimestamp accepts digits only, so that there is one way to write a time.
+func parseTimestamp(value string) (time.Time, error) {
+	seconds, err := strconv.ParseInt(value, 10, 64)
+	if err != nil || strconv.FormatInt(seconds, 10) != value || seconds < 0 {
+		return time.Time{}, fmt.Errorf("%w: %s %.40q: want seconds since 1970", ErrSignature, HeaderTimestamp, value)
+	}
+	return time.Unix(seconds, 0), nil
+}
