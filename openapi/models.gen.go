@@ -3846,7 +3846,7 @@ type UpdateResourcesRequest struct {
 	// InstanceType Instance type in place of CPUs and memory, such as tdx.small.
 	InstanceType *string `json:"instance_type,omitempty"`
 
-	// AllowRestart Whether the CVM may be restarted for it: 1 for yes, 0 for no.
+	// AllowRestart Whether the CVM may be restarted for it: 1 for yes, 0 for no. The API takes a boolean for the same.
 	AllowRestart *int `json:"allow_restart,omitempty"`
 }
 

@@ -28,5 +28,6 @@
 // hands deliveries to an http.Handler without a network, [WithLocalWebhooks] accepts an httptest.Server, and
 // [Server.Emit] posts any other event.
 //
-// [Server.Transport] serves a client without a network, also within testing/synctest.
+// [Server.Transport] serves a client without a network, also within testing/synctest; a [Server] is an
+// http.Handler for everything else, such as a client in another language: see examples/fakecloud.
 package phalatest

@@ -43,7 +43,7 @@ func getAppAttestations(s *Server, _ *call, a *app) answer {
 		instances = append(instances, described)
 	}
 	return ok(object{
-		"app_id": a.id.String(), "contract_address": nil,
+		"app_id": a.id.String(), "contract_address": "",
 		"kms_info": object{
 			"contract_address": "", "chain_id": nil, "version": "0.5.5", "url": kmsURL, "gateway_app_id": nil,
 			"gateway_app_url": "https://gateway." + gatewayDomain, "kms_type": "phala",

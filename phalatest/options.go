@@ -3,6 +3,7 @@ package phalatest
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 )
 
@@ -13,6 +14,15 @@ type Option func(*Server) error
 func Lenient() Option {
 	return func(s *Server) error {
 		s.lenient = true
+		return nil
+	}
+}
+
+// WithLogger logs each request with its operation and status, and as a warning what would fail a test. Keys
+// and secrets are not logged.
+func WithLogger(log *slog.Logger) Option {
+	return func(s *Server) error {
+		s.log = log
 		return nil
 	}
 }

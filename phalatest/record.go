@@ -47,6 +47,9 @@ func (s *Server) record(c *call, status int, body []byte) {
 			r.Header.Set(name, redacted)
 		}
 	}
+	if s.log != nil {
+		s.log.Info(r.Method+" "+r.Path, "query", r.Query, "operation", r.Operation, "status", r.Status)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests = append(s.requests, r)

@@ -3,6 +3,7 @@ package phalatest
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -29,6 +30,7 @@ type Server struct {
 	APIKey string
 
 	tb         TB
+	log        *slog.Logger
 	lenient    bool
 	seed       string
 	clock      *clock
@@ -149,7 +151,7 @@ func (s *Server) URL() string {
 			s.listened = err
 			return
 		}
-		s.http = &httptest.Server{Listener: listener, Config: &http.Server{Handler: http.HandlerFunc(s.serve)}}
+		s.http = &httptest.Server{Listener: listener, Config: &http.Server{Handler: s}}
 		s.http.Start()
 	})
 	if s.listened != nil {
@@ -185,6 +187,9 @@ func (s *Server) Tick() {
 
 // wrong fails the test over a request that the API would not understand.
 func (s *Server) wrong(format string, args ...any) {
+	if s.log != nil {
+		s.log.Warn(fmt.Sprintf(format, args...))
+	}
 	if s.tb != nil && !s.lenient {
 		s.tb.Helper()
 		s.tb.Errorf("phalatest: "+format, args...)

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -501,6 +503,22 @@ func TestOptions(t *testing.T) {
 	b, _ := start(t, phalatest.WithSeed("other"))
 	assert.NotEqual(t, a.KMSRoot(), b.KMSRoot())
 	assert.NotEqual(t, a.TeamWallet(), b.TeamWallet())
+}
+
+func TestServesWhereAProgramLikes(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	cloud, err := phalatest.Start(phalatest.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+	require.NoError(t, err)
+	defer cloud.Close()
+	answer := httptest.NewRecorder()
+	request := httptest.NewRequest(http.MethodPost, "/api/v1/cvms/provision?token=hidden", strings.NewReader(`{"nmae":"web-1"}`))
+	request.Header.Set("X-API-Key", cloud.APIKey)
+	cloud.ServeHTTP(answer, request)
+	assert.Equal(t, http.StatusUnprocessableEntity, answer.Code)
+	assert.Contains(t, log.String(), `msg="POST /api/v1/cvms/provision" query="token=%5Bredacted%5D" operation=CVMs.Provision status=422`)
+	assert.Contains(t, log.String(), "level=WARN", "what a test would fail of")
+	assert.NotContains(t, log.String(), cloud.APIKey)
 }
 
 // flipLastDigit changes the last bit of hexadecimal text.

@@ -213,7 +213,10 @@ func updateImage(s *Server, c *call, vm *cvm) answer {
 }
 
 func updateResources(s *Server, c *call, vm *cvm) answer {
-	var r openapi.UpdateResourcesRequest
+	var r struct {
+		openapi.UpdateResourcesRequest
+		AllowRestart openapi.Flag `json:"allow_restart"` // a number or a boolean; the fake cloud restarts anyway
+	}
 	if bad, ok := s.decode(c, &r); !ok {
 		return bad
 	}
