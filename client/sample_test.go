@@ -168,6 +168,8 @@ func (m *sampler) plain(s *schema, name, place string, above []string) any {
 		return fmt.Sprintf("%d.5", numberSample(name, s))
 	case "Flag", "bool":
 		return true
+	case "int":
+		return numberSample(name, s)
 	case "Secret":
 		return "secret " + name
 	case "RawJSON":
