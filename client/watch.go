@@ -212,10 +212,14 @@ func (w *watch) takeStream(ctx context.Context) error {
 	}
 	select {
 	case w.client.watchers <- struct{}{}:
-		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	if err := ctx.Err(); err != nil { // both may have been there
+		<-w.client.watchers
+		return err
+	}
+	return nil
 }
 
 // connect follows one connection to its end. done says that nothing more is to be yielded.

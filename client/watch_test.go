@@ -280,6 +280,25 @@ func TestWatchChecksItsCallOptions(t *testing.T) {
 	})
 }
 
+// What the API reports is told, in one line, where nothing better follows.
+func TestWatchTellsWhatTheAPIReports(t *testing.T) {
+	for data, want := range map[string]string{
+		`{"error":"boom","elapsed":3}`:            "the API reports: boom",
+		`{"error":"x","message":"no\nsuch node"}`: "the API reports: no such node",
+		`{}`: "an error without a text", `boom`: "an error without a text",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newTest(t, stream("event: error\ndata: "+data+"\n\n"))
+			var last error
+			for _, err := range c.CVMs.Watch(t.Context(), "web-1", WatchOptions{Target: "running"}) {
+				last = err
+			}
+			require.ErrorContains(t, last, "watch of cvm web-1: ")
+			require.ErrorContains(t, last, want)
+		})
+	}
+}
+
 // hang is a body that says something and then nothing more until it is closed.
 type hang struct {
 	text   *strings.Reader
@@ -433,7 +452,12 @@ func TestAtMostFiveStreamsAtATime(t *testing.T) {
 			return hanging(state("a"), &closed)(r)
 		})
 		ctx, cancel := context.WithCancel(t.Context())
-		for range 8 {
+		firstCtx, first := context.WithCancel(ctx)
+		for i := range 8 {
+			ctx := ctx
+			if i == 0 {
+				ctx = firstCtx
+			}
 			go func() {
 				for range c.CVMs.Watch(ctx, "web-1", WatchOptions{Target: "running", IdleTimeout: time.Hour}) {
 				}
@@ -441,8 +465,12 @@ func TestAtMostFiveStreamsAtATime(t *testing.T) {
 			synctest.Wait()
 		}
 		assert.Equal(t, maxStreams, open)
+		first()
+		synctest.Wait()
+		assert.Equal(t, maxStreams+1, open, "the next one has its turn")
 		cancel()
 		synctest.Wait()
-		assert.EqualValues(t, maxStreams, closed.Load())
+		assert.EqualValues(t, maxStreams+1, closed.Load())
+		assert.Equal(t, maxStreams+1, open, "who waits for a stream ends with its context, too")
 	})
 }
