@@ -239,7 +239,7 @@ func TestWaitIdleEndsWithItsContext(t *testing.T) {
 	})
 }
 
-// What section of its life a CVM is in, seen from where it is to go.
+// Which statuses do not lead to a target by themselves.
 func TestFailed(t *testing.T) {
 	t.Parallel()
 	for target, want := range map[string]string{

@@ -209,6 +209,21 @@ func TestWatchSlowsDownWhereConnectionsDoNotLast(t *testing.T) {
 	}
 }
 
+// A server that takes its time to fail has served nothing: the pauses grow all the same.
+func TestWatchSlowsDownWhereFailingTakesLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newTest(t, func(*http.Request) (*http.Response, error) {
+			time.Sleep(6 * time.Second)
+			return reply(500, "{}"), nil
+		}, WithoutRetry())
+		began := time.Now()
+		for _, err := range c.CVMs.Watch(t.Context(), "web-1", WatchOptions{Target: "running"}) {
+			require.ErrorIs(t, err, ErrServer)
+		}
+		assert.Greater(t, time.Since(began), 8*6*time.Second+17*time.Second)
+	})
+}
+
 func TestWatchConnectsAtOnceAfterAConnectionThatLasted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{parts: []func(*http.Request) (*http.Response, error){
