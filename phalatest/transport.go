@@ -13,9 +13,13 @@ import (
 // Transport serves requests without a network: each runs the server in a goroutine of its own, which ends
 // with the answer, with the context of the request, or when the body of the answer is closed. Within
 // testing/synctest it needs no real time.
-func (s *Server) Transport() http.RoundTripper { return memoryTransport{s} }
+func (s *Server) Transport() http.RoundTripper { return memoryTransport{s.serve, &s.memory} }
 
-type memoryTransport struct{ server *Server }
+// memoryTransport serves requests in goroutines that it counts.
+type memoryTransport struct {
+	serve   http.HandlerFunc
+	running *sync.WaitGroup
+}
 
 var errConnectionReset = errors.New("connection reset by the fake cloud")
 
@@ -25,25 +29,23 @@ func (t memoryTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	in.RequestURI = req.URL.RequestURI()
 	reader, writer := io.Pipe()
 	w := &memoryWriter{header: http.Header{}, pipe: writer, ready: make(chan struct{})}
-	t.server.memory.Add(1)
+	t.running.Add(1)
 	go func() {
-		defer t.server.memory.Done()
+		defer t.running.Done()
 		defer cancel()
 		if req.Body != nil {
 			defer req.Body.Close()
 		}
-		w.run(t.server.serve, in)
+		w.run(t.serve, in)
 	}()
+	// Not ctx, which the server ends as soon as it has answered.
 	select {
 	case <-w.ready:
-	case <-ctx.Done():
-		_ = reader.CloseWithError(ctx.Err())
-		// The server may have answered, or cut the connection, in the same moment.
-		select {
-		case <-w.ready:
-		default:
-			return nil, ctx.Err()
-		}
+	case <-req.Context().Done():
+	}
+	if err := req.Context().Err(); err != nil {
+		_ = reader.CloseWithError(err)
+		return nil, err
 	}
 	if w.failed != nil {
 		return nil, w.failed
