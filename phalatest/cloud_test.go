@@ -473,3 +473,19 @@ func TestAThousandAtOnce(t *testing.T) {
 	s, c := start(t)
 	thousand(t, s, c)
 }
+
+func TestAGuestExits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c, vm := running(t, "web-1")
+		require.NoError(t, s.Exit("web-1"))
+		state, err := c.CVMs.GetState(t.Context(), vm.VMUUID, nil)
+		require.NoError(t, err)
+		assert.Equal(t, "exited", state.Status)
+		assert.NotEmpty(t, state.ExitedAt)
+		require.Error(t, s.Exit("web-1"), "once")
+		require.Error(t, s.Exit("nobody"))
+		_, err = c.CVMs.Start(t.Context(), "web-1")
+		require.NoError(t, err)
+		require.NoError(t, c.CVMs.WaitFor(t.Context(), "web-1", "running"))
+	})
+}

@@ -39,7 +39,8 @@ type cvm struct {
 	boot     string // progress
 	failure  string // boot error
 	started  time.Time
-	runs     []span // times it ran, for the usage
+	exited   time.Time // last time by itself
+	runs     []span    // times it ran, for the usage
 	op       *operation
 	finished []operation
 

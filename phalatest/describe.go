@@ -81,7 +81,7 @@ func (vm *cvm) describeHosted(s *Server) object {
 	return object{
 		"hosted": object{
 			"id": vm.uuid, "name": vm.name, "status": vm.status, "uptime": vm.uptime(), "app_url": appURL(vm.app),
-			"app_id": vm.app.id.String(), "instance_id": orNull(vm.instance), "configuration": nil, "exited_at": nil,
+			"app_id": vm.app.id.String(), "instance_id": orNull(vm.instance), "configuration": nil, "exited_at": stampOrNull(vm.exited),
 			"boot_progress": orNull(vm.boot), "boot_error": orNull(vm.failure), "shutdown_progress": nil,
 			"image_version": vm.image.name, "events": []object{},
 		},
@@ -161,7 +161,7 @@ func (vm *cvm) describeState() object {
 	return object{
 		"id": vm.id(), "name": vm.name, "vm_uuid": dashed(vm.uuid), "instance_id": orNull(vm.instance),
 		"status": vm.status, "boot_progress": orNull(vm.boot), "boot_error": orNull(vm.failure),
-		"uptime": orNull(vm.uptime()), "exited_at": nil, "shutdown_progress": shutdown,
+		"uptime": orNull(vm.uptime()), "exited_at": stampOrNull(vm.exited), "shutdown_progress": shutdown,
 	}
 }
 

@@ -16,7 +16,7 @@ func TestWhatTheWorkspaceIsTold(t *testing.T) {
 		"cvm.updated":       {{kind: "update"}, {kind: "compose_update"}, {kind: "env_update"}, {kind: "resize"}, {kind: "os_image_update"}, {kind: "redeploy"}},
 		"cvm.stopped":       {{kind: "power_off"}, {kind: "shutdown"}},
 		"cvm.deleted":       {{kind: "delete"}},
-		"":                  {{kind: "restart", failure: "cancelled"}},
+		"":                  {{kind: "restart", failure: "no image"}},
 	} {
 		for _, o := range all {
 			assert.Equal(t, want, o.event(), o.kind)

@@ -173,7 +173,12 @@ func (s *Server) KMSRoot() kms.Signer { return kms.SignerOf(s.keys.root) }
 func (s *Server) TeamWallet() common.Address { return s.keys.wallet }
 
 // Tick moves the life of all CVMs one step on, where [WithManualTicks] has stopped it.
-func (s *Server) Tick() { s.clock.advance() }
+func (s *Server) Tick() {
+	s.clock.advance()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.live()
+}
 
 // wrong fails the test over a request that the API would not understand.
 func (s *Server) wrong(format string, args ...any) {
