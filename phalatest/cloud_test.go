@@ -307,6 +307,13 @@ func TestWhereAndHowLarge(t *testing.T) {
 	onNode, err := c.CVMs.List(t.Context(), &openapi.CVMsListParams{TeepodID: openapi.Ptr(1)})
 	require.NoError(t, err)
 	assert.Zero(t, onNode.Total)
+	for want, params := range map[int]openapi.CVMsListParams{
+		0: {Family: openapi.Ptr("gpu")}, 1: {Family: openapi.Ptr("cpu"), InstanceTypes: []string{"tdx.small", "tdx.large"}},
+	} {
+		some, err := c.CVMs.List(t.Context(), &params)
+		require.NoError(t, err)
+		assert.Equal(t, want, some.Total)
+	}
 }
 
 func TestPortsKeepTheirHostPort(t *testing.T) {
