@@ -111,11 +111,11 @@ func (s *sending) look(ctx context.Context) (*wireReceipt, error) {
 		elems = append(elems, request(&receipts[i], "eth_getTransactionReceipt", tx.Hash), request(&known[i], "eth_getTransactionByHash", tx.Hash))
 	}
 	if err := s.c.batch(ctx, elems); err != nil {
-		s.fail(err)
+		s.fail(ctx, err)
 		return nil, nil
 	}
 	if err := firstError(elems); err != nil || head == nil {
-		s.fail(err)
+		s.fail(ctx, err)
 		return nil, nil
 	}
 	for i, r := range receipts {
@@ -151,7 +151,7 @@ func (s *sending) nonceUsed(ctx context.Context, head *header) error {
 	}
 	by, err := s.c.nonceUser(ctx, s.intent.From, s.intent.Nonce, s.intent.Block, uint64(head.Number)+1-s.c.cfg.confirmations)
 	if err != nil {
-		s.fail(err)
+		s.fail(ctx, err)
 		return nil
 	}
 	if by == (common.Hash{}) {
@@ -225,18 +225,18 @@ func (s *sending) broadcast(ctx context.Context) error {
 		s.note("sent, not mined")
 	case !errors.As(err, &answered):
 		// Sent or not, nobody knows; the same transaction is tried again.
-		s.fail(fmt.Errorf("eth_sendRawTransaction: %w", withoutAddress(err)))
+		s.fail(ctx, fmt.Errorf("eth_sendRawTransaction: %w", withoutAddress(err)))
 	case reason == nonceTooLow:
 		s.note("its nonce is used")
 	case s.accepted || len(s.intent.Transactions) > 1:
-		s.fail(answered)
+		s.fail(ctx, answered)
 	case reason == nonceTaken:
 		return &ReplacedError{From: s.intent.From, Nonce: s.intent.Nonce}
 	case reason == rejected:
 		s.c.Abandon(s.intent)
 		return &RejectedError{Tx: tx.Hash, Err: answered}
 	default:
-		s.fail(answered)
+		s.fail(ctx, answered)
 	}
 	return nil
 }
@@ -288,17 +288,17 @@ func (s *sending) replace(ctx context.Context, head *header) error {
 	}
 	var tip hexutil.Big
 	if err := s.c.rpc.CallContext(ctx, &tip, "eth_maxPriorityFeePerGas"); err != nil {
-		s.fail(fmt.Errorf("eth_maxPriorityFeePerGas: %w", withoutAddress(err)))
+		s.fail(ctx, fmt.Errorf("eth_maxPriorityFeePerGas: %w", withoutAddress(err)))
 		return nil
 	}
 	now, err := s.c.fees(*head, tip.ToInt())
 	if err != nil {
-		s.fail(err)
+		s.fail(ctx, err)
 		return nil
 	}
 	more := fees{stuck.GasTipCap(), stuck.GasFeeCap()}.bumped(now)
 	if limit := s.c.cfg.maxFee; limit != nil && more.feeCap.Cmp(limit) > 0 {
-		s.fail(&FeeError{Fee: more.feeCap, Max: new(big.Int).Set(limit)})
+		s.fail(ctx, &FeeError{Fee: more.feeCap, Max: new(big.Int).Set(limit)})
 		return nil
 	}
 	signed, err := s.c.sign(ctx, types.NewTx(&types.DynamicFeeTx{

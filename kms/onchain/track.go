@@ -3,6 +3,7 @@ package onchain
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -52,8 +53,11 @@ type tracker struct {
 // note keeps what is seen, for the error of a wait that ends.
 func (t *tracker) note(format string, args ...any) { t.last = fmt.Sprintf(format, args...) }
 
-// fail keeps an error of the endpoint, which may pass.
-func (t *tracker) fail(err error) {
+// fail keeps an error of the endpoint, which may pass. The end of the wait itself tells nothing new.
+func (t *tracker) fail(ctx context.Context, err error) {
+	if ctx.Err() != nil || t.lastErr != nil && errors.Is(err, context.DeadlineExceeded) {
+		return
+	}
 	t.lastErr = err
 	t.note("the endpoint fails")
 }
@@ -89,7 +93,7 @@ func (t *tracker) confirm(ctx context.Context, r *wireReceipt, asked common.Hash
 		request(&logs, "eth_getLogs", map[string]any{"blockHash": r.BlockHash, "address": t.contract}),
 	}
 	if err := t.c.batch(ctx, elems); err != nil {
-		t.fail(err)
+		t.fail(ctx, err)
 		return nil, nil
 	}
 	if elems[0].Error == nil && canonical != nil && canonical.Hash != r.BlockHash {
@@ -98,7 +102,7 @@ func (t *tracker) confirm(ctx context.Context, r *wireReceipt, asked common.Hash
 		return nil, nil
 	}
 	if err := firstError(elems); err != nil || canonical == nil {
-		t.fail(err)
+		t.fail(ctx, err)
 		return nil, nil
 	}
 	if err := compareLogs(r, logs, t.contract); err != nil {

@@ -290,11 +290,11 @@ func (t *tracker) find(ctx context.Context, tx common.Hash) (*wireReceipt, error
 	var r *wireReceipt
 	elems := []rpc.BatchElem{request(&head, "eth_getBlockByNumber", "latest", false), request(&r, "eth_getTransactionReceipt", tx)}
 	if err := t.c.batch(ctx, elems); err != nil {
-		t.fail(err)
+		t.fail(ctx, err)
 		return nil, nil
 	}
 	if err := firstError(elems); err != nil || head == nil {
-		t.fail(err)
+		t.fail(ctx, err)
 		return nil, nil
 	}
 	if r == nil {
