@@ -411,9 +411,9 @@ func TestCrashes(t *testing.T) {
 		"while the answer to the broadcast is on its way": func(t *testing.T, c *chaintest.Chain, save onchain.SendOption) {
 			c.Intercept("eth_sendRawTransaction", func(_ []any, next func() (json.RawMessage, error)) (json.RawMessage, error) {
 				_, err := next()
+				c.Intercept("eth_getTransactionReceipt", func([]any, func() (json.RawMessage, error)) (json.RawMessage, error) { return nil, crash })
 				return nil, errors.Join(crash, err)
 			})
-			c.Intercept("eth_getTransactionReceipt", func([]any, func() (json.RawMessage, error)) (json.RawMessage, error) { return nil, crash })
 			_, err := open(t, c, onchain.WithWait(500*time.Millisecond)).DeployApp(t.Context(), spec, save)
 			require.ErrorIs(t, err, crash)
 			assert.Len(t, c.Sent(), 1)
