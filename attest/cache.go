@@ -104,5 +104,5 @@ func (c *Collateral) usable(request CollateralRequest) error {
 	if err := c.holds(request.Now); err != nil {
 		return err
 	}
-	return c.trusted(request.Roots, request.Now)
+	return c.trusted(request.Roots)
 }

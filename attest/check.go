@@ -123,7 +123,8 @@ type Check struct {
 	// Detail says in words what was found, or why nothing could be.
 	Detail string `json:"detail,omitempty"`
 
-	err error
+	err     error
+	blocked bool // by another check that failed
 }
 
 // fatal tells whether the check makes the verification fail.

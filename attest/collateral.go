@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/go-tdx-guest/pcs"
@@ -48,6 +49,9 @@ type Collateral struct {
 
 	tcbChain, qeChain, pckChain issuerChain
 	rootCRL, pckCRL             *x509.RevocationList
+
+	// vouched are the roots under which trusted last succeeded.
+	vouched atomic.Pointer[x509.CertPool]
 }
 
 // issuerChain is a signing certificate with its root.
@@ -125,13 +129,17 @@ func (c *Collateral) holds(now time.Time) error {
 	return nil
 }
 
-// trusted checks that all three chains end in the roots.
-func (c *Collateral) trusted(roots *x509.CertPool, now time.Time) error {
+// trusted checks that all three chains end in the roots. The times of the certificates are judged by holds, and
+// signatures do not change, so that the same roots are asked once.
+func (c *Collateral) trusted(roots *x509.CertPool) error {
+	if last := c.vouched.Load(); last != nil && last.Equal(roots) {
+		return nil
+	}
 	for i, signer := range []*x509.Certificate{c.tcbChain.signer, c.qeChain.signer, c.pckChain.signer} {
 		if i == 1 && signer.Equal(c.tcbChain.signer) {
 			continue
 		}
-		chains, err := signer.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: now})
+		chains, err := signer.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: c.issued()})
 		if err != nil {
 			return fmt.Errorf("%w: signer %.80q: %w", ErrCollateral, signer.Subject.CommonName, err)
 		}
@@ -139,6 +147,7 @@ func (c *Collateral) trusted(roots *x509.CertPool, now time.Time) error {
 			return fmt.Errorf("%w: signer %.80q is below another root than its revocation list", ErrCollateral, signer.Subject.CommonName)
 		}
 	}
+	c.vouched.Store(roots.Clone())
 	return nil
 }
 

@@ -126,12 +126,7 @@ func (v *verifier) fetch() (*Collateral, error) {
 	case !strings.EqualFold(c.tcb.PceID, v.pck.extensions.PCEID):
 		return nil, fmt.Errorf("%w: it is for PCE %.20q, want %s", ErrCollateral, c.tcb.PceID, v.pck.extensions.PCEID)
 	}
-	// A clock outside of it has a check of its own, so the certificates are judged at a time within.
-	within := v.now
-	if c.holds(within) != nil {
-		within = c.issued()
-	}
-	return c, c.trusted(v.p.Roots, within)
+	return c, c.trusted(v.p.Roots)
 }
 
 func (v *verifier) collateralTime(c *Collateral) {

@@ -107,10 +107,14 @@ func (e *Error) Error() string {
 		fmt.Fprintf(&b, " of %s", e.Report.Name)
 	}
 	b.WriteString(" not verified")
-	separator := ": "
+	separator, blocked := ": ", 0
 	for i := range e.Report.Checks {
 		c := &e.Report.Checks[i]
 		if !c.fatal() {
+			continue
+		}
+		if c.blocked {
+			blocked++
 			continue
 		}
 		fmt.Fprintf(&b, "%s%s: %v", separator, c.Name, c.err)
@@ -118,6 +122,9 @@ func (e *Error) Error() string {
 			fmt.Fprintf(&b, " (expected %s, actual %s)", orNone(c.Expected), orNone(c.Actual))
 		}
 		separator = "; "
+	}
+	if blocked > 0 {
+		fmt.Fprintf(&b, "; %d checks that rest on these were not possible", blocked)
 	}
 	return b.String()
 }

@@ -100,7 +100,7 @@ func (v *verifier) blocked(on CheckName, checks ...CheckName) {
 			v.notAsked(name, "")
 			continue
 		}
-		v.add(Check{Name: name, Outcome: NotPossible, Detail: why, err: fmt.Errorf("%w: %s", ErrNotPossible, why)})
+		v.add(Check{Name: name, Outcome: NotPossible, Detail: why, err: fmt.Errorf("%w: %s", ErrNotPossible, why), blocked: true})
 	}
 }
 
@@ -360,7 +360,14 @@ func (v *verifier) device() {
 	for _, id := range v.p.Devices {
 		accepted = append(accepted, hex.EncodeToString(id[:]))
 	}
-	v.compare(CheckDevice, ErrDevice, accepted, v.r.Attested.DeviceID)
+	switch {
+	case v.q == nil:
+		v.blocked(CheckQuote, CheckDevice)
+	case v.pck == nil:
+		v.blocked(CheckSignature, CheckDevice)
+	default:
+		v.compare(CheckDevice, ErrDevice, accepted, v.r.Attested.DeviceID)
+	}
 }
 
 // others asks the cloud, and the caller.

@@ -21,7 +21,8 @@ const (
 	pceSVN = 13
 )
 
-const rootCRL = "https://certificates.example.invalid/root.der"
+// RootCRL is the address of the root revocation list that the certificates name.
+const RootCRL = "https://certificates.example.invalid/root.der"
 
 func (a *Authority) issueCertificates() error {
 	var err error
@@ -66,7 +67,7 @@ func (a *Authority) issue(name string, parent *issued, ca bool, extra ...pkix.Ex
 		SerialNumber: serial, Subject: pkix.Name{CommonName: name, Organization: []string{"phala quotetest"}},
 		NotBefore: a.from.AddDate(-1, 0, 0), NotAfter: a.until.AddDate(1, 0, 0),
 		BasicConstraintsValid: true, IsCA: ca, KeyUsage: x509.KeyUsageDigitalSignature, SubjectKeyId: keyID[:],
-		CRLDistributionPoints: []string{rootCRL}, SignatureAlgorithm: x509.ECDSAWithSHA256, ExtraExtensions: extra,
+		CRLDistributionPoints: []string{RootCRL}, SignatureAlgorithm: x509.ECDSAWithSHA256, ExtraExtensions: extra,
 	}
 	if ca {
 		template.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
