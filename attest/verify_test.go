@@ -549,9 +549,11 @@ func TestLies(t *testing.T) {
 			want:     []error{attest.ErrQuote}, check: attest.CheckQuote,
 		},
 		{
-			name:     "over-long quote",
-			evidence: func(_ *testing.T, e *attest.Evidence) { e.Quote = append(slices.Clone(e.Quote), make([]byte, 64<<10)...) },
-			want:     []error{attest.ErrQuote}, check: attest.CheckQuote,
+			name: "over-long quote",
+			evidence: func(_ *testing.T, e *attest.Evidence) {
+				e.Quote = append(slices.Clone(e.Quote), make([]byte, 64<<10)...)
+			},
+			want: []error{attest.ErrQuote}, check: attest.CheckQuote,
 		},
 		{
 			name: "the cloud disagrees",

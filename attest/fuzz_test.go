@@ -1,0 +1,121 @@
+package attest
+
+import (
+	"bytes"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/json"
+	"testing"
+
+	"github.com/google/go-tdx-guest/abi"
+	"github.com/google/go-tdx-guest/testing/testdata"
+	"github.com/stretchr/testify/require"
+)
+
+// FuzzParseQuote: what parses is within bounds, and go-tdx-guest neither panics on it nor reads it otherwise.
+func FuzzParseQuote(f *testing.F) {
+	quote := bytes.TrimSuffix(testdata.RawQuote, []byte("\nextra bytes(only for testing purpose)\n"))
+	f.Add(quote)
+	f.Add(quote[:700])
+	v5 := append([]byte{5, 0}, quote[2:48]...)
+	v5 = append(append(v5, 2, 0, 0x48, 2, 0, 0), quote[48:]...)
+	f.Add(v5)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		q, err := ParseQuote(data)
+		if err != nil {
+			return
+		}
+		require.Len(t, q.qeReport, qeReportSize)
+		_ = q.qe()
+		_, _ = parsePCK(q.pckChain)
+		_ = q.MRAggregated()
+		if q.Version != 4 {
+			return
+		}
+		if message, err := abi.QuoteToProto(q.raw); err == nil {
+			again, err := abi.QuoteToAbiBytes(message)
+			require.NoError(t, err)
+			require.Equal(t, q.raw, again)
+		}
+	})
+}
+
+// FuzzEventLog: a log that parses can be replayed and read without a panic, and written again is the same.
+func FuzzEventLog(f *testing.F) {
+	f.Add([]byte(`[{"imr":3,"event_type":134217729,"digest":"","event":"app-id","event_payload":"00"}]`))
+	f.Add([]byte(`"[{\"imr\":3,\"event_type\":134217729,\"event\":\"system-ready\",\"version\":2,\"preimage\":\"7b\"}]"`))
+	f.Add([]byte(`[{"imr":0,"event_type":1,"digest":"ff","event":"","event_payload":""}]`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		log, err := ParseEventLog(data)
+		if err != nil {
+			return
+		}
+		registers, replayed := Replay(log)
+		_, _ = ReadBootEvents(log)
+		text, err := json.Marshal(LogEntries(log))
+		require.NoError(t, err)
+		again, err := ParseEventLog(text)
+		require.NoError(t, err)
+		registersAgain, replayedAgain := Replay(again)
+		require.Equal(t, replayed == nil, replayedAgain == nil)
+		require.Equal(t, registers, registersAgain)
+	})
+}
+
+// FuzzCertificateExtension: no extension of a certificate makes reading it panic.
+func FuzzCertificateExtension(f *testing.F) {
+	octets, err := asn1.Marshal(testdata.RawQuote)
+	require.NoError(f, err)
+	f.Add(octets, []byte("\x04\x02[]"))
+	f.Add([]byte{4, 0x84, 0xff, 0xff, 0xff, 0xff}, []byte{})
+	f.Fuzz(func(t *testing.T, quote, log []byte) {
+		certificate := &x509.Certificate{Extensions: []pkix.Extension{
+			{Id: ratlsOID(extensionQuote), Value: quote}, {Id: ratlsOID(extensionEventLog), Value: log},
+		}}
+		e, err := FromCertificate(certificate)
+		if err == nil {
+			require.NotNil(t, e.Quote)
+			_, _ = ParseQuote(e.Quote)
+		}
+	})
+}
+
+// FuzzConfigDocument: a document that is accepted is written again byte for byte.
+func FuzzConfigDocument(f *testing.F) {
+	f.Add([]byte(`{"compose_hash":"22","key_provider":"none","version":3}`))
+	f.Add([]byte(`{"app_id":"11","compose_hash":"22","init_script_hashes":[],"key_provider":"kms","key_provider_id":"33","version":3}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		d, err := ParseConfigDocument(data)
+		if err == nil {
+			require.Equal(t, string(data), string(d.Canonical()))
+		}
+	})
+}
+
+// FuzzSplitSigned: the document that is taken out is JSON, and joined again it is split the same.
+func FuzzSplitSigned(f *testing.F) {
+	f.Add(testdata.TcbInfoBody)
+	f.Add([]byte(`{"tcbInfo":{},"TCBINFO":{},"signature":"00"}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		document, signature, err := splitSigned(data, "tcbInfo")
+		if err != nil {
+			return
+		}
+		require.True(t, json.Valid([]byte(document)))
+		if _, err := json.Marshal(signature); err == nil && isHex([]byte(signature)) {
+			again, signatureAgain, err := splitSigned(joinSigned("tcbInfo", document, signature), "tcbInfo")
+			require.NoError(t, err)
+			require.Equal(t, document, again)
+			require.Equal(t, signature, signatureAgain)
+		}
+	})
+}
+
+// FuzzCollateral: nothing that claims to be collateral makes reading it panic.
+func FuzzCollateral(f *testing.F) {
+	f.Add([]byte(`{"pck_crl_issuer_chain":"","tcb_info":"{}"}`))
+	f.Fuzz(func(_ *testing.T, data []byte) {
+		_, _ = ParseCollateral(data)
+	})
+}
