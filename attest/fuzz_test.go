@@ -5,6 +5,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/json"
+	"slices"
 	"testing"
 
 	"github.com/google/go-tdx-guest/abi"
@@ -13,25 +14,26 @@ import (
 )
 
 // FuzzParseQuote: what parses is within bounds, and go-tdx-guest neither panics on it nor reads it otherwise.
+// The input is not the quote but how to spoil one, as triples of position and byte, a length to cut it to, and
+// what to put behind: a quote has 1,200 bytes at least, which the fuzzer would spend its time on minimising.
 func FuzzParseQuote(f *testing.F) {
-	// Small ones: a whole chain would only give the fuzzer more to minimise.
-	for _, version := range []byte{4, 5} {
-		quote := append([]byte{version, 0}, testdata.RawQuote[2:48]...)
-		if version == 5 {
-			quote = append(quote, bodyTD10, 0, 0x48, 2, 0, 0)
-		}
-		quote = append(quote, testdata.RawQuote[48:632]...)
-		certification := append(make([]byte, qeReportSize+64), 1, 0, 7, certsPCK, 0, 4, 0, 0, 0, 'P', 'E', 'M', 0)
-		signed := append(make([]byte, 128), certsQE, 0, byte(len(certification)), byte(len(certification)>>8), 0, 0)
-		signed = append(signed, certification...)
-		quote = append(quote, byte(len(signed)), byte(len(signed)>>8), 0, 0)
-		quote = append(append(quote, signed...), 0, 0)
+	quotes := [][]byte{smallQuote(4), smallQuote(5)}
+	for _, quote := range quotes {
 		_, err := ParseQuote(quote)
 		require.NoError(f, err)
-		f.Add(quote)
-		f.Add(quote[:len(quote)-8])
 	}
-	f.Fuzz(func(t *testing.T, data []byte) {
+	f.Add(false, []byte{}, uint16(0xffff), []byte{})
+	f.Add(true, []byte{0, 48, 3, 2, 124, 0}, uint16(700), []byte{0})
+	f.Add(false, []byte{2, 120, 1}, uint16(0xffff), []byte{1})
+	f.Fuzz(func(t *testing.T, newer bool, edits []byte, length uint16, tail []byte) {
+		data := slices.Clone(quotes[0])
+		if newer {
+			data = slices.Clone(quotes[1])
+		}
+		for ; len(edits) >= 3; edits = edits[3:] {
+			data[(int(edits[0])<<8|int(edits[1]))%len(data)] = edits[2]
+		}
+		data = append(data[:min(int(length), len(data))], tail...)
 		q, err := ParseQuote(data)
 		if err != nil {
 			return
@@ -49,6 +51,20 @@ func FuzzParseQuote(f *testing.F) {
 			require.Equal(t, q.raw, again)
 		}
 	})
+}
+
+// smallQuote is well-formed, without a certificate in it.
+func smallQuote(version byte) []byte {
+	quote := append([]byte{version, 0}, testdata.RawQuote[2:48]...)
+	if version == 5 {
+		quote = append(quote, bodyTD10, 0, 0x48, 2, 0, 0)
+	}
+	quote = append(quote, testdata.RawQuote[48:632]...)
+	certification := append(make([]byte, qeReportSize+64), 1, 0, 7, certsPCK, 0, 4, 0, 0, 0, 'P', 'E', 'M', 0)
+	signed := append(make([]byte, 128), certsQE, 0, byte(len(certification)), byte(len(certification)>>8), 0, 0)
+	signed = append(signed, certification...)
+	quote = append(quote, byte(len(signed)), byte(len(signed)>>8), 0, 0)
+	return append(append(quote, signed...), 0, 0)
 }
 
 // FuzzEventLog: a log that parses can be replayed and read without a panic, and written again is the same.
