@@ -17,6 +17,9 @@ import (
 // contradicts; where the registry uses another, it answers that it does not know the quote.
 func CloudCollateral(get func(ctx context.Context, checksum string) (*openapi.QuoteCollateral, error)) CollateralFunc {
 	return func(ctx context.Context, request CollateralRequest) (*Collateral, error) {
+		if err := request.Trusted(); err != nil {
+			return nil, err
+		}
 		sum := sha256.Sum256(request.Quote)
 		source, err := get(ctx, hex.EncodeToString(sum[:]))
 		if err != nil {

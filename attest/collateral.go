@@ -32,6 +32,21 @@ type CollateralRequest struct {
 	// Now and Roots are those of the policy.
 	Now   time.Time
 	Roots *x509.CertPool
+
+	platform *pck
+}
+
+// Trusted fails with [ErrSignature] where the certificate of the platform does not end in the roots. A source
+// that goes to the network calls it first: what nobody vouches for could name any FMSPC, and would have it
+// fetched. Those of this package do.
+func (r CollateralRequest) Trusted() error {
+	if r.platform == nil {
+		return nil
+	}
+	if err := r.platform.trusted(r.Roots, r.Now); err != nil {
+		return fmt.Errorf("%w: %w", ErrSignature, err)
+	}
+	return nil
 }
 
 // CollateralFunc gets the collateral for a platform. See [IntelPCS], [CloudCollateral] and

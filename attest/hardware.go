@@ -24,12 +24,6 @@ func (v *verifier) hardware() {
 	}
 	v.r.Attested.FMSPC = v.pck.extensions.FMSPC
 	v.r.Attested.DeviceID = v.pck.deviceID()
-	// Nothing is fetched for a platform that the roots do not know: its kind could be anything.
-	if err := v.pck.trusted(v.p.Roots, v.now); err != nil {
-		v.fail(CheckSignature, fmt.Errorf("%w: %w", ErrSignature, err), "", "")
-		v.blocked(CheckSignature, rest...)
-		return
-	}
 	// The signature comes first in the report, but is judged last: with collateral that is in order
 	// go-tdx-guest judges that as well, and must come to the same result.
 	place := len(v.r.Checks)
@@ -62,6 +56,10 @@ func (v *verifier) signature(second *Collateral) {
 func (v *verifier) collateral() *Collateral {
 	rest := []CheckName{CheckCollateralTime, CheckRevocation, CheckTDXModule, CheckQEIdentity, CheckTCBStatus, CheckAdvisories}
 	c, err := v.fetch()
+	if errors.Is(err, ErrSignature) {
+		v.blocked(CheckSignature, append([]CheckName{CheckCollateral}, rest...)...)
+		return nil
+	}
 	if err != nil {
 		// An expired one has a check of its own, whoever noticed.
 		name, others := CheckCollateral, rest
@@ -114,6 +112,7 @@ func (v *verifier) fetch() (*Collateral, error) {
 	}
 	request := CollateralRequest{
 		FMSPC: v.pck.extensions.FMSPC, CA: v.pck.ca(), Quote: v.q.raw, Now: v.now, Roots: v.p.Roots,
+		platform: v.pck,
 	}
 	c, err := v.p.Collateral(v.ctx, request)
 	switch {
@@ -180,7 +179,7 @@ func (v *verifier) tcb(c *Collateral) {
 	}
 }
 
-// trusted checks the chain up to the roots. go-tdx-guest does so again, with the rest.
+// trusted checks the chain up to the roots. go-tdx-guest does so as well, with the rest.
 func (p *pck) trusted(roots *x509.CertPool, now time.Time) error {
 	intermediates := x509.NewCertPool()
 	intermediates.AddCert(p.intermediate)

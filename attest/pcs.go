@@ -24,6 +24,9 @@ func IntelPCS(client *http.Client) CollateralFunc {
 	}
 	h.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return func(ctx context.Context, request CollateralRequest) (*Collateral, error) {
+		if err := request.Trusted(); err != nil {
+			return nil, err
+		}
 		source, err := fetchPCS(ctx, &h, request)
 		if err != nil {
 			return nil, fmt.Errorf("%w: from Intel: %w", ErrCollateral, err)

@@ -118,6 +118,9 @@ func (a *Authority) Roots() *x509.CertPool {
 
 // Collateral is an [attest.CollateralFunc] for the authority's platform.
 func (a *Authority) Collateral(_ context.Context, request attest.CollateralRequest) (*attest.Collateral, error) {
+	if err := request.Trusted(); err != nil {
+		return nil, err
+	}
 	a.fetches.Add(1)
 	if want := fmt.Sprintf("%x", a.fmspc); request.FMSPC != want || request.CA != "platform" {
 		return nil, fmt.Errorf("quotetest: no collateral for FMSPC %s and CA %s, only for %s and platform", request.FMSPC, request.CA, want)
