@@ -10,7 +10,7 @@ import (
 )
 
 // CloudCollateral gets collateral from the cloud's registry of quotes, which goes by the checksum of a quote
-// that was uploaded before: give it the method GetCollateral of the client's Attestations. The cloud is not
+// that was uploaded before: give it a function around GetCollateral of the client's Attestations. The cloud is not
 // trusted for that: Intel signs collateral, and the signatures are checked.
 //
 // The checksum is the SHA-256 of the quote, an assumption that the published description neither states nor

@@ -72,7 +72,8 @@ const maxInfo = MaxEventLog + 4<<20
 
 // FromInfo takes the evidence out of a guest's own answer to /prpc/Info, in which tcb_info is JSON within a
 // string. The quote is that of the app's certificate, and so is the event log where the certificate has one:
-// the app may have extended events since.
+// the app may have extended events since. Where the certificate has no quote, Quote is left empty for the
+// caller to fill.
 func FromInfo(body []byte) (Evidence, error) {
 	if len(body) > maxInfo {
 		return Evidence{}, fmt.Errorf("evidence: %d bytes, want at most %d", len(body), maxInfo)
@@ -113,7 +114,7 @@ func FromInfo(body []byte) (Evidence, error) {
 	}
 	if info.Certificate != "" {
 		certified, err := fromPEM([]byte(info.Certificate))
-		if err != nil {
+		if err != nil && !errors.Is(err, ErrNoQuote) {
 			return Evidence{}, fmt.Errorf("evidence: app_cert: %w", err)
 		}
 		e.Quote = certified.Quote

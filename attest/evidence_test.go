@@ -104,6 +104,18 @@ func TestFromInfo(t *testing.T) {
 	_, err = attest.Verify(t.Context(), e, p)
 	require.NoError(t, err)
 
+	var fields map[string]string
+	require.NoError(t, json.Unmarshal(info(t, a), &fields))
+	// A certificate without quote: the caller may have one from elsewhere.
+	delete(fields, "app_cert")
+	body, err := json.Marshal(fields)
+	require.NoError(t, err)
+	e, err = attest.FromInfo(body)
+	require.NoError(t, err)
+	e.Quote = mint(t, a, spec()).Quote
+	_, err = attest.Verify(t.Context(), e, p)
+	require.NoError(t, err)
+
 	for _, body := range []string{"", "[]", `{"app_id":"1"}`, `{"tcb_info":"{"}`, `{"tcb_info":7}`, `{"app_cert":"x"}`} {
 		_, err := attest.FromInfo([]byte(body))
 		require.Error(t, err, body)

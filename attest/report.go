@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"unicode"
 )
 
 // Report is what [Verify] found. It has a line for every check, also for those that were not asked for.
@@ -91,7 +92,17 @@ func (r *Report) String() string {
 			}
 		}
 	}
-	return b.String()
+	return printable(b.String())
+}
+
+// printable keeps what others wrote from steering a terminal.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && !unicode.IsPrint(r) {
+			return '\uFFFD'
+		}
+		return r
+	}, text)
 }
 
 // Error is what [Verify] fails with. By errors.Is it is the sentinel of each check that failed.
@@ -126,7 +137,7 @@ func (e *Error) Error() string {
 	if blocked > 0 {
 		fmt.Fprintf(&b, "; %d checks that rest on these were not possible", blocked)
 	}
-	return b.String()
+	return printable(b.String())
 }
 
 // Unwrap gives the errors of the failed checks.
