@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -198,6 +199,15 @@ func TestOfflineCollateral(t *testing.T) {
 	p.Collateral = attest.OfflineCollateral(other, loaded)
 	_, err = attest.Verify(t.Context(), mint(t, a, spec()), p)
 	require.NoError(t, err)
+
+	// Revocation lists come as PEM as well.
+	source := a.CloudCollateral()
+	source.RootCACRL = string(pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: []byte(unhex(t, source.RootCACRL))}))
+	_, err = attest.NewCollateral(source)
+	require.NoError(t, err)
+	source.RootCACRL = strings.Replace(source.RootCACRL, "X509 CRL", "CERTIFICATE", 2)
+	_, err = attest.NewCollateral(source)
+	require.ErrorIs(t, err, attest.ErrCollateral)
 
 	_, err = attest.ParseCollateral([]byte("{}"))
 	require.ErrorIs(t, err, attest.ErrCollateral)

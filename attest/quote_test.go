@@ -123,3 +123,62 @@ func TestParseMeasurement(t *testing.T) {
 	_, err = attest.RuntimeDigest(2, "\xff", nil)
 	require.Error(t, err)
 }
+
+func TestParseConfigDocumentRefuses(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"white space":    `{"compose_hash":"22", "key_provider":"none","version":3}`,
+		"unsorted":       `{"key_provider":"none","compose_hash":"22","version":3}`,
+		"twice":          `{"compose_hash":"11","compose_hash":"22","key_provider":"none","version":3}`,
+		"in other case":  `{"COMPOSE_HASH":"22","key_provider":"none","version":3}`,
+		"unknown member": `{"compose_hash":"22","key_provider":"none","other":1,"version":3}`,
+		"empty member":   `{"app_id":"","compose_hash":"22","key_provider":"none","version":3}`,
+		"other version":  `{"compose_hash":"22","key_provider":"none","version":4}`,
+		"trailing":       `{"compose_hash":"22","key_provider":"none","version":3} `,
+		"no JSON":        `{`,
+		"too large":      string(make([]byte, attest.MaxConfigDocument+1)),
+	} {
+		_, err := attest.ParseConfigDocument([]byte(text))
+		require.Error(t, err, name)
+	}
+	_, err := attest.MRConfigIDV2([32]byte{}, [20]byte{}, attest.KeyProvider{Name: "other"})
+	require.Error(t, err)
+	_, err = attest.MRConfigIDV2([32]byte{}, [20]byte{}, attest.KeyProvider{Name: "kms", ID: "zz"})
+	require.Error(t, err)
+}
+
+func TestReadBootEventsRefuses(t *testing.T) {
+	t.Parallel()
+	log := func(names ...string) []attest.Event {
+		var all []attest.Event
+		for _, name := range names {
+			payload := make([]byte, 20)
+			if name == "compose-hash" {
+				payload = make([]byte, 32)
+			}
+			all = append(all, event(t, name, payload))
+		}
+		return all
+	}
+	_, err := attest.ReadBootEvents(log("app-id", "compose-hash", "instance-id", "gpu-event", "gpu-event", "system-ready"))
+	require.NoError(t, err, "only the known ones must be there once")
+	for name, tc := range map[string]struct {
+		log  []attest.Event
+		want error
+	}{
+		"nothing":            {nil, attest.ErrMissingEvent},
+		"no app id":          {log("compose-hash", "system-ready"), attest.ErrMissingEvent},
+		"no compose hash":    {log("app-id", "system-ready"), attest.ErrMissingEvent},
+		"app id too late":    {log("compose-hash", "system-ready", "app-id"), attest.ErrMissingEvent},
+		"image of 20 bytes":  {log("app-id", "compose-hash", "os-image-hash", "system-ready"), attest.ErrEventLog},
+		"provider not JSON":  {log("app-id", "compose-hash", "key-provider", "system-ready"), attest.ErrEventLog},
+		"storage twice":      {log("app-id", "compose-hash", "storage-fs", "storage-fs", "system-ready"), attest.ErrDuplicateEvent},
+		"name with a colon":  {log("app-id:", "app-id", "compose-hash", "system-ready"), attest.ErrEventLog},
+		"app id of 21 bytes": {append([]attest.Event{event(t, "app-id", make([]byte, 21))}, log("compose-hash", "system-ready")...), attest.ErrEventLog},
+	} {
+		_, err := attest.ReadBootEvents(tc.log)
+		require.ErrorIs(t, err, tc.want, name)
+	}
+	_, err = attest.Replay([]attest.Event{{IMR: 4, Digest: make([]byte, 48)}})
+	require.ErrorIs(t, err, attest.ErrEventLog)
+}

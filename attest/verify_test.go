@@ -565,6 +565,13 @@ func TestLies(t *testing.T) {
 			want: []error{attest.ErrCloud}, check: attest.CheckCloud,
 		},
 		{
+			name: "the cloud cannot be asked",
+			policy: func(p *attest.Policy) {
+				p.Cloud = func(context.Context, []byte) (*openapi.QuoteVerification, error) { return nil, errors.New("down") }
+			},
+			want: []error{attest.ErrCloud}, check: attest.CheckCloud,
+		},
+		{
 			name: "a check of the caller's own",
 			spec: func(s *quotetest.Spec) { s.StorageFS = "ext4" },
 			want: []error{attest.ErrCustom}, check: "storage",
