@@ -153,16 +153,26 @@ func hashOf(text *string) any {
 	return hashHex([]byte(*text))
 }
 
+// describeState is what a CVM does now. What there is nothing to say about is left out, which every official
+// client reads; some refuse a null there.
 func (vm *cvm) describeState() object {
-	var shutdown any
+	state := object{"id": vm.id(), "name": vm.name, "vm_uuid": dashed(vm.uuid), "status": vm.status}
+	shutdown := ""
 	if vm.status == "shutting_down" {
 		shutdown = "stopping containers"
 	}
-	return object{
-		"id": vm.id(), "name": vm.name, "vm_uuid": dashed(vm.uuid), "instance_id": orNull(vm.instance),
-		"status": vm.status, "boot_progress": orNull(vm.boot), "boot_error": orNull(vm.failure),
-		"uptime": orNull(vm.uptime()), "exited_at": stampOrNull(vm.exited), "shutdown_progress": shutdown,
+	for name, text := range map[string]string{
+		"instance_id": vm.instance, "uptime": vm.uptime(), "boot_progress": vm.boot, "boot_error": vm.failure,
+		"shutdown_progress": shutdown,
+	} {
+		if text != "" {
+			state[name] = text
+		}
 	}
+	if !vm.exited.IsZero() {
+		state["exited_at"] = stamp(vm.exited)
+	}
+	return state
 }
 
 func (s *Server) describeKMS() object {

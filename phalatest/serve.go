@@ -15,9 +15,10 @@ import (
 // newestVersion is what a request without a version gets.
 const newestVersion = "2026-06-23"
 
-// serve answers one request: route, key, version, description, faults, handler, lies, and the record of it
-// all.
-func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP answers one request, so that a program can serve the cloud where it likes: the paths begin with
+// /api/v1. [Server.URL] and [Server.Transport] do that by themselves.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// Route, key, version, description, faults, handler, lies, and the record of it all.
 	id := requestID()
 	w.Header().Set("X-Request-ID", id)
 	body, err := readBody(r)

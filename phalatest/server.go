@@ -146,7 +146,7 @@ func (s *Server) URL() string {
 			s.listened = err
 			return
 		}
-		s.http = &httptest.Server{Listener: listener, Config: &http.Server{Handler: http.HandlerFunc(s.serve)}}
+		s.http = &httptest.Server{Listener: listener, Config: &http.Server{Handler: s}}
 		s.http.Start()
 	})
 	if s.listened != nil {

@@ -13,7 +13,7 @@ import (
 // Transport serves requests without a network: each runs the server in a goroutine of its own, which ends
 // with the answer, with the context of the request, or when the body of the answer is closed. Within
 // testing/synctest it needs no real time.
-func (s *Server) Transport() http.RoundTripper { return memoryTransport{s.serve, &s.memory} }
+func (s *Server) Transport() http.RoundTripper { return memoryTransport{s.ServeHTTP, &s.memory} }
 
 // memoryTransport serves requests in goroutines that it counts.
 type memoryTransport struct {
