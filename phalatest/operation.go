@@ -111,7 +111,7 @@ func (o *operation) event() string {
 	return "cvm.updated"
 }
 
-// happened is called, with the state locked, when something has happened to a CVM that the workspace may
+// happened is called, with the server locked, when something has happened to a CVM that the workspace may
 // want to know: cvm.created, cvm.create_failed, cvm.started, cvm.restarted, cvm.updated, cvm.stopped,
 // cvm.deleted, and cvm.update.pending_approval and cvm.replica.pending_approval when one was prepared.
 func (s *Server) happened(_ *cvm, _ string) {}
