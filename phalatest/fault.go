@@ -2,7 +2,6 @@ package phalatest
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -80,24 +79,6 @@ func (s *Server) FailBoot(name, text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.bootFails[name] = text
-}
-
-// Exit lets the guest of a running CVM power itself off: its status is "exited" from now on. The identifier
-// may have every form that the API takes.
-func (s *Server) Exit(cvmID string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.live()
-	vm, bad := s.find(cvmID)
-	switch {
-	case bad != nil:
-		return fmt.Errorf("phalatest: no cvm %s", cvmID)
-	case !vm.running() || vm.op != nil:
-		return fmt.Errorf("phalatest: cvm %s is %s", cvmID, vm.status)
-	}
-	vm.turn("exited")
-	vm.exited = time.Now().UTC()
-	return nil
 }
 
 // known fails the test over the name of an operation that does not exist.
