@@ -391,31 +391,31 @@ func TestEndpointThatForgetsReceipts(t *testing.T) {
 	_, err := open(t, c, onchain.WithWait(300*time.Millisecond)).AddComposeHash(t.Context(), app, hash2)
 	var pending *onchain.PendingError
 	require.ErrorAs(t, err, &pending, "the nonce is used, but by the transaction itself")
-	assert.Contains(t, pending.Last, "mined")
+	assert.Contains(t, pending.Last, "no receipt")
 	assert.Len(t, c.Sent(), sent+1)
 }
 
-// crash is how a test ends a process at one place.
-var crash = errors.New("crash")
+// errCrash is how a test ends a process at one place.
+var errCrash = errors.New("crash")
 
 func TestCrashes(t *testing.T) {
 	t.Parallel()
 	spec := onchain.AppSpec{ComposeHash: hash1, Device: device1}
 	for name, run := range map[string]func(t *testing.T, c *chaintest.Chain, save onchain.SendOption){
 		"between signing and broadcast": func(t *testing.T, c *chaintest.Chain, save onchain.SendOption) {
-			c.Intercept("eth_sendRawTransaction", func([]any, func() (json.RawMessage, error)) (json.RawMessage, error) { return nil, crash })
+			c.Intercept("eth_sendRawTransaction", func([]any, func() (json.RawMessage, error)) (json.RawMessage, error) { return nil, errCrash })
 			_, err := open(t, c, onchain.WithWait(500*time.Millisecond)).DeployApp(t.Context(), spec, save)
-			require.ErrorIs(t, err, crash)
+			require.ErrorIs(t, err, errCrash)
 			assert.Empty(t, c.Sent())
 		},
 		"while the answer to the broadcast is on its way": func(t *testing.T, c *chaintest.Chain, save onchain.SendOption) {
 			c.Intercept("eth_sendRawTransaction", func(_ []any, next func() (json.RawMessage, error)) (json.RawMessage, error) {
 				_, err := next()
-				c.Intercept("eth_getTransactionReceipt", func([]any, func() (json.RawMessage, error)) (json.RawMessage, error) { return nil, crash })
-				return nil, errors.Join(crash, err)
+				c.Intercept("eth_getTransactionReceipt", func([]any, func() (json.RawMessage, error)) (json.RawMessage, error) { return nil, errCrash })
+				return nil, errors.Join(errCrash, err)
 			})
 			_, err := open(t, c, onchain.WithWait(500*time.Millisecond)).DeployApp(t.Context(), spec, save)
-			require.ErrorIs(t, err, crash)
+			require.ErrorIs(t, err, errCrash)
 			assert.Len(t, c.Sent(), 1)
 		},
 		"between broadcast and receipt": func(t *testing.T, c *chaintest.Chain, save onchain.SendOption) {
@@ -469,8 +469,8 @@ func TestCheckpointThatFails(t *testing.T) {
 	t.Parallel()
 	c := chaintest.New(t)
 	chain := open(t, c)
-	_, err := chain.DeployApp(t.Context(), onchain.AppSpec{ComposeHash: hash1, Device: device1}, onchain.Checkpoint(func(*onchain.Intent) error { return crash }))
-	require.ErrorIs(t, err, crash)
+	_, err := chain.DeployApp(t.Context(), onchain.AppSpec{ComposeHash: hash1, Device: device1}, onchain.Checkpoint(func(*onchain.Intent) error { return errCrash }))
+	require.ErrorIs(t, err, errCrash)
 	assert.Empty(t, c.Sent(), "what cannot be saved is not sent")
 	deploy(t, chain) // the nonce is not lost
 }

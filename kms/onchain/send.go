@@ -159,7 +159,7 @@ func (s *sending) nonceUsed(ctx context.Context, head *header) error {
 	}
 	for _, tx := range s.intent.Transactions {
 		if tx.Hash == by {
-			s.note("mined, but the endpoint has no receipt")
+			s.note("its nonce is used by itself, and the endpoint has no receipt")
 			return nil
 		}
 	}
