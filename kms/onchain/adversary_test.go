@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/big"
 	"testing"
 	"time"
@@ -284,6 +285,21 @@ func TestNonceTakenByAnother(t *testing.T) {
 	var replaced *onchain.ReplacedError
 	require.ErrorAs(t, err, &replaced)
 	assert.Equal(t, &onchain.ReplacedError{From: c.Address(0), Nonce: intent.Nonce, By: other.TxHash}, replaced)
+	assert.Len(t, c.Sent(), sent)
+
+	// It was used before already, which an endpoint that lagged did not know.
+	c.Intercept("eth_getTransactionCount", func(params []any, next func() (json.RawMessage, error)) (json.RawMessage, error) {
+		if params[1] == "pending" {
+			return json.Marshal(fmt.Sprintf("%#x", intent.Nonce))
+		}
+		return next()
+	})
+	late, err := open(t, c).Prepare(ctx, addHash(t, app, hash2))
+	require.NoError(t, err)
+	c.Intercept("eth_getTransactionCount", nil)
+	_, err = chain.Send(ctx, late)
+	require.ErrorAs(t, err, &replaced)
+	assert.Equal(t, other.TxHash, replaced.By)
 	assert.Len(t, c.Sent(), sent)
 
 	// The other one only waits.
