@@ -45,7 +45,7 @@ func getAppAttestations(s *Server, _ *call, a *app) answer {
 	return ok(object{
 		"app_id": a.id.String(), "contract_address": "",
 		"kms_info": object{
-			"contract_address": "", "chain_id": nil, "version": "0.5.5", "url": kmsURL, "gateway_app_id": nil,
+			"contract_address": "", "chain_id": nil, "version": "0.5.5", "url": a.kms.url, "gateway_app_id": nil,
 			"gateway_app_url": "https://gateway." + gatewayDomain, "kms_type": "phala",
 		},
 		"instances": instances, "kms_guest_agent_info": nil, "gateway_guest_agent_info": nil, "qemu_version": nil,
