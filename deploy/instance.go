@@ -28,18 +28,7 @@ type Instance struct {
 
 // AddInstance makes one more CVM of an app and returns when it runs. What is said of [Replicate] holds here.
 func AddInstance(ctx context.Context, c *client.Client, in Instance, opts ...Option) (*openapi.CVMDetail, error) {
-	cfg, err := configure(opts)
-	if err != nil {
-		return nil, err
-	}
-	p, err := planInstance(ctx, c, in, cfg)
-	if err != nil {
-		return nil, err
-	}
-	if err := cfg.keep(p); err != nil {
-		return nil, err
-	}
-	return finish(ctx, c, p, cfg)
+	return oneMore(ctx, c, opts, func(cfg *config) (*Pending, error) { return planInstance(ctx, c, in, cfg) })
 }
 
 func planInstance(ctx context.Context, c *client.Client, in Instance, cfg *config) (*Pending, error) {
