@@ -7,7 +7,8 @@
 //   - compose: app-compose documents, their canonical bytes and their hash
 //   - kms: app ids, the key service's public keys, encrypted environments
 //   - kms/onchain: the contracts of a KMS on Ethereum or Base
-//   - deploy: a docker-compose file to a running, checked CVM in one call
+//   - deploy: a docker-compose file to a running, checked CVM in one call; updates, replicas, approvals
+//   - webhook: the cloud's webhooks, verified and decoded
 //   - phalatest: an in-process Phala Cloud to test against
 //   - phalatest/chaintest: a simulated chain with the contracts of a KMS
 package phala
