@@ -27,5 +27,8 @@
 // other. Where items are added or removed meanwhile, some may come twice or not at all. [Collect] gathers
 // items up to a limit.
 //
+// [CVMsService.Watch] follows a CVM, [CVMsService.WaitFor] waits until it has a status, [Client.WaitAll] does so
+// for thousands, and [CVMsService.WaitIdle] waits until no operation runs on it.
+//
 // Options given to New hold for all calls; a [CallOption] can also be given to a single one.
 package client

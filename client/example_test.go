@@ -124,6 +124,43 @@ func ExampleCVMsService_WaitFor() {
 	// Output: <nil>
 }
 
+func ExampleClient_WaitAll() {
+	cloud, c, err := booting()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer cloud.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	err = c.WaitAll(ctx, []string{"web-1", "web-2"}, "running", client.WithPollInterval(10*time.Millisecond))
+	var all *client.WaitAllError
+	if errors.As(err, &all) {
+		for _, failed := range all.Failed {
+			fmt.Println(failed.CVM, errors.Is(failed, client.ErrNotFound), "of", all.Total)
+		}
+	}
+	// Output: web-2 true of 2
+}
+
+func ExampleCVMsService_WaitIdle() {
+	cloud, c, err := booting()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer cloud.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := c.CVMs.WaitIdle(ctx, "web-1", client.WithPollInterval(10*time.Millisecond)); err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = c.CVMs.Restart(ctx, "web-1", nil)
+	fmt.Println(errors.Is(err, client.ErrBusy), err)
+	// Output: false <nil>
+}
+
 func ExampleCVMsService_Watch() {
 	cloud, c, err := booting()
 	if err != nil {

@@ -100,6 +100,10 @@ func paged[A, T any](ctx context.Context, c *Client, op operation, opts []CallOp
 		}()
 		guard := pageGuard[T]{}
 		for at, n := start, 1; ; n++ {
+			if cause := context.Cause(ctx); cause != nil {
+				yield(none, fmt.Errorf("%s: %w", c.router.name(op), cause))
+				return
+			}
 			answer, err := pages.get(ctx, at)
 			if err != nil {
 				yield(none, err)

@@ -289,6 +289,29 @@ func TestAllEndsWithItsContext(t *testing.T) {
 	}
 }
 
+func TestAllAsksForNothingAfterItsContext(t *testing.T) {
+	t.Parallel()
+	s := &shelf{n: 90}
+	c := shelved(t, s, dialects["CVMs.All"].serve)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	why := errors.New("enough")
+	items, failures := 0, 0
+	for _, err := range c.CVMs.All(ctx, nil) {
+		if err != nil {
+			failures++
+			require.ErrorIs(t, err, why)
+			require.ErrorContains(t, err, "CVMs.List: ")
+			continue
+		}
+		items++
+		cancel(why)
+	}
+	assert.Equal(t, 30, items, "what is there already still comes")
+	assert.Equal(t, 1, failures)
+	assert.Len(t, s.queries, 1)
+}
+
 func TestPrefetchFetchesOnePageAhead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

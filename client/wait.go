@@ -14,11 +14,12 @@ import (
 type WaitError struct {
 	// CVM identifies it.
 	CVM string
-	// Target is the status that was waited for.
+	// Target is the status that was waited for, or "idle" of [CVMsService.WaitIdle].
 	Target string
 	// State is the last one that was seen, with the guest's boot texts; nil where none was.
 	State *openapi.CVMState
-	// Err is why the wait ended: [ErrFailedState], the context's error, or what the API answered.
+	// Err is why the wait ended: [ErrFailedState], what the API answered, or the context's error, together
+	// with what the API answered last where that was a failure.
 	Err error
 }
 
@@ -44,123 +45,134 @@ func (e *WaitError) Error() string {
 // Unwrap gives Err.
 func (e *WaitError) Unwrap() error { return e.Err }
 
-// WaitOption changes how [CVMsService.WaitFor] waits.
-type WaitOption func(*waiter) error
+// WaitOption changes how [CVMsService.WaitFor], [CVMsService.WaitIdle] and [Client.WaitAll] wait.
+type WaitOption func(*waitConfig) error
+
+type waitConfig struct {
+	interval time.Duration
+	polling  bool
+	progress func(StateEvent)
+}
+
+func newWaitConfig(target string, opts []WaitOption) (*waitConfig, error) {
+	if target == "" {
+		return nil, errors.New("wait: no target status")
+	}
+	cfg := &waitConfig{interval: 3 * time.Second, progress: func(StateEvent) {}}
+	for _, o := range opts {
+		if o == nil {
+			return nil, errors.New("wait: nil option")
+		}
+		if err := o(cfg); err != nil {
+			return nil, err
+		}
+	}
+	return cfg, nil
+}
 
 // WithWaitProgress calls fn with each state that is seen, from the goroutine that waits.
 func WithWaitProgress(fn func(StateEvent)) WaitOption {
-	return func(w *waiter) error {
+	return func(c *waitConfig) error {
 		if fn == nil {
 			return errors.New("wait: no function for the progress")
 		}
-		w.progress = fn
+		c.progress = fn
 		return nil
 	}
 }
 
-// WithPollInterval sets how often to ask where the stream cannot be used, or has ended; 3 seconds without it.
+// WithPollInterval sets how often to ask where the stream cannot be used, or has ended; 3 seconds without
+// it. While nothing changes a wait asks up to five times slower.
 func WithPollInterval(d time.Duration) WaitOption {
-	return func(w *waiter) error {
+	return func(c *waitConfig) error {
 		if d <= 0 {
 			return fmt.Errorf("wait: poll interval %s, want more than 0", d)
 		}
-		w.interval = d
+		c.interval = d
 		return nil
 	}
 }
 
 // WithPolling asks again and again instead of using a stream.
 func WithPolling() WaitOption {
-	return func(w *waiter) error {
-		w.polling = true
+	return func(c *waitConfig) error {
+		c.polling = true
 		return nil
 	}
 }
 
+// waiter waits for one CVM.
 type waiter struct {
-	cvms     *CVMsService
-	cvm      string
-	target   string
-	interval time.Duration
-	polling  bool
-	progress func(StateEvent)
-	last     *openapi.CVMState
+	*waitConfig
+	cvms    *CVMsService
+	cvm     string
+	target  string
+	last    *openapi.CVMState
+	failure error // of the last question, until an answer
 }
 
+// maxFollowFailures is how many connections in a row may fail before a wait asks instead.
+const maxFollowFailures = 2
+
 // WaitFor returns when a CVM has the status and no operation runs on it any more. It follows the stream of
-// states and asks where there is none. A CVM that went another way, the end of the context and a refusal of
-// the API are a [*WaitError] with the last state. Waiting for "deleted" ends when the CVM is gone.
+// states, and asks where there is none or all streams are in use. A CVM that went another way, the end of
+// the context and a refusal of the API are a [*WaitError] with the last state. Waiting for "deleted" ends
+// when the CVM is gone.
 func (s *CVMsService) WaitFor(ctx context.Context, cvmID, target string, opts ...WaitOption) error {
-	w := &waiter{cvms: s, cvm: cvmID, target: target, interval: 3 * time.Second, progress: func(StateEvent) {}}
-	if target == "" {
-		return errors.New("wait: no target status")
+	cfg, err := newWaitConfig(target, opts)
+	if err != nil {
+		return err
 	}
-	for _, o := range opts {
-		if err := o(w); err != nil {
-			return err
-		}
-	}
+	w := &waiter{waitConfig: cfg, cvms: s, cvm: cvmID, target: target}
 	if !w.polling {
-		if over, err := w.follow(ctx); over {
-			return err
-		}
+		w.follow(ctx)
 	}
-	return w.poll(ctx)
+	return w.poll(ctx, w.reached)
 }
 
 // follow uses the stream until it says that the target is reached, or something else that needs a look.
-// over says that waiting is over.
-func (w *waiter) follow(ctx context.Context) (over bool, err error) {
-	for event, err := range w.cvms.Watch(ctx, w.cvm, WatchOptions{Target: w.target}) {
-		if err != nil {
-			if ctx.Err() != nil {
-				return true, w.fail(ctx.Err())
-			}
-			if isRefusal(err) {
-				return w.refused(err)
-			}
-			return false, nil
-		}
-		if event.Type == EventComplete {
-			return false, nil
+// Whatever ends it, the CVM itself is asked then.
+func (w *waiter) follow(ctx context.Context) {
+	o, _ := WatchOptions{Target: w.target}.check()
+	stream := watch{
+		client: w.cvms.client, cvm: w.cvm, options: o, opts: []CallOption{WithoutRetry()},
+		maxFailures: maxFollowFailures, impatient: true,
+	}
+	stream.run(ctx, func(event StateEvent, err error) bool {
+		if err != nil || event.Type == EventComplete {
+			return false
 		}
 		w.see(event.State)
-		if failed(event.State.Status, w.target) {
-			return false, nil
-		}
-	}
-	return false, nil
+		return !failed(event.State.Status, w.target)
+	})
 }
 
-// poll asks until the CVM has settled.
-func (w *waiter) poll(ctx context.Context) error {
-	for {
-		over, err := w.look(ctx)
-		if over || err != nil {
+// poll asks until the CVM has settled, as over says.
+func (w *waiter) poll(ctx context.Context, over func(context.Context) (bool, error)) error {
+	pace := newPace(w.interval)
+	for ctx.Err() == nil {
+		before := w.last
+		done, err := over(ctx)
+		if done || err != nil {
 			return err
 		}
-		if err := sleep(ctx, w.interval); errors.Is(err, errDeadlineTooClose) {
+		if sleep(ctx, pace.pause(w.last != before)) != nil {
 			<-ctx.Done()
-			return w.fail(ctx.Err())
-		} else if err != nil {
-			return w.fail(err)
 		}
 	}
+	return w.fail(endOf(ctx, w.failure))
 }
 
-// look asks once, and says whether waiting is over.
-func (w *waiter) look(ctx context.Context) (over bool, err error) {
-	cvm, err := w.cvms.Get(ctx, w.cvm)
-	if err != nil {
-		if ctx.Err() != nil {
-			return true, w.fail(ctx.Err())
-		}
-		if isRefusal(err) {
-			return w.refused(err)
-		}
-		return false, nil // it may pass; the context bounds how often
+// reached asks once, and says whether waiting is over.
+func (w *waiter) reached(ctx context.Context) (over bool, err error) {
+	cvm, err := w.get(ctx)
+	switch {
+	case w.target == "deleted" && errors.Is(err, ErrNotFound):
+		return true, nil
+	case cvm == nil:
+		return false, err
 	}
-	busy := cvm.InProgress != nil && *cvm.InProgress
+	busy := isBusy(cvm)
 	if cvm.Status == w.target && !busy {
 		w.see(openapi.CVMState{Status: cvm.Status})
 		return true, nil
@@ -169,9 +181,26 @@ func (w *waiter) look(ctx context.Context) (over bool, err error) {
 		w.see(w.describe(ctx, cvm.Status))
 	}
 	if !busy && failed(cvm.Status, w.target) {
-		return true, w.fail(ErrFailedState)
+		return false, w.fail(ErrFailedState)
 	}
 	return false, nil
+}
+
+// get asks for the CVM. It gives neither a CVM nor an error where asking again may help; the context bounds
+// how often.
+func (w *waiter) get(ctx context.Context) (*openapi.CVMDetail, error) {
+	cvm, err := w.cvms.Get(ctx, w.cvm)
+	if err == nil {
+		w.failure = nil
+		return cvm, nil
+	}
+	if ctx.Err() == nil && isPermanent(err) {
+		return nil, w.fail(err)
+	}
+	if ctx.Err() == nil || isAnswer(err) {
+		w.failure = err
+	}
+	return nil, nil
 }
 
 // describe asks for the boot texts, which the CVM itself does not carry.
@@ -185,25 +214,29 @@ func (w *waiter) describe(ctx context.Context, status string) openapi.CVMState {
 
 func (w *waiter) see(s openapi.CVMState) {
 	w.last = &s
-	w.progress(StateEvent{Type: EventState, State: s})
+	w.progress(StateEvent{CVM: w.cvm, Type: EventState, State: s})
 }
 
 func (w *waiter) fail(err error) error {
 	return &WaitError{CVM: w.cvm, Target: w.target, State: w.last, Err: err}
 }
 
-// refused ends a wait that the API refuses; a CVM that is gone may be what was waited for.
-func (w *waiter) refused(err error) (over bool, _ error) {
-	if w.target == "deleted" && errors.Is(err, ErrNotFound) {
-		return true, nil
+// isBusy tells whether an operation runs on a CVM. Where an answer does not say so, its status does.
+func isBusy(cvm *openapi.CVMDetail) bool {
+	if cvm.InProgress != nil {
+		return *cvm.InProgress
 	}
-	return true, w.fail(err)
+	return cvm.Progress != nil || passing(cvm.Status)
 }
 
-// isRefusal tells answers that asking again does not change.
-func isRefusal(err error) bool {
-	for _, kind := range []error{ErrUnauthorized, ErrForbidden, ErrNotFound, ErrBadRequest, ErrValidation, ErrNoAPIKey, ErrRoute, openapi.ErrPathParam} {
-		if errors.Is(err, kind) {
+// passing tells a status that another one follows by itself.
+func passing(status string) bool {
+	switch status {
+	case "pending", "created", "creating", "provisioning", "updating", "deleting":
+		return true
+	}
+	for _, prefix := range []string{"starting", "stopping", "shutting", "restarting"} {
+		if strings.HasPrefix(status, prefix) {
 			return true
 		}
 	}

@@ -28,6 +28,15 @@ const (
 // maxWatchFailures is how many connections in a row may fail without an event before a watch gives up.
 const maxWatchFailures = 8
 
+// The pauses before connecting anew.
+const (
+	firstWatchPause = 500 * time.Millisecond
+	maxWatchPause   = 10 * time.Second
+)
+
+// maxLastID bounds the id that is sent back to a stream, in bytes; servers refuse headers of a few KiB.
+const maxLastID = 1024
+
 // WatchOptions says how to follow a CVM.
 type WatchOptions struct {
 	// Target ends the watch when the CVM has this status, such as "running". It is required.
@@ -37,8 +46,8 @@ type WatchOptions struct {
 	// Timeout is how long the API keeps one connection: 10 to 600 seconds, 300 where it is 0. A watch
 	// connects anew after it.
 	Timeout time.Duration
-	// IdleTimeout is how long a connection may be silent before it counts as broken; where it is 0, three
-	// intervals and 30 seconds more.
+	// IdleTimeout is how long a connection may be silent, without as much as a comment, before it counts as
+	// broken; where it is 0, three intervals and 30 seconds more.
 	IdleTimeout time.Duration
 }
 
@@ -73,6 +82,8 @@ const (
 
 // StateEvent is what a watch sees.
 type StateEvent struct {
+	// CVM is the identifier that was given to the watch or wait.
+	CVM string
 	// Type is [EventState] or [EventComplete].
 	Type string
 	// State is what the CVM is doing; of a complete event only its Status is set.
@@ -81,60 +92,33 @@ type StateEvent struct {
 
 // Watch follows a CVM until it has the status of the options, as the API streams it. It yields each state
 // and at last a complete event. Where the connection breaks, is silent or ends without that event it
-// connects anew, with growing pauses. What connecting anew cannot mend (a refused key, an unknown CVM, eight
-// failures in a row) and the end of the context are yielded as an error, once.
+// connects anew, with growing pauses, and tells the stream the last id that it gave. What connecting anew
+// cannot mend (a refused key, an unknown CVM, eight failures in a row) and the end of the context, together
+// with the failure before it, are yielded as an error, once.
 //
 // The sequence can be ranged over more than once; each time it connects. Breaking off closes the connection.
 // A client has at most five streams at a time, as many as the API serves one user; more wait for their turn.
 func (s *CVMsService) Watch(ctx context.Context, cvmID string, o WatchOptions, opts ...CallOption) iter.Seq2[StateEvent, error] {
 	return func(yield func(StateEvent, error) bool) {
 		o, err := o.check()
+		for _, opt := range opts {
+			if err == nil {
+				err = opt.applyCall(&callConfig{})
+			}
+		}
 		if err != nil {
 			yield(StateEvent{}, err)
 			return
 		}
-		w := watch{client: s.client, cvm: cvmID, options: o, opts: opts}
-		for {
-			done, err := w.connect(ctx, yield)
-			if done {
-				return
-			}
-			if ctx.Err() != nil {
-				yield(StateEvent{}, context.Cause(ctx))
-				return
-			}
-			if err != nil {
-				w.failures++
-			}
-			if err != nil && (isPermanent(err) || w.failures >= maxWatchFailures) {
-				yield(StateEvent{}, err)
-				return
-			}
-			if sleep(ctx, w.pause()) != nil {
-				<-ctx.Done()
-			}
-		}
+		w := watch{client: s.client, cvm: cvmID, options: o, opts: opts, maxFailures: maxWatchFailures}
+		w.run(ctx, yield)
 	}
 }
 
-// errInterrupted is a connection that ended without saying why.
-var errInterrupted = errors.New("the stream ended before the target was reached")
-
-// isPermanent tells failures that connecting anew cannot mend.
-func isPermanent(err error) bool {
-	var api *APIError
-	if errors.As(err, &api) {
-		switch api.StatusCode {
-		case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests, http.StatusConflict:
-			return false
-		}
-		return api.StatusCode < 500
-	}
-	var large *sse.TooLargeError
-	var noStream *notStreamError
-	return errors.As(err, &large) || errors.As(err, &noStream) || errors.Is(err, ErrNoAPIKey) ||
-		errors.Is(err, ErrRoute) || errors.Is(err, openapi.ErrPathParam) || isFinalTransport(err)
-}
+var (
+	errInterrupted = errors.New("the stream ended before the target was reached")
+	errNoStream    = errors.New("all streams are in use")
+)
 
 // notStreamError says that the API answered a watch with something else than a stream.
 type notStreamError struct{ media string }
@@ -144,36 +128,105 @@ func (e *notStreamError) Error() string {
 }
 
 type watch struct {
-	client   *Client
-	cvm      string
-	options  WatchOptions
-	opts     []CallOption
-	failures int // in a row, without an event between
+	client      *Client
+	cvm         string
+	options     WatchOptions
+	opts        []CallOption
+	maxFailures int
+	impatient   bool // gives up where no stream is free or the API refuses one
+
+	failures int   // in a row, without an event between
+	short    int   // connections in a row that failed or did not last
+	failure  error // of the last connection, until an event
+	began    time.Time
 	asked    time.Duration
 	lastID   string
 }
 
-// pause is how long to wait before connecting anew; nothing after a connection that ended in order.
-func (w *watch) pause() time.Duration {
-	if w.failures == 0 {
+// run connects until the target is reached, the caller breaks off, or connecting anew makes no sense.
+func (w *watch) run(ctx context.Context, yield func(StateEvent, error) bool) {
+	for {
+		w.began = time.Now()
+		done, err := w.connect(ctx, yield)
+		if done {
+			return
+		}
+		w.count(err)
+		if ctx.Err() == nil {
+			if err != nil && (isPermanent(err) || w.failures >= w.maxFailures || w.impatient && isAnswer(err)) {
+				yield(StateEvent{}, err)
+				return
+			}
+			w.failure = err
+			if sleep(ctx, w.pause(err)) == nil {
+				continue
+			}
+			<-ctx.Done()
+		}
+		if isAnswer(err) {
+			w.failure = err
+		}
+		yield(StateEvent{}, fmt.Errorf("watch of cvm %s: %w", w.cvm, endOf(ctx, w.failure)))
+		return
+	}
+}
+
+// count notes how a connection ended, for the pause and the end of the watch.
+func (w *watch) count(err error) {
+	lasted := time.Since(w.began) >= w.options.Interval
+	if lasted {
+		w.short = 0
+	}
+	if err != nil {
+		w.failures++
+	}
+	if err != nil || !lasted {
+		w.short++
+	}
+}
+
+// pause is how long to wait before connecting anew: nothing after a connection that lasted and ended in
+// order, else half of it fixed and half drawn. What the server asks for is obeyed up to the time that it
+// would have kept a connection.
+func (w *watch) pause(err error) time.Duration {
+	if w.short == 0 {
 		return 0
 	}
-	return max(w.asked, jitter(w.client.config.retry.bound(w.failures)))
+	asked := w.asked
+	if api := (*APIError)(nil); errors.As(err, &api) {
+		asked = max(asked, api.RetryAfter)
+	}
+	bound := RetryPolicy{BaseDelay: firstWatchPause, MaxDelay: maxWatchPause}.bound(w.short)
+	return max(min(asked, w.options.Timeout), bound/2+jitter(bound/2))
+}
+
+// takeStream waits for one of the client's streams.
+func (w *watch) takeStream(ctx context.Context) error {
+	select {
+	case w.client.watchers <- struct{}{}:
+		return nil
+	default:
+	}
+	if w.impatient {
+		return errNoStream
+	}
+	select {
+	case w.client.watchers <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // connect follows one connection to its end. done says that nothing more is to be yielded.
 func (w *watch) connect(ctx context.Context, yield func(StateEvent, error) bool) (done bool, err error) {
-	select {
-	case w.client.watchers <- struct{}{}:
-		defer func() { <-w.client.watchers }()
-	case <-ctx.Done():
-		return false, ctx.Err()
+	if err := w.takeStream(ctx); err != nil {
+		return false, err
 	}
+	defer func() { <-w.client.watchers }()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	idle := time.AfterFunc(w.options.IdleTimeout, func() { cancel(errIdle) })
-	defer idle.Stop()
-
+	w.began = time.Now()
 	resp, err := w.open(ctx)
 	if err != nil {
 		return false, err
@@ -182,49 +235,66 @@ func (w *watch) connect(ctx context.Context, yield func(StateEvent, error) bool)
 	if media := mediaType(resp.Header); media != eventStream {
 		return false, &notStreamError{media}
 	}
-	reader := sse.NewReader(resp.Body, 0)
+	overdue := time.AfterFunc(w.options.Timeout+w.options.IdleTimeout, func() { cancel(errOverdue) })
+	defer overdue.Stop()
+	reader := sse.NewReader(sse.IdleReader(resp.Body, w.options.IdleTimeout, func() { cancel(errIdle) }), 0)
+	reader.Resume(w.lastID, w.asked)
+	reported, done := w.read(reader, yield)
+	w.asked, w.lastID = reader.Retry(), reader.LastID()
+	switch {
+	case done:
+		return true, nil
+	case reported != nil && context.Cause(ctx) != nil:
+		reported = context.Cause(ctx)
+	}
+	if reported != nil {
+		return false, fmt.Errorf("watch of cvm %s: %w", w.cvm, reported)
+	}
+	return false, nil
+}
+
+// read yields the events of one connection. Its error is nil where the server ended the connection in order.
+func (w *watch) read(reader *sse.Reader, yield func(StateEvent, error) bool) (reported error, done bool) {
 	for {
-		raw, readErr := reader.Next()
-		w.asked, w.lastID = reader.Retry(), reader.LastID()
-		if readErr != nil {
-			if cause := context.Cause(ctx); cause != nil {
-				readErr = cause
-			}
-			if errors.Is(readErr, io.EOF) && err == nil {
-				readErr = errInterrupted
-			}
-			if err != nil {
-				return false, err
-			}
-			return false, fmt.Errorf("watch of cvm %s: %w", w.cvm, readErr)
+		raw, err := reader.Next()
+		switch {
+		case err == nil:
+		case reported != nil:
+			return reported, false
+		case errors.Is(err, io.EOF):
+			return errInterrupted, false
+		default:
+			return err, false
 		}
-		idle.Reset(w.options.IdleTimeout)
 		switch raw.Name {
 		case EventState, EventComplete:
-			event := StateEvent{Type: raw.Name}
-			if jsonErr := json.Unmarshal(raw.Data, &event.State); jsonErr != nil {
-				return false, fmt.Errorf("watch of cvm %s: an event that cannot be read: %w", w.cvm, jsonErr)
+			event := StateEvent{CVM: w.cvm, Type: raw.Name}
+			if err := json.Unmarshal(raw.Data, &event.State); err != nil {
+				return fmt.Errorf("an event that cannot be read: %w", err), false
 			}
-			w.failures = 0
+			w.failures, w.failure = 0, nil
 			if !yield(event, nil) || raw.Name == EventComplete {
-				return true, nil
+				return nil, true
 			}
 		case "timeout":
 			// The API has kept the connection for as long as it was asked to.
-			w.failures = 0
-			return false, nil
+			w.failures, w.failure = 0, nil
+			return nil, false
 		case "error":
 			// What follows may still be good; if it is not, this is why.
-			err = fmt.Errorf("watch of cvm %s: the API reports: %s", w.cvm, streamError(raw.Data))
+			reported = fmt.Errorf("the API reports: %s", streamError(raw.Data))
 		}
 	}
 }
 
-var errIdle = fmt.Errorf("the stream was silent for too long: %w", context.DeadlineExceeded)
+var (
+	errIdle    = fmt.Errorf("the stream was silent for too long: %w", context.DeadlineExceeded)
+	errOverdue = fmt.Errorf("the stream did not end in the time asked for: %w", context.DeadlineExceeded)
+)
 
 func (w *watch) open(ctx context.Context) (*http.Response, error) {
 	opts := w.opts
-	if w.lastID != "" {
+	if w.lastID != "" && len(w.lastID) <= maxLastID && validHeaderValue(w.lastID) {
 		opts = append(opts[:len(opts):len(opts)], WithHeader("Last-Event-ID", w.lastID))
 	}
 	req, err := openapi.NewCVMsGetStateRequest(w.client.server, cvmPath(w.cvm), &openapi.CVMsGetStateParams{

@@ -14,8 +14,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/phala-go/phala/openapi"
 )
 
 func sseReply(body io.Reader) *http.Response {
@@ -95,8 +93,13 @@ func TestWatch(t *testing.T) {
 		"not a stream":       {parts{func(*http.Request) (*http.Response, error) { return reply(200, cvmJSON), nil }, stream(complete)}, nil, `answered "application/json"`},
 		"not JSON":           {parts{stream("event: state\ndata: {\n\n"), stream(complete)}, []string{"complete running"}, ""},
 		"always failing":     {nil, nil, "no more parts"},
+		"always ending":      {parts{stream(""), stream(":\n\n"), stream(""), stream("event: x\n\n"), stream(""), stream(""), stream(""), stream(""), stream(complete)}, nil, "ended before the target was reached"},
 		"an event too large": {parts{stream("data: " + strings.Repeat("x", 2<<20) + "\n\n"), stream(complete)}, nil, "more than 1048576 bytes"},
 		"eight and no more":  {parts{status(500), status(500), status(500), status(500), status(500), status(500), status(500), status(500), stream(complete)}, nil, "500"},
+		"a final conflict": {parts{func(*http.Request) (*http.Response, error) {
+			return reply(409, `{"error_code":"ERR-03-002","message":"two of that name"}`), nil
+		}, stream(complete)}, nil, "ERR-03-002"},
+		"a passing conflict": {parts{status(409), stream(complete)}, []string{"complete running"}, ""},
 		"events reset count": {parts{status(500), status(500), status(500), status(500), stream(state("a")), status(500), status(500), status(500), status(500), status(500), status(500), stream(complete)}, []string{"state a", "complete running"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -165,6 +168,118 @@ func TestWatchTellsWhereItWas(t *testing.T) {
 	})
 }
 
+// The id of the last whole event is told on every connection, until the stream gives another.
+func TestWatchTellsTheLastWholeEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{parts: []func(*http.Request) (*http.Response, error){
+			stream("id: 7\n" + state("a") + "id: 8\nevent: state\ndata: {}\n"),
+			stream(state("b")),
+			status(503),
+			stream("id: 1\x01\n" + state("c")),
+			stream("id: " + strings.Repeat("9", 2000) + "\n" + state("d")),
+			stream("id\n" + complete),
+		}}
+		seen, err := watchAll(t, s, WatchOptions{})
+		require.NoError(t, err)
+		assert.Equal(t, []string{"", "7", "7", "7", "", ""}, s.ids, "torn, absent, unfit and too long ids")
+		assert.Equal(t, []string{"state a", "state b", "state c", "state d", "complete running"}, seen)
+	})
+}
+
+// A server that ends each connection at once is not asked in a busy loop, whatever it says.
+func TestWatchSlowsDownWhereConnectionsDoNotLast(t *testing.T) {
+	for name, text := range map[string]string{
+		"after an event": state("a"), "by its timeout": "event: timeout\ndata: {}\n\n", "both": state("a") + "event: timeout\ndata: {}\n\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sent := 0
+				c := newTest(t, func(*http.Request) (*http.Response, error) { sent++; return sseReply(strings.NewReader(text)), nil })
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+				defer cancel()
+				var last error
+				for _, err := range c.CVMs.Watch(ctx, "web-1", WatchOptions{Target: "running"}) {
+					last = err
+				}
+				require.ErrorIs(t, last, context.DeadlineExceeded)
+				assert.Less(t, sent, 10*60/5+10, "at least five seconds apart at last")
+				assert.Greater(t, sent, 10*60/10-5)
+			})
+		})
+	}
+}
+
+func TestWatchConnectsAtOnceAfterAConnectionThatLasted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{parts: []func(*http.Request) (*http.Response, error){
+			func(*http.Request) (*http.Response, error) {
+				pr, pw := io.Pipe()
+				go func() {
+					_, _ = io.WriteString(pw, state("a"))
+					time.Sleep(10 * time.Second)
+					_, _ = io.WriteString(pw, "event: timeout\ndata: {}\n\n")
+					_ = pw.Close()
+				}()
+				return sseReply(pr), nil
+			}, stream(complete),
+		}}
+		began := time.Now()
+		_, err := watchAll(t, s, WatchOptions{})
+		require.NoError(t, err)
+		assert.Equal(t, 10*time.Second, time.Since(began))
+	})
+}
+
+func TestWatchObeysRetryAfterButNotForEver(t *testing.T) {
+	for after, want := range map[string]time.Duration{"100": 100 * time.Second, "86400": 300 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &script{parts: []func(*http.Request) (*http.Response, error){
+				func(*http.Request) (*http.Response, error) { return reply(429, "{}", "Retry-After", after), nil }, stream(complete),
+			}}
+			began := time.Now()
+			_, err := watchAll(t, s, WatchOptions{})
+			require.NoError(t, err)
+			assert.Equal(t, want, time.Since(began))
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{parts: []func(*http.Request) (*http.Response, error){stream("retry: 2000000000\n" + state("a")), stream(complete)}}
+		began := time.Now()
+		_, err := watchAll(t, s, WatchOptions{})
+		require.NoError(t, err)
+		assert.Equal(t, 300*time.Second, time.Since(began), "no stream stops a watch for 23 days")
+	})
+}
+
+// The context's end does not hide what kept the watch from going on.
+func TestWatchKeepsTheFailureBeforeTheEndOfItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newTest(t, status(503))
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 3*time.Second, errors.New("shutting down"))
+		defer cancel()
+		var last error
+		for _, err := range c.CVMs.Watch(ctx, "web-1", WatchOptions{Target: "running"}, WithoutRetry()) {
+			last = err
+		}
+		require.ErrorIs(t, last, context.DeadlineExceeded)
+		require.ErrorIs(t, last, ErrServer)
+		require.ErrorContains(t, last, "shutting down")
+		require.ErrorContains(t, last, "web-1")
+	})
+}
+
+// A refused option fails at once, not after eight attempts.
+func TestWatchChecksItsCallOptions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newTest(t, func(*http.Request) (*http.Response, error) { t.Error("sent"); return nil, errors.New("sent") })
+		began := time.Now()
+		for _, err := range c.CVMs.Watch(t.Context(), "web-1", WatchOptions{Target: "running"}, WithHeader("X-Api-Key", "x")) {
+			require.ErrorContains(t, err, "set by the client")
+		}
+		assert.Zero(t, time.Since(began))
+	})
+}
+
 // hang is a body that says something and then nothing more until it is closed.
 type hang struct {
 	text   *strings.Reader
@@ -200,6 +315,60 @@ func TestASilentStreamIsBroken(t *testing.T) {
 		assert.Equal(t, []string{"state a", "complete running"}, seen)
 		assert.GreaterOrEqual(t, time.Since(began), 45*time.Second, "longer than the timeout of an attempt would allow it to last")
 		assert.EqualValues(t, 1, closed.Load())
+	})
+}
+
+// Comments are signs of life, and the time of the caller's loop is not the stream's.
+func TestACommentedStreamIsNotBroken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		opened := 0
+		c := newTest(t, func(*http.Request) (*http.Response, error) {
+			opened++
+			pr, pw := io.Pipe()
+			go func() {
+				_, _ = io.WriteString(pw, state("starting"))
+				for range 10 {
+					time.Sleep(20 * time.Second)
+					if _, err := io.WriteString(pw, ": keep-alive\n\n"); err != nil {
+						return
+					}
+				}
+				_, _ = io.WriteString(pw, complete)
+				_ = pw.Close()
+			}()
+			return sseReply(pr), nil
+		})
+		for _, err := range c.CVMs.Watch(t.Context(), "web-1", WatchOptions{Target: "running", IdleTimeout: 30 * time.Second}) {
+			require.NoError(t, err)
+			time.Sleep(90 * time.Second)
+		}
+		assert.Equal(t, 1, opened)
+	})
+}
+
+// A proxy may keep a connection alive whose other end is gone.
+func TestAStreamThatOutlivesItsTimeoutIsBroken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{parts: []func(*http.Request) (*http.Response, error){
+			func(r *http.Request) (*http.Response, error) {
+				pr, pw := io.Pipe()
+				context.AfterFunc(r.Context(), func() { _ = pw.CloseWithError(r.Context().Err()) })
+				go func() {
+					for {
+						if _, err := io.WriteString(pw, ":\n\n"); err != nil {
+							return
+						}
+						time.Sleep(time.Second)
+					}
+				}()
+				return sseReply(pr), nil
+			}, stream(complete),
+		}}
+		began := time.Now()
+		_, err := watchAll(t, s, WatchOptions{Timeout: time.Minute, IdleTimeout: 30 * time.Second})
+		require.NoError(t, err)
+		assert.InDelta(t, 90, time.Since(began).Seconds(), 2)
+		time.Sleep(time.Second) // the writer sees that nobody reads any more
 	})
 }
 
@@ -276,98 +445,4 @@ func TestAtMostFiveStreamsAtATime(t *testing.T) {
 		synctest.Wait()
 		assert.EqualValues(t, maxStreams, closed.Load())
 	})
-}
-
-// fake answers Get, GetState and the stream from a list of states, one a request.
-type fake struct {
-	stream   func(*http.Request) (*http.Response, error)
-	statuses []string // "running!" is busy
-	asked    int
-}
-
-func (f *fake) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.URL.Query().Has("target") {
-		return f.stream(r)
-	}
-	if strings.HasSuffix(r.URL.Path, "/state") {
-		return reply(200, `{"status":"x","boot_progress":"pulling","boot_error":"no such image"}`), nil
-	}
-	s := f.statuses[min(f.asked, len(f.statuses)-1)]
-	f.asked++
-	if s == "404" {
-		return reply(404, "{}"), nil
-	}
-	plain, busy := strings.CutSuffix(s, "!")
-	return reply(200, fmt.Sprintf(`{"id":"cvm_1","name":"web-1","status":%q,"in_progress":%t,"resource":{},"gateway":{}}`, plain, busy)), nil
-}
-
-func TestWaitFor(t *testing.T) {
-	noStream := status(501)
-	for name, tt := range map[string]struct {
-		target   string
-		stream   func(*http.Request) (*http.Response, error)
-		statuses []string
-		err      error
-		shows    string
-	}{
-		"by stream":              {"running", stream(state("starting") + complete), []string{"running"}, nil, ""},
-		"busy a while longer":    {"running", stream(complete), []string{"running!", "running!", "running"}, nil, ""},
-		"by asking":              {"running", noStream, []string{"created!", "starting!", "running!", "running"}, nil, ""},
-		"fails on the stream":    {"running", stream(state("error")), []string{"error"}, ErrFailedState, "which is error (pulling): no such image"},
-		"an error that passes":   {"running", stream(state("error")), []string{"error!", "running"}, nil, ""},
-		"fails while asked":      {"running", noStream, []string{"starting!", "error"}, ErrFailedState, "no such image"},
-		"stopped instead":        {"running", noStream, []string{"stopped"}, ErrFailedState, "stopped"},
-		"gone":                   {"running", noStream, []string{"404"}, ErrNotFound, "404"},
-		"deleted":                {"deleted", noStream, []string{"deleting!", "404"}, nil, ""},
-		"deleted, by stream":     {"deleted", status(404), nil, nil, ""},
-		"unknown from the start": {"running", status(404), nil, ErrNotFound, "404"},
-		"refused":                {"running", status(401), nil, ErrUnauthorized, "401"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				f := &fake{stream: tt.stream, statuses: tt.statuses}
-				c := newTest(t, f.RoundTrip)
-				var seen []string
-				err := c.CVMs.WaitFor(t.Context(), "web-1", tt.target, WithWaitProgress(func(e StateEvent) { seen = append(seen, e.State.Status) }))
-				if tt.err == nil {
-					require.NoError(t, err)
-					return
-				}
-				var wait *WaitError
-				require.ErrorAs(t, err, &wait)
-				require.ErrorIs(t, err, tt.err)
-				assert.Contains(t, err.Error(), tt.shows)
-				assert.Equal(t, tt.target, wait.Target)
-			})
-		})
-	}
-}
-
-func TestWaitForEndsWithItsContext(t *testing.T) {
-	for _, opts := range [][]WaitOption{nil, {WithPolling()}, {WithPolling(), WithPollInterval(time.Hour)}} {
-		synctest.Test(t, func(t *testing.T) {
-			var closed atomic.Int32
-			c := newTest(t, (&fake{stream: hanging(state("starting"), &closed), statuses: []string{"starting!"}}).RoundTrip)
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-			defer cancel()
-			began := time.Now()
-			err := c.CVMs.WaitFor(ctx, "web-1", "running", opts...)
-			var wait *WaitError
-			require.ErrorAs(t, err, &wait)
-			require.ErrorIs(t, err, context.DeadlineExceeded)
-			require.NotNil(t, wait.State)
-			assert.Equal(t, "starting", wait.State.Status)
-			assert.Equal(t, 20*time.Second, time.Since(began))
-		})
-	}
-}
-
-func TestWaitOptions(t *testing.T) {
-	t.Parallel()
-	c := newTest(t, func(*http.Request) (*http.Response, error) { t.Error("sent"); return nil, errors.New("sent") })
-	require.ErrorContains(t, c.CVMs.WaitFor(t.Context(), "web-1", ""), "no target")
-	require.ErrorContains(t, c.CVMs.WaitFor(t.Context(), "web-1", "running", WithPollInterval(0)), "poll interval")
-	require.ErrorContains(t, c.CVMs.WaitFor(t.Context(), "web-1", "running", WithWaitProgress(nil)), "no function")
-	err := newTest(t, func(*http.Request) (*http.Response, error) { return nil, errors.New("sent") }).CVMs.WaitFor(t.Context(), "..", "running")
-	require.ErrorIs(t, err, openapi.ErrPathParam)
 }

@@ -39,7 +39,7 @@ func nodes() []*node {
 // device is the device id of a node, the hash of its PPID.
 func (n *node) device() string { return hashHex([]byte(n.ppid())) }
 
-func (n *node) ppid() string { return fmt.Sprintf("%032x", 0xfa11ab1e0000+n.id) }
+func (n *node) ppid() string { return fmt.Sprintf("%032x", n.id) }
 
 // image is an OS image.
 type image struct {

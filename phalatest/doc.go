@@ -8,14 +8,20 @@
 // It works for real where that matters: it completes app-compose documents with the platform's defaults and
 // hashes them, derives app ids from a wallet and a nonce, signs the keys of apps with a KMS root key, decrypts
 // the secrets as a guest would, and boots CVMs step by step. It keeps one state: what one call changes,
-// every other call shows. Shapes and identifiers follow the version header.
+// every other call shows, be it a status, a revision, an operation, the usage or a quota. Shapes and
+// identifiers follow the version header.
 //
-// It is strict: a route that does not exist, a missing API key or version header, and a body with unknown
-// members or wrong types fail the test with a message that names them, besides being answered as the API
-// does; [Lenient] leaves it at the answer. Operations that are described and not faked yet answer 501.
+// It is strict: what does not fit the description of the API fails the test with a message that names it,
+// besides being answered as the API does. That is an unknown route, field, parameter or content type, a
+// missing API key or version header, a wrong type or a value out of range. [Lenient] leaves it at the answer.
 //
-// It misbehaves on command: [Server.Inject] makes an operation fail, be slow, or lose its answer after the
-// work was done; [Server.Rewrite] lets it lie; [Server.FailBoot] lets a CVM fail to boot.
+// It misbehaves on command: [Server.Inject] makes an operation fail in the ways of [Fault]; [Server.Rewrite]
+// lets it lie; [Server.FailBoot] lets a CVM fail to boot.
+//
+// There is one account with one workspace, two nodes, and the central KMS, with which every compose hash is
+// allowed. A change that is only prepared waits for its token as one under an on-chain KMS does. The cloud
+// has no TDX hardware: where a quote belongs it says so. It never asks the network: [Server.SetGitHubKeys]
+// and [Server.SetDNS] say what it would find there.
 //
 // It posts the events of its CVMs to webhooks, signed, with the cloud's time limit, attempts and pauses, and keeps
 // a row of each delivery; once there is a webhook, CVMs live on although nobody asks. [WithWebhookReceiver]

@@ -122,18 +122,26 @@ func createInstance(s *Server, c *call, a *app) answer {
 	if bad != nil {
 		return *bad
 	}
-	doc := vm.doc
-	if r.DockerComposeFile != nil || r.PreLaunchScript != nil {
-		members := map[string]any{}
-		set(members, "docker_compose_file", r.DockerComposeFile)
-		set(members, "pre_launch_script", r.PreLaunchScript)
-		var err error
-		if doc, err = vm.doc.with(members); err != nil {
-			return invalidCompose(err)
-		}
-	} else if doc, bad = a.liveDocument(vm, r.ComposeHash); bad != nil {
+	doc, bad := a.newDocument(vm, r)
+	if bad != nil {
 		return *bad
 	}
 	ch := change{kind: "create", doc: doc, env: r.EncryptedEnv}
 	return s.wantReplica(c, vm, ch, n, approval{hash: deref(r.ComposeHash), transaction: deref(r.TransactionHash)})
+}
+
+// newDocument is the app-compose of an instance to be: a changed one, or one that runs already.
+func (a *app) newDocument(vm *cvm, r openapi.CreateInstanceRequest) (*document, *answer) {
+	if r.DockerComposeFile == nil && r.PreLaunchScript == nil {
+		return a.liveDocument(vm, r.ComposeHash)
+	}
+	members := map[string]any{}
+	set(members, "docker_compose_file", r.DockerComposeFile)
+	set(members, "pre_launch_script", r.PreLaunchScript)
+	doc, err := vm.doc.with(members)
+	if err != nil {
+		bad := invalidCompose(err)
+		return nil, &bad
+	}
+	return doc, nil
 }

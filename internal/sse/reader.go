@@ -43,7 +43,8 @@ type Reader struct {
 	line  []byte
 	data  []byte
 	name  string
-	id    string
+	id    string // as the last field gave it
+	last  string // as the last whole event left it
 	retry time.Duration
 }
 
@@ -58,8 +59,14 @@ func NewReader(r io.Reader, limit int) *Reader {
 // Retry is the pause before connecting anew that the stream asks for; 0 where it does not.
 func (r *Reader) Retry() time.Duration { return r.retry }
 
-// LastID is the last id that the stream has given, to be sent when connecting anew.
-func (r *Reader) LastID() string { return r.id }
+// LastID is the last id that the stream has given, to be sent when connecting anew. The id of an event that
+// the stream broke off does not count: it would make the server skip that event.
+func (r *Reader) LastID() string { return r.last }
+
+// Resume makes the reader begin with what an earlier connection of the same watch has left.
+func (r *Reader) Resume(lastID string, retry time.Duration) {
+	r.id, r.last, r.retry = lastID, lastID, retry
+}
 
 // Next returns the next event. At the end of the stream it returns io.EOF; what stands there without the
 // blank line that ends an event is no event. Data is good until the next call.
@@ -71,12 +78,15 @@ func (r *Reader) Next() (Event, error) {
 		if err != nil {
 			return Event{}, err
 		}
-		size += len(line)
 		if len(line) > 0 {
-			r.field(line)
+			// Comments are not kept, so they do not add up.
+			if line[0] != ':' {
+				size += len(line)
+				r.field(line)
+			}
 			continue
 		}
-		size = 0
+		size, r.last = 0, r.id
 		if len(r.data) == 0 {
 			r.name = ""
 			continue

@@ -102,6 +102,38 @@ func TestReaderRetry(t *testing.T) {
 	}
 }
 
+// A connection that breaks within an event has not delivered it: sending its id when connecting anew would
+// skip it.
+func TestReaderKeepsTheIDOfTheLastWholeEvent(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ stream, want string }{
+		"torn event":    {"id: 1\ndata: a\n\nid: 2\ndata: b\n", "1"},
+		"without data":  {"id: 1\ndata: a\n\nid: 2\n\n", "2"},
+		"taken back":    {"id: 1\ndata: a\n\nid\ndata: b\n\n", ""},
+		"before resume": {"data: a\n\n", "0"},
+		"only torn":     {"id: 2", "0"},
+	} {
+		r := sse.NewReader(strings.NewReader(tt.stream), 0)
+		r.Resume("0", time.Second)
+		for {
+			if _, err := r.Next(); err != nil {
+				break
+			}
+		}
+		assert.Equal(t, tt.want, r.LastID(), name)
+		assert.Equal(t, time.Second, r.Retry(), name)
+	}
+}
+
+func TestReaderDoesNotCountCommentsWithinAnEvent(t *testing.T) {
+	t.Parallel()
+	_, err := read(strings.NewReader("data: a\n"+strings.Repeat(": keep-alive\n", 1000)+"\n"), 1000)
+	require.NoError(t, err)
+	var large *sse.TooLargeError
+	_, err = read(strings.NewReader(":"+strings.Repeat("x", 2000)+"\n"), 1000)
+	require.ErrorAs(t, err, &large, "one comment is bounded still")
+}
+
 // reference reads a whole stream in the plainest way the standard allows.
 func reference(stream string) []string {
 	stream = strings.TrimPrefix(stream, "\xEF\xBB\xBF")
