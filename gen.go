@@ -6,6 +6,7 @@
 //   - openapi: the models and the raw client, generated from openapi/openapi.json
 //   - compose: app-compose documents, their canonical bytes and their hash
 //   - kms: app ids, the key service's public keys, encrypted environments
+//   - kms/onchain: the contracts of a KMS on Ethereum or Base
 //   - deploy: a docker-compose file to a running, checked CVM in one call
 //   - phalatest: an in-process Phala Cloud to test against
 package phala
@@ -13,3 +14,4 @@ package phala
 //go:generate go -C tools tool oapi-codegen -config ../openapi/oapi-models.yaml ../openapi/openapi.json
 //go:generate go -C tools tool oapi-codegen -config ../openapi/oapi-client.yaml ../openapi/openapi.json
 //go:generate go -C tools run ./servicegen -root ..
+//go:generate go -C tools run ./contractgen -root ..

@@ -249,7 +249,7 @@ func TestEachVersionsShapeDecodes(t *testing.T) {
 		"statuses, with an operation": {`{"a":{"vm_uuid":"a","status":"starting","in_progress":true,"operation":{"type":"create","phase":"booting","started_at":"2026-06-23T08:30:05Z","correlation_id":"c"},"resource_usage":{"cpu_percent":1.5,"memory_used_bytes":8589934592,"memory_total_bytes":17179869184,"egress_bytes":0,"disk_used_bytes":null,"disk_total_bytes":1}}}`,
 			statuses(func(t *testing.T, s openapi.CVMStatus) {
 				assert.Equal(t, "create", s.Operation.Type)
-				assert.EqualValues(t, 8589934592, *s.ResourceUsage.MemoryUsedBytes)
+				assert.Equal(t, int64(8589934592), *s.ResourceUsage.MemoryUsedBytes)
 			})},
 		"provision, on chain": {`{"compose_hash":"` + hash + `","app_id":null,"app_env_encrypt_pubkey":null,"kms_info":{"id":"kms_1","slug":"kms-base-prod5","url":"https://kms","version":"v0.5","chain_id":8453,"kms_contract_address":"0x2f","gateway_app_id":null},"teepod_id":3,"kms_id":null,"kms_contract_id":"kc_1","token":"t"}`,
 			func(ctx context.Context, t *testing.T, c *Client) {

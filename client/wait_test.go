@@ -239,6 +239,24 @@ func TestWaitIdleEndsWithItsContext(t *testing.T) {
 	})
 }
 
+// Which statuses do not lead to a target by themselves.
+func TestFailed(t *testing.T) {
+	t.Parallel()
+	for target, want := range map[string]string{
+		"running": "stopped exited error failed deleting deleted",
+		"stopped": "exited error failed deleting deleted",
+		"deleted": "error failed",
+		"error":   "failed deleting deleted",
+	} {
+		for _, status := range []string{
+			"created", "creating", "provisioning", "starting", "running", "stopping", "shutting_down", "stopped", "restarting",
+			"updating", "exited", "error", "failed", "deleting", "deleted", "unknown", "pending", "a status of next year",
+		} {
+			assert.Equal(t, strings.Contains(" "+want+" ", " "+status+" "), failed(status, target), "%s, to be %s", status, target)
+		}
+	}
+}
+
 // Asking slows down while nothing changes, and is quick again after a change.
 func TestPace(t *testing.T) {
 	t.Parallel()

@@ -135,10 +135,10 @@ type watch struct {
 	maxFailures int
 	impatient   bool // gives up where no stream is free or the API refuses one
 
-	failures int   // in a row, without an event between
-	short    int   // connections in a row that failed or did not last
-	failure  error // of the last connection, until an event
-	began    time.Time
+	failures int       // in a row, without an event between
+	short    int       // connections in a row that failed or did not last
+	failure  error     // of the last connection, until an event
+	began    time.Time // of the stream; zero where there was none
 	asked    time.Duration
 	lastID   string
 }
@@ -146,7 +146,7 @@ type watch struct {
 // run connects until the target is reached, the caller breaks off, or connecting anew makes no sense.
 func (w *watch) run(ctx context.Context, yield func(StateEvent, error) bool) {
 	for {
-		w.began = time.Now()
+		w.began = time.Time{}
 		done, err := w.connect(ctx, yield)
 		if done {
 			return
@@ -173,7 +173,7 @@ func (w *watch) run(ctx context.Context, yield func(StateEvent, error) bool) {
 
 // count notes how a connection ended, for the pause and the end of the watch.
 func (w *watch) count(err error) {
-	lasted := time.Since(w.began) >= w.options.Interval
+	lasted := !w.began.IsZero() && time.Since(w.began) >= w.options.Interval
 	if lasted {
 		w.short = 0
 	}
@@ -212,10 +212,14 @@ func (w *watch) takeStream(ctx context.Context) error {
 	}
 	select {
 	case w.client.watchers <- struct{}{}:
-		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	if err := ctx.Err(); err != nil { // both may have been there
+		<-w.client.watchers
+		return err
+	}
+	return nil
 }
 
 // connect follows one connection to its end. done says that nothing more is to be yielded.
@@ -226,12 +230,12 @@ func (w *watch) connect(ctx context.Context, yield func(StateEvent, error) bool)
 	defer func() { <-w.client.watchers }()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	w.began = time.Now()
 	resp, err := w.open(ctx)
 	if err != nil {
 		return false, err
 	}
 	defer resp.Body.Close()
+	w.began = time.Now()
 	if media := mediaType(resp.Header); media != eventStream {
 		return false, &notStreamError{media}
 	}
@@ -239,47 +243,45 @@ func (w *watch) connect(ctx context.Context, yield func(StateEvent, error) bool)
 	defer overdue.Stop()
 	reader := sse.NewReader(sse.IdleReader(resp.Body, w.options.IdleTimeout, func() { cancel(errIdle) }), 0)
 	reader.Resume(w.lastID, w.asked)
-	reported, done := w.read(reader, yield)
+	done, err = w.read(reader, yield)
 	w.asked, w.lastID = reader.Retry(), reader.LastID()
-	switch {
-	case done:
-		return true, nil
-	case reported != nil && context.Cause(ctx) != nil:
-		reported = context.Cause(ctx)
+	if err == nil {
+		return done, nil
 	}
-	if reported != nil {
-		return false, fmt.Errorf("watch of cvm %s: %w", w.cvm, reported)
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
 	}
-	return false, nil
+	return false, fmt.Errorf("watch of cvm %s: %w", w.cvm, err)
 }
 
 // read yields the events of one connection. Its error is nil where the server ended the connection in order.
-func (w *watch) read(reader *sse.Reader, yield func(StateEvent, error) bool) (reported error, done bool) {
+func (w *watch) read(reader *sse.Reader, yield func(StateEvent, error) bool) (done bool, _ error) {
+	var reported error
 	for {
 		raw, err := reader.Next()
 		switch {
 		case err == nil:
 		case reported != nil:
-			return reported, false
+			return false, reported
 		case errors.Is(err, io.EOF):
-			return errInterrupted, false
+			return false, errInterrupted
 		default:
-			return err, false
+			return false, err
 		}
 		switch raw.Name {
 		case EventState, EventComplete:
 			event := StateEvent{CVM: w.cvm, Type: raw.Name}
 			if err := json.Unmarshal(raw.Data, &event.State); err != nil {
-				return fmt.Errorf("an event that cannot be read: %w", err), false
+				return false, fmt.Errorf("an event that cannot be read: %w", err)
 			}
 			w.failures, w.failure = 0, nil
 			if !yield(event, nil) || raw.Name == EventComplete {
-				return nil, true
+				return true, nil
 			}
 		case "timeout":
 			// The API has kept the connection for as long as it was asked to.
 			w.failures, w.failure = 0, nil
-			return nil, false
+			return false, nil
 		case "error":
 			// What follows may still be good; if it is not, this is why.
 			reported = fmt.Errorf("the API reports: %s", streamError(raw.Data))

@@ -209,6 +209,21 @@ func TestWatchSlowsDownWhereConnectionsDoNotLast(t *testing.T) {
 	}
 }
 
+// A server that takes its time to fail has served nothing: the pauses grow all the same.
+func TestWatchSlowsDownWhereFailingTakesLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newTest(t, func(*http.Request) (*http.Response, error) {
+			time.Sleep(6 * time.Second)
+			return reply(500, "{}"), nil
+		}, WithoutRetry())
+		began := time.Now()
+		for _, err := range c.CVMs.Watch(t.Context(), "web-1", WatchOptions{Target: "running"}) {
+			require.ErrorIs(t, err, ErrServer)
+		}
+		assert.Greater(t, time.Since(began), 8*6*time.Second+17*time.Second)
+	})
+}
+
 func TestWatchConnectsAtOnceAfterAConnectionThatLasted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{parts: []func(*http.Request) (*http.Response, error){
@@ -278,6 +293,25 @@ func TestWatchChecksItsCallOptions(t *testing.T) {
 		}
 		assert.Zero(t, time.Since(began))
 	})
+}
+
+// What the API reports is told, in one line, where nothing better follows.
+func TestWatchTellsWhatTheAPIReports(t *testing.T) {
+	for data, want := range map[string]string{
+		`{"error":"boom","elapsed":3}`:            "the API reports: boom",
+		`{"error":"x","message":"no\nsuch node"}`: "the API reports: no such node",
+		`{}`: "an error without a text", `boom`: "an error without a text",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newTest(t, stream("event: error\ndata: "+data+"\n\n"))
+			var last error
+			for _, err := range c.CVMs.Watch(t.Context(), "web-1", WatchOptions{Target: "running"}) {
+				last = err
+			}
+			require.ErrorContains(t, last, "watch of cvm web-1: ")
+			require.ErrorContains(t, last, want)
+		})
+	}
 }
 
 // hang is a body that says something and then nothing more until it is closed.
@@ -433,7 +467,12 @@ func TestAtMostFiveStreamsAtATime(t *testing.T) {
 			return hanging(state("a"), &closed)(r)
 		})
 		ctx, cancel := context.WithCancel(t.Context())
-		for range 8 {
+		firstCtx, first := context.WithCancel(ctx)
+		for i := range 8 {
+			ctx := ctx
+			if i == 0 {
+				ctx = firstCtx
+			}
 			go func() {
 				for range c.CVMs.Watch(ctx, "web-1", WatchOptions{Target: "running", IdleTimeout: time.Hour}) {
 				}
@@ -441,8 +480,12 @@ func TestAtMostFiveStreamsAtATime(t *testing.T) {
 			synctest.Wait()
 		}
 		assert.Equal(t, maxStreams, open)
+		first()
+		synctest.Wait()
+		assert.Equal(t, maxStreams+1, open, "the next one has its turn")
 		cancel()
 		synctest.Wait()
-		assert.EqualValues(t, maxStreams, closed.Load())
+		assert.EqualValues(t, maxStreams+1, closed.Load())
+		assert.Equal(t, maxStreams+1, open, "who waits for a stream ends with its context, too")
 	})
 }

@@ -309,3 +309,27 @@ func TestEveryOperationHasAHandler(t *testing.T) {
 	}
 	assert.Empty(t, all, "handlers of no operation: %s", fmt.Sprint(all))
 }
+
+func TestQuotesThatTheRegistryRefuses(t *testing.T) {
+	t.Parallel()
+	s := New(t)
+	post := func(media, body string) int {
+		req := must(http.NewRequestWithContext(t.Context(), http.MethodPost, "https://phala.test/api/v1/attestations/verify", strings.NewReader(body)))
+		req.Header.Set("Content-Type", media)
+		resp := must(s.Transport().RoundTrip(req))
+		require.NoError(t, resp.Body.Close())
+		return resp.StatusCode
+	}
+	const form = "multipart/form-data; boundary=b"
+	part := func(name, data string) string {
+		return "--b\r\nContent-Disposition: form-data; name=\"" + name + "\"; filename=\"q\"\r\n\r\n" + data + "\r\n--b--\r\n"
+	}
+	assert.Equal(t, 200, post(form, part("file", string(fakeQuote()))))
+	assert.Equal(t, 200, post(form, part("hex", "0x"+hex.EncodeToString(fakeQuote()))))
+	assert.Len(t, s.quotes, 1, "the same quote")
+	assert.Equal(t, 400, post("application/json", `{"hex":"xyz"}`))
+	assert.Equal(t, 400, post("application/json", `{"hex":""}`))
+	assert.Equal(t, 400, post(form, part("file", "")))
+	assert.Equal(t, 422, post("application/json", `{"hex":"0400"}`))
+	assert.Equal(t, 422, post(form, part("file", string(fakeQuote()[:600]))))
+}

@@ -307,6 +307,13 @@ func TestWhereAndHowLarge(t *testing.T) {
 	onNode, err := c.CVMs.List(t.Context(), &openapi.CVMsListParams{TeepodID: openapi.Ptr(1)})
 	require.NoError(t, err)
 	assert.Zero(t, onNode.Total)
+	for want, params := range map[int]openapi.CVMsListParams{
+		0: {Family: openapi.Ptr("gpu")}, 1: {Family: openapi.Ptr("cpu"), InstanceTypes: []string{"tdx.small", "tdx.large"}},
+	} {
+		some, err := c.CVMs.List(t.Context(), &params)
+		require.NoError(t, err)
+		assert.Equal(t, want, some.Total)
+	}
 }
 
 func TestPortsKeepTheirHostPort(t *testing.T) {
@@ -472,4 +479,20 @@ func TestAThousandAtOnce(t *testing.T) {
 	t.Parallel()
 	s, c := start(t)
 	thousand(t, s, c)
+}
+
+func TestAGuestExits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c, vm := running(t, "web-1")
+		require.NoError(t, s.Exit("web-1"))
+		state, err := c.CVMs.GetState(t.Context(), vm.VMUUID, nil)
+		require.NoError(t, err)
+		assert.Equal(t, "exited", state.Status)
+		assert.NotEmpty(t, state.ExitedAt)
+		require.Error(t, s.Exit("web-1"), "once")
+		require.Error(t, s.Exit("nobody"))
+		_, err = c.CVMs.Start(t.Context(), "web-1")
+		require.NoError(t, err)
+		require.NoError(t, c.CVMs.WaitFor(t.Context(), "web-1", "running"))
+	})
 }

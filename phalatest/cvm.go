@@ -39,7 +39,8 @@ type cvm struct {
 	boot     string // progress
 	failure  string // boot error
 	started  time.Time
-	runs     []span // times it ran, for the usage
+	exited   time.Time // last time by itself
+	runs     []span    // times it ran, for the usage
 	op       *operation
 	finished []operation
 
@@ -94,8 +95,8 @@ func (s *Server) named(name string) []*cvm { return s.index["name "+name] }
 // stand for several.
 func (s *Server) find(id string) (*cvm, *answer) {
 	found, code := s.named(id), "ERR-03-002"
-	if len(found) == 0 && !strings.HasPrefix(id, "name ") {
-		found, code = s.index[strings.ToLower(strings.ReplaceAll(id, "-", ""))], "ERR-03-010"
+	if key := strings.ToLower(strings.ReplaceAll(id, "-", "")); len(found) == 0 && !strings.HasPrefix(key, "name ") {
+		found, code = s.index[key], "ERR-03-010"
 	}
 	switch len(found) {
 	case 0:

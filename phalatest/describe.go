@@ -76,7 +76,7 @@ func (vm *cvm) describeHosted(s *Server, c *call) object {
 	return object{
 		"hosted": object{
 			"id": vm.uuid, "name": vm.name, "status": vm.status, "uptime": vm.uptime(), "app_url": appURL(vm.app),
-			"app_id": vm.app.id.String(), "instance_id": orNull(vm.instance), "configuration": nil, "exited_at": nil,
+			"app_id": vm.app.id.String(), "instance_id": orNull(vm.instance), "configuration": nil, "exited_at": stampOrNull(vm.exited),
 			"boot_progress": orNull(vm.boot), "boot_error": orNull(vm.failure), "shutdown_progress": nil,
 			"image_version": vm.image.name, "events": []object{},
 		},
@@ -163,6 +163,9 @@ func (vm *cvm) describeState() object {
 		if text != "" {
 			state[name] = text
 		}
+	}
+	if !vm.exited.IsZero() {
+		state["exited_at"] = stamp(vm.exited)
 	}
 	return state
 }

@@ -16,7 +16,7 @@
 // missing API key or version header, a wrong type or a value out of range. [Lenient] leaves it at the answer.
 //
 // It misbehaves on command: [Server.Inject] makes an operation fail in the ways of [Fault]; [Server.Rewrite]
-// lets it lie; [Server.FailBoot] lets a CVM fail to boot.
+// lets it lie; [Server.FailBoot] lets a CVM fail to boot, and [Server.Exit] powers one off from within.
 //
 // There is one account with one workspace, two nodes, and the central KMS, with which every compose hash is
 // allowed. A change that is only prepared waits for its token as one under an on-chain KMS does. The cloud

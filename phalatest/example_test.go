@@ -127,3 +127,24 @@ func ExampleServer_Inject() {
 	fmt.Println(errors.Is(err, client.ErrForbidden))
 	// Output: true
 }
+
+// A CVM that is busy for ever: see client.WithConflictWait for how long to put up with that.
+func ExampleLocked() {
+	cloud, err := phalatest.Start()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer cloud.Close()
+	c, err := cloud.Client(client.WithoutRetry())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	busy := phalatest.Locked()
+	busy.Times = -1
+	cloud.Inject("CVMs.Restart", busy)
+	_, err = c.CVMs.Restart(context.Background(), "web-1", nil)
+	fmt.Println(errors.Is(err, client.ErrBusy))
+	// Output: true
+}

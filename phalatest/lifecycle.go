@@ -46,16 +46,10 @@ func (vm *cvm) delete(s *Server) {
 	vm.begin(s, "delete", "deleting", "deleted", step{status: "deleting"}, step{status: "deleted"})
 }
 
-// maxStopBatch is how many CVMs one request stops.
-const maxStopBatch = 50
-
 func stopBatch(s *Server, c *call) answer {
 	var request openapi.StopBatchRequest
 	if bad, ok := s.decode(c, &request); !ok {
 		return bad
-	}
-	if len(request.CVMIDs) > maxStopBatch {
-		return invalid("List should have at most 50 items", "too_long", "body", "cvm_ids")
 	}
 	stopped, skipped, errors := 0, 0, []object{}
 	for _, id := range request.CVMIDs {

@@ -57,7 +57,7 @@ func (vm *cvm) bootError(s *Server) string {
 // under way is given up.
 func (vm *cvm) begin(s *Server, kind, status, target string, steps ...step) {
 	if vm.op != nil {
-		vm.end(s, "another operation took its place")
+		vm.end("another operation took its place")
 	}
 	now := time.Now().UTC()
 	before := vm.status
@@ -71,13 +71,13 @@ func (vm *cvm) begin(s *Server, kind, status, target string, steps ...step) {
 	s.webhooks.wake()
 }
 
-// boot begins an operation that ends with a running CVM, or with one whose boot failed.
+// bootCVM begins an operation that ends with a running CVM, or with one whose boot failed.
 func (s *Server) bootCVM(vm *cvm, kind, status string) {
 	vm.begin(s, kind, status, "running", bootSteps(vm.bootError(s))...)
 }
 
 // end finishes the operation of a CVM; failure says why it came to nothing.
-func (vm *cvm) end(s *Server, failure string) {
+func (vm *cvm) end(failure string) {
 	op := vm.op
 	op.failure, op.ended = failure, time.Now().UTC()
 	kind := "operation.completed"
@@ -86,12 +86,10 @@ func (vm *cvm) end(s *Server, failure string) {
 	}
 	op.events = append(op.events, operationEvent{kind, vm.status, op.ended})
 	vm.finished, vm.op = append(vm.finished, *op), nil
-	if event := op.event(); event != "" {
-		s.happened(vm, event)
-	}
 }
 
-// event is what the workspace is told when the operation has ended.
+// event is what the workspace is told when the operation has taken all its steps. It hears nothing of one
+// that was cancelled or replaced.
 func (o *operation) event() string {
 	switch {
 	case o.kind == "create" && o.failure != "":
@@ -150,7 +148,10 @@ func (vm *cvm) live(s *Server, now int64) {
 		vm.instance = hex.EncodeToString(sum[:20])
 		s.enroll(vm)
 	}
-	vm.end(s, vm.failure)
+	vm.end(vm.failure)
+	if event := op.event(); event != "" {
+		s.happened(vm, event)
+	}
 	if vm.status == "deleted" {
 		s.remove(vm)
 	}

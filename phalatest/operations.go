@@ -78,7 +78,7 @@ func operationStatus(_ *Server, _ *call, vm *cvm) answer {
 }
 
 // cancelOperation gives up what is under way. The CVM stays where it was before, or stopped where it never ran.
-func cancelOperation(s *Server, _ *call, vm *cvm) answer {
+func cancelOperation(_ *Server, _ *call, vm *cvm) answer {
 	op := vm.op
 	switch {
 	case op == nil:
@@ -92,6 +92,6 @@ func cancelOperation(s *Server, _ *call, vm *cvm) answer {
 	}
 	vm.turn(status)
 	vm.boot = ""
-	vm.end(s, "cancelled")
+	vm.end("cancelled")
 	return ok(object{"cancelled": true, "correlation_id": op.id})
 }

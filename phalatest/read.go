@@ -14,10 +14,15 @@ func (s *Server) chosen(c *call) []*cvm {
 	if user := query.Get("user_id"); user != "" && user != "0" && user != userID {
 		return nil
 	}
-	if node := query.Get("teepod_id"); node != "" {
-		return slices.DeleteFunc(slices.Clone(s.cvms), func(vm *cvm) bool { return strconv.Itoa(vm.node.id) != node })
+	node, family, kinds := query.Get("teepod_id"), query.Get("family"), query["instance_types"]
+	if node == "" && family == "" && len(kinds) == 0 {
+		return s.cvms
 	}
-	return s.cvms
+	return slices.DeleteFunc(slices.Clone(s.cvms), func(vm *cvm) bool {
+		return node != "" && strconv.Itoa(vm.node.id) != node ||
+			family != "" && family != "all" && s.instanceType(vm.size.kind).family != family ||
+			len(kinds) > 0 && !slices.Contains(kinds, vm.size.kind)
+	})
 }
 
 func listAllCVMs(s *Server, c *call) answer { return ok(describeAll(s, c, s.chosen(c))) }

@@ -81,6 +81,7 @@ func TestStrictness(t *testing.T) {
 		"the operation takes no body":          {"POST", "/cvms/web-1/start", `{}`, nil, 404},
 		`content type "text/plain" is none of`: {"POST", "/cvms", `{}`, map[string]string{"Content-Type": "text/plain"}, 422},
 		`unknown query parameter "pages"`:      {"GET", "/cvms?pages=2", "", nil, 200},
+		"body.cvm_ids: maxItems: got 51":       {"POST", "/cvms/batch-stop", `{"cvm_ids":[` + strings.Repeat(`"a",`, 50) + `"a"]}`, nil, 422},
 		"query.page: got string, want integer": {"GET", "/cvms/paginated?page=two", "", nil, 422},
 		"query.page_size: maximum":             {"GET", "/cvms/paginated?page_size=101", "", nil, 422},
 		"query.interval: minimum":              {"GET", "/cvms/web-1/state?interval=4", "", nil, 422},

@@ -14,7 +14,7 @@ func getState(s *Server, c *call, vm *cvm) answer {
 	target := c.URL.Query().Get("target")
 	timeout := time.Duration(c.number("timeout", 300)) * time.Second
 	if target == "" {
-		return ok(vm.describeState())
+		return ok(vm.state())
 	}
 	if s.streams >= maxStreams {
 		return plain(http.StatusTooManyRequests, "Too many streams")
@@ -39,7 +39,7 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request, vm *cvm, target 
 	for {
 		s.mu.Lock()
 		s.live()
-		state, busy, status := vm.describeState(), vm.op != nil, vm.status
+		state, busy, status := vm.state(), vm.op != nil, vm.status
 		s.mu.Unlock()
 		data, err := json.Marshal(state)
 		if err != nil {

@@ -1,0 +1,327 @@
+package attest
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/go-tdx-guest/pcs"
+
+	"github.com/phala-go/phala/openapi"
+)
+
+// CollateralRequest says for which platform collateral is wanted.
+type CollateralRequest struct {
+	// FMSPC names the kind of platform, 12 lower-case hexadecimal digits.
+	FMSPC string
+	// CA names who certifies it, "platform" or "processor".
+	CA string
+	// Quote is the whole quote, for sources that go by it.
+	Quote []byte
+	// Now and Roots are those of the policy.
+	Now   time.Time
+	Roots *x509.CertPool
+
+	platform *pck
+}
+
+// Trusted fails with [ErrSignature] where the certificate of the platform does not end in the roots. A source
+// that goes to the network calls it first: what nobody vouches for could name any FMSPC, and would have it
+// fetched. Those of this package do.
+func (r CollateralRequest) Trusted() error {
+	if r.platform == nil {
+		return nil
+	}
+	if err := r.platform.trusted(r.Roots, r.Now); err != nil {
+		return fmt.Errorf("%w: %w", ErrSignature, err)
+	}
+	return nil
+}
+
+// CollateralFunc gets the collateral for a platform. See [IntelPCS], [CloudCollateral] and
+// [OfflineCollateral]; [CollateralCache] keeps what any of them gets.
+type CollateralFunc func(context.Context, CollateralRequest) (*Collateral, error)
+
+// Collateral is what Intel publishes and signs about a kind of platform: its security levels (TCB info), the
+// identity of its quoting enclave, and two revocation lists. A value of this type is consistent in itself:
+// every signature in it was checked. Whether its root is trusted, and whether it holds now, is for [Verify].
+type Collateral struct {
+	source openapi.QuoteCollateral
+
+	tcb pcs.TcbInfo
+	qe  pcs.EnclaveIdentity
+
+	tcbChain, qeChain, pckChain issuerChain
+	rootCRL, pckCRL             *x509.RevocationList
+
+	// vouched are the roots under which trusted last succeeded.
+	vouched atomic.Pointer[x509.CertPool]
+}
+
+// issuerChain is a signing certificate with its root.
+type issuerChain struct {
+	signer, root *x509.Certificate
+	// escaped is the chain as it comes in a header of Intel's service.
+	escaped string
+}
+
+// maxCollateral bounds each part of collateral, in bytes. The largest real one is the PCK revocation list of
+// the platform CA, well under 1 MiB.
+const maxCollateral = 4 << 20
+
+// ParseCollateral reads collateral from its JSON form: that of the cloud's collateral endpoint, of Intel's
+// quote verification library, and of [Collateral.MarshalJSON].
+func ParseCollateral(data []byte) (*Collateral, error) {
+	if len(data) > maxCollateral {
+		return nil, fmt.Errorf("%w: %d bytes, want at most %d", ErrCollateral, len(data), maxCollateral)
+	}
+	var source openapi.QuoteCollateral
+	if err := json.Unmarshal(data, &source); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCollateral, err)
+	}
+	return NewCollateral(source)
+}
+
+// NewCollateral checks the parts of collateral against each other. Its errors are [ErrCollateral].
+func NewCollateral(source openapi.QuoteCollateral) (*Collateral, error) {
+	c := &Collateral{source: source}
+	if err := c.parse(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCollateral, err)
+	}
+	return c, nil
+}
+
+// MarshalJSON is the form that [ParseCollateral] reads.
+func (c *Collateral) MarshalJSON() ([]byte, error) { return json.Marshal(c.source) }
+
+// NextUpdate is when the first part of it ends.
+func (c *Collateral) NextUpdate() time.Time {
+	first := c.tcb.NextUpdate
+	for _, t := range []time.Time{
+		c.qe.NextUpdate, c.rootCRL.NextUpdate, c.pckCRL.NextUpdate, c.tcbChain.signer.NotAfter,
+		c.qeChain.signer.NotAfter, c.pckChain.signer.NotAfter, c.tcbChain.root.NotAfter,
+	} {
+		if t.Before(first) {
+			first = t
+		}
+	}
+	return first
+}
+
+// issued is when its last part began.
+func (c *Collateral) issued() time.Time {
+	last := c.tcb.IssueDate
+	for _, t := range []time.Time{
+		c.qe.IssueDate, c.rootCRL.ThisUpdate, c.pckCRL.ThisUpdate, c.tcbChain.signer.NotBefore,
+		c.qeChain.signer.NotBefore, c.pckChain.signer.NotBefore, c.tcbChain.root.NotBefore,
+	} {
+		if t.After(last) {
+			last = t
+		}
+	}
+	return last
+}
+
+// holds checks the clock against the collateral.
+func (c *Collateral) holds(now time.Time) error {
+	if end := c.NextUpdate(); now.After(end) {
+		return fmt.Errorf("%w: it ended %s", ErrCollateralExpired, end.UTC().Format(time.RFC3339))
+	}
+	if begin := c.issued(); now.Before(begin) {
+		return fmt.Errorf("%w: it begins %s", ErrClock, begin.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+// trusted checks that all three chains end in the roots. The times of the certificates are judged by holds, and
+// signatures do not change, so that the same roots are asked once.
+func (c *Collateral) trusted(roots *x509.CertPool) error {
+	if last := c.vouched.Load(); last != nil && last.Equal(roots) {
+		return nil
+	}
+	for i, signer := range []*x509.Certificate{c.tcbChain.signer, c.qeChain.signer, c.pckChain.signer} {
+		if i == 1 && signer.Equal(c.tcbChain.signer) {
+			continue
+		}
+		chains, err := signer.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: c.issued()})
+		if err != nil {
+			return fmt.Errorf("%w: signer %.80q: %w", ErrCollateral, signer.Subject.CommonName, err)
+		}
+		if root := chains[0][len(chains[0])-1]; !sameKey(root, c.tcbChain.root) {
+			return fmt.Errorf("%w: signer %.80q is below another root than its revocation list", ErrCollateral, signer.Subject.CommonName)
+		}
+	}
+	c.vouched.Store(roots.Clone())
+	return nil
+}
+
+func (c *Collateral) parse() error {
+	var err error
+	for _, chain := range []struct {
+		name string
+		pem  string
+		into *issuerChain
+	}{
+		{"TCB info", c.source.TCBInfoIssuerChain, &c.tcbChain},
+		{"QE identity", c.source.QEIdentityIssuerChain, &c.qeChain},
+		{"PCK revocation list", c.source.PCKCRLIssuerChain, &c.pckChain},
+	} {
+		if *chain.into, err = parseIssuerChain(chain.pem); err != nil {
+			return fmt.Errorf("issuer chain of the %s: %w", chain.name, err)
+		}
+	}
+	root := c.tcbChain.root
+	if !sameKey(root, c.qeChain.root) || !sameKey(root, c.pckChain.root) {
+		return fmt.Errorf("the issuer chains end in different roots")
+	}
+	if err := parseSigned(c.source.TCBInfo, c.source.TCBInfoSignature, c.tcbChain.signer, &c.tcb); err != nil {
+		return fmt.Errorf("TCB info: %w", err)
+	}
+	if err := parseSigned(c.source.QEIdentity, c.source.QEIdentitySignature, c.qeChain.signer, &c.qe); err != nil {
+		return fmt.Errorf("QE identity: %w", err)
+	}
+	if c.rootCRL, err = parseCRL(c.source.RootCACRL, root); err != nil {
+		return fmt.Errorf("root revocation list: %w", err)
+	}
+	if c.pckCRL, err = parseCRL(c.source.PCKCRL, c.pckChain.signer); err != nil {
+		return fmt.Errorf("PCK revocation list: %w", err)
+	}
+	// Version numbers as go-tdx-guest and Intel's library want them.
+	if c.tcb.ID != "TDX" || c.tcb.Version != 3 {
+		return fmt.Errorf("TCB info %.20q of version %d, want \"TDX\" of version 3", c.tcb.ID, c.tcb.Version)
+	}
+	if c.qe.ID != "TD_QE" || c.qe.Version != 2 {
+		return fmt.Errorf("QE identity %.20q of version %d, want \"TD_QE\" of version 2", c.qe.ID, c.qe.Version)
+	}
+	return nil
+}
+
+func parseIssuerChain(text string) (issuerChain, error) {
+	if len(text) > maxCollateral {
+		return issuerChain{}, fmt.Errorf("%d bytes", len(text))
+	}
+	var found []*x509.Certificate
+	rest := []byte(strings.TrimRight(text, "\x00"))
+	for len(bytes.TrimSpace(rest)) > 0 {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil || block.Type != "CERTIFICATE" {
+			return issuerChain{}, fmt.Errorf("not a chain of PEM certificates")
+		}
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return issuerChain{}, err
+		}
+		if found = append(found, certificate); len(found) > 2 {
+			break
+		}
+	}
+	if len(found) != 2 {
+		return issuerChain{}, fmt.Errorf("%d certificates, want the signer and the root", len(found))
+	}
+	var again bytes.Buffer
+	for _, certificate := range found {
+		if err := pem.Encode(&again, &pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw}); err != nil {
+			return issuerChain{}, err
+		}
+	}
+	chain := issuerChain{signer: found[0], root: found[1], escaped: url.QueryEscape(again.String())}
+	return chain, chain.signer.CheckSignatureFrom(chain.root)
+}
+
+// parseSigned reads a JSON document whose exact text is signed by ECDSA P-256, r and s in hexadecimal.
+func parseSigned(text, signature string, signer *x509.Certificate, into any) error {
+	if len(text) > maxCollateral {
+		return fmt.Errorf("%d bytes, want at most %d", len(text), maxCollateral)
+	}
+	sig, err := hex.DecodeString(signature)
+	if err != nil || len(sig) != 64 {
+		return fmt.Errorf("signature %.160q, want 128 hexadecimal digits", signature)
+	}
+	key, ok := signer.PublicKey.(*ecdsa.PublicKey)
+	if !ok {
+		return fmt.Errorf("signer %.80q has no ECDSA key", signer.Subject.CommonName)
+	}
+	digest := sha256.Sum256([]byte(text))
+	if !ecdsa.Verify(key, digest[:], new(big.Int).SetBytes(sig[:32]), new(big.Int).SetBytes(sig[32:])) {
+		return fmt.Errorf("not signed by %.80q", signer.Subject.CommonName)
+	}
+	return json.Unmarshal([]byte(text), into)
+}
+
+// parseCRL reads a revocation list: DER in hexadecimal, or PEM.
+func parseCRL(text string, issuer *x509.Certificate) (*x509.RevocationList, error) {
+	if len(text) > 2*maxCollateral {
+		return nil, fmt.Errorf("%d bytes", len(text))
+	}
+	der, err := hex.DecodeString(strings.TrimSpace(text))
+	if err != nil {
+		block, rest := pem.Decode([]byte(text))
+		if block == nil || block.Type != "X509 CRL" || len(bytes.TrimSpace(rest)) > 0 {
+			return nil, fmt.Errorf("%.20q…: neither DER in hexadecimal nor PEM", text)
+		}
+		der = block.Bytes
+	}
+	list, err := x509.ParseRevocationList(der)
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(list.RawIssuer, issuer.RawSubject) {
+		return nil, fmt.Errorf("issued by %.80q, want %.80q", list.Issuer, issuer.Subject)
+	}
+	if list.NextUpdate.IsZero() {
+		return nil, fmt.Errorf("has no end")
+	}
+	return list, list.CheckSignatureFrom(issuer)
+}
+
+func revoked(list *x509.RevocationList, certificate *x509.Certificate) bool {
+	for i := range list.RevokedCertificateEntries {
+		if list.RevokedCertificateEntries[i].SerialNumber.Cmp(certificate.SerialNumber) == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func sameKey(a, b *x509.Certificate) bool {
+	return bytes.Equal(a.RawSubjectPublicKeyInfo, b.RawSubjectPublicKeyInfo) && bytes.Equal(a.RawSubject, b.RawSubject)
+}
+
+// OfflineCollateral answers with collateral that is at hand. Out of several it takes the first for the
+// platform in question.
+func OfflineCollateral(collateral ...*Collateral) CollateralFunc {
+	return func(_ context.Context, request CollateralRequest) (*Collateral, error) {
+		for _, c := range collateral {
+			if c.serves(request) {
+				return c, nil
+			}
+		}
+		return nil, fmt.Errorf("%w: none for FMSPC %s and CA %s", ErrCollateral, request.FMSPC, request.CA)
+	}
+}
+
+func (c *Collateral) serves(request CollateralRequest) bool {
+	return c != nil && strings.EqualFold(c.tcb.Fmspc, request.FMSPC) && caOf(c.pckChain.signer.Subject.CommonName) == request.CA
+}
+
+// caOf tells the two CAs that certify platforms apart, by the names that Intel gave them.
+func caOf(commonName string) string {
+	switch commonName {
+	case "Intel SGX PCK Platform CA":
+		return "platform"
+	case "Intel SGX PCK Processor CA":
+		return "processor"
+	}
+	return ""
+}

@@ -1,0 +1,191 @@
+package attest
+
+import (
+	"bytes"
+	"crypto/sha512"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/phala-go/phala/openapi"
+)
+
+// MaxEventLog is the largest event log that is looked at, in bytes of JSON. Real ones have about 10,000.
+const MaxEventLog = 4 << 20
+
+// RuntimeEvent is the type of the events that dstack and the app extend into RTMR3.
+const RuntimeEvent = 0x08000001
+
+// Event is one entry of an event log.
+type Event struct {
+	// IMR is the register that was extended, 0 to 3 for RTMR0 to RTMR3.
+	IMR int
+	// Type is [RuntimeEvent] for events of dstack and the app, else one of the firmware's.
+	Type uint32
+	// Name of the event, such as compose-hash; empty for the firmware's.
+	Name string
+	// Payload is its content.
+	Payload []byte
+	// Digest is the SHA-384 that was extended. For runtime events it may be empty, and is never believed.
+	Digest []byte
+	// Version of the digest of a runtime event: 0 and 1 the first, 2 the second form.
+	Version int
+	// Preimage is what was hashed, with version 2 only.
+	Preimage []byte
+}
+
+// RuntimeDigest gives the digest of a runtime event in the first form (version 0 or 1), or in the second.
+func RuntimeDigest(version int, name string, payload []byte) (Measurement, error) {
+	preimage, err := RuntimePreimage(version, name, payload)
+	if err != nil {
+		return Measurement{}, err
+	}
+	return sha512.Sum384(preimage), nil
+}
+
+// RuntimePreimage gives what is hashed for a runtime event.
+func RuntimePreimage(version int, name string, payload []byte) ([]byte, error) {
+	switch version {
+	case 0, 1:
+		// dstack, cc-eventlog/src/runtime_events.rs.
+		b := make([]byte, 0, 6+len(name)+len(payload))
+		b = binary.LittleEndian.AppendUint32(b, RuntimeEvent)
+		b = append(b, ':')
+		b = append(b, name...)
+		b = append(b, ':')
+		return append(b, payload...), nil
+	case 2:
+		if !utf8.ValidString(name) {
+			return nil, fmt.Errorf("name %.80q is not UTF-8", name)
+		}
+		b := append(make([]byte, 0, 48+len(name)+2*len(payload)), `{"name":`...)
+		b = appendJSONString(b, name)
+		b = append(b, `,"payload":"`...)
+		b = hex.AppendEncode(b, payload)
+		b = append(b, `","type":`...)
+		return append(fmt.Appendf(b, "%d", RuntimeEvent), '}'), nil
+	}
+	return nil, fmt.Errorf("digest of version %d, want 1 or 2", version)
+}
+
+// appendJSONString writes a string as the JSON canonicalisation scheme (RFC 8785) does, which escapes less
+// than encoding/json.
+func appendJSONString(b []byte, s string) []byte {
+	const escapes = "btn\x00fr" // of U+0008 to U+000D
+	b = append(b, '"')
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '"' || c == '\\':
+			b = append(b, '\\', c)
+		case c >= 8 && c <= 13 && c != 11:
+			b = append(b, '\\', escapes[c-8])
+		case c < 0x20:
+			b = fmt.Appendf(b, `\u%04x`, c)
+		default:
+			b = append(b, c)
+		}
+	}
+	return append(b, '"')
+}
+
+// measured gives what the event extended its register with. For a runtime event that is computed from name
+// and payload, and what the log says must agree with it.
+func (e *Event) measured() (Measurement, error) {
+	if e.Type != RuntimeEvent {
+		var m Measurement
+		if len(e.Digest) == 0 || len(e.Digest) > len(m) {
+			return Measurement{}, fmt.Errorf("%w: %d bytes, want 48; it cannot be computed for an event of type %#x", ErrEventDigest, len(e.Digest), e.Type)
+		}
+		copy(m[:], e.Digest)
+		return m, nil
+	}
+	preimage, err := RuntimePreimage(e.Version, e.Name, e.Payload)
+	if err != nil {
+		return Measurement{}, fmt.Errorf("%w: %w", ErrEventDigest, err)
+	}
+	if e.Version == 2 && !bytes.Equal(preimage, e.Preimage) {
+		return Measurement{}, fmt.Errorf("%w: %.200q, want %.200q", ErrEventPreimage, e.Preimage, preimage)
+	}
+	m := Measurement(sha512.Sum384(preimage))
+	if len(e.Digest) != 0 && !equal(e.Digest, m[:]) {
+		return Measurement{}, fmt.Errorf("%w: %.96x, want %s, which its name and payload give", ErrEventDigest, e.Digest, m)
+	}
+	return m, nil
+}
+
+// ParseEventLog reads an event log in JSON: a list of entries, or a string that holds one, as the guest agent
+// answers with a quote.
+func ParseEventLog(data []byte) ([]Event, error) {
+	if len(data) > MaxEventLog {
+		return nil, fmt.Errorf("event log of %d bytes, want at most %d", len(data), MaxEventLog)
+	}
+	data = bytes.TrimSpace(data)
+	if len(data) > 0 && data[0] == '"' {
+		var inner string
+		if err := json.Unmarshal(data, &inner); err != nil {
+			return nil, fmt.Errorf("event log: %w", err)
+		}
+		data = []byte(inner)
+	}
+	var entries []openapi.EventLogEntry
+	if err := json.Unmarshal(data, &entries); err != nil {
+		return nil, fmt.Errorf("event log: %w", err)
+	}
+	return eventsOf(entries)
+}
+
+// eventsOf decodes the entries of an answer of the API, within the same bounds.
+func eventsOf(entries []openapi.EventLogEntry) ([]Event, error) {
+	total := 0
+	for i := range entries {
+		e := &entries[i]
+		total += 32 + len(e.Digest) + len(e.Event) + len(e.EventPayload) + len(e.Preimage)
+		if total > MaxEventLog {
+			return nil, fmt.Errorf("event log of more than %d bytes", MaxEventLog)
+		}
+	}
+	log := make([]Event, len(entries))
+	for i := range entries {
+		var err error
+		if log[i], err = eventOf(&entries[i]); err != nil {
+			return nil, fmt.Errorf("event log: entry %d (%.80q): %w", i, entries[i].Event, err)
+		}
+	}
+	return log, nil
+}
+
+func eventOf(entry *openapi.EventLogEntry) (Event, error) {
+	e := Event{IMR: entry.IMR, Type: uint32(entry.EventType), Name: entry.Event}
+	if entry.IMR < 0 || entry.IMR > 3 {
+		return Event{}, fmt.Errorf("register %d, want 0 to 3", entry.IMR)
+	}
+	if int64(e.Type) != entry.EventType {
+		return Event{}, fmt.Errorf("type %d, want 32 bits", entry.EventType)
+	}
+	if entry.Version != nil {
+		e.Version = *entry.Version
+	}
+	var errs [3]error
+	e.Digest, errs[0] = hex.DecodeString(entry.Digest)
+	e.Payload, errs[1] = hex.DecodeString(entry.EventPayload)
+	e.Preimage, errs[2] = hex.DecodeString(entry.Preimage)
+	return e, errors.Join(errs[:]...)
+}
+
+// LogEntries writes a log in the form of the API, the reverse of what [FromCVM] reads.
+func LogEntries(log []Event) []openapi.EventLogEntry {
+	entries := make([]openapi.EventLogEntry, len(log))
+	for i, e := range log {
+		entries[i] = openapi.EventLogEntry{
+			IMR: e.IMR, EventType: int64(e.Type), Event: e.Name, Digest: hex.EncodeToString(e.Digest),
+			EventPayload: hex.EncodeToString(e.Payload), Preimage: hex.EncodeToString(e.Preimage),
+		}
+		if e.Version != 0 {
+			entries[i].Version = openapi.Ptr(e.Version)
+		}
+	}
+	return entries
+}

@@ -1,0 +1,782 @@
+package attest_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/phala-go/phala/attest"
+	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/kms"
+	"github.com/phala-go/phala/openapi"
+	"github.com/phala-go/phala/phalatest/quotetest"
+)
+
+// now is a fixed clock for everything that is minted here.
+func now() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) }
+
+const appCompose = "{\"manifest_version\":2,\"name\":\"web\",\"runner\":\"docker-compose\",\"docker_compose_file\":\"services: {}\\n\"}"
+
+func newAuthority(tb testing.TB, options ...quotetest.Option) *quotetest.Authority {
+	tb.Helper()
+	a, err := quotetest.New(append([]quotetest.Option{quotetest.WithNow(now)}, options...)...)
+	require.NoError(tb, err)
+	return a
+}
+
+func mint(tb testing.TB, a *quotetest.Authority, spec quotetest.Spec, changes ...quotetest.Change) attest.Evidence {
+	tb.Helper()
+	e, err := a.Mint(spec, changes...)
+	require.NoError(tb, err)
+	return e
+}
+
+func spec() quotetest.Spec {
+	nonce, _ := attest.RawReportData([]byte("nonce of the verifier"))
+	return quotetest.Spec{
+		Name: "web", AppID: kms.AppID{0xa1, 19: 0xa2}, AppCompose: appCompose, ReportData: nonce,
+		OSImageHash: [32]byte{7}, InstanceID: strings.Repeat("1b", 20),
+	}
+}
+
+// strict asks for everything that can be asked for.
+func strict(tb testing.TB, a *quotetest.Authority) attest.Policy {
+	tb.Helper()
+	s := spec()
+	q, err := attest.ParseQuote(mint(tb, a, s).Quote)
+	require.NoError(tb, err)
+	p := a.Policy()
+	p.AppID = s.AppID
+	p.ComposeHashes = []compose.Hash{compose.Sum([]byte(appCompose))}
+	p.InstanceID = s.InstanceID
+	p.KMSRootCAs = [][]byte{quotetest.KMSRootCA()}
+	p.OSImageHashes = [][32]byte{s.OSImageHash}
+	p.Measurements = []attest.KnownGood{{Name: "test image", MRTD: q.MRTD, RTMR0: q.RTMR[0], RTMR1: q.RTMR[1], RTMR2: q.RTMR[2]}}
+	p.Devices = [][32]byte{attest.DeviceID([]byte("quotetest machine"[:16]))}
+	p.ReportData = &s.ReportData
+	p.Advisories = []string{}
+	p.Cloud = func(context.Context, []byte) (*openapi.QuoteVerification, error) {
+		return &openapi.QuoteVerification{Success: true, Quote: &openapi.Quote{Verified: openapi.Ptr(true)}}, nil
+	}
+	p.Checks = []attest.CustomCheck{{Name: "storage", Check: func(_ context.Context, r *attest.Report) error {
+		if r.Attested.BootEvents != nil && r.Attested.StorageFS != "zfs" {
+			return errors.New("want zfs")
+		}
+		return nil
+	}}}
+	return p
+}
+
+// sentinels are all errors that a check can fail with.
+func sentinels() []error {
+	return []error{
+		attest.ErrQuote, attest.ErrSignature, attest.ErrCollateral, attest.ErrCollateralExpired, attest.ErrClock,
+		attest.ErrRevoked, attest.ErrTDXModule, attest.ErrQEIdentity, attest.ErrTCBStatus, attest.ErrAdvisory,
+		attest.ErrDebug, attest.ErrServiceTD, attest.ErrMeasurement, attest.ErrEventLog, attest.ErrEventDigest,
+		attest.ErrEventPreimage, attest.ErrReplay, attest.ErrMissingEvent, attest.ErrDuplicateEvent, attest.ErrAppID,
+		attest.ErrComposeHash, attest.ErrComposeText, attest.ErrInstanceID, attest.ErrKeyProvider, attest.ErrOSImage,
+		attest.ErrMRConfigID, attest.ErrReportData, attest.ErrDevice, attest.ErrCloud, attest.ErrCustom,
+	}
+}
+
+// requireOnly wants the error to be the given ones, and no other that a check can fail with.
+func requireOnly(t *testing.T, err error, want ...error) {
+	t.Helper()
+	require.Error(t, err)
+	for _, sentinel := range sentinels() {
+		assert.Equal(t, slices.Contains(want, sentinel), errors.Is(err, sentinel), "%v in %v", sentinel, err)
+	}
+}
+
+func TestVerifyPassesEveryCheck(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	for _, form := range []struct{ log, config int }{{1, 1}, {2, 1}, {1, 2}, {1, 3}, {2, 3}} {
+		s := spec()
+		s.LogVersion, s.ConfigVersion = form.log, form.config
+		s.Events = []attest.Event{{Name: "app-id", Payload: []byte("after system-ready: the app's own")}}
+		e := mint(t, a, s)
+		r, err := attest.Verify(t.Context(), e, strict(t, a))
+		require.NoError(t, err)
+		assert.True(t, r.Verified)
+		for _, c := range r.Checks {
+			want := attest.Passed
+			if c.Name == attest.CheckServiceTD {
+				want = attest.NotAsked // TD 1.0 has none
+			}
+			assert.Equal(t, want, c.Outcome, c.Name)
+			assert.False(t, c.Waived, c.Name)
+		}
+		assert.Equal(t, s.AppID, r.Attested.AppID)
+		assert.Equal(t, compose.Sum([]byte(appCompose)), r.Attested.ComposeHash)
+		assert.Equal(t, s.InstanceID, r.Attested.InstanceID)
+		assert.Equal(t, "kms", r.Attested.KeyProvider.Name)
+		assert.Equal(t, "zfs", r.Attested.StorageFS)
+		assert.Equal(t, attest.UpToDate, r.Attested.TCB.Platform)
+	}
+}
+
+// Without anything to compare with, the report must say so of each check, and pass none of them.
+func TestVerifySaysWhatWasNotAsked(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	e := mint(t, a, spec())
+	e.AppID, e.InstanceID = kms.AppID{}, ""
+	r, err := attest.Verify(t.Context(), e, a.Policy())
+	require.NoError(t, err)
+	for _, name := range []attest.CheckName{
+		attest.CheckAdvisories, attest.CheckMeasurements, attest.CheckAppID, attest.CheckComposeHash,
+		attest.CheckInstanceID, attest.CheckKeyProvider, attest.CheckOSImage, attest.CheckReportData,
+		attest.CheckDevice, attest.CheckCloud,
+	} {
+		require.NotNil(t, r.Check(name), name)
+		assert.Equal(t, attest.NotAsked, r.Check(name).Outcome, name)
+	}
+	assert.Contains(t, r.String(), "measurements     not asked")
+	data, err := r.JSON()
+	require.NoError(t, err)
+	var back struct {
+		Checks []attest.Check
+	}
+	require.NoError(t, json.Unmarshal(data, &back))
+	assert.Len(t, back.Checks, len(r.Checks))
+}
+
+// position gives where in RTMR3 an event is.
+func position(log []attest.Event, name string) int {
+	return slices.IndexFunc(log, func(e attest.Event) bool { return e.Name == name })
+}
+
+func event(t *testing.T, name string, payload []byte) attest.Event {
+	t.Helper()
+	e, err := quotetest.RuntimeEvent(1, name, payload)
+	require.NoError(t, err)
+	return e
+}
+
+// TestLies changes one thing each. The evidence of the honest spec passes under the same policy.
+func TestLies(t *testing.T) {
+	t.Parallel()
+	for _, lie := range []struct {
+		name      string
+		authority []quotetest.Option
+		spec      func(*quotetest.Spec)
+		hardware  []quotetest.Change
+		evidence  func(*testing.T, *attest.Evidence)
+		policy    func(*attest.Policy)
+		want      []error
+		check     attest.CheckName
+	}{
+		{
+			name:     "another compose text",
+			evidence: func(_ *testing.T, e *attest.Evidence) { e.AppCompose = strings.Replace(e.AppCompose, "web", "wab", 1) },
+			want:     []error{attest.ErrComposeText}, check: attest.CheckComposeText,
+		},
+		{
+			name: "compose text with other white space",
+			evidence: func(_ *testing.T, e *attest.Evidence) {
+				e.AppCompose = strings.Replace(e.AppCompose, `"name":`, `"name": `, 1)
+			},
+			want: []error{attest.ErrComposeText}, check: attest.CheckComposeText,
+		},
+		{
+			name: "another compose file runs",
+			spec: func(s *quotetest.Spec) { s.AppCompose = `{"name":"other"}` },
+			want: []error{attest.ErrComposeHash}, check: attest.CheckComposeHash,
+		},
+		{
+			name: "neither text nor expected hash",
+			evidence: func(_ *testing.T, e *attest.Evidence) {
+				e.AppCompose = ""
+			},
+			policy: func(p *attest.Policy) { p.ComposeHashes = nil },
+			want:   []error{attest.ErrComposeText}, check: attest.CheckComposeText,
+		},
+		{
+			name: "log event removed",
+			evidence: func(_ *testing.T, e *attest.Evidence) {
+				e.EventLog = slices.Delete(slices.Clone(e.EventLog), 3, 4)
+			},
+			want: []error{attest.ErrReplay}, check: attest.CheckEventLog,
+		},
+		{
+			name: "runtime event removed",
+			evidence: func(_ *testing.T, e *attest.Evidence) {
+				i := position(e.EventLog, "boot-mr-done")
+				e.EventLog = slices.Delete(slices.Clone(e.EventLog), i, i+1)
+			},
+			want: []error{attest.ErrReplay}, check: attest.CheckEventLog,
+		},
+		{
+			name:     "no log",
+			evidence: func(_ *testing.T, e *attest.Evidence) { e.EventLog = nil },
+			want:     []error{attest.ErrEventLog}, check: attest.CheckEventLog,
+		},
+		{
+			name: "event added to the log after system-ready",
+			evidence: func(t *testing.T, e *attest.Evidence) {
+				e.EventLog = append(slices.Clone(e.EventLog), event(t, "later", nil))
+			},
+			want: []error{attest.ErrReplay}, check: attest.CheckEventLog,
+		},
+		{
+			name: "the app measures an app id after system-ready",
+			spec: func(s *quotetest.Spec) {
+				s.Events = []attest.Event{{Name: "app-id", Payload: s.AppID[:]}}
+				s.AppID = kms.AppID{0xbb}
+			},
+			want: []error{attest.ErrAppID}, check: attest.CheckAppID,
+		},
+		{
+			name: "the app measures a missing key provider after system-ready",
+			hardware: []quotetest.Change{quotetest.ChangeLog(func(log []attest.Event) []attest.Event {
+				i := position(log, "key-provider")
+				provider := log[i]
+				return append(slices.Delete(log, i, i+1), provider)
+			})},
+			want: []error{attest.ErrKeyProvider}, check: attest.CheckKeyProvider,
+		},
+		{
+			name: "event duplicated in the log",
+			evidence: func(_ *testing.T, e *attest.Evidence) {
+				i := position(e.EventLog, "app-id")
+				e.EventLog = slices.Insert(slices.Clone(e.EventLog), i, e.EventLog[i])
+			},
+			want: []error{attest.ErrReplay}, check: attest.CheckEventLog,
+		},
+		{
+			name: "event measured twice",
+			hardware: []quotetest.Change{quotetest.ChangeLog(func(log []attest.Event) []attest.Event {
+				i := position(log, "compose-hash")
+				return slices.Insert(log, i, log[i])
+			})},
+			want: []error{attest.ErrDuplicateEvent}, check: attest.CheckBootEvents,
+		},
+		{
+			name: "events reordered",
+			evidence: func(_ *testing.T, e *attest.Evidence) {
+				e.EventLog = slices.Clone(e.EventLog)
+				i := position(e.EventLog, "app-id")
+				e.EventLog[i], e.EventLog[i+1] = e.EventLog[i+1], e.EventLog[i]
+			},
+			want: []error{attest.ErrReplay}, check: attest.CheckEventLog,
+		},
+		{
+			name: "digest is not that of the payload",
+			evidence: func(_ *testing.T, e *attest.Evidence) {
+				e.EventLog = slices.Clone(e.EventLog)
+				e.EventLog[position(e.EventLog, "compose-hash")].Payload = make([]byte, 32)
+			},
+			want: []error{attest.ErrEventDigest}, check: attest.CheckEventLog,
+		},
+		{
+			name: "empty digest with another payload",
+			evidence: func(_ *testing.T, e *attest.Evidence) {
+				e.EventLog = slices.Clone(e.EventLog)
+				lie := &e.EventLog[position(e.EventLog, "compose-hash")]
+				lie.Payload, lie.Digest = make([]byte, 32), nil
+			},
+			want: []error{attest.ErrReplay}, check: attest.CheckEventLog,
+		},
+		{
+			name: "boot event without digest",
+			evidence: func(_ *testing.T, e *attest.Evidence) {
+				e.EventLog = slices.Clone(e.EventLog)
+				e.EventLog[0].Digest = nil
+			},
+			want: []error{attest.ErrEventDigest}, check: attest.CheckEventLog,
+		},
+		{
+			name: "another event type, so that the digest could not be computed",
+			evidence: func(_ *testing.T, e *attest.Evidence) {
+				e.EventLog = slices.Clone(e.EventLog)
+				lie := &e.EventLog[position(e.EventLog, "compose-hash")]
+				lie.Type, lie.Payload = 1, make([]byte, 32)
+			},
+			want: []error{attest.ErrEventLog}, check: attest.CheckEventLog,
+		},
+		{
+			name: "second form without preimage",
+			spec: func(s *quotetest.Spec) { s.LogVersion = 2 },
+			evidence: func(_ *testing.T, e *attest.Evidence) {
+				e.EventLog = slices.Clone(e.EventLog)
+				e.EventLog[position(e.EventLog, "app-id")].Preimage = nil
+			},
+			want: []error{attest.ErrEventPreimage}, check: attest.CheckEventLog,
+		},
+		{
+			name: "first form told as the second",
+			evidence: func(t *testing.T, e *attest.Evidence) {
+				e.EventLog = slices.Clone(e.EventLog)
+				i := position(e.EventLog, "app-id")
+				var err error
+				e.EventLog[i], err = quotetest.RuntimeEvent(2, "app-id", e.EventLog[i].Payload)
+				require.NoError(t, err)
+			},
+			want: []error{attest.ErrReplay}, check: attest.CheckEventLog,
+		},
+		{
+			name: "an event hidden under a name with a colon",
+			spec: func(s *quotetest.Spec) { s.KeyProvider = attest.KeyProvider{Name: "kms", ID: "00"} },
+			evidence: func(_ *testing.T, e *attest.Evidence) {
+				e.EventLog = slices.Clone(e.EventLog)
+				hidden := &e.EventLog[position(e.EventLog, "key-provider")]
+				name, payload, _ := strings.Cut("key-provider:"+string(hidden.Payload), `":`)
+				hidden.Name, hidden.Payload = name+`"`, []byte(payload)
+			},
+			want: []error{attest.ErrEventLog}, check: attest.CheckBootEvents,
+		},
+		{
+			name: "system-ready was never reached",
+			hardware: []quotetest.Change{quotetest.ChangeLog(func(log []attest.Event) []attest.Event {
+				return log[:position(log, "system-ready")]
+			})},
+			want: []error{attest.ErrMissingEvent}, check: attest.CheckBootEvents,
+		},
+		{
+			name: "100 MiB of log",
+			evidence: func(_ *testing.T, e *attest.Evidence) {
+				big := attest.Event{IMR: 3, Type: attest.RuntimeEvent, Name: "big", Payload: make([]byte, 1<<20)}
+				for range 100 {
+					e.EventLog = append(e.EventLog, big)
+				}
+			},
+			want: []error{attest.ErrEventLog}, check: attest.CheckEventLog,
+		},
+		{
+			name: "another app id",
+			spec: func(s *quotetest.Spec) { s.AppID = kms.AppID{1} },
+			want: []error{attest.ErrAppID}, check: attest.CheckAppID,
+		},
+		{
+			name:     "evidence of another app than the messenger says",
+			evidence: func(_ *testing.T, e *attest.Evidence) { e.AppID = kms.AppID{1} },
+			want:     []error{attest.ErrAppID}, check: attest.CheckAppID,
+		},
+		{
+			name: "another KMS",
+			spec: func(s *quotetest.Spec) { s.KeyProvider = attest.KeyProvider{Name: "kms", ID: "3059"} },
+			want: []error{attest.ErrKeyProvider}, check: attest.CheckKeyProvider,
+		},
+		{
+			name: "a local key provider",
+			spec: func(s *quotetest.Spec) { s.KeyProvider.Name = "local-sgx" },
+			want: []error{attest.ErrKeyProvider}, check: attest.CheckKeyProvider,
+		},
+		{
+			name: "another operating system image",
+			spec: func(s *quotetest.Spec) { s.OSImageHash = [32]byte{9} },
+			want: []error{attest.ErrOSImage}, check: attest.CheckOSImage,
+		},
+		{
+			name:     "debug bit",
+			hardware: []quotetest.Change{quotetest.ChangeQuote(func(q *attest.Quote) { q.TDAttributes[0] |= 1 })},
+			want:     []error{attest.ErrDebug}, check: attest.CheckDebug,
+		},
+		{
+			name:     "another firmware",
+			hardware: []quotetest.Change{quotetest.ChangeQuote(func(q *attest.Quote) { q.MRTD[5]++ })},
+			want:     []error{attest.ErrMeasurement}, check: attest.CheckMeasurements,
+		},
+		{
+			name: "another kernel",
+			hardware: []quotetest.Change{quotetest.ChangeLog(func(log []attest.Event) []attest.Event {
+				log[11].Digest = make([]byte, 48)
+				return log
+			})},
+			want: []error{attest.ErrMeasurement}, check: attest.CheckMeasurements,
+		},
+		{
+			name:     "mrsignerseam of another module",
+			hardware: []quotetest.Change{quotetest.ChangeQuote(func(q *attest.Quote) { q.MRSignerSEAM[0] = 1 })},
+			want:     []error{attest.ErrTDXModule}, check: attest.CheckTDXModule,
+		},
+		{
+			name:     "attributes of another module",
+			hardware: []quotetest.Change{quotetest.ChangeQuote(func(q *attest.Quote) { q.SEAMAttributes[0] = 1 })},
+			want:     []error{attest.ErrTDXModule}, check: attest.CheckTDXModule,
+		},
+		{
+			name:     "another quoting enclave",
+			hardware: []quotetest.Change{quotetest.ChangeQuotingEnclave(func(report []byte) { report[128]++ })},
+			want:     []error{attest.ErrQEIdentity}, check: attest.CheckQEIdentity,
+		},
+		{
+			name:     "a quoting enclave in debug mode",
+			hardware: []quotetest.Change{quotetest.ChangeQuotingEnclave(func(report []byte) { report[48] |= 2 })},
+			want:     []error{attest.ErrQEIdentity}, check: attest.CheckQEIdentity,
+		},
+		{
+			name:     "a quoting enclave that did not see the key",
+			hardware: []quotetest.Change{quotetest.ChangeQuotingEnclave(func(report []byte) { report[320]++ })},
+			want:     []error{attest.ErrSignature}, check: attest.CheckSignature,
+		},
+		{
+			name:     "mr_config_id of another compose file",
+			hardware: []quotetest.Change{quotetest.ChangeQuote(func(q *attest.Quote) { q.MRConfigID[5]++ })},
+			want:     []error{attest.ErrMRConfigID}, check: attest.CheckMRConfigID,
+		},
+		{
+			name:     "no mr_config_id",
+			hardware: []quotetest.Change{quotetest.ChangeQuote(func(q *attest.Quote) { q.MRConfigID = attest.Measurement{} })},
+			want:     []error{attest.ErrMRConfigID}, check: attest.CheckMRConfigID,
+		},
+		{
+			name:     "mr_config_id of an unknown form",
+			hardware: []quotetest.Change{quotetest.ChangeQuote(func(q *attest.Quote) { q.MRConfigID[0] = 4 })},
+			want:     []error{attest.ErrMRConfigID}, check: attest.CheckMRConfigID,
+		},
+		{
+			name: "another document of mr_config_id",
+			spec: func(s *quotetest.Spec) { s.ConfigVersion = 3 },
+			evidence: func(_ *testing.T, e *attest.Evidence) {
+				e.ConfigDocument = strings.Replace(e.ConfigDocument, `"instance_id":"1b`, `"instance_id":"1c`, 1)
+			},
+			want: []error{attest.ErrMRConfigID}, check: attest.CheckMRConfigID,
+		},
+		{
+			name: "another nonce",
+			spec: func(s *quotetest.Spec) { s.ReportData[0]++ },
+			want: []error{attest.ErrReportData}, check: attest.CheckReportData,
+		},
+		{
+			name:      "another machine",
+			authority: []quotetest.Option{quotetest.WithPPID([16]byte{1})},
+			want:      []error{attest.ErrDevice}, check: attest.CheckDevice,
+		},
+		{
+			name:      "revoked PCK",
+			authority: []quotetest.Option{quotetest.WithRevokedPCK()},
+			want:      []error{attest.ErrRevoked}, check: attest.CheckRevocation,
+		},
+		{
+			name:      "revoked CA",
+			authority: []quotetest.Option{quotetest.WithRevokedCA()},
+			want:      []error{attest.ErrRevoked}, check: attest.CheckRevocation,
+		},
+		{
+			name:      "revoked signer of the collateral",
+			authority: []quotetest.Option{quotetest.WithRevokedSigner()},
+			want:      []error{attest.ErrRevoked}, check: attest.CheckRevocation,
+		},
+		{
+			name:      "expired collateral",
+			authority: []quotetest.Option{quotetest.WithCollateralTime(now().AddDate(0, -2, 0), now().Add(-time.Second))},
+			want:      []error{attest.ErrCollateralExpired}, check: attest.CheckCollateralTime,
+		},
+		{
+			name:      "clock before the collateral",
+			authority: []quotetest.Option{quotetest.WithCollateralTime(now().Add(time.Second), now().AddDate(0, 1, 0))},
+			want:      []error{attest.ErrClock}, check: attest.CheckCollateralTime,
+		},
+		{
+			name:   "clock years ahead",
+			policy: func(p *attest.Policy) { p.Now = func() time.Time { return now().AddDate(5, 0, 0) } },
+			want:   []error{attest.ErrSignature}, check: attest.CheckSignature,
+		},
+		{
+			name:   "no source of collateral",
+			policy: func(p *attest.Policy) { p.Collateral = nil },
+			want:   []error{attest.ErrCollateral}, check: attest.CheckCollateral,
+		},
+		{
+			name:   "offline collateral of another platform",
+			policy: func(p *attest.Policy) { p.Collateral = attest.OfflineCollateral() },
+			want:   []error{attest.ErrCollateral}, check: attest.CheckCollateral,
+		},
+		{
+			name:      "stale TCB of the platform",
+			authority: []quotetest.Option{quotetest.WithTCBStatus(attest.OutOfDate)},
+			want:      []error{attest.ErrTCBStatus}, check: attest.CheckTCBStatus,
+		},
+		{
+			name: "stale TCB and its advisories, of a platform at a lower level",
+			hardware: []quotetest.Change{quotetest.ChangeQuote(func(q *attest.Quote) {
+				q.TEETCBSVN[2] = 0
+			})},
+			want: []error{attest.ErrTCBStatus, attest.ErrAdvisory}, check: attest.CheckTCBStatus,
+		},
+		{
+			name:     "stale TDX module",
+			hardware: []quotetest.Change{quotetest.ChangeQuote(func(q *attest.Quote) { q.TEETCBSVN[0] = 2 })},
+			want:     []error{attest.ErrTCBStatus}, check: attest.CheckTCBStatus,
+		},
+		{
+			name:     "TDX module below every level",
+			hardware: []quotetest.Change{quotetest.ChangeQuote(func(q *attest.Quote) { q.TEETCBSVN[0] = 0 })},
+			want:     []error{attest.ErrTCBStatus}, check: attest.CheckTCBStatus,
+		},
+		{
+			name:     "unknown generation of the TDX module",
+			hardware: []quotetest.Change{quotetest.ChangeQuote(func(q *attest.Quote) { q.TEETCBSVN[1] = 9 })},
+			want:     []error{attest.ErrTCBStatus}, check: attest.CheckTCBStatus,
+		},
+		{
+			name:      "stale quoting enclave",
+			authority: []quotetest.Option{quotetest.WithQuotingEnclaveStatus(attest.OutOfDate)},
+			want:      []error{attest.ErrTCBStatus}, check: attest.CheckTCBStatus,
+		},
+		{
+			name:      "an advisory that is not accepted",
+			authority: []quotetest.Option{quotetest.WithTCBStatus(attest.UpToDate, "INTEL-SA-99999")},
+			want:      []error{attest.ErrAdvisory}, check: attest.CheckAdvisories,
+		},
+		{
+			name:     "quote with a changed byte",
+			evidence: func(_ *testing.T, e *attest.Evidence) { e.Quote = slices.Clone(e.Quote); e.Quote[600]++ },
+			want:     []error{attest.ErrSignature, attest.ErrReportData}, check: attest.CheckSignature,
+		},
+		{
+			name:     "truncated quote",
+			evidence: func(_ *testing.T, e *attest.Evidence) { e.Quote = e.Quote[:3000] },
+			want:     []error{attest.ErrQuote}, check: attest.CheckQuote,
+		},
+		{
+			name:     "no quote",
+			evidence: func(_ *testing.T, e *attest.Evidence) { e.Quote = nil },
+			want:     []error{attest.ErrQuote}, check: attest.CheckQuote,
+		},
+		{
+			name:     "quote with something behind it",
+			evidence: func(_ *testing.T, e *attest.Evidence) { e.Quote = append(slices.Clone(e.Quote), 1) },
+			want:     []error{attest.ErrQuote}, check: attest.CheckQuote,
+		},
+		{
+			name: "over-long quote",
+			evidence: func(_ *testing.T, e *attest.Evidence) {
+				e.Quote = append(slices.Clone(e.Quote), make([]byte, 64<<10)...)
+			},
+			want: []error{attest.ErrQuote}, check: attest.CheckQuote,
+		},
+		{
+			name: "the cloud disagrees",
+			policy: func(p *attest.Policy) {
+				p.Cloud = func(context.Context, []byte) (*openapi.QuoteVerification, error) {
+					return &openapi.QuoteVerification{}, nil
+				}
+			},
+			want: []error{attest.ErrCloud}, check: attest.CheckCloud,
+		},
+		{
+			name: "the cloud cannot be asked",
+			policy: func(p *attest.Policy) {
+				p.Cloud = func(context.Context, []byte) (*openapi.QuoteVerification, error) { return nil, errors.New("down") }
+			},
+			want: []error{attest.ErrCloud}, check: attest.CheckCloud,
+		},
+		{
+			name: "a check of the caller's own",
+			spec: func(s *quotetest.Spec) { s.StorageFS = "ext4" },
+			want: []error{attest.ErrCustom}, check: "storage",
+		},
+	} {
+		t.Run(lie.name, func(t *testing.T) {
+			t.Parallel()
+			a := newAuthority(t, lie.authority...)
+			s := spec()
+			if lie.spec != nil {
+				lie.spec(&s)
+			}
+			e := mint(t, a, s, lie.hardware...)
+			if lie.evidence != nil {
+				lie.evidence(t, &e)
+			}
+			p := strict(t, a)
+			if lie.policy != nil {
+				lie.policy(&p)
+			}
+			r, err := attest.Verify(t.Context(), e, p)
+			requireOnly(t, err, lie.want...)
+			require.NotNil(t, r)
+			assert.False(t, r.Verified)
+			c := r.Check(lie.check)
+			require.NotNil(t, c)
+			assert.Contains(t, []attest.Outcome{attest.Failed, attest.NotPossible}, c.Outcome)
+			assert.GreaterOrEqual(t, len(r.Checks), 25, "every check must be reported")
+			assert.Contains(t, r.String(), "NOT VERIFIED")
+		})
+	}
+}
+
+// A quote and log that are true, but of another CVM of the same app.
+func TestQuoteOfAnotherCVM(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	honest := mint(t, a, spec())
+	s := spec()
+	s.InstanceID = strings.Repeat("2c", 20)
+	other := mint(t, a, s)
+
+	t.Run("with its log", func(t *testing.T) {
+		t.Parallel()
+		_, err := attest.Verify(t.Context(), other, strict(t, a))
+		requireOnly(t, err, attest.ErrInstanceID)
+	})
+	t.Run("with the log of this one", func(t *testing.T) {
+		t.Parallel()
+		mixed := honest
+		mixed.Quote = other.Quote
+		_, err := attest.Verify(t.Context(), mixed, strict(t, a))
+		requireOnly(t, err, attest.ErrReplay)
+	})
+	t.Run("passed off as this one", func(t *testing.T) {
+		t.Parallel()
+		p := strict(t, a)
+		p.InstanceID = ""
+		other := other
+		other.InstanceID = honest.InstanceID
+		_, err := attest.Verify(t.Context(), other, p)
+		requireOnly(t, err, attest.ErrInstanceID)
+	})
+}
+
+// A quote of somebody's own authority, which has all of Intel's names.
+func TestForgedRoot(t *testing.T) {
+	t.Parallel()
+	a, forger := newAuthority(t), newAuthority(t)
+	e := mint(t, forger, spec())
+
+	t.Run("against the root", func(t *testing.T) {
+		t.Parallel()
+		before := a.Fetches()
+		_, err := attest.Verify(t.Context(), e, strict(t, a))
+		requireOnly(t, err, attest.ErrSignature)
+		assert.Equal(t, before, a.Fetches(), "nothing is fetched for an unknown platform")
+	})
+	t.Run("against Intel's", func(t *testing.T) {
+		t.Parallel()
+		p := strict(t, forger)
+		p.Roots = nil
+		_, err := attest.Verify(t.Context(), e, p)
+		requireOnly(t, err, attest.ErrSignature)
+	})
+	t.Run("forged collateral", func(t *testing.T) {
+		t.Parallel()
+		p := strict(t, a)
+		p.Collateral = newAuthority(t).Collateral
+		_, err := attest.Verify(t.Context(), mint(t, a, spec()), p)
+		requireOnly(t, err, attest.ErrCollateral)
+	})
+}
+
+func TestAcceptedTCBStatus(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t, quotetest.WithTCBStatus(attest.ConfigurationNeeded, "INTEL-SA-00837"), quotetest.WithModuleStatus(attest.OutOfDate))
+	p := strict(t, a)
+	p.TCBStatuses = []attest.TCBStatus{attest.UpToDate, attest.ConfigurationNeeded}
+	p.Advisories = []string{"INTEL-SA-00837"}
+	_, err := attest.Verify(t.Context(), mint(t, a, spec()), p)
+	requireOnly(t, err, attest.ErrTCBStatus)
+
+	p.TCBStatuses = append(p.TCBStatuses, attest.OutOfDate)
+	r, err := attest.Verify(t.Context(), mint(t, a, spec()), p)
+	require.NoError(t, err)
+	assert.Equal(t, &attest.TCB{
+		Platform: attest.ConfigurationNeeded, Module: attest.OutOfDate, QuotingEnclave: attest.UpToDate,
+		Advisories: []string{"INTEL-SA-00837"}, Evaluation: 17,
+	}, r.Attested.TCB)
+
+	// What the library would refuse because of the status must still be refused for anything else.
+	broken := mint(t, a, spec())
+	broken.Quote[600]++
+	_, err = attest.Verify(t.Context(), broken, p)
+	requireOnly(t, err, attest.ErrSignature, attest.ErrReportData)
+	_, err = attest.Verify(t.Context(), mint(t, a, spec(), quotetest.ChangeQuotingEnclave(func(report []byte) { report[128]++ })), p)
+	requireOnly(t, err, attest.ErrQEIdentity)
+}
+
+func TestVersion5IsNotVerified(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	for _, td15 := range []bool{false, true} {
+		s := spec()
+		s.QuoteVersion, s.TD15 = 5, td15
+		e := mint(t, a, s)
+		r, err := attest.Verify(t.Context(), e, strict(t, a))
+		requireOnly(t, err, attest.ErrSignature)
+		require.ErrorIs(t, err, attest.ErrNotPossible)
+		assert.Equal(t, attest.NotPossible, r.Check(attest.CheckSignature).Outcome)
+		assert.Regexp(t, `signature +not verified`, r.String())
+
+		p := strict(t, a)
+		p.Waive = []attest.CheckName{attest.CheckSignature}
+		r, err = attest.Verify(t.Context(), e, p)
+		require.NoError(t, err)
+		assert.True(t, r.Check(attest.CheckSignature).Waived)
+	}
+	s := spec()
+	s.QuoteVersion, s.TD15 = 5, true
+	e := mint(t, a, s, quotetest.ChangeQuote(func(q *attest.Quote) { q.MRServiceTD[0] = 1 }))
+	_, err := attest.Verify(t.Context(), e, strict(t, a))
+	requireOnly(t, err, attest.ErrSignature, attest.ErrServiceTD)
+}
+
+func TestWaive(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t, quotetest.WithRevokedPCK())
+	p := strict(t, a)
+	p.Waive = []attest.CheckName{attest.CheckRevocation}
+	r, err := attest.Verify(t.Context(), mint(t, a, spec()), p)
+	require.NoError(t, err)
+	assert.Equal(t, attest.Failed, r.Check(attest.CheckRevocation).Outcome)
+	assert.True(t, r.Check(attest.CheckRevocation).Waived)
+	assert.Regexp(t, `revocation +failed, waived`, r.String())
+
+	p = strict(t, a)
+	p.Collateral = nil
+	p.Waive = []attest.CheckName{
+		attest.CheckCollateral, attest.CheckCollateralTime, attest.CheckRevocation, attest.CheckTDXModule,
+		attest.CheckQEIdentity, attest.CheckTCBStatus, attest.CheckAdvisories,
+	}
+	_, err = attest.Verify(t.Context(), mint(t, a, spec()), p)
+	require.NoError(t, err)
+}
+
+func TestPolicyThatCannotBeMeant(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	for name, change := range map[string]func(*attest.Policy){
+		"unknown waiver":     func(p *attest.Policy) { p.Waive = []attest.CheckName{"signatures"} },
+		"waived quote":       func(p *attest.Policy) { p.Waive = []attest.CheckName{attest.CheckQuote} },
+		"accepts revoked":    func(p *attest.Policy) { p.TCBStatuses = []attest.TCBStatus{attest.Revoked} },
+		"allows everything":  func(p *attest.Policy) { p.Measurements = []attest.KnownGood{{Name: "any"}} },
+		"bad instance id":    func(p *attest.Policy) { p.InstanceID = "1b" },
+		"nameless check":     func(p *attest.Policy) { p.Checks = []attest.CustomCheck{{}} },
+		"check named as one": func(p *attest.Policy) { p.Checks[0].Name = attest.CheckDebug },
+	} {
+		p := strict(t, a)
+		change(&p)
+		r, err := attest.Verify(t.Context(), mint(t, a, spec()), p)
+		require.ErrorIs(t, err, attest.ErrPolicy, name)
+		assert.Nil(t, r, name)
+	}
+}
+
+func TestVerifyAll(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	p := strict(t, a)
+	p.InstanceID = ""
+	s := spec()
+	s.InstanceID = strings.Repeat("2c", 20)
+	evidence := []attest.Evidence{mint(t, a, spec()), mint(t, a, s)}
+	reports, err := attest.VerifyAll(t.Context(), evidence, p)
+	require.NoError(t, err)
+	require.Len(t, reports, 2)
+
+	evidence[1].EventLog = nil
+	reports, err = attest.VerifyAll(t.Context(), evidence, p)
+	requireOnly(t, err, attest.ErrEventLog)
+	assert.True(t, reports[0].Verified)
+	assert.False(t, reports[1].Verified)
+
+	_, err = attest.VerifyAll(t.Context(), nil, p)
+	require.ErrorIs(t, err, attest.ErrNotPossible)
+}

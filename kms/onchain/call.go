@@ -1,0 +1,122 @@
+package onchain
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/big"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
+
+	"github.com/phala-go/phala/kms"
+	"github.com/phala-go/phala/kms/onchain/dstackapp"
+	"github.com/phala-go/phala/kms/onchain/dstackkms"
+)
+
+// Call is a change to a contract that somebody may sign and send, or propose to a multisig.
+type Call struct {
+	To common.Address `json:"to"`
+	// Value is in wei; nil is none.
+	Value *hexutil.Big  `json:"value,omitempty"`
+	Data  hexutil.Bytes `json:"data"`
+	// Description says in words what the call does.
+	Description string `json:"description"`
+}
+
+func (c Call) value() *big.Int {
+	if c.Value == nil {
+		return new(big.Int)
+	}
+	return c.Value.ToInt()
+}
+
+// same tells whether two calls do the same, however they are described.
+func (c Call) same(other Call) bool {
+	return c.To == other.To && c.value().Cmp(other.value()) == 0 && bytes.Equal(c.Data, other.Data)
+}
+
+// AppSpec says how an app's contract is deployed.
+type AppSpec struct {
+	// Owner may change the app's contract. Zero is the signer.
+	Owner common.Address
+	// ComposeHash is the first that is allowed; more can be added later.
+	ComposeHash [32]byte
+	// Device is the id of the machine that may run the app. Zero needs AllowAnyDevice.
+	Device [32]byte
+	// AllowAnyDevice lets any machine run the app.
+	AllowAnyDevice bool
+	// RequireTCBUpToDate demands a TCB that is up to date; contracts before dstack 0.5.9 cannot.
+	RequireTCBUpToDate bool
+	// DisableUpgrades makes the contract's code final. It cannot be undone.
+	DisableUpgrades bool
+}
+
+func (s AppSpec) check() error {
+	var zero [32]byte
+	switch {
+	case s.Owner == common.Address{}:
+		return errors.New("the owner of an app is the zero address, want an account")
+	case s.ComposeHash == zero:
+		return errors.New("the compose hash is zero, which the contract takes for none; want 32 bytes")
+	case s.Device == zero && !s.AllowAnyDevice:
+		return errors.New("the device id is zero and not any device is allowed, so that nothing could boot; want one of both")
+	}
+	return nil
+}
+
+// DeployAppCall deploys an app's contract and registers it, through the factory of the KMS at contract. It
+// takes the factory with five arguments, which every generation has, unless spec asks for the TCB flag.
+func DeployAppCall(contract common.Address, spec AppSpec) (Call, error) {
+	if err := spec.check(); err != nil {
+		return Call{}, err
+	}
+	data, factory := []byte(nil), dstackkms.NewKms()
+	var err error
+	if spec.RequireTCBUpToDate {
+		data, err = factory.TryPackDeployAndRegisterApp0(spec.Owner, spec.DisableUpgrades, true, spec.AllowAnyDevice, spec.Device, spec.ComposeHash)
+	} else {
+		data, err = factory.TryPackDeployAndRegisterApp(spec.Owner, spec.DisableUpgrades, spec.AllowAnyDevice, spec.Device, spec.ComposeHash)
+	}
+	return Call{To: contract, Data: data, Description: fmt.Sprintf("deploy and register an app owned by %s with compose hash %x", spec.Owner, spec.ComposeHash)}, err
+}
+
+// AddComposeHashCall allows the app to run what has the compose hash. A hash of zero is refused.
+func AddComposeHashCall(app kms.AppID, hash [32]byte) (Call, error) {
+	if hash == ([32]byte{}) {
+		return Call{}, errors.New("the compose hash is zero, want the 32 bytes of one")
+	}
+	data, err := dstackapp.NewApp().TryPackAddComposeHash(hash)
+	return Call{To: app.Address(), Data: data, Description: fmt.Sprintf("allow compose hash %x for app %s", hash, app)}, err
+}
+
+// AddDeviceCall allows the app to run on a machine. A device id of zero is refused.
+func AddDeviceCall(app kms.AppID, device [32]byte) (Call, error) {
+	if device == ([32]byte{}) {
+		return Call{}, errors.New("the device id is zero, want the 32 bytes of one")
+	}
+	data, err := dstackapp.NewApp().TryPackAddDevice(device)
+	return Call{To: app.Address(), Data: data, Description: fmt.Sprintf("allow device %x for app %s", device, app)}, err
+}
+
+// SetAllowAnyDeviceCall allows the app to run on any machine, or only on those that were added.
+func SetAllowAnyDeviceCall(app kms.AppID, allow bool) (Call, error) {
+	data, err := dstackapp.NewApp().TryPackSetAllowAnyDevice(allow)
+	return Call{To: app.Address(), Data: data, Description: fmt.Sprintf("set allow any device to %t for app %s", allow, app)}, err
+}
+
+// TransferOwnershipCall makes to the owner of the contract, or nominates it where the contract asks the new
+// owner to accept. The zero address is refused.
+func TransferOwnershipCall(contract, to common.Address) (Call, error) {
+	if to == (common.Address{}) {
+		return Call{}, errors.New("the new owner is the zero address, which nobody can act for")
+	}
+	data, err := dstackapp.NewApp().TryPackTransferOwnership(to)
+	return Call{To: contract, Data: data, Description: fmt.Sprintf("transfer the ownership of %s to %s", contract, to)}, err
+}
+
+// AcceptOwnershipCall accepts the ownership that was offered with [TransferOwnershipCall].
+func AcceptOwnershipCall(contract common.Address) (Call, error) {
+	data, err := dstackapp.NewApp().TryPackAcceptOwnership()
+	return Call{To: contract, Data: data, Description: fmt.Sprintf("accept the ownership of %s", contract)}, err
+}

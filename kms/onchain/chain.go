@@ -1,0 +1,148 @@
+package onchain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/big"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+)
+
+// Contract names the contract of a KMS.
+type Contract struct {
+	// ChainID is that of the chain: 1 for Ethereum, 8453 for Base.
+	ChainID uint64
+	// Address is that of the DstackKms proxy.
+	Address common.Address
+}
+
+// Chain is the contract of a KMS on its chain, and through it the contracts of its apps. It is safe for
+// concurrent use. Several sends of one account may be in flight at once, as long as all go through one Chain.
+type Chain struct {
+	rpc      RPC
+	contract Contract
+	version  Version
+	cfg      config
+	nonces   nonces
+}
+
+// Option changes how a [Chain] behaves.
+type Option func(*config) error
+
+type config struct {
+	signer        Signer
+	confirmations uint64
+	maxFee        *big.Int
+	poll          time.Duration
+	wait          time.Duration
+	replaceAfter  time.Duration
+}
+
+// What the official clients do: one confirmation, within two minutes.
+const (
+	defaultConfirmations = 1
+	defaultWait          = 2 * time.Minute
+	defaultPoll          = time.Second
+	defaultReplaceAfter  = 45 * time.Second
+)
+
+// WithSigner gives the account that changes are sent from.
+func WithSigner(signer Signer) Option {
+	return func(c *config) error {
+		if signer == nil {
+			return errors.New("WithSigner needs a signer")
+		}
+		c.signer = signer
+		return nil
+	}
+}
+
+// WithConfirmations gives the number of blocks, at least 1, that a transaction needs: 1 is the block that it
+// is in. The default is 1.
+func WithConfirmations(blocks uint64) Option {
+	return func(c *config) error {
+		if blocks == 0 {
+			return errors.New("0 confirmations, want at least 1")
+		}
+		c.confirmations = blocks
+		return nil
+	}
+}
+
+// WithMaxFee bounds the price of a unit of gas, in wei, for first sends and for replacements. The default is
+// no bound.
+func WithMaxFee(wei *big.Int) Option {
+	return func(c *config) error {
+		if wei == nil || wei.Sign() <= 0 {
+			return fmt.Errorf("a highest fee of %v wei, want more than 0", wei)
+		}
+		c.maxFee = new(big.Int).Set(wei)
+		return nil
+	}
+}
+
+// WithWait bounds the wait for a transaction; after it the error is a [*PendingError]. The default is two
+// minutes.
+func WithWait(d time.Duration) Option { return positive(d, "wait", func(c *config) { c.wait = d }) }
+
+// WithPollInterval gives the time between two looks at the chain. The default is a second.
+func WithPollInterval(d time.Duration) Option {
+	return positive(d, "poll interval", func(c *config) { c.poll = d })
+}
+
+// WithReplaceAfter gives the time after which a transaction that waits in the pool is replaced by one with the
+// same nonce and higher fees. That is done only where [Checkpoint] is given. The default is 45 seconds.
+func WithReplaceAfter(d time.Duration) Option {
+	return positive(d, "time to replacement", func(c *config) { c.replaceAfter = d })
+}
+
+func positive(d time.Duration, what string, set func(*config)) Option {
+	return func(c *config) error {
+		if d <= 0 {
+			return fmt.Errorf("a %s of %s, want more than 0", what, d)
+		}
+		set(c)
+		return nil
+	}
+}
+
+// Open checks that the endpoint is of the right chain and that the contract is a DstackKms of a generation
+// that this package knows. It fails with a [*ChainError] or a [*ContractError].
+func Open(ctx context.Context, client RPC, contract Contract, opts ...Option) (*Chain, error) {
+	if client == nil {
+		return nil, errors.New("onchain: no rpc endpoint")
+	}
+	if contract.ChainID == 0 || contract.Address == (common.Address{}) {
+		return nil, fmt.Errorf("onchain: contract %s on chain %d: want both the chain id and the address", contract.Address, contract.ChainID)
+	}
+	c := &Chain{rpc: client, contract: contract, cfg: config{
+		confirmations: defaultConfirmations, poll: defaultPoll, wait: defaultWait, replaceAfter: defaultReplaceAfter,
+	}}
+	for _, o := range opts {
+		if err := o(&c.cfg); err != nil {
+			return nil, fmt.Errorf("onchain: %w", err)
+		}
+	}
+	version, err := c.probe(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("onchain: %w", err)
+	}
+	c.version = version
+	return c, nil
+}
+
+// Contract is what the chain was opened with.
+func (c *Chain) Contract() Contract { return c.contract }
+
+// Version is the generation of the contracts.
+func (c *Chain) Version() Version { return c.version }
+
+// Sender is the account of the signer, or zero without one.
+func (c *Chain) Sender() common.Address {
+	if c.cfg.signer == nil {
+		return common.Address{}
+	}
+	return c.cfg.signer.Address()
+}

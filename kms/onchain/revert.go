@@ -1,0 +1,159 @@
+package onchain
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/ethereum/go-ethereum/accounts/abi"
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/rpc"
+
+	"github.com/phala-go/phala/kms/onchain/dstackapp"
+)
+
+// RevertError says that a contract refused a call. Where Tx is zero it was only tried, and nothing was sent.
+type RevertError struct {
+	Contract common.Address
+	// Call is the description of what was asked.
+	Call string
+	// Name is that of the contract's error, such as "OwnableUnauthorizedAccount", "Error" for one with a text
+	// only, "Panic", or "" where the contract gave no reason or one that is not known.
+	Name string
+	// Text is the reason in words.
+	Text string
+	// Data is what the contract returned.
+	Data []byte
+	// Tx is the transaction that was mined and reverted.
+	Tx  common.Hash
+	err error
+}
+
+func (e *RevertError) Error() string {
+	text := fmt.Sprintf("contract %s refuses %s: %s", e.Contract, e.Call, e.Text)
+	if e.Tx != (common.Hash{}) {
+		text += " (transaction " + e.Tx.String() + ")"
+	}
+	return text
+}
+
+// Unwrap gives the typed error where the reason has one, such as [*UnauthorizedAccountError].
+func (e *RevertError) Unwrap() error { return e.err }
+
+// UnauthorizedAccountError says that the account is not the owner: OwnableUnauthorizedAccount.
+type UnauthorizedAccountError struct{ Account common.Address }
+
+func (e *UnauthorizedAccountError) Error() string {
+	return fmt.Sprintf("account %s is not the owner", e.Account)
+}
+
+// InvalidOwnerError says that an account cannot own the contract: OwnableInvalidOwner.
+type InvalidOwnerError struct{ Owner common.Address }
+
+func (e *InvalidOwnerError) Error() string { return fmt.Sprintf("%s cannot be an owner", e.Owner) }
+
+// InvalidImplementationError says that an upgrade names something that is no implementation:
+// ERC1967InvalidImplementation.
+type InvalidImplementationError struct{ Implementation common.Address }
+
+func (e *InvalidImplementationError) Error() string {
+	return fmt.Sprintf("%s is not an implementation", e.Implementation)
+}
+
+// UnsupportedUUIDError says that an upgrade names an implementation for another kind of proxy:
+// UUPSUnsupportedProxiableUUID.
+type UnsupportedUUIDError struct{ Slot [32]byte }
+
+func (e *UnsupportedUUIDError) Error() string {
+	return fmt.Sprintf("an implementation for the proxy slot %#x", e.Slot)
+}
+
+// EmptyCodeError says that there is no code at an address that is to be called: AddressEmptyCode.
+type EmptyCodeError struct{ Target common.Address }
+
+func (e *EmptyCodeError) Error() string { return fmt.Sprintf("no contract at %s", e.Target) }
+
+// The errors without a value.
+var (
+	ErrInvalidInitialization   = errors.New("initialised already")
+	ErrNotInitializing         = errors.New("only while initialising")
+	ErrUnauthorizedCallContext = errors.New("the implementation was called, not its proxy")
+	ErrNonPayable              = errors.New("money sent where none is taken")
+	ErrFailedCall              = errors.New("a call of the contract failed")
+)
+
+// maxRevertData is much more than any error of the contracts holds.
+const maxRevertData = 64 << 10
+
+// revert makes the error of a call that the node answered with err. An err that is no revert is wrapped.
+func revert(call Call, err error) error {
+	data, reverted := revertData(err)
+	if !reverted {
+		return fmt.Errorf("%s: %w", call.Description, withoutAddress(err))
+	}
+	e := &RevertError{Contract: call.To, Call: call.Description, Data: data}
+	e.Name, e.Text, e.err = decodeRevert(data)
+	if len(data) == 0 {
+		e.Text = "no reason given; the function may not exist there"
+	}
+	return e
+}
+
+// revertData finds the data of a revert, which nodes give as hexadecimal text beside the message.
+func revertData(err error) ([]byte, bool) {
+	var withData rpc.DataError
+	if errors.As(err, &withData) {
+		if text, ok := withData.ErrorData().(string); ok && len(text) <= 2*maxRevertData+2 {
+			if data, err := hexutil.Decode(text); err == nil {
+				return data, true
+			}
+		}
+	}
+	var answered rpc.Error
+	return nil, errors.As(err, &answered) && strings.Contains(answered.Error(), "revert")
+}
+
+// decodeRevert knows the errors of the contracts, the texts of require, and panics. It never fails: what it
+// does not know it shows as hexadecimal digits.
+func decodeRevert(data []byte) (name, text string, typed error) {
+	unknown := fmt.Sprintf("unknown reason %#x", data[:min(len(data), 256)])
+	if len(data) < 4 {
+		return "", unknown, nil
+	}
+	if reason, err := abi.UnpackRevert(data); err == nil {
+		if [4]byte(data) == [4]byte{0x4e, 0x48, 0x7b, 0x71} {
+			return "Panic", reason, nil
+		}
+		return "Error", fmt.Sprintf("%.1000q", reason), nil
+	}
+	decoded, err := dstackapp.NewApp().UnpackError(data)
+	if err != nil {
+		return "", unknown, nil
+	}
+	switch d := decoded.(type) {
+	case *dstackapp.AppOwnableUnauthorizedAccount:
+		name, typed = "OwnableUnauthorizedAccount", &UnauthorizedAccountError{d.Account}
+	case *dstackapp.AppOwnableInvalidOwner:
+		name, typed = "OwnableInvalidOwner", &InvalidOwnerError{d.Owner}
+	case *dstackapp.AppERC1967InvalidImplementation:
+		name, typed = "ERC1967InvalidImplementation", &InvalidImplementationError{d.Implementation}
+	case *dstackapp.AppUUPSUnsupportedProxiableUUID:
+		name, typed = "UUPSUnsupportedProxiableUUID", &UnsupportedUUIDError{d.Slot}
+	case *dstackapp.AppAddressEmptyCode:
+		name, typed = "AddressEmptyCode", &EmptyCodeError{d.Target}
+	case *dstackapp.AppInvalidInitialization:
+		name, typed = "InvalidInitialization", ErrInvalidInitialization
+	case *dstackapp.AppNotInitializing:
+		name, typed = "NotInitializing", ErrNotInitializing
+	case *dstackapp.AppUUPSUnauthorizedCallContext:
+		name, typed = "UUPSUnauthorizedCallContext", ErrUnauthorizedCallContext
+	case *dstackapp.AppERC1967NonPayable:
+		name, typed = "ERC1967NonPayable", ErrNonPayable
+	case *dstackapp.AppFailedCall:
+		name, typed = "FailedCall", ErrFailedCall
+	default:
+		return "", unknown, nil
+	}
+	return name, typed.Error(), typed
+}

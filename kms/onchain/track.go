@@ -1,0 +1,149 @@
+package onchain
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/rpc"
+)
+
+// patience is how many looks in a row must show the same contradiction before it is taken for one: nodes
+// behind one endpoint are seldom at the same block.
+const patience = 5
+
+// Receipt is a confirmed transaction that succeeded.
+type Receipt struct {
+	// Tx is zero where AlreadySo.
+	Tx        common.Hash
+	Block     uint64
+	BlockHash common.Hash
+	GasUsed   uint64
+	Logs      []*types.Log
+	// AlreadySo says that the contract was in the wanted state before, so that nothing was sent.
+	AlreadySo bool
+}
+
+// wireReceipt is a receipt as nodes give it.
+type wireReceipt struct {
+	Tx        common.Hash     `json:"transactionHash"`
+	Block     hexutil.Uint64  `json:"blockNumber"`
+	BlockHash common.Hash     `json:"blockHash"`
+	GasUsed   hexutil.Uint64  `json:"gasUsed"`
+	Status    *hexutil.Uint64 `json:"status"`
+	Logs      []*types.Log    `json:"logs"`
+}
+
+// tracker follows transactions of which at most one can be mined, and looks at everything that the endpoint
+// says of them.
+type tracker struct {
+	c *Chain
+	// contract is where the logs are compared.
+	contract common.Address
+	last     string
+	odd      int
+	lastErr  error
+}
+
+// note keeps what is seen, for the error of a wait that ends.
+func (t *tracker) note(format string, args ...any) { t.last = fmt.Sprintf(format, args...) }
+
+// fail keeps an error of the endpoint, which may pass. The end of the wait itself tells nothing new.
+func (t *tracker) fail(ctx context.Context, err error) {
+	if ctx.Err() != nil || t.lastErr != nil && errors.Is(err, context.DeadlineExceeded) {
+		return
+	}
+	t.lastErr = err
+	t.note("the endpoint fails")
+}
+
+// contradiction counts a look that does not fit, and gives the error when patience is over.
+func (t *tracker) contradiction(err *ReceiptError) error {
+	t.note("%v", err)
+	if t.odd++; t.odd < patience {
+		return nil
+	}
+	return err
+}
+
+// confirm looks at a receipt. It gives nil where one has to go on waiting.
+func (t *tracker) confirm(ctx context.Context, r *wireReceipt, asked common.Hash, head uint64) (*wireReceipt, error) {
+	switch {
+	case r.Tx != asked:
+		return nil, t.contradiction(&ReceiptError{Tx: asked, What: "the transaction hash", Got: r.Tx.String(), Want: asked.String()})
+	case r.Status == nil || *r.Status > 1:
+		return nil, t.contradiction(&ReceiptError{Tx: asked, What: "the status", Got: "not known", Want: "0 or 1"})
+	case head < uint64(r.Block):
+		t.note("in block %d, while the endpoint is at block %d", r.Block, head)
+		return nil, nil
+	}
+	if have := head - uint64(r.Block) + 1; have < t.c.cfg.confirmations {
+		t.note("%d of %d confirmations", have, t.c.cfg.confirmations)
+		return nil, nil
+	}
+	var canonical *header
+	var logs []*types.Log
+	elems := []rpc.BatchElem{
+		request(&canonical, "eth_getBlockByNumber", blockTag(uint64(r.Block)), false),
+		request(&logs, "eth_getLogs", map[string]any{"blockHash": r.BlockHash, "address": t.contract}),
+	}
+	if err := t.c.batch(ctx, elems); err != nil {
+		t.fail(ctx, err)
+		return nil, nil
+	}
+	if elems[0].Error == nil && canonical != nil && canonical.Hash != r.BlockHash {
+		// A reorganisation, or nodes that disagree. Either passes.
+		t.note("in block %d with hash %s, while the chain has %s there", r.Block, r.BlockHash, canonical.Hash)
+		return nil, nil
+	}
+	if err := firstError(elems); err != nil || canonical == nil {
+		t.fail(ctx, err)
+		return nil, nil
+	}
+	if err := compareLogs(r, logs, t.contract); err != nil {
+		return nil, t.contradiction(err)
+	}
+	return r, nil
+}
+
+// compareLogs holds the logs of a receipt against those of its block.
+func compareLogs(r *wireReceipt, block []*types.Log, contract common.Address) *ReceiptError {
+	mine := func(l *types.Log) bool { return l != nil && l.Address == contract && l.TxHash == r.Tx }
+	got, want := slices.DeleteFunc(slices.Clone(r.Logs), func(l *types.Log) bool { return !mine(l) }),
+		slices.DeleteFunc(slices.Clone(block), func(l *types.Log) bool { return !mine(l) })
+	same := slices.EqualFunc(got, want, func(a, b *types.Log) bool {
+		return a.Index == b.Index && slices.Equal(a.Topics, b.Topics) && bytes.Equal(a.Data, b.Data)
+	})
+	if same && (*r.Status == 1 || len(want) == 0) {
+		return nil
+	}
+	return &ReceiptError{
+		Tx: r.Tx, What: fmt.Sprintf("the number of logs of %s with status %d", contract, *r.Status),
+		Got: fmt.Sprint(len(got)), Want: fmt.Sprintf("the %d logs of the block", len(want)),
+	}
+}
+
+func (r *wireReceipt) receipt() *Receipt {
+	return &Receipt{Tx: r.Tx, Block: uint64(r.Block), BlockHash: r.BlockHash, GasUsed: uint64(r.GasUsed), Logs: r.Logs}
+}
+
+// reverted finds the reason of a transaction that failed, by trying its call on the block before it.
+func (c *Chain) reverted(ctx context.Context, from common.Address, call Call, r *wireReceipt) error {
+	args := callArgs{From: &from, To: call.To, Value: call.Value, Data: call.Data}
+	e := &RevertError{Contract: call.To, Call: call.Description, Tx: r.Tx, Text: "no reason found; the call may have run out of gas, or another transaction came before it"}
+	for _, block := range []uint64{max(uint64(r.Block), 1) - 1, uint64(r.Block)} {
+		var result hexutil.Bytes
+		err := c.rpc.CallContext(ctx, &result, "eth_call", args, blockTag(block))
+		if data, reverted := revertData(err); reverted && len(data) > 0 {
+			e.Data = data
+			e.Name, e.Text, e.err = decodeRevert(data)
+			break
+		}
+	}
+	return e
+}

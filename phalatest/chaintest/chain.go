@@ -1,0 +1,205 @@
+package chaintest
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"fmt"
+	"math/big"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/ethereum/go-ethereum/eth/ethconfig"
+	"github.com/ethereum/go-ethereum/ethclient/simulated"
+	"github.com/ethereum/go-ethereum/node"
+	"github.com/ethereum/go-ethereum/rpc"
+
+	"github.com/phala-go/phala/kms"
+	"github.com/phala-go/phala/kms/onchain"
+)
+
+// TB is the part of testing.TB that a chain uses, so that programs need not import package testing.
+type TB interface {
+	Helper()
+	Fatalf(format string, args ...any)
+	Cleanup(func())
+}
+
+// Chain is a chain with the contracts of a KMS. It is safe for concurrent use.
+type Chain struct {
+	// KMS is the address of the KMS's contract, and Accounts[0] is its owner.
+	KMS common.Address
+	// Accounts are keys with money: 100 ETH each on the simulated chain.
+	Accounts []*ecdsa.PrivateKey
+	// RootKey is the key of the KMS that its contract publishes.
+	RootKey *ecdsa.PrivateKey
+
+	chainID   uint64
+	sim       *simulated.Backend // nil on a node of somebody else
+	inner     *rpc.Client
+	contracts map[string]contract
+	cfg       config
+
+	// mining is held while the chain changes.
+	mining sync.Mutex
+
+	mu         sync.Mutex
+	manual     bool
+	lag        uint64
+	intercepts map[string]Interceptor
+	sent       []common.Hash
+}
+
+// Option changes how a chain begins.
+type Option func(*config)
+
+type config struct {
+	generation Generation
+	manual     bool
+}
+
+// WithGeneration chooses the generation of the contracts. The default is [Head].
+func WithGeneration(g Generation) Option { return func(c *config) { c.generation = g } }
+
+// WithManualMining mines only on [Chain.Mine].
+func WithManualMining() Option { return func(c *config) { c.manual = true } }
+
+const accounts = 4
+
+// New starts a simulated chain for a test, which ends with it.
+func New(t TB, opts ...Option) *Chain {
+	t.Helper()
+	c, stop, err := Start(opts...)
+	if err != nil {
+		t.Fatalf("chaintest: %v", err)
+		return nil
+	}
+	t.Cleanup(stop)
+	return c
+}
+
+// Start starts a simulated chain for a program, which must call stop.
+func Start(opts ...Option) (c *Chain, stop func(), err error) {
+	c, err = newChain(opts)
+	if err != nil {
+		return nil, nil, err
+	}
+	dir, err := os.MkdirTemp("", "chain")
+	if err != nil {
+		return nil, nil, err
+	}
+	alloc := types.GenesisAlloc{}
+	for i := range accounts {
+		key, err := derivedKey(fmt.Sprintf("account %d", i))
+		if err != nil {
+			return nil, nil, err
+		}
+		c.Accounts = append(c.Accounts, key)
+		alloc[crypto.PubkeyToAddress(key.PublicKey)] = types.Account{Balance: ether(100)}
+	}
+	socket := filepath.Join(dir, "rpc")
+	c.sim = simulated.NewBackend(alloc, func(conf *node.Config, _ *ethconfig.Config) { conf.IPCPath = ipcPath(socket) })
+	stop = func() {
+		if c.inner != nil {
+			c.inner.Close()
+		}
+		_ = c.sim.Close()
+		_ = os.RemoveAll(dir)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if c.inner, err = rpc.DialContext(ctx, ipcPath(socket)); err == nil {
+		err = c.setUp(ctx)
+	}
+	if err != nil {
+		stop()
+		return nil, nil, err
+	}
+	c.mu.Lock()
+	c.manual, c.sent = c.cfg.manual, nil
+	c.mu.Unlock()
+	return c, stop, nil
+}
+
+// Dial deploys the contracts on the node at url, from an account with money: a development chain, never one
+// whose money is worth something. The accounts are new and get a tenth of an ETH each.
+func Dial(t TB, url string, funded *ecdsa.PrivateKey, opts ...Option) *Chain {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	c, err := newChain(opts)
+	if err == nil {
+		c.inner, err = onchain.Dial(ctx, url)
+	}
+	if err != nil {
+		t.Fatalf("chaintest: %v", err)
+		return nil
+	}
+	t.Cleanup(c.inner.Close)
+	if err := c.fund(ctx, funded); err != nil {
+		t.Fatalf("chaintest: %v", err)
+		return nil
+	}
+	if err := c.setUp(ctx); err != nil {
+		t.Fatalf("chaintest: %v", err)
+		return nil
+	}
+	return c
+}
+
+func newChain(opts []Option) (*Chain, error) {
+	c := &Chain{intercepts: map[string]Interceptor{}}
+	for _, o := range opts {
+		o(&c.cfg)
+	}
+	var err error
+	if c.contracts, err = contracts(); err != nil {
+		return nil, err
+	}
+	c.RootKey, err = derivedKey("kms root")
+	return c, err
+}
+
+func derivedKey(name string) (*ecdsa.PrivateKey, error) {
+	return crypto.ToECDSA(crypto.Keccak256([]byte("phala chaintest " + name)))
+}
+
+func ether(n int64) *big.Int { return new(big.Int).Mul(big.NewInt(n), big.NewInt(1e18)) }
+
+// Contract is what onchain.Open takes.
+func (c *Chain) Contract() onchain.Contract {
+	return onchain.Contract{ChainID: c.chainID, Address: c.KMS}
+}
+
+// Open opens the KMS's contract, signing with the first account and looking at the chain every few
+// milliseconds. The options come after that, so they win.
+func (c *Chain) Open(ctx context.Context, opts ...onchain.Option) (*onchain.Chain, error) {
+	signer, err := onchain.PrivateKeySigner(c.Accounts[0])
+	if err != nil {
+		return nil, err
+	}
+	poll := 5 * time.Millisecond
+	if c.sim == nil {
+		poll = 200 * time.Millisecond
+	}
+	return onchain.Open(ctx, c, c.Contract(), append([]onchain.Option{onchain.WithSigner(signer), onchain.WithPollInterval(poll)}, opts...)...)
+}
+
+// Root is the root key of the KMS as clients pin it.
+func (c *Chain) Root() kms.Signer { return kms.SignerOf(c.RootKey) }
+
+// Address is that of the account with a number.
+func (c *Chain) Address(account int) common.Address {
+	return crypto.PubkeyToAddress(c.Accounts[account].PublicKey)
+}
+
+// Sent are the transactions that the endpoint was given, each once, in order of arrival.
+func (c *Chain) Sent() []common.Hash {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]common.Hash(nil), c.sent...)
+}

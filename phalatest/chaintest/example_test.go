@@ -1,0 +1,34 @@
+package chaintest_test
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/phala-go/phala/kms/onchain"
+	"github.com/phala-go/phala/phalatest/chaintest"
+)
+
+// In a test this is chaintest.New(t), which needs no stop.
+func Example() {
+	chain, stop, err := chaintest.Start(chaintest.WithGeneration(chaintest.V059))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer stop()
+	ctx := context.Background()
+	kms, err := chain.Open(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	hash := [32]byte{1}
+	done, err := kms.DeployApp(ctx, onchain.AppSpec{ComposeHash: hash, AllowAnyDevice: true})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	allowed, err := chain.IsHashAllowed(ctx, done.App, hash)
+	fmt.Println(kms.Version().App, len(chain.Sent()), allowed, err)
+	// Output: 2 1 true <nil>
+}

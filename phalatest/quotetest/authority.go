@@ -1,0 +1,162 @@
+package quotetest
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"fmt"
+	"math/big"
+	"sync/atomic"
+	"time"
+
+	"github.com/phala-go/phala/attest"
+	"github.com/phala-go/phala/openapi"
+)
+
+// Authority is a platform with all who vouch for it. It may be used by several goroutines at once.
+type Authority struct {
+	now func() time.Time
+	settings
+
+	root, platformCA, signer, pck *issued
+	attestationKey                *ecdsa.PrivateKey
+
+	source     openapi.QuoteCollateral
+	collateral *attest.Collateral
+	fetches    atomic.Int64
+}
+
+// issued is a certificate with its key.
+type issued struct {
+	certificate *x509.Certificate
+	key         *ecdsa.PrivateKey
+}
+
+type settings struct {
+	fmspc, ppid               []byte
+	from, until               time.Time
+	platform, module, quoting attest.TCBStatus
+	advisories                []string
+	revokedPCK, revokedCA     bool
+	revokedSigner             bool
+}
+
+// Option changes what an [Authority] says about its platform.
+type Option func(*Authority)
+
+// WithNow sets the clock, from which the validity of everything is counted; time.Now by default.
+func WithNow(now func() time.Time) Option { return func(a *Authority) { a.now = now } }
+
+// WithFMSPC sets the kind of platform, 6 bytes.
+func WithFMSPC(fmspc [6]byte) Option { return func(a *Authority) { a.fmspc = fmspc[:] } }
+
+// WithPPID sets the identity of the machine, 16 bytes.
+func WithPPID(ppid [16]byte) Option { return func(a *Authority) { a.ppid = ppid[:] } }
+
+// WithCollateralTime sets when the collateral was issued and when it ends: by default an hour before now, and
+// 30 days after it.
+func WithCollateralTime(from, until time.Time) Option {
+	return func(a *Authority) { a.from, a.until = from, until }
+}
+
+// WithTCBStatus sets the state of the platform's level, with the advisories that apply to it.
+func WithTCBStatus(status attest.TCBStatus, advisories ...string) Option {
+	return func(a *Authority) { a.platform, a.advisories = status, advisories }
+}
+
+// WithModuleStatus sets the state of the TDX module.
+func WithModuleStatus(status attest.TCBStatus) Option {
+	return func(a *Authority) { a.module = status }
+}
+
+// WithQuotingEnclaveStatus sets the state of the quoting enclave.
+func WithQuotingEnclaveStatus(status attest.TCBStatus) Option {
+	return func(a *Authority) { a.quoting = status }
+}
+
+// WithRevokedPCK revokes the certificate of the platform.
+func WithRevokedPCK() Option { return func(a *Authority) { a.revokedPCK = true } }
+
+// WithRevokedCA revokes the CA that certifies platforms.
+func WithRevokedCA() Option { return func(a *Authority) { a.revokedCA = true } }
+
+// WithRevokedSigner revokes the signer of the collateral.
+func WithRevokedSigner() Option { return func(a *Authority) { a.revokedSigner = true } }
+
+// New makes an authority with fresh keys.
+func New(options ...Option) (*Authority, error) {
+	a := &Authority{now: time.Now, settings: settings{
+		fmspc: []byte{0x00, 0x80, 0x6f, 0x05, 0x00, 0x00}, ppid: []byte("quotetest machine"[:16]),
+		platform: attest.UpToDate, module: attest.UpToDate, quoting: attest.UpToDate,
+	}}
+	for _, option := range options {
+		option(a)
+	}
+	now := a.now().UTC().Truncate(time.Second)
+	if a.from.IsZero() {
+		a.from = now.Add(-time.Hour)
+	}
+	if a.until.IsZero() {
+		a.until = now.Add(30 * 24 * time.Hour)
+	}
+	for _, step := range []func() error{a.issueCertificates, a.issueCollateral} {
+		if err := step(); err != nil {
+			return nil, fmt.Errorf("quotetest: %w", err)
+		}
+	}
+	return a, nil
+}
+
+// Roots has the authority's root, in the place of Intel's.
+func (a *Authority) Roots() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(a.root.certificate)
+	return pool
+}
+
+// Collateral is an [attest.CollateralFunc] for the authority's platform.
+func (a *Authority) Collateral(_ context.Context, request attest.CollateralRequest) (*attest.Collateral, error) {
+	if err := request.Trusted(); err != nil {
+		return nil, err
+	}
+	a.fetches.Add(1)
+	if want := fmt.Sprintf("%x", a.fmspc); request.FMSPC != want || request.CA != "platform" {
+		return nil, fmt.Errorf("quotetest: no collateral for FMSPC %s and CA %s, only for %s and platform", request.FMSPC, request.CA, want)
+	}
+	return a.collateral, nil
+}
+
+// Fetches tells how often Collateral was called.
+func (a *Authority) Fetches() int { return int(a.fetches.Load()) }
+
+// CloudCollateral is the collateral as the cloud's endpoint answers it.
+func (a *Authority) CloudCollateral() openapi.QuoteCollateral { return a.source }
+
+// Policy trusts the authority, by its clock. What else must be true is for the caller to add.
+func (a *Authority) Policy() attest.Policy {
+	return attest.Policy{Roots: a.Roots(), Collateral: a.Collateral, Now: a.now}
+}
+
+func newKey() (*ecdsa.PrivateKey, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }
+
+// sign gives r and s of 32 bytes each, as quotes and collateral have them.
+func sign(key *ecdsa.PrivateKey, digest [32]byte) ([]byte, error) {
+	r, s, err := ecdsa.Sign(rand.Reader, key, digest[:])
+	if err != nil {
+		return nil, err
+	}
+	return append(pad(r), pad(s)...), nil
+}
+
+func pad(n *big.Int) []byte { return n.FillBytes(make([]byte, 32)) }
+
+// point is a public key without the byte that says it is uncompressed.
+func point(key *ecdsa.PrivateKey) ([]byte, error) {
+	public, err := key.PublicKey.ECDH()
+	if err != nil {
+		return nil, err
+	}
+	return public.Bytes()[1:], nil
+}
