@@ -59,6 +59,7 @@ const settle = (id, status) => until(id, status, (_, cvm) => !cvm.in_progress &&
 /** gone waits until a CVM is deleted. */
 const gone = (id) => until(id, "gone", (answer) => answer.status === 404);
 
+phala(/Credentials saved/, "login", process.env.PHALA_CLOUD_API_KEY);
 phala(/tester/, "whoami");
 phala(/Logged in as: tester/, "status");
 phala(/test1 .*\n.*test2 /, "nodes", "list");
