@@ -9,6 +9,7 @@
 //   - kms/onchain: the contracts of a KMS on Ethereum or Base
 //   - deploy: a docker-compose file to a running, checked CVM in one call
 //   - phalatest: an in-process Phala Cloud to test against
+//   - phalatest/chaintest: a simulated chain with the contracts of a KMS
 package phala
 
 //go:generate go -C tools tool oapi-codegen -config ../openapi/oapi-models.yaml ../openapi/openapi.json

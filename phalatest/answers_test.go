@@ -122,8 +122,8 @@ func everyOperation(t *testing.T, version string) {
 	assert.EqualValues(t, -1, must(c.Workspaces.GetQuotas(ctx, "test")).Quotas.VMSlots.Limit)
 
 	assert.Len(t, must(c.KMS.List(ctx, nil)).Items, 1)
-	must(c.KMS.Get(ctx, kmsID, client.WithAPIVersion("2026-05-22")))
-	must(c.KMS.Inspect(ctx, kmsID))
+	must(c.KMS.Get(ctx, "kms_test1", client.WithAPIVersion("2026-05-22")))
+	must(c.KMS.Inspect(ctx, "kms_test1"))
 	assert.Len(t, must(c.KMS.GetNextAppIDs(ctx, nil)).AppIDs, 1)
 	assert.EqualValues(t, 8453, must(c.KMS.GetOnChain(ctx, "base")).ChainID)
 	assert.Len(t, must(c.KMS.ListContractNodes(ctx, "phala")).Items, 1)
@@ -135,7 +135,7 @@ func everyOperation(t *testing.T, version string) {
 	env := sealed(t, p.AppEnvEncryptPublicKey, kms.EnvVar{Key: "A", Value: "1"})
 	vm := must(c.CVMs.Create(ctx, openapi.CreateCVMRequest{AppID: p.AppID, ComposeHash: p.ComposeHash, EncryptedEnv: &env}))
 	id := vm.VMUUID
-	must(c.KMS.GetAppEnvPublicKey(ctx, kmsSlug, p.AppID))
+	must(c.KMS.GetAppEnvPublicKey(ctx, "phala-test1", p.AppID))
 	wait(id)
 	e := must(c.CVMs.ProvisionEliza(ctx, openapi.ProvisionElizaRequest{Name: "agent", Characterfile: "{}", EnvKeys: []string{"KEY"}}))
 	var eliza openapi.Provision

@@ -16,6 +16,8 @@ type app struct {
 	number    int
 	name      string
 	created   time.Time
+	kms       *keyService
+	deployer  string        // of its contract; empty under the central KMS
 	key       kms.PublicKey // of its environment
 	cvms      []*cvm
 	revisions []*revision // oldest first
@@ -35,7 +37,7 @@ func (s *Server) findApp(text string) *app {
 
 func (s *Server) newApp(p *provision) *app {
 	s.appNumber++
-	a := &app{id: p.key.app, number: s.appNumber, name: p.name, created: time.Now().UTC(), key: p.envKey}
+	a := &app{id: p.key.app, number: s.appNumber, name: p.name, created: time.Now().UTC(), kms: p.kms, key: p.envKey}
 	s.apps[a.id] = a
 	return a
 }
@@ -76,7 +78,7 @@ func (a *app) describe(s *Server, c *call) object {
 	}
 	described := object{
 		"id": a.project(), "name": a.name, "app_id": a.id.String(), "app_provision_type": nil, "app_icon_url": nil,
-		"created_at": stamp(a.created), "kms_type": "phala", "profile": nil, "current_cvm": cvms[0], "cvms": cvms, "cvm_count": len(cvms),
+		"created_at": stamp(a.created), "kms_type": a.kms.kind, "profile": nil, "current_cvm": cvms[0], "cvms": cvms, "cvm_count": len(cvms),
 	}
 	if !c.nested() {
 		described["team_slug"], described["team_name"] = workspaceSlug, workspaceName
@@ -96,7 +98,7 @@ func listApps(s *Server, c *call) answer {
 		fits := slices.ContainsFunc(a.cvms, func(vm *cvm) bool {
 			return (len(query["status"]) == 0 || slices.Contains(query["status"], vm.status)) &&
 				is("listed", fmt.Sprint(vm.listed)) && is("base_image", vm.image.name) && is("instance_type", vm.size.kind) &&
-				is("node", vm.node.name) && is("region", vm.node.region) && is("kms_slug", kmsSlug) && is("kms_type", "phala")
+				is("node", vm.node.name) && is("region", vm.node.region) && is("kms_slug", a.kms.slug) && is("kms_type", a.kms.kind)
 		})
 		if search := query.Get("search"); fits && (strings.Contains(a.name, search) || strings.Contains(a.id.String(), search)) {
 			found = append(found, a)
@@ -121,12 +123,12 @@ func filterOptions(s *Server, _ *call) answer {
 		statuses[vm.status], versions[vm.image.name], kinds[vm.size.kind] = true, true, true
 		regions[vm.node.region], names[vm.node.name] = true, true
 	}
-	slugs, types := []string{}, []string{}
-	if len(s.cvms) > 0 {
-		slugs, types = append(slugs, kmsSlug), append(types, "phala")
+	slugs, types := map[string]bool{}, map[string]bool{}
+	for _, vm := range s.cvms {
+		slugs[vm.app.kms.slug], types[vm.app.kms.kind] = true, true
 	}
 	return ok(object{
 		"statuses": sortedKeys(statuses), "image_versions": sortedKeys(versions), "instance_types": sortedKeys(kinds),
-		"kms_slugs": slugs, "kms_types": types, "regions": sortedKeys(regions), "nodes": sortedKeys(names),
+		"kms_slugs": sortedKeys(slugs), "kms_types": sortedKeys(types), "regions": sortedKeys(regions), "nodes": sortedKeys(names),
 	})
 }

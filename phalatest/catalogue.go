@@ -39,6 +39,9 @@ func nodes() []*node {
 // device is the device id of a node, the hash of its PPID.
 func (n *node) device() string { return hashHex([]byte(n.ppid())) }
 
+// deviceID is device as a contract takes it.
+func (n *node) deviceID() [32]byte { return sha256.Sum256([]byte(n.ppid())) }
+
 func (n *node) ppid() string { return fmt.Sprintf("%032x", n.id) }
 
 // image is an OS image.

@@ -25,8 +25,8 @@ func provisionUpdate(s *Server, c *call, vm *cvm) answer {
 	}
 	vm.composes[doc.hash.String()] = doc
 	return ok(object{
-		"app_id": vm.app.id.String(), "device_id": vm.node.device(), "compose_hash": doc.hash.String(), "kms_info": s.describeKMS(),
-		"compose_hash_registered": false, "compose_unchanged": doc.hash == vm.doc.hash,
+		"app_id": vm.app.id.String(), "device_id": vm.node.device(), "compose_hash": doc.hash.String(), "kms_info": vm.app.kms.describe(),
+		"compose_hash_registered": vm.app.kms.onChain() && vm.app.consent(doc.hash, vm.node).hash, "compose_unchanged": doc.hash == vm.doc.hash,
 	})
 }
 

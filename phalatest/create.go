@@ -25,7 +25,11 @@ func createCVM(s *Server, c *call) answer {
 	case err != nil:
 		return invalid(err.Error(), "value_error", "body")
 	}
-	if a := s.apps[p.key.app]; a != nil {
+	id, err := kms.ParseAppID(request.AppID)
+	if err != nil {
+		return invalid(err.Error(), "value_error", "body", "app_id")
+	}
+	if a := s.apps[id]; a != nil {
 		if a.cvms[0].doc.hash != p.key.hash {
 			return structured(http.StatusConflict, "ERR-03-007", "The app id runs with another compose hash")
 		}
@@ -37,7 +41,17 @@ func createCVM(s *Server, c *call) answer {
 	if bad := s.overQuota(p.size); bad != nil {
 		return *bad
 	}
-	return s.launch(c, s.fromProvision(p), request.EncryptedEnv)
+	if p.kms.onChain() {
+		if bad := s.checkContract(p, id, deref(request.ContractAddress), deref(request.DeployerAddress)); bad != nil {
+			return *bad
+		}
+		if p, err = p.under(id); err != nil {
+			return structured(http.StatusInternalServerError, "", err.Error())
+		}
+	}
+	vm := s.fromProvision(p)
+	vm.app.deployer = deref(request.DeployerAddress)
+	return s.launch(c, vm, request.EncryptedEnv)
 }
 
 // fromProvision is the first CVM of an app.
@@ -81,7 +95,7 @@ func (s *Server) launch(c *call, vm *cvm, env *openapi.Secret) answer {
 // allow are dropped, as there.
 func (vm *cvm) takeEnv(s *Server, encrypted string) {
 	vm.encryptedEnv, vm.env, vm.envError = encrypted, nil, ""
-	key, err := s.keys.envKey(vm.app.id)
+	key, err := vm.app.kms.envKey(vm.app.id)
 	if err != nil {
 		vm.envError = err.Error()
 		return

@@ -51,10 +51,11 @@ func (vm *cvm) describe(s *Server, c *call) object {
 		"os": object{
 			"name": vm.image.name, "version": vm.image.versionText(), "is_dev": vm.image.dev, "os_image_hash": vm.image.hash(),
 		},
-		"kms_type": "phala",
+		"kms_type": vm.app.kms.kind,
 		"kms_info": object{
-			"chain_id": nil, "encrypted_env_pubkey": vm.app.key.String(), "slug": kmsSlug, "id": kmsID, "url": kmsURL,
-			"k256_pubkey": s.KMSRoot().String(),
+			"chain_id": vm.app.kms.chainID(), "encrypted_env_pubkey": vm.app.key.String(), "slug": vm.app.kms.slug, "id": vm.app.kms.id,
+			"url": vm.app.kms.url, "k256_pubkey": vm.app.kms.signer().String(), "dstack_kms_address": vm.app.kms.address(),
+			"dstack_app_address": vm.app.contract(), "deployer_address": orNull(vm.app.deployer),
 		},
 		"status": vm.status, "in_progress": vm.op != nil, "progress": progress,
 		"compose_hash":           vm.doc.hash.String(),
@@ -84,7 +85,7 @@ func (vm *cvm) describeHosted(s *Server, c *call) object {
 		"node":   object{"id": vm.node.id, "name": vm.node.name, "region_identifier": vm.node.region},
 		"listed": vm.listed, "status": vm.status, "in_progress": vm.op != nil, "dapp_dashboard_url": nil, "syslog_endpoint": vm.logURL(c, vmSource, ""),
 		"allow_upgrade": true, "project_id": vm.app.project(), "project_type": nil, "billing_period": "hourly",
-		"kms_info": s.describeKMS(), "contract_address": nil, "deployer_address": nil, "vcpu": vm.size.vcpu,
+		"kms_info": vm.app.kms.describe(), "contract_address": vm.app.contract(), "deployer_address": orNull(vm.app.deployer), "vcpu": vm.size.vcpu,
 		"memory": vm.size.memory, "disk_size": vm.size.disk, "gateway_domain": gatewayDomain, "public_urls": vm.urls(),
 	}
 }
@@ -97,7 +98,7 @@ func (vm *cvm) describeFlat(s *Server, c *call) object {
 		"instance_id": orNull(vm.instance), "vcpu": vm.size.vcpu, "memory": vm.size.memory, "disk_size": vm.size.disk,
 		"base_image": vm.image.name, "encrypted_env_pubkey": vm.app.key.String(), "listed": vm.listed, "project_id": vm.app.project(),
 		"project_type": nil, "instance_type": vm.size.kind, "public_sysinfo": deref(vm.doc.app.PublicSysInfo),
-		"public_logs": deref(vm.doc.app.PublicLogs), "dapp_dashboard_url": nil, "syslog_endpoint": vm.logURL(c, vmSource, ""), "kms_info": s.describeKMS(),
+		"public_logs": deref(vm.doc.app.PublicLogs), "dapp_dashboard_url": nil, "syslog_endpoint": vm.logURL(c, vmSource, ""), "kms_info": vm.app.kms.describe(),
 		"contract_address": nil, "deployer_address": nil, "scheduled_delete_at": stampOrNull(vm.deleteAt), "public_urls": vm.urls(),
 		"gateway_domain": gatewayDomain,
 	}
@@ -108,8 +109,8 @@ func (vm *cvm) describeBasic(_ *Server) object {
 	return object{
 		"vm_uuid": dashed(vm.uuid), "app_id": vm.app.id.String(), "name": vm.name, "status": vm.status, "vcpu": vm.size.vcpu,
 		"memory": vm.size.memory, "disk_size": vm.size.disk, "teepod_id": vm.node.id, "teepod_name": vm.node.name,
-		"region_identifier": vm.node.region, "kms_type": "phala", "instance_type": vm.size.kind, "listed": vm.listed,
-		"base_image": vm.image.name, "kms_slug": kmsSlug, "kms_id": kmsID, "instance_id": orNull(vm.instance),
+		"region_identifier": vm.node.region, "kms_type": vm.app.kms.kind, "instance_type": vm.size.kind, "listed": vm.listed,
+		"base_image": vm.image.name, "kms_slug": vm.app.kms.slug, "kms_id": vm.app.kms.id, "instance_id": orNull(vm.instance),
 		"machine_info": object{"vcpu": vm.size.vcpu, "memory": vm.size.memory, "disk_size": vm.size.disk, "gpu_count": vm.size.gpus},
 		"updated_at":   nil,
 	}
@@ -170,11 +171,12 @@ func (vm *cvm) describeState() object {
 	return state
 }
 
-func (s *Server) describeKMS() object {
-	return object{
-		"id": kmsID, "slug": kmsSlug, "url": kmsURL, "version": "0.5.5", "chain_id": nil,
-		"kms_contract_address": nil, "gateway_app_id": nil, "k256_pubkey": s.KMSRoot().String(),
+// contract is the address of the app's contract; null under the central KMS.
+func (a *app) contract() any {
+	if !a.kms.onChain() {
+		return nil
 	}
+	return a.id.Address().Hex()
 }
 
 // rate is the price of an hour in USD.

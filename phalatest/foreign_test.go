@@ -126,7 +126,7 @@ func TestResizeWithARestartAsBoolean(t *testing.T) {
 func TestKMSInUpperCase(t *testing.T) {
 	t.Parallel()
 	f := newForeign(t)
-	for kms, status := range map[string]int{"PHALA": 200, "phala": 200, "BASE": 400, "base": 400, "solana": 422} {
+	for kms, status := range map[string]int{"PHALA": 200, "phala": 200, "BASE": 404, "base": 404, "solana": 422} {
 		answer := f.send(http.MethodPost, "/cvms/provision", map[string]any{
 			"name": "web-1", "kms": kms, "compose_file": map[string]any{"name": "", "docker_compose_file": "services: {}"},
 		})

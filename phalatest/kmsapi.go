@@ -3,18 +3,18 @@ package phalatest
 import (
 	"encoding/hex"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/phala-go/phala/kms"
 )
 
 func listKMS(s *Server, c *call) answer {
-	all := []object{s.describeKMS()}
-	if c.contractKeyed() {
-		all[0] = s.describeContract()
-	}
-	if c.URL.Query().Get("is_onchain") == "true" {
-		all = nil
+	all := []object{}
+	for _, k := range s.services {
+		if want := c.URL.Query().Get("is_onchain"); want == "" || want == strconv.FormatBool(k.onChain()) {
+			all = append(all, k.inVersion(c))
+		}
 	}
 	return page(c, all, 20, "items", "pages", func(o object) object { return o })
 }
@@ -22,42 +22,33 @@ func listKMS(s *Server, c *call) answer {
 // contractKeyed tells the versions in which /kms is about contracts and no longer about nodes.
 func (c *call) contractKeyed() bool { return c.version >= "2026-06-23" }
 
-// describeContract is the central KMS among the contracts: it has none, which its address says.
-func (s *Server) describeContract() object {
-	return object{
-		"id": contractID, "slug": contractSlug, "label": "Phala", "contract_address": "phala", "chain_id": 0,
-		"k256_pubkey": s.KMSRoot().String(), "ca_pubkey": "", "node_count": 1,
+// inVersion is the KMS as a node, or in newer versions as a contract.
+func (k *keyService) inVersion(c *call) object {
+	if c.contractKeyed() {
+		return k.describeContract()
 	}
+	return k.describe()
 }
 
-func onKMS(h func(*Server, *call) answer) handler {
+func onKMS(h func(*keyService, *call) answer) handler {
 	return func(s *Server, c *call) answer {
-		id := c.params["kms_id"]
-		known := id == kmsID || id == kmsSlug
-		if c.contractKeyed() {
-			known = id == contractID || id == contractSlug
-		}
-		if !known {
+		k := s.service(c.params["kms_id"], c.contractKeyed())
+		if k == nil {
 			return plain(http.StatusNotFound, "KMS not found")
 		}
-		return h(s, c)
+		return h(k, c)
 	}
 }
 
-func getKMS(s *Server, c *call) answer {
-	if c.contractKeyed() {
-		return ok(s.describeContract())
-	}
-	return ok(s.describeKMS())
-}
+func getKMS(k *keyService, c *call) answer { return ok(k.inVersion(c)) }
 
-func inspectKMS(s *Server, _ *call) answer {
+func inspectKMS(k *keyService, _ *call) answer {
 	return ok(object{
-		"id": kmsID, "slug": kmsSlug, "endpoint": kmsURL, "kms_type": "phala", "db_version": "0.5.5",
+		"id": k.id, "slug": k.slug, "endpoint": k.url, "kms_type": k.kind, "db_version": "0.5.5",
 		"rpc": object{
-			"version": "0.5.5", "is_dev": false, "chain_id": nil, "kms_contract_address": nil, "gateway_app_id": nil, "version_synced": true,
+			"version": "0.5.5", "is_dev": false, "chain_id": k.chainID(), "kms_contract_address": k.address(), "gateway_app_id": nil, "version_synced": true,
 			"bootstrap_info": object{
-				"k256_pubkey": s.KMSRoot().String(), "ca_pubkey": "", "quote_length": 0, "eventlog_length": 0,
+				"k256_pubkey": k.signer().String(), "ca_pubkey": "", "quote_length": 0, "eventlog_length": 0,
 			},
 		},
 		"rpc_error": nil, "guest_agent": nil, "guest_agent_error": nil, "teepods": []object{}, "on_chain": nil,
@@ -65,7 +56,7 @@ func inspectKMS(s *Server, _ *call) answer {
 }
 
 // getEnvKey gives the env key of any app id, signed by the root key.
-func getEnvKey(s *Server, c *call) answer {
+func getEnvKey(k *keyService, c *call) answer {
 	text := c.params["app_id"]
 	if strings.HasPrefix(text, "app_") {
 		return plain(http.StatusBadRequest, "app_id must be 40 hexadecimal digits")
@@ -74,11 +65,11 @@ func getEnvKey(s *Server, c *call) answer {
 	if err != nil {
 		return plain(http.StatusBadRequest, err.Error())
 	}
-	key, err := s.keys.envPublicKey(app)
+	key, err := k.envPublicKey(app)
 	if err != nil {
 		return plain(http.StatusInternalServerError, err.Error())
 	}
-	signature, err := kms.SignPublicKey(s.keys.root, app, key)
+	signature, err := kms.SignPublicKey(k.root, app, key)
 	if err != nil {
 		return plain(http.StatusInternalServerError, err.Error())
 	}
@@ -94,10 +85,11 @@ func nextAppIDs(s *Server, c *call) answer {
 }
 
 func listContractNodes(s *Server, c *call) answer {
-	if slug := c.params["slug"]; !c.contractKeyed() || slug != contractSlug && slug != contractID {
+	k := s.service(c.params["slug"], true)
+	if !c.contractKeyed() || k == nil {
 		return plain(http.StatusNotFound, "KMS not found")
 	}
 	return ok(object{
-		"items": []object{{"id": kmsID, "slug": kmsSlug, "url": kmsURL, "version": "0.5.5", "kms_type": "phala"}}, "total": 1,
+		"items": []object{{"id": k.id, "slug": k.slug, "url": k.url, "version": "0.5.5", "kms_type": k.kind}}, "total": 1,
 	})
 }

@@ -72,7 +72,7 @@ func (vm *cvm) describeNetworkConfig() object {
 	for _, p := range vm.ports {
 		ports = append(ports, object{"host_port": p.host, "vm_port": p.vm, "protocol": p.protocol, "host_address": ""})
 	}
-	return object{"kms_urls": orList(vm.kmsURLs, kmsURL), "gateway_urls": orList(vm.gatewayURLs, "https://gateway."+gatewayDomain), "ports": ports}
+	return object{"kms_urls": orList(vm.kmsURLs, vm.app.kms.url), "gateway_urls": orList(vm.gatewayURLs, "https://gateway."+gatewayDomain), "ports": ports}
 }
 
 func orList(list []string, absent string) []string {

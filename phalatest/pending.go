@@ -38,13 +38,11 @@ func (s *Server) prepare(p *prepared) answer {
 	s.happened(p.vm, event)
 	page, post := p.urls()
 	return registrationRequired(
-		object{"field": "compose_hash", "value": p.hash.String()}, object{"field": "app_id", "value": p.vm.app.id.String()},
-		object{"field": "device_id", "value": p.node.device()}, object{"field": "kms_info", "value": s.describeKMS()},
-		object{"field": "commit_token", "value": p.token},
-		object{"field": "commit_url", "value": page},
-		object{"field": "api_commit_url", "value": post},
-		object{"field": "onchain_status", "value": s.onChainStatus(p)},
-	)
+		append(p.vm.app.registration(p.hash, p.node),
+			object{"field": "commit_token", "value": p.token},
+			object{"field": "commit_url", "value": page},
+			object{"field": "api_commit_url", "value": post},
+		)...)
 }
 
 // urls are the page for people and the address for programs that commit the change.
@@ -57,9 +55,13 @@ func (p *prepared) urls() (page, post string) {
 		"https://phala.test/api/v1/cvms/" + id + "/commit-" + kind + "?token=" + p.token
 }
 
-// onChainStatus is what the contract of the app says about a prepared change. The central KMS allows all.
-func (s *Server) onChainStatus(_ *prepared) object {
-	return object{"compose_hash_allowed": true, "device_id_allowed": true, "is_allowed": true}
+// registration is what must be registered for an app to run a hash on a node, and what the contract says of it.
+func (a *app) registration(hash compose.Hash, n *node) []object {
+	return []object{
+		{"field": "compose_hash", "value": hash.String()}, {"field": "app_id", "value": a.id.String()},
+		{"field": "device_id", "value": n.device()}, {"field": "kms_info", "value": a.kms.describe()},
+		{"field": "onchain_status", "value": a.consent(hash, n).describe()},
+	}
 }
 
 // registrationRequired says that a hash waits for its registration, with all that this takes.
@@ -114,7 +116,7 @@ func (s *Server) redeem(c *call, vm *cvm, replica bool) (*prepared, approval, *a
 }
 
 func (s *Server) commit(p *prepared, by approval) answer {
-	if bad := s.allowed(p.vm.app, p.hash, p.node, by); bad != nil {
+	if bad := s.allowed(p.vm.app, p.hash, p.node, by.orRegistered(), true); bad != nil {
 		return *bad
 	}
 	delete(s.prepared, p.token)
@@ -147,7 +149,7 @@ func listPending(_ *Server, _ *call, a *app) answer {
 	for _, vm := range a.cvms {
 		if p := vm.update; p != nil && p.current() {
 			items = append(items, object{
-				"vm_uuid": dashed(vm.uuid), "compose_hash": p.hash.String(), "on_chain": false, "instance_name": vm.name,
+				"vm_uuid": dashed(vm.uuid), "compose_hash": p.hash.String(), "on_chain": a.kms.onChain() && a.consent(p.hash, p.node).hash, "instance_name": vm.name,
 			})
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/phala-go/phala/compose"
@@ -23,7 +22,8 @@ type provisionKey struct {
 
 // provision is an app-compose that the cloud knows and nothing runs yet.
 type provision struct {
-	key         provisionKey
+	key         provisionKey // without an app id where the contract is yet to be deployed
+	kms         *keyService
 	envKey      kms.PublicKey
 	name        string
 	doc         *document
@@ -64,8 +64,9 @@ func (s *Server) provision(request openapi.ProvisionRequest, composeFile []byte)
 		bad := invalid("Value error, "+err.Error(), "value_error", "body", "name")
 		return nil, &bad
 	}
-	if request.KMS != nil && !strings.EqualFold(string(*request.KMS), string(openapi.KMSTypePhala)) {
-		return nil, refuse(http.StatusBadRequest, "ERR-02-011", "the fake cloud has the central KMS only")
+	service := s.chosenService(string(deref(request.KMS)), deref(request.KMSContract), deref(request.KMSContractID), deref(request.KMSID))
+	if service == nil {
+		return nil, refuse(http.StatusNotFound, "ERR-02-011", "No such KMS")
 	}
 	doc, err := completed(composeFile)
 	if err != nil {
@@ -90,16 +91,16 @@ func (s *Server) provision(request openapi.ProvisionRequest, composeFile []byte)
 	if bad != nil {
 		return nil, bad
 	}
-	id, bad := s.chooseAppID(request, doc.hash)
+	id, bad := s.chooseAppID(request, service, doc.hash)
 	if bad != nil {
 		return nil, bad
 	}
-	key, err := s.keys.envPublicKey(id)
+	key, err := service.envPublicKey(id)
 	if err != nil {
 		return nil, refuse(http.StatusInternalServerError, "", err.Error())
 	}
 	p := &provision{
-		key: provisionKey{id, doc.hash}, envKey: key, name: request.Name, doc: doc, size: size, image: image, node: node,
+		key: provisionKey{id, doc.hash}, kms: service, envKey: key, name: request.Name, doc: doc, size: size, image: image, node: node,
 		listed: request.Listed == nil || *request.Listed, userConfig: deref(request.UserConfig),
 		kmsURLs: request.KMSURLs, gatewayURLs: request.GatewayURLs, ports: request.Ports,
 		expires: time.Now().Add(provisionTTL),
@@ -143,11 +144,21 @@ func (s *Server) chooseImage(name *string, dev bool) (*image, *answer) {
 }
 
 // chooseAppID gives the app id that was asked for, or else the next of the wallet.
-func (s *Server) chooseAppID(request openapi.ProvisionRequest, hash compose.Hash) (kms.AppID, *answer) {
+func (s *Server) chooseAppID(request openapi.ProvisionRequest, service *keyService, hash compose.Hash) (kms.AppID, *answer) {
 	no := func(message string) (kms.AppID, *answer) {
 		return kms.AppID{}, refuse(http.StatusBadRequest, "ERR-02-008", message)
 	}
 	switch {
+	case service.onChain() && request.Nonce != nil:
+		return no("a nonce is for the central KMS")
+	case service.onChain() && request.AppID == nil:
+		return kms.AppID{}, nil
+	case service.onChain():
+		id, err := kms.ParseAppID(*request.AppID)
+		if err != nil {
+			return no(err.Error())
+		}
+		return id, nil
 	case request.Nonce == nil && request.AppID == nil:
 		id := kms.DeriveAppID(s.keys.wallet, s.nonce)
 		s.nonce++
@@ -175,12 +186,28 @@ func (s *Server) chooseAppID(request openapi.ProvisionRequest, hash compose.Hash
 	return id, nil
 }
 
+// under is the provision with the id that the contract of its app got.
+func (p *provision) under(id kms.AppID) (*provision, error) {
+	var err error
+	named := *p
+	named.key.app = id
+	named.envKey, err = p.kms.envPublicKey(id)
+	return &named, err
+}
+
 func (s *Server) describeProvision(p *provision) object {
+	id, key := any(p.key.app.String()), any(p.envKey.String())
+	if p.key.app.IsZero() {
+		id = nil
+	}
+	if p.kms.onChain() {
+		key = nil
+	}
 	return object{
-		"app_id": p.key.app.String(), "compose_hash": p.key.hash.String(),
-		"app_env_encrypt_pubkey": p.envKey.String(), "device_id": p.node.device(), "fmspc": fmspc,
+		"app_id": id, "compose_hash": p.key.hash.String(),
+		"app_env_encrypt_pubkey": key, "device_id": p.node.device(), "fmspc": fmspc,
 		"os_image_hash": p.image.hash(), "instance_type": p.size.kind, "teepod_id": p.node.id, "node_id": p.node.id,
-		"kms_info": s.describeKMS(),
+		"kms_info": p.kms.describe(),
 	}
 }
 
@@ -199,6 +226,9 @@ func (s *Server) findProvision(appText, hashText string) (*provision, error) {
 		return nil, err
 	}
 	p := s.provisions[provisionKey{id, hash}]
+	if p == nil { // the id of an app on a chain is known only after its contract was deployed
+		p = s.provisions[provisionKey{hash: hash}]
+	}
 	if p == nil || time.Now().After(p.expires) {
 		return nil, errNoProvision
 	}

@@ -29,7 +29,7 @@ func replicate(s *Server, c *call, vm *cvm) answer {
 
 // wantReplica adds a CVM, or prepares it where only that was asked for or the chain must consent first.
 func (s *Server) wantReplica(c *call, vm *cvm, ch change, n *node, by approval) answer {
-	bad := s.allowed(vm.app, ch.doc.hash, n, by)
+	bad := s.allowed(vm.app, ch.doc.hash, n, by, false)
 	switch {
 	case by.prepareOnly, bad != nil && bad.status == statusHashRequired:
 		return s.prepare(&prepared{vm: vm, replica: true, change: ch, hash: ch.doc.hash, node: n})
@@ -43,7 +43,7 @@ func (s *Server) wantReplica(c *call, vm *cvm, ch change, n *node, by approval) 
 func (s *Server) redeemReplica(c *call, vm *cvm) answer {
 	p, by, bad := s.redeem(c, vm, true)
 	if bad == nil {
-		bad = s.allowed(vm.app, p.hash, p.node, by)
+		bad = s.allowed(vm.app, p.hash, p.node, by.orRegistered(), true)
 	}
 	if bad != nil {
 		return *bad

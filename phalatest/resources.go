@@ -1,6 +1,10 @@
 package phalatest
 
-import "strconv"
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
 
 // What a node has for all its CVMs.
 const (
@@ -23,8 +27,8 @@ func (s *Server) availableNode(n *node) object {
 	return object{
 		"teepod_id": n.id, "node_id": n.id, "name": n.name, "listed": true, "resource_score": 1.0,
 		"remaining_vcpu": nodeVCPU - used.VCPUs, "remaining_memory": nodeMemory - used.MemoryMB, "remaining_cvm_slots": nodeSlots - used.CVMs,
-		"images": images, "support_onchain_kms": false, "fmspc": fmspc, "device_id": n.device(), "region_identifier": n.region,
-		"default_kms": kmsSlug, "kms_list": []string{kmsSlug},
+		"images": images, "support_onchain_kms": s.chain != nil, "fmspc": fmspc, "device_id": n.device(), "region_identifier": n.region,
+		"default_kms": s.services[0].slug, "kms_list": s.kmsSlugs(),
 		"device_ids": []object{{"device_id": n.device(), "algorithm_version": "1", "enabled": true}},
 	}
 }
@@ -49,27 +53,54 @@ func (s *Server) available() object {
 	}
 }
 
+func (s *Server) kmsSlugs() []string {
+	slugs := []string{}
+	for _, k := range s.services {
+		slugs = append(slugs, k.slug)
+	}
+	return slugs
+}
+
 func listAvailable(s *Server, _ *call) answer {
 	available := s.available()
-	available["kms_list"] = []object{s.describeKMS()}
+	all := []object{}
+	for _, k := range s.services {
+		all = append(all, k.describe())
+	}
+	available["kms_list"] = all
 	return ok(available)
 }
 
 // listCreateResources has ids that are numbers in older versions.
 func listCreateResources(s *Server, c *call) answer {
-	kms, contract, gateway := any(kmsID), any(contractID), any("gn_test1")
-	if !c.hashedIDs() {
-		kms, contract, gateway = 1, 1, 1
+	// id is the given one, or in older versions a number.
+	id := func(id string, number int) any {
+		if c.hashedIDs() {
+			return id
+		}
+		return number
 	}
 	resources := s.available()
-	names, relations, types := []string{}, []object{}, []object{}
+	names, relations, types, services, gateways := []string{}, []object{}, []object{}, []object{}, []object{}
 	for _, i := range s.images {
 		names = append(names, i.name)
 	}
-	for _, n := range s.nodes {
-		relations = append(relations, object{
-			"teepod_id": n.id, "kms_id": kms, "kms_type": "PHALA", "kms_contract_id": contract, "kms_contract_address": nil,
-			"supported_os_images": names,
+	for i, k := range s.services {
+		kind := strings.ToUpper(k.kind)
+		kmsID, contractID := id(k.id, i+1), id(k.contractID, i+1)
+		for _, n := range s.nodes {
+			relations = append(relations, object{
+				"teepod_id": n.id, "kms_id": kmsID, "kms_type": kind, "kms_contract_id": contractID, "kms_contract_address": k.address(),
+				"supported_os_images": names,
+			})
+		}
+		services = append(services, object{
+			"id": kmsID, "slug": k.slug, "url": k.url, "version": "0.5.5", "kms_type": kind, "chain_id": k.chainID(),
+			"kms_contract_id": contractID, "kms_contract_address": k.address(), "gateway_app_id": nil, "supported_os_images": names,
+		})
+		gateways = append(gateways, object{
+			"id": id(fmt.Sprintf("gn_test%d", i+1), i+1), "teepod_id": nil, "kms_contract_id": contractID, "rpc_url": nil,
+			"domain_suffix": gatewayDomain, "enabled": true,
 		})
 	}
 	for i, t := range s.types {
@@ -78,14 +109,8 @@ func listCreateResources(s *Server, c *call) answer {
 			"requires_gpu": t.gpus > 0, "requires_gpu_count": t.gpus, "family": t.family, "display_order": i + 1,
 		})
 	}
-	resources["kms_nodes"] = []object{{
-		"id": kms, "slug": kmsSlug, "url": kmsURL, "version": "0.5.5", "kms_type": "PHALA", "chain_id": nil, "kms_contract_id": contract,
-		"kms_contract_address": nil, "gateway_app_id": nil, "supported_os_images": names,
-	}}
+	resources["kms_nodes"], resources["gateway_nodes"] = services, gateways
 	resources["node_kms_relations"], resources["instance_types"] = relations, types
-	resources["gateway_nodes"] = []object{{
-		"id": gateway, "teepod_id": nil, "kms_contract_id": contract, "rpc_url": nil, "domain_suffix": gatewayDomain, "enabled": true,
-	}}
 	resources["gpu_availability"] = object{"has_reserved_gpus": false, "reserved_gpu_count": 0, "has_public_gpus": false, "public_gpu_count": 0}
 	return ok(resources)
 }

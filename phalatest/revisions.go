@@ -71,7 +71,7 @@ func getRevision(_ *Server, c *call, a *app) answer {
 }
 
 func (r *revision) redeployOn(s *Server, vm *cvm, by approval) answer {
-	if bad := s.allowed(vm.app, r.doc.hash, vm.node, by); bad != nil {
+	if bad := s.allowed(vm.app, r.doc.hash, vm.node, by, false); bad != nil {
 		return *bad
 	}
 	env := openapi.Secret(r.encryptedEnv)
@@ -120,7 +120,7 @@ func redeployApp(s *Server, c *call, a *app) answer {
 	}
 	by := approval{transaction: c.URL.Query().Get("transaction_hash")}
 	for _, vm := range chosen {
-		if bad := s.allowed(a, r.doc.hash, vm.node, by); bad != nil {
+		if bad := s.allowed(a, r.doc.hash, vm.node, by, false); bad != nil {
 			return *bad
 		}
 	}

@@ -39,6 +39,8 @@ type Server struct {
 	operations map[string]bool
 	handlers   map[string]handler
 	keys       *keys
+	chain      Chain
+	services   []*keyService // the central one first
 	types      []instanceType
 	nodes      []*node
 	images     []*image
@@ -129,8 +131,14 @@ func Start(opts ...Option) (*Server, error) {
 	if s.described, err = readDescription(); err != nil {
 		return nil, fmt.Errorf("phalatest: %w", err)
 	}
-	s.keys, err = newKeys(s.seed)
-	return s, err
+	if s.keys, err = newKeys(s.seed); err != nil {
+		return nil, err
+	}
+	s.services = []*keyService{centralKMS(s.keys.root)}
+	if s.chain != nil {
+		s.services = append(s.services, chainKMS(s.chain))
+	}
+	return s, nil
 }
 
 // Close ends the cloud and its connections.
@@ -171,7 +179,7 @@ func (s *Server) Client(opts ...client.Option) (*client.Client, error) {
 	return client.New(append(own, opts...)...)
 }
 
-// KMSRoot is the root key of the KMS, to be pinned.
+// KMSRoot is the root key of the central KMS, to be pinned.
 func (s *Server) KMSRoot() kms.Signer { return kms.SignerOf(s.keys.root) }
 
 // TeamWallet is the wallet on the server whose nonces make the app ids.

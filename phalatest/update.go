@@ -3,7 +3,6 @@ package phalatest
 import (
 	"net/http"
 
-	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/openapi"
 )
 
@@ -30,17 +29,20 @@ type approval struct {
 	prepareOnly       bool
 }
 
+// orRegistered is the approval of a commit: without a transaction it says that all was registered before.
+func (a approval) orRegistered() approval {
+	if a.transaction == "" {
+		a.transaction = alreadyRegistered
+	}
+	return a
+}
+
 func approvalOf(c *call) approval {
 	return approval{
 		hash: c.Header.Get("X-Compose-Hash"), transaction: c.Header.Get("X-Transaction-Hash"),
 		prepareOnly: c.Header.Get("X-Prepare-Only") == "true",
 	}
 }
-
-// allowed decides whether an app may run a compose hash on a node now. It returns nil where it may, as the
-// central KMS always lets it; an on-chain KMS answers 465 to 468 here. After a 465 the change is kept, to be
-// confirmed by its hash or committed by its token.
-func (s *Server) allowed(_ *app, _ compose.Hash, _ *node, _ approval) *answer { return nil }
 
 // change applies an update, or prepares it where only that was asked for or the chain must consent first.
 // A request that only names a hash confirms what was prepared.
@@ -56,7 +58,7 @@ func (s *Server) change(vm *cvm, ch change, by approval) answer {
 		return accepted(object{"status": "no_change", "message": "Nothing is to change"})
 	}
 	if ch.doc != nil && ch.doc.hash != vm.doc.hash {
-		if bad := s.allowed(vm.app, ch.doc.hash, vm.node, by); bad != nil {
+		if bad := s.allowed(vm.app, ch.doc.hash, vm.node, by, true); bad != nil {
 			if bad.status == statusHashRequired {
 				return s.prepareUpdate(vm, ch)
 			}
@@ -70,6 +72,8 @@ func (s *Server) change(vm *cvm, ch change, by approval) answer {
 const (
 	statusHashRequired = 465 // the hash must be registered on chain first
 	statusHashInvalid  = 466 // the hash or token is unknown, expired or superseded
+	statusTxInvalid    = 467 // the transaction is not mined, has failed, or called something else
+	statusNotAllowed   = 468 // the contract does not allow the hash or the device
 )
 
 // apply changes a CVM and boots it anew.

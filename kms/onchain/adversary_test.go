@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/big"
 	"testing"
 	"time"
@@ -286,6 +287,21 @@ func TestNonceTakenByAnother(t *testing.T) {
 	assert.Equal(t, &onchain.ReplacedError{From: c.Address(0), Nonce: intent.Nonce, By: other.TxHash}, replaced)
 	assert.Len(t, c.Sent(), sent)
 
+	// It was used before already, which an endpoint that lagged did not know.
+	c.Intercept("eth_getTransactionCount", func(params []any, next func() (json.RawMessage, error)) (json.RawMessage, error) {
+		if params[1] == "pending" {
+			return json.Marshal(fmt.Sprintf("%#x", intent.Nonce))
+		}
+		return next()
+	})
+	late, err := open(t, c).Prepare(ctx, addHash(t, app, hash2))
+	require.NoError(t, err)
+	c.Intercept("eth_getTransactionCount", nil)
+	_, err = chain.Send(ctx, late)
+	require.ErrorAs(t, err, &replaced)
+	assert.Equal(t, other.TxHash, replaced.By)
+	assert.Len(t, c.Sent(), sent)
+
 	// The other one only waits.
 	c.AutoMine(false)
 	intent, err = chain.Prepare(ctx, addHash(t, app, hash2))
@@ -391,31 +407,31 @@ func TestEndpointThatForgetsReceipts(t *testing.T) {
 	_, err := open(t, c, onchain.WithWait(300*time.Millisecond)).AddComposeHash(t.Context(), app, hash2)
 	var pending *onchain.PendingError
 	require.ErrorAs(t, err, &pending, "the nonce is used, but by the transaction itself")
-	assert.Contains(t, pending.Last, "mined")
+	assert.Contains(t, pending.Last, "no receipt")
 	assert.Len(t, c.Sent(), sent+1)
 }
 
-// crash is how a test ends a process at one place.
-var crash = errors.New("crash")
+// errCrash is how a test ends a process at one place.
+var errCrash = errors.New("crash")
 
 func TestCrashes(t *testing.T) {
 	t.Parallel()
 	spec := onchain.AppSpec{ComposeHash: hash1, Device: device1}
 	for name, run := range map[string]func(t *testing.T, c *chaintest.Chain, save onchain.SendOption){
 		"between signing and broadcast": func(t *testing.T, c *chaintest.Chain, save onchain.SendOption) {
-			c.Intercept("eth_sendRawTransaction", func([]any, func() (json.RawMessage, error)) (json.RawMessage, error) { return nil, crash })
+			c.Intercept("eth_sendRawTransaction", func([]any, func() (json.RawMessage, error)) (json.RawMessage, error) { return nil, errCrash })
 			_, err := open(t, c, onchain.WithWait(500*time.Millisecond)).DeployApp(t.Context(), spec, save)
-			require.ErrorIs(t, err, crash)
+			require.ErrorIs(t, err, errCrash)
 			assert.Empty(t, c.Sent())
 		},
 		"while the answer to the broadcast is on its way": func(t *testing.T, c *chaintest.Chain, save onchain.SendOption) {
 			c.Intercept("eth_sendRawTransaction", func(_ []any, next func() (json.RawMessage, error)) (json.RawMessage, error) {
 				_, err := next()
-				c.Intercept("eth_getTransactionReceipt", func([]any, func() (json.RawMessage, error)) (json.RawMessage, error) { return nil, crash })
-				return nil, errors.Join(crash, err)
+				c.Intercept("eth_getTransactionReceipt", func([]any, func() (json.RawMessage, error)) (json.RawMessage, error) { return nil, errCrash })
+				return nil, errors.Join(errCrash, err)
 			})
 			_, err := open(t, c, onchain.WithWait(500*time.Millisecond)).DeployApp(t.Context(), spec, save)
-			require.ErrorIs(t, err, crash)
+			require.ErrorIs(t, err, errCrash)
 			assert.Len(t, c.Sent(), 1)
 		},
 		"between broadcast and receipt": func(t *testing.T, c *chaintest.Chain, save onchain.SendOption) {
@@ -469,8 +485,8 @@ func TestCheckpointThatFails(t *testing.T) {
 	t.Parallel()
 	c := chaintest.New(t)
 	chain := open(t, c)
-	_, err := chain.DeployApp(t.Context(), onchain.AppSpec{ComposeHash: hash1, Device: device1}, onchain.Checkpoint(func(*onchain.Intent) error { return crash }))
-	require.ErrorIs(t, err, crash)
+	_, err := chain.DeployApp(t.Context(), onchain.AppSpec{ComposeHash: hash1, Device: device1}, onchain.Checkpoint(func(*onchain.Intent) error { return errCrash }))
+	require.ErrorIs(t, err, errCrash)
 	assert.Empty(t, c.Sent(), "what cannot be saved is not sent")
 	deploy(t, chain) // the nonce is not lost
 }

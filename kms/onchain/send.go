@@ -118,11 +118,20 @@ func (s *sending) look(ctx context.Context) (*wireReceipt, error) {
 		s.fail(ctx, err)
 		return nil, nil
 	}
+	seen := false
 	for i, r := range receipts {
 		s.accepted = s.accepted || known[i] != nil || r != nil
-		if r != nil {
-			return s.confirm(ctx, r, s.intent.Transactions[i].Hash, uint64(head.Number))
+		if r == nil {
+			continue
 		}
+		// After a reorganisation a node may still show the receipt of one that is no longer in the chain.
+		seen = true
+		if mined, err := s.confirm(ctx, r, s.intent.Transactions[i].Hash, uint64(head.Number)); mined != nil || err != nil {
+			return mined, err
+		}
+	}
+	if seen {
+		return nil, nil
 	}
 	s.odd = 0
 	if uint64(nonce) > s.intent.Nonce {
@@ -159,15 +168,15 @@ func (s *sending) nonceUsed(ctx context.Context, head *header) error {
 	}
 	for _, tx := range s.intent.Transactions {
 		if tx.Hash == by {
-			s.note("mined, but the endpoint has no receipt")
+			s.note("its nonce is used by itself, and the endpoint has no receipt")
 			return nil
 		}
 	}
 	return &ReplacedError{From: s.intent.From, Nonce: s.intent.Nonce, By: by}
 }
 
-// nonceUser finds the transaction with a nonce of an account between two blocks, or gives zero. It searches for
-// the block after which the account's count is higher.
+// nonceUser finds the transaction with a nonce of an account up to block high, or gives zero; low is where it
+// is first looked for. It searches for the block after which the account's count is higher.
 func (c *Chain) nonceUser(ctx context.Context, from common.Address, nonce, low, high uint64) (common.Hash, error) {
 	used := func(block uint64) (bool, error) {
 		var count hexutil.Uint64
@@ -177,8 +186,20 @@ func (c *Chain) nonceUser(ctx context.Context, from common.Address, nonce, low, 
 		}
 		return uint64(count) > nonce, nil
 	}
-	if yes, err := used(high); err != nil || !yes || low > high {
+	if yes, err := used(high); err != nil || !yes {
 		return common.Hash{}, err
+	}
+	low = min(low, high)
+	// An endpoint that lagged gives a nonce that was used before.
+	for low > 0 {
+		yes, err := used(low)
+		if err != nil {
+			return common.Hash{}, err
+		}
+		if !yes {
+			break
+		}
+		low -= min(low, maxBlockRange)
 	}
 	for low < high {
 		middle := low + (high-low)/2

@@ -7,6 +7,7 @@ import (
 	"math/big"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,6 +31,9 @@ var (
 	device1, device2 = [32]byte{31: 1}, [32]byte{31: 2}
 )
 
+// fundedMu keeps two tests from taking the same nonce of the account with the money.
+var fundedMu sync.Mutex
+
 // each runs a test on every generation of the contracts: on the simulated chain, and on the node that
 // PHALA_TEST_RPC names, with the money of the account whose key is in PHALA_TEST_KEY.
 func each(t *testing.T, test func(t *testing.T, c *chaintest.Chain, g chaintest.Generation)) {
@@ -45,7 +49,10 @@ func each(t *testing.T, test func(t *testing.T, c *chaintest.Chain, g chaintest.
 			}
 			funded, err := crypto.HexToECDSA(strings.TrimPrefix(key, "0x"))
 			require.NoError(t, err, "PHALA_TEST_KEY")
-			test(t, chaintest.Dial(t, url, funded, chaintest.WithGeneration(g)), g)
+			fundedMu.Lock()
+			chain := chaintest.Dial(t, url, funded, chaintest.WithGeneration(g))
+			fundedMu.Unlock()
+			test(t, chain, g)
 		})
 	}
 }

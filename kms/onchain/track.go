@@ -53,13 +53,19 @@ type tracker struct {
 // note keeps what is seen, for the error of a wait that ends.
 func (t *tracker) note(format string, args ...any) { t.last = fmt.Sprintf(format, args...) }
 
-// fail keeps an error of the endpoint, which may pass. The end of the wait itself tells nothing new.
+// fail keeps an error of the endpoint, which may pass. A deadline can be the end of the wait itself, which
+// tells nothing new.
 func (t *tracker) fail(ctx context.Context, err error) {
-	if ctx.Err() != nil || t.lastErr != nil && errors.Is(err, context.DeadlineExceeded) {
-		return
+	switch {
+	case ctx.Err() != nil:
+	case errors.Is(err, context.DeadlineExceeded):
+		if t.lastErr == nil {
+			t.lastErr = err
+		}
+	default:
+		t.lastErr = err
+		t.note("the endpoint fails")
 	}
-	t.lastErr = err
-	t.note("the endpoint fails")
 }
 
 // contradiction counts a look that does not fit, and gives the error when patience is over.

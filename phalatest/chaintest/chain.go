@@ -126,7 +126,8 @@ func Start(opts ...Option) (c *Chain, stop func(), err error) {
 }
 
 // Dial deploys the contracts on the node at url, from an account with money: a development chain, never one
-// whose money is worth something. The accounts are new and get a tenth of an ETH each.
+// whose money is worth something. The accounts are new and get a tenth of an ETH each. Nothing else may send from
+// the account meanwhile.
 func Dial(t TB, url string, funded *ecdsa.PrivateKey, opts ...Option) *Chain {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)

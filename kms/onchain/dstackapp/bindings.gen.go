@@ -1313,7 +1313,7 @@ func (app *App) UnpackError(raw []byte) (any, error) {
 	if bytes.Equal(raw[:4], app.abi.Errors["UUPSUnsupportedProxiableUUID"].ID.Bytes()[:4]) {
 		return app.UnpackUUPSUnsupportedProxiableUUIDError(raw[4:])
 	}
-	return nil, errors.New("Unknown error")
+	return nil, errors.New("unknown error")
 }
 
 // AppAddressEmptyCode represents a AddressEmptyCode error raised by the App contract.

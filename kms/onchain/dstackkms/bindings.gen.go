@@ -1784,7 +1784,7 @@ func (kms *Kms) UnpackError(raw []byte) (any, error) {
 	if bytes.Equal(raw[:4], kms.abi.Errors["UUPSUnsupportedProxiableUUID"].ID.Bytes()[:4]) {
 		return kms.UnpackUUPSUnsupportedProxiableUUIDError(raw[4:])
 	}
-	return nil, errors.New("Unknown error")
+	return nil, errors.New("unknown error")
 }
 
 // KmsAddressEmptyCode represents a AddressEmptyCode error raised by the Kms contract.

@@ -1,0 +1,144 @@
+package phalatest
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/kms"
+)
+
+// Chain is the contract of a KMS on a chain as the cloud sees it, with the key that the KMS itself holds. View
+// of a *chaintest.Chain is one.
+type Chain interface {
+	// ChainID is the EIP-155 id of the chain.
+	ChainID() uint64
+	// KMSContract is the address of the KMS's contract.
+	KMSContract() common.Address
+	// KMSKey is the root key of the KMS, whose public half its contract names.
+	KMSKey() *ecdsa.PrivateKey
+	// App reads whether the KMS knows an app, and who deployed and who owns its contract.
+	App(ctx context.Context, app kms.AppID) (known bool, deployer, owner common.Address, err error)
+	// Allowed reads what the contract of an app allows.
+	Allowed(ctx context.Context, app kms.AppID, hash, device [32]byte) (hashOK, deviceOK, anyDevice bool, err error)
+	// Transaction reads whether a transaction is mined and has worked, and what it called.
+	Transaction(ctx context.Context, tx common.Hash) (mined, worked bool, to common.Address, err error)
+}
+
+// WithChain adds a KMS that the contract on a chain governs. What it must allow is asked there, each time.
+func WithChain(chain Chain) Option {
+	return func(s *Server) error {
+		if chain == nil {
+			return errors.New("chain: nil")
+		}
+		s.chain = chain
+		return nil
+	}
+}
+
+// alreadyRegistered stands for a transaction where the contract has allowed everything before.
+const alreadyRegistered = "already-registered"
+
+// chainTimeout bounds what one request asks the chain.
+const chainTimeout = 10 * time.Second
+
+// consent is what the contract of an app says about a hash and the device of a node.
+type consent struct {
+	hash, device, anyDevice bool
+	err                     error
+}
+
+func (c consent) given() bool { return c.err == nil && c.hash && (c.device || c.anyDevice) }
+
+func (c consent) describe() object {
+	return object{"compose_hash_allowed": c.hash, "device_id_allowed": c.device || c.anyDevice, "is_allowed": c.given()}
+}
+
+// consent of the chain. The central KMS consents to everything.
+func (a *app) consent(hash compose.Hash, n *node) consent {
+	if !a.kms.onChain() {
+		return consent{hash: true, device: true}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), chainTimeout)
+	defer cancel()
+	var c consent
+	c.hash, c.device, c.anyDevice, c.err = a.kms.chain.Allowed(ctx, a.id, hash, n.deviceID())
+	return c
+}
+
+// allowed decides whether an app may run a compose hash on a node now. It returns nil where it may, as the
+// central KMS always lets it. On a chain a request without a transaction is answered 465, unless fresh is
+// false and the contract consents already; one with a transaction 468 where the contract does not consent, and
+// 467 where the transaction is none.
+func (s *Server) allowed(a *app, hash compose.Hash, n *node, by approval, fresh bool) *answer {
+	if !a.kms.onChain() {
+		return nil
+	}
+	c := a.consent(hash, n)
+	switch {
+	case c.err != nil:
+		return refuse(http.StatusServiceUnavailable, "", "The chain cannot be read: "+c.err.Error())
+	case by.transaction == "" && !fresh && c.given():
+		return nil
+	case by.transaction == "":
+		required := registrationRequired(a.registration(hash, n)...)
+		return &required
+	case !c.hash:
+		return refuse(statusNotAllowed, "ERR-01-008", "The contract does not allow compose hash "+hash.String())
+	case !c.given():
+		return refuse(statusNotAllowed, "ERR-01-008", "The contract does not allow device "+n.device())
+	case by.transaction == alreadyRegistered:
+		return nil
+	}
+	return a.verifyTransaction(by.transaction)
+}
+
+// verifyTransaction holds a transaction against the contract of the app.
+func (a *app) verifyTransaction(text string) *answer {
+	no := func(why string) *answer {
+		return refuse(statusTxInvalid, "ERR-01-007", fmt.Sprintf("Transaction %.80s: %s", text, why))
+	}
+	var tx common.Hash
+	if err := tx.UnmarshalText([]byte(text)); err != nil {
+		return no("not the hash of a transaction")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), chainTimeout)
+	defer cancel()
+	mined, worked, to, err := a.kms.chain.Transaction(ctx, tx)
+	switch {
+	case err != nil:
+		return no(err.Error())
+	case !mined:
+		return no("no receipt")
+	case !worked:
+		return no("it has reverted")
+	case to != a.id.Address():
+		return no("it called another contract")
+	}
+	return nil
+}
+
+// checkContract holds what a commit says about the contract of a new app against the chain.
+func (s *Server) checkContract(p *provision, id kms.AppID, contract, deployer string) *answer {
+	if contract != "" && common.HexToAddress(contract) != id.Address() {
+		return refuse(http.StatusBadRequest, "ERR-02-008", "contract_address is not the app_id")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), chainTimeout)
+	defer cancel()
+	known, by, _, err := p.kms.chain.App(ctx, id)
+	switch {
+	case err != nil:
+		return refuse(http.StatusServiceUnavailable, "", "The chain cannot be read: "+err.Error())
+	case !known:
+		return refuse(statusTxInvalid, "ERR-01-007", "The KMS knows no app "+id.String())
+	case deployer != "" && common.HexToAddress(deployer) != by:
+		return refuse(http.StatusBadRequest, "ERR-02-008", "deployer_address is not who deployed the app")
+	}
+	return s.allowed(&app{id: id, kms: p.kms}, p.key.hash, p.node, approval{transaction: alreadyRegistered}, true)
+}

@@ -1,0 +1,130 @@
+package phalatest
+
+import (
+	"crypto/ecdh"
+	"crypto/ecdsa"
+	"strings"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/crypto"
+
+	"github.com/phala-go/phala/kms"
+)
+
+// keyService is one KMS of the cloud: the central one, or one that a contract governs. A node serves it and,
+// in newer versions of the API, a contract stands for it.
+type keyService struct {
+	id, slug, url            string // of its node
+	contractID, contractSlug string
+	label                    string
+	kind                     string // "phala", "ethereum", "base"
+	root                     *ecdsa.PrivateKey
+	chain                    Chain // nil for the central one
+}
+
+// centralKMS is the KMS of the cloud itself.
+func centralKMS(root *ecdsa.PrivateKey) *keyService {
+	return &keyService{
+		id: "kms_test1", slug: "phala-test1", url: "https://kms." + gatewayDomain,
+		contractID: "kc_phala", contractSlug: "phala", label: "Phala", kind: "phala", root: root,
+	}
+}
+
+// chainKMS is a KMS that the contract on a chain governs.
+func chainKMS(chain Chain) *keyService {
+	kind := "ethereum"
+	if chain.ChainID() == 8453 {
+		kind = "base"
+	}
+	return &keyService{
+		id: "kms_test2", slug: "kms-" + kind + "-test1", url: "https://kms-" + kind + "." + gatewayDomain,
+		contractID: "kc_" + kind, contractSlug: kind + "-test1", label: strings.ToUpper(kind[:1]) + kind[1:], kind: kind,
+		root: chain.KMSKey(), chain: chain,
+	}
+}
+
+func (k *keyService) onChain() bool { return k.chain != nil }
+
+func (k *keyService) signer() kms.Signer { return kms.SignerOf(k.root) }
+
+// envKey is the key of an app's environment, which follows from the root key and the app id.
+func (k *keyService) envKey(app kms.AppID) (*ecdh.PrivateKey, error) {
+	return ecdh.X25519().NewPrivateKey(crypto.Keccak256(crypto.FromECDSA(k.root), []byte("env"), app[:]))
+}
+
+func (k *keyService) envPublicKey(app kms.AppID) (kms.PublicKey, error) {
+	key, err := k.envKey(app)
+	if err != nil {
+		return kms.PublicKey{}, err
+	}
+	return kms.PublicKey(key.PublicKey().Bytes()), nil
+}
+
+// chainID and address are null for the central KMS.
+func (k *keyService) chainID() any {
+	if !k.onChain() {
+		return nil
+	}
+	return k.chain.ChainID()
+}
+
+func (k *keyService) address() any {
+	if !k.onChain() {
+		return nil
+	}
+	return k.chain.KMSContract().Hex()
+}
+
+// describe is the KMS as a node, in older versions and within other answers.
+func (k *keyService) describe() object {
+	return object{
+		"id": k.id, "slug": k.slug, "url": k.url, "version": "0.5.5", "chain_id": k.chainID(),
+		"kms_contract_address": k.address(), "gateway_app_id": nil, "k256_pubkey": k.signer().String(),
+	}
+}
+
+// describeContract is the KMS as a contract. The central one has none, which its address says.
+func (k *keyService) describeContract() object {
+	described := object{
+		"id": k.contractID, "slug": k.contractSlug, "label": k.label, "contract_address": "phala", "chain_id": 0,
+		"k256_pubkey": k.signer().String(), "ca_pubkey": "", "node_count": 1,
+	}
+	if k.onChain() {
+		described["contract_address"], described["chain_id"] = k.address(), k.chainID()
+	}
+	return described
+}
+
+// named says whether a path or a request names the KMS, as a node or as a contract.
+func (k *keyService) named(name string, asContract bool) bool {
+	if asContract {
+		return name == k.contractID || name == k.contractSlug
+	}
+	return name == k.id || name == k.slug
+}
+
+// service is the KMS that a name stands for.
+func (s *Server) service(name string, asContract bool) *keyService {
+	for _, k := range s.services {
+		if k.named(name, asContract) {
+			return k
+		}
+	}
+	return nil
+}
+
+// chosenService is the KMS that a provision asks for: by contract, by node, by kind, or else the central one.
+func (s *Server) chosenService(kind, contract, contractID, node string) *keyService {
+	if kind == "" && contract == "" && contractID == "" && node == "" {
+		return s.services[0]
+	}
+	for _, k := range s.services {
+		fits := (kind == "" || strings.EqualFold(kind, k.kind)) &&
+			(contract == "" || k.onChain() && common.HexToAddress(contract) == k.chain.KMSContract()) &&
+			(contractID == "" || contractID == k.contractID) && (node == "" || k.named(node, false))
+		if fits {
+			return k
+		}
+	}
+	return nil
+}
