@@ -24,7 +24,14 @@ import (
 	"github.com/phala-go/phala/phalatest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain finds goroutines that are left over. Two kinds are of the simulated chain's node: one ends some
+// seconds after it, the other is for the whole process.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreAnyFunction("github.com/syndtr/goleveldb/leveldb.(*DB).mpoolDrain"),
+		goleak.IgnoreAnyFunction("github.com/ethereum/go-ethereum/core.(*txSenderCacher).cache"),
+	)
+}
 
 const dockerCompose = "services:\n  web:\n    image: nginx\n    environment:\n      TOKEN: ${TOKEN}\n      URL: ${URL}\n"
 

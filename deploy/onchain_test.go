@@ -411,6 +411,55 @@ func TestAChainThatFails(t *testing.T) {
 
 type noRoot struct{ deploy.Chain }
 
-func (noRoot) RootKey(context.Context) (kms.Signer, error) { return kms.Signer{}, errors.New("no root") }
+func (noRoot) RootKey(context.Context) (kms.Signer, error) {
+	return kms.Signer{}, errors.New("no root")
+}
 
 func (x *chained) httpClient() *http.Client { return &http.Client{Transport: x.Transport()} }
+
+// dying is a chain whose process is killed right after a transaction was mined, before anybody noted that.
+type dying struct {
+	deploy.Chain
+	deployed, allowed bool
+}
+
+func (d *dying) DeployApp(ctx context.Context, owner common.Address, hash, device [32]byte, anyDevice, tcb bool, saved []byte, save func([]byte) error) (kms.AppID, common.Hash, error) {
+	app, tx, err := d.Chain.DeployApp(ctx, owner, hash, device, anyDevice, tcb, saved, save)
+	if err == nil && !d.deployed {
+		d.deployed = true
+		return kms.AppID{}, common.Hash{}, errCrash
+	}
+	return app, tx, err
+}
+
+func (d *dying) AddComposeHash(ctx context.Context, app kms.AppID, hash [32]byte, saved []byte, save func([]byte) error) (common.Hash, error) {
+	tx, err := d.Chain.AddComposeHash(ctx, app, hash, saved, save)
+	if err == nil && !d.allowed && tx != (common.Hash{}) {
+		d.allowed = true
+		return common.Hash{}, errCrash
+	}
+	return tx, err
+}
+
+func TestACrashRightAfterATransaction(t *testing.T) {
+	t.Parallel()
+	x := newChained(t)
+	with := deploy.WithChain(&dying{Chain: x.flow})
+	var st deploy.State
+	_, err := deploy.Run(t.Context(), x.c, spec(t), with, deploy.WithCheckpoint(func(s *deploy.State) error { st = *s; return nil }))
+	require.ErrorIs(t, err, errCrash)
+	require.True(t, st.AppID.IsZero(), "the id was lost")
+	r, err := deploy.Resume(t.Context(), x.c, spec(t), &st, with)
+	require.NoError(t, err)
+	assert.Len(t, x.chain.Sent(), 1)
+
+	var p *deploy.Pending
+	_, err = deploy.Update(t.Context(), x.c, deploy.Change{CVM: r.State.CVM, DockerCompose: "services: {}\n"}, with,
+		deploy.WithPending(func(now *deploy.Pending) error { p = handOver(t, now); return nil }))
+	require.ErrorIs(t, err, errCrash)
+	require.Empty(t, p.Transaction, "the transaction was lost")
+	_, err = deploy.Continue(t.Context(), x.c, p, with)
+	require.NoError(t, err)
+	assert.Equal(t, x.chain.Sent()[1].Hex(), p.Transaction)
+	assert.Len(t, x.chain.Sent(), 2)
+}
