@@ -16,6 +16,7 @@ type Event interface {
 
 // ProvisionedEvent says that the cloud took the app-compose.
 type ProvisionedEvent struct {
+	// AppID is empty where the contract of the app is yet to be deployed.
 	AppID       string
 	ComposeHash string
 }
@@ -27,7 +28,7 @@ type CheckEvent struct{ Check }
 type RegisteredEvent struct {
 	AppID   string
 	ChainID uint64
-	// Transaction allowed it; [AlreadyRegistered] where it was allowed before.
+	// Transaction deployed the contract or allowed the hash; [AlreadyRegistered] where it was allowed before.
 	Transaction string
 }
 
@@ -66,6 +67,9 @@ func (StateEvent) event()       {}
 func (RunningEvent) event()     {}
 
 func (e ProvisionedEvent) String() string {
+	if e.AppID == "" {
+		return "provisioned: compose hash " + e.ComposeHash
+	}
 	return fmt.Sprintf("provisioned: app %s, compose hash %s", e.AppID, e.ComposeHash)
 }
 

@@ -79,7 +79,11 @@ func provision(ctx context.Context, c *client.Client, spec Spec, cfg *config) (*
 	if err := st.takeAppID(spec, answer, wallet); err != nil {
 		return nil, err
 	}
-	cfg.progress(ProvisionedEvent{AppID: st.AppID.String(), ComposeHash: st.ComposeHash.String()})
+	provisioned := ProvisionedEvent{ComposeHash: st.ComposeHash.String()}
+	if !st.AppID.IsZero() {
+		provisioned.AppID = st.AppID.String()
+	}
+	cfg.progress(provisioned)
 	cfg.report(st.Checks)
 	return st, cfg.checkpoint(st)
 }

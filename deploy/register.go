@@ -31,21 +31,30 @@ func register(ctx context.Context, st *State, cfg *config) error {
 		return err
 	}
 	log := &intents{all: &st.Intents, save: func() error { return cfg.checkpoint(st) }}
+	var transaction string
 	if st.AppID.IsZero() {
-		app, _, err := cfg.chain.DeployApp(ctx, st.Contract.Owner, st.ComposeHash, dev,
+		app, tx, err := cfg.chain.DeployApp(ctx, st.Contract.Owner, st.ComposeHash, dev,
 			st.Contract.AllowAnyDevice, st.Contract.RequireTCBUpToDate, log.get("deploy"), log.saver("deploy"))
 		if err != nil {
 			return fmt.Errorf("contract of %s: %w", st.Name, err)
 		}
-		st.AppID = app
+		st.AppID, transaction = app, tx.Hex()
+		st.Checks = append(st.Checks, Check{
+			Name: CheckAppID, Outcome: Passed, Local: app.String(),
+			Reason: "the address of the contract that the KMS deployed for this account",
+		})
+		cfg.report(st.Checks[len(st.Checks)-1:])
 		// The id is the answer that must not get lost.
 		if err := cfg.checkpoint(st); err != nil {
 			return err
 		}
 	}
-	transaction, err := allow(ctx, cfg.chain, st.AppID, st.ComposeHash, dev, log)
+	allowed, err := allow(ctx, cfg.chain, st.AppID, st.ComposeHash, dev, log)
 	if err != nil {
 		return err
+	}
+	if transaction == "" {
+		transaction = allowed
 	}
 	hashOK, deviceOK, _, err := cfg.chain.Allowed(ctx, st.AppID, st.ComposeHash, dev)
 	switch {

@@ -23,12 +23,16 @@ func (s *Server) happened(vm *cvm, event string) {
 	}
 }
 
-// describe is a prepared change as its event has it. There is no KMS on a chain to name.
+// describe is a prepared change as its event has it.
 func (p *prepared) describe() webhook.PendingApproval {
 	page, post := p.urls()
+	var contract webhook.KMSContract
+	if chain := p.vm.app.kms.chain; chain != nil {
+		contract = webhook.KMSContract{ChainID: chain.ChainID(), Address: chain.KMSContract().Hex()}
+	}
 	return webhook.PendingApproval{
 		CVMID: dashed(p.vm.uuid), CVMName: p.vm.name, ComposeHash: "0x" + p.hash.String(), AppID: "0x" + p.vm.app.id.String(),
-		DeviceID: "0x" + p.node.device(),
+		DeviceID: "0x" + p.node.device(), KMS: contract,
 		OnChainAction: webhook.OnChainAction{
 			To: "0x" + p.vm.app.id.String(), Method: "addComposeHash(bytes32)", Calldata: p.hash.String(),
 		},

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -27,15 +28,23 @@ const (
 )
 
 // Dial gives a client for the JSON-RPC endpoint at address. It follows no redirects, reads at most 32 MiB for
-// each answer, gives each request 30 seconds, and takes plain http for loopback hosts only. The caller closes
-// it. Errors do not show the address, which often holds a key.
+// each answer, gives each request 30 seconds, and takes plain http for loopback hosts only. An absolute path is
+// the local socket of a node on this machine. The caller closes it. Errors do not show the address, which often
+// holds a key.
 func Dial(ctx context.Context, address string) (*rpc.Client, error) {
+	if filepath.IsAbs(address) {
+		client, err := rpc.DialIPC(ctx, address)
+		if err != nil {
+			return nil, fmt.Errorf("rpc socket: %w", err)
+		}
+		return client, nil
+	}
 	u, err := url.Parse(address)
 	if err != nil {
 		return nil, errors.New("rpc endpoint: not a URL")
 	}
 	if u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())) {
-		return nil, fmt.Errorf("rpc endpoint with scheme %q: want https, or http to a loopback host", u.Scheme)
+		return nil, fmt.Errorf("rpc endpoint with scheme %q: want https, http to a loopback host, or the absolute path of a socket", u.Scheme)
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	client, err := rpc.DialOptions(ctx, address, rpc.WithHTTPClient(&http.Client{

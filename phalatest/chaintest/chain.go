@@ -41,6 +41,7 @@ type Chain struct {
 	chainID   uint64
 	sim       *simulated.Backend // nil on a node of somebody else
 	inner     *rpc.Client
+	socket    string
 	contracts map[string]contract
 	cfg       config
 
@@ -102,7 +103,8 @@ func Start(opts ...Option) (c *Chain, stop func(), err error) {
 		alloc[crypto.PubkeyToAddress(key.PublicKey)] = types.Account{Balance: ether(100)}
 	}
 	socket := filepath.Join(dir, "rpc")
-	c.sim = simulated.NewBackend(alloc, func(conf *node.Config, _ *ethconfig.Config) { conf.IPCPath = ipcPath(socket) })
+	c.socket = ipcPath(socket)
+	c.sim = simulated.NewBackend(alloc, func(conf *node.Config, _ *ethconfig.Config) { conf.IPCPath = c.socket })
 	stop = func() {
 		if c.inner != nil {
 			c.inner.Close()
@@ -112,7 +114,7 @@ func Start(opts ...Option) (c *Chain, stop func(), err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	if c.inner, err = rpc.DialContext(ctx, ipcPath(socket)); err == nil {
+	if c.inner, err = rpc.DialContext(ctx, c.socket); err == nil {
 		err = c.setUp(ctx)
 	}
 	if err != nil {
