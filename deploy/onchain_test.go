@@ -70,6 +70,10 @@ func TestRunOnAChain(t *testing.T) {
 			assert.True(t, allowed)
 			assert.Equal(t, x.flow.Sender(), r.State.Deployer)
 			assert.Equal(t, deploy.Passed, outcomes(r.Checks)[deploy.CheckKMSRoot], "against the root in the contract")
+			attestations, err := x.c.Apps.GetAttestations(t.Context(), r.State.AppID.String())
+			require.NoError(t, err)
+			assert.Equal(t, r.State.AppID.Address().Hex(), attestations.ContractAddress)
+			assert.NotEmpty(t, attestations.KMSInfo.ContractAddress)
 			assert.Contains(t, fmt.Sprint(events), "allowed on chain 1337: app "+r.State.AppID.String())
 
 			again, err := deploy.Resume(t.Context(), x.c, spec(t), &r.State, x.with)

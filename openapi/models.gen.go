@@ -3135,7 +3135,7 @@ type ProvisionRequest struct {
 	// KMSID Id of a KMS node; deprecated in favour of kms_contract_id.
 	KMSID *string `json:"kms_id,omitempty"`
 
-	// KMS Kind of KMS: phala, ethereum, base or legacy, in any case; phala when absent.
+	// KMS Kind of KMS: phala, ethereum, base or legacy, in lower or upper case; phala when absent.
 	KMS *KMSType `json:"kms,omitempty"`
 
 	// Nonce Nonce that goes with a predicted app_id; only for the phala KMS, and not without app_id.

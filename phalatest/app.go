@@ -71,7 +71,7 @@ func (a *app) describe(s *Server, c *call) object {
 	cvms := []object{}
 	for _, vm := range a.cvms {
 		if c.nested() {
-			cvms = append(cvms, vm.describe(s))
+			cvms = append(cvms, vm.describe(s, c))
 		} else {
 			cvms = append(cvms, vm.describeBasic(s))
 		}

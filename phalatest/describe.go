@@ -35,17 +35,12 @@ func (vm *cvm) urls() []object {
 }
 
 // describe is a CVM as lists show it.
-func (vm *cvm) describe(s *Server) object {
+func (vm *cvm) describe(s *Server, c *call) object {
 	var progress any
 	if vm.op != nil {
 		progress = object{"target": vm.op.target, "started_at": stamp(vm.op.started), "correlation_id": vm.op.id}
 	}
 	app := vm.doc.app
-	logs := object{"serial": nil, "stdout": nil, "stderr": nil, "container_log_base": nil}
-	if vm.instance != "" && deref(app.PublicLogs) {
-		base := "https://" + vm.instance + "-8090." + gatewayDomain + "/logs"
-		logs = object{"serial": base + "/serial", "stdout": base + "/stdout", "stderr": base + "/stderr", "container_log_base": base}
-	}
 	return object{
 		"id": vm.id(), "name": vm.name, "app_id": vm.app.id.String(), "vm_uuid": dashed(vm.uuid), "instance_id": orNull(vm.instance),
 		"resource": object{
@@ -67,7 +62,7 @@ func (vm *cvm) describe(s *Server) object {
 		"docker_compose_hash":    hashOf(app.DockerComposeFile),
 		"pre_launch_script_hash": hashOf(app.PreLaunchScript),
 		"gateway":                object{"base_domain": gatewayDomain, "cname": nil},
-		"logs":                   logs,
+		"logs":                   vm.logURLs(c),
 		"services":               []object{}, "endpoints": vm.urls(),
 		"public_logs": deref(app.PublicLogs), "public_sysinfo": deref(app.PublicSysInfo), "public_tcbinfo": deref(app.PublicTCBInfo),
 		"gateway_enabled": deref(app.GatewayEnabled), "secure_time": deref(app.SecureTime), "storage_fs": deref(app.StorageFS),
@@ -78,7 +73,7 @@ func (vm *cvm) describe(s *Server) object {
 }
 
 // describeHosted is a CVM as lists showed it before 2026-01-21.
-func (vm *cvm) describeHosted(s *Server) object {
+func (vm *cvm) describeHosted(s *Server, c *call) object {
 	return object{
 		"hosted": object{
 			"id": vm.uuid, "name": vm.name, "status": vm.status, "uptime": vm.uptime(), "app_url": appURL(vm.app),
@@ -88,7 +83,7 @@ func (vm *cvm) describeHosted(s *Server) object {
 		},
 		"name": vm.name, "managed_user": object{"id": 1, "username": userName},
 		"node":   object{"id": vm.node.id, "name": vm.node.name, "region_identifier": vm.node.region},
-		"listed": vm.listed, "status": vm.status, "in_progress": vm.op != nil, "dapp_dashboard_url": nil, "syslog_endpoint": nil,
+		"listed": vm.listed, "status": vm.status, "in_progress": vm.op != nil, "dapp_dashboard_url": nil, "syslog_endpoint": vm.logURL(c, vmSource, ""),
 		"allow_upgrade": true, "project_id": vm.app.project(), "project_type": nil, "billing_period": "hourly",
 		"kms_info": vm.app.kms.describe(), "contract_address": vm.app.contract(), "deployer_address": orNull(vm.app.deployer), "vcpu": vm.size.vcpu,
 		"memory": vm.size.memory, "disk_size": vm.size.disk, "gateway_domain": gatewayDomain, "public_urls": vm.urls(),
@@ -96,14 +91,14 @@ func (vm *cvm) describeHosted(s *Server) object {
 }
 
 // describeFlat is a CVM by itself as it was shown before 2026-01-21.
-func (vm *cvm) describeFlat(s *Server) object {
+func (vm *cvm) describeFlat(s *Server, c *call) object {
 	return object{
 		"id": vm.number, "teepod_id": vm.node.id, "teepod": object{"id": vm.node.id, "name": vm.node.name, "region_identifier": vm.node.region},
 		"name": vm.name, "status": vm.status, "in_progress": vm.op != nil, "app_id": vm.app.id.String(), "vm_uuid": dashed(vm.uuid),
 		"instance_id": orNull(vm.instance), "vcpu": vm.size.vcpu, "memory": vm.size.memory, "disk_size": vm.size.disk,
 		"base_image": vm.image.name, "encrypted_env_pubkey": vm.app.key.String(), "listed": vm.listed, "project_id": vm.app.project(),
 		"project_type": nil, "instance_type": vm.size.kind, "public_sysinfo": deref(vm.doc.app.PublicSysInfo),
-		"public_logs": deref(vm.doc.app.PublicLogs), "dapp_dashboard_url": nil, "syslog_endpoint": nil, "kms_info": vm.app.kms.describe(),
+		"public_logs": deref(vm.doc.app.PublicLogs), "dapp_dashboard_url": nil, "syslog_endpoint": vm.logURL(c, vmSource, ""), "kms_info": vm.app.kms.describe(),
 		"contract_address": nil, "deployer_address": nil, "scheduled_delete_at": stampOrNull(vm.deleteAt), "public_urls": vm.urls(),
 		"gateway_domain": gatewayDomain,
 	}
@@ -124,9 +119,9 @@ func (vm *cvm) describeBasic(_ *Server) object {
 // listed is a CVM as lists show it in the version of the call.
 func (vm *cvm) inList(s *Server, c *call) object {
 	if c.nested() {
-		return vm.describe(s)
+		return vm.describe(s, c)
 	}
-	return vm.describeHosted(s)
+	return vm.describeHosted(s, c)
 }
 
 func describeAll(s *Server, c *call, cvms []*cvm) []object {
@@ -139,9 +134,9 @@ func describeAll(s *Server, c *call, cvms []*cvm) []object {
 
 func getCVM(s *Server, c *call, vm *cvm) answer {
 	if !c.nested() {
-		return ok(vm.describeFlat(s))
+		return ok(vm.describeFlat(s, c))
 	}
-	detail := vm.describe(s)
+	detail := vm.describe(s, c)
 	detail["compose_file"] = json.RawMessage(vm.doc.text)
 	detail["managed_env"], detail["encrypted_env_pubkey"] = false, vm.app.key.String()
 	return ok(detail)

@@ -42,11 +42,13 @@ func getAppAttestations(s *Server, _ *call, a *app) answer {
 		}
 		instances = append(instances, described)
 	}
+	contract, _ := a.contract().(string) // empty, not null, where there is none
+	kmsContract, _ := a.kms.address().(string)
 	return ok(object{
-		"app_id": a.id.String(), "contract_address": "",
+		"app_id": a.id.String(), "contract_address": contract,
 		"kms_info": object{
-			"contract_address": "", "chain_id": nil, "version": "0.5.5", "url": a.kms.url, "gateway_app_id": nil,
-			"gateway_app_url": "https://gateway." + gatewayDomain, "kms_type": "phala",
+			"contract_address": kmsContract, "chain_id": a.kms.chainID(), "version": "0.5.5", "url": a.kms.url, "gateway_app_id": nil,
+			"gateway_app_url": "https://gateway." + gatewayDomain, "kms_type": a.kms.kind,
 		},
 		"instances": instances, "kms_guest_agent_info": nil, "gateway_guest_agent_info": nil, "qemu_version": nil,
 	})

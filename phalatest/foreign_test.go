@@ -121,3 +121,15 @@ func TestResizeWithARestartAsBoolean(t *testing.T) {
 	assert.Equal(t, http.StatusUnprocessableEntity, answer.Code)
 	assert.True(t, strings.Contains(answer.Body.String(), "allow_restart"), answer.Body.String())
 }
+
+// The official clients name the KMS in upper case, the published description in lower case.
+func TestKMSInUpperCase(t *testing.T) {
+	t.Parallel()
+	f := newForeign(t)
+	for kms, status := range map[string]int{"PHALA": 200, "phala": 200, "BASE": 404, "base": 404, "solana": 422} {
+		answer := f.send(http.MethodPost, "/cvms/provision", map[string]any{
+			"name": "web-1", "kms": kms, "compose_file": map[string]any{"name": "", "docker_compose_file": "services: {}"},
+		})
+		assert.Equal(t, status, answer.Code, "%s: %s", kms, answer.Body)
+	}
+}

@@ -16,8 +16,12 @@ import (
 const newestVersion = "2026-06-23"
 
 // ServeHTTP answers one request, so that a program can serve the cloud where it likes: the paths begin with
-// /api/v1. [Server.URL] and [Server.Transport] do that by themselves.
+// /api/v1, and with /logs for the logs of CVMs. [Server.URL] and [Server.Transport] do that by themselves.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if at, isLog := strings.CutPrefix(r.URL.Path, logPath); isLog {
+		s.serveLog(w, r, at)
+		return
+	}
 	// Route, key, version, description, faults, handler, lies, and the record of it all.
 	id := requestID()
 	w.Header().Set("X-Request-ID", id)

@@ -51,31 +51,44 @@ func getUserConfig(_ *Server, _ *call, vm *cvm) answer {
 	return ok(object{"hostname": config.Hostname, "ssh_authorized_keys": keys, "default_gateway_domain": config.DefaultGatewayDomain})
 }
 
-// containers are the services of the docker-compose file, as far as it is readable.
-func (vm *cvm) containers() []object {
+// service is a service of a docker-compose file.
+type service struct{ name, image string }
+
+// container is the name that Docker gives it.
+func (s service) container() string { return "dstack-" + s.name + "-1" }
+
+// services run in a CVM, as far as its docker-compose file is readable.
+func (vm *cvm) services() []service {
 	var file struct {
 		Services map[string]struct {
-			Image   string `yaml:"image"`
-			Command any    `yaml:"command"`
+			Image string `yaml:"image"`
 		} `yaml:"services"`
 	}
-	all := []object{}
 	if !vm.running() || yaml.Unmarshal([]byte(vm.doc.composeFile()), &file) != nil {
-		return all
+		return nil
 	}
+	var all []service
 	for _, name := range sortedKeys(file.Services) {
-		id := hashHex([]byte(vm.uuid + name))
+		all = append(all, service{name, file.Services[name].Image})
+	}
+	return all
+}
+
+func (vm *cvm) containers(c *call) []object {
+	all := []object{}
+	for _, s := range vm.services() {
 		all = append(all, object{
-			"id": id, "names": []string{"/dstack-" + name + "-1"}, "image": file.Services[name].Image, "image_id": "sha256:" + hashHex([]byte(file.Services[name].Image)),
-			"command": nil, "created": vm.started.Unix(), "state": "running", "status": "Up " + vm.uptime(), "log_endpoint": nil,
+			"id": hashHex([]byte(vm.uuid + s.name)), "names": []string{"/" + s.container()}, "image": s.image,
+			"image_id": "sha256:" + hashHex([]byte(s.image)), "command": nil, "created": vm.started.Unix(), "state": "running",
+			"status": "Up " + vm.uptime(), "log_endpoint": vm.logURL(c, s.container(), ""),
 		})
 	}
 	return all
 }
 
-func getComposition(_ *Server, _ *call, vm *cvm) answer {
+func getComposition(_ *Server, c *call, vm *cvm) answer {
 	return ok(object{
 		"is_online": vm.running(), "is_public": true, "error": nil, "docker_compose_file": vm.doc.composeFile(), "manifest_version": 2,
-		"version": vm.image.versionText(), "runner": deref(vm.doc.app.Runner), "features": vm.doc.app.Features, "containers": vm.containers(),
+		"version": vm.image.versionText(), "runner": deref(vm.doc.app.Runner), "features": vm.doc.app.Features, "containers": vm.containers(c),
 	})
 }

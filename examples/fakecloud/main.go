@@ -52,7 +52,8 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 	}
 
 	cloud, err := phalatest.Start(
-		phalatest.WithAPIKey(*key), phalatest.WithTick(*tick), phalatest.WithLogger(slog.New(slog.NewTextHandler(log, nil))),
+		phalatest.WithAPIKey(*key), phalatest.WithTick(*tick), phalatest.WithLocalWebhooks(),
+		phalatest.WithLogger(slog.New(slog.NewTextHandler(log, nil))),
 	)
 	if err != nil {
 		return err

@@ -1,0 +1,236 @@
+package phalatest
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A running CVM serves its own logs, from a host that is not the API's. Their URLs hold a token and need no key.
+const (
+	logPath      = "/logs/" // then the instance id and the source
+	logOperation = "CVMs.Logs"
+	vmSource     = "vm" // its query names the channel
+)
+
+// logLine is a line of a log.
+type logLine struct {
+	at      time.Time
+	channel string
+	text    string
+}
+
+// logURL is where a log of a CVM is. A cloud on a port serves it there; else it has a host of its own, which
+// [Server.Transport] serves too.
+func (vm *cvm) logURL(c *call, source, channel string) any {
+	if vm.instance == "" || !deref(vm.doc.app.PublicLogs) {
+		return nil
+	}
+	u := url.URL{Scheme: "https", Host: vm.instance + "-8090." + gatewayDomain, Path: path.Join(logPath, vm.instance, source)}
+	if onPort := c.URL.Host == ""; onPort {
+		u.Host = c.Host
+		if c.TLS == nil {
+			u.Scheme = "http"
+		}
+	}
+	query := url.Values{"token": {vm.logToken()}}
+	if channel != "" {
+		query.Set("ch", channel)
+	}
+	u.RawQuery = query.Encode()
+	return u.String()
+}
+
+func (vm *cvm) logToken() string { return hashHex([]byte("logs of " + vm.uuid))[:32] }
+
+// logURLs are the logs of the CVM itself.
+func (vm *cvm) logURLs(c *call) object {
+	return object{
+		"serial": vm.logURL(c, vmSource, "serial"), "stdout": vm.logURL(c, vmSource, "stdout"), "stderr": vm.logURL(c, vmSource, "stderr"),
+		"container_log_base": vm.logURL(c, "", ""),
+	}
+}
+
+// lines are a log so far; false where there is no such log.
+func (vm *cvm) lines(source, channel string) ([]logLine, bool) {
+	if source != vmSource {
+		return vm.containerLines(source)
+	}
+	if channel != "serial" && channel != "stdout" && channel != "stderr" {
+		return nil, false
+	}
+	ops := slices.Clone(vm.finished)
+	if vm.op != nil {
+		ops = append(ops, *vm.op)
+	}
+	var all []logLine
+	for _, op := range ops {
+		for _, e := range op.events {
+			switch {
+			case channel == "serial" && (e.kind == "operation.started" || e.kind == "state.changed"):
+				all = append(all, logLine{e.at, channel, fmt.Sprintf("%s: %s is %s", op.kind, op.name, e.state)})
+			case channel == "stdout" && e.kind == "state.changed" && e.state == "running":
+				all = append(all, logLine{e.at, channel, "the app with compose hash " + op.hash + " is up"})
+			}
+		}
+		if channel == "stderr" && op.failure != "" {
+			all = append(all, logLine{op.ended, channel, op.failure})
+		}
+	}
+	return all, true
+}
+
+// containerLines say when a container has started.
+func (vm *cvm) containerLines(name string) ([]logLine, bool) {
+	for _, s := range vm.services() {
+		if s.container() != name {
+			continue
+		}
+		var all []logLine
+		for _, run := range vm.ran() {
+			all = append(all, logLine{run.from, "stdout", s.image + " has started"})
+		}
+		return all, true
+	}
+	return nil, false
+}
+
+// logQuery is how the lines of a log are asked for.
+type logQuery struct {
+	since, until                   time.Time
+	tail                           int // -1 for all
+	follow, timestamps, text, bare bool
+}
+
+func readLogQuery(query url.Values, now time.Time) (q logQuery, err error) {
+	q = logQuery{
+		tail: -1, follow: query.Has("follow"), timestamps: query.Has("timestamps"), text: query.Has("text"), bare: query.Has("bare"),
+	}
+	if text := query.Get("tail"); text != "" {
+		if q.tail, err = strconv.Atoi(text); err != nil || q.tail < 0 {
+			return q, fmt.Errorf("tail %q: want a number of lines", text)
+		}
+	}
+	if q.since, err = logTime(query.Get("since"), now); err == nil {
+		q.until, err = logTime(query.Get("until"), now)
+	}
+	return q, err
+}
+
+// logTime reads a time in RFC 3339, or how long ago it was, such as 10m.
+func logTime(text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if ago, err := time.ParseDuration(text); err == nil {
+		return now.Add(-ago), nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return at, fmt.Errorf("time %q: want RFC 3339 or a duration such as 10m", text)
+	}
+	return at, nil
+}
+
+func (q logQuery) choose(all []logLine) []logLine {
+	chosen := slices.DeleteFunc(slices.Clone(all), func(l logLine) bool {
+		return l.at.Before(q.since) || !q.until.IsZero() && l.at.After(q.until)
+	})
+	if q.tail >= 0 && len(chosen) > q.tail {
+		chosen = chosen[len(chosen)-q.tail:]
+	}
+	return chosen
+}
+
+// format is a line as it is sent: the log of a container is JSON with the message in base64 unless text is
+// asked for, and text says the channel unless bare is.
+func (q logQuery) format(l logLine, container bool) string {
+	text := l.text + "\n"
+	if q.timestamps {
+		text = l.at.Format(time.RFC3339Nano) + " " + text
+	}
+	switch {
+	case container && !q.text:
+		line, err := json.Marshal(struct {
+			Channel string `json:"channel"`
+			Message []byte `json:"message"`
+		}{l.channel, []byte(text)})
+		if err != nil {
+			return ""
+		}
+		return string(line) + "\n"
+	case container && !q.bare:
+		return l.channel + ": " + text
+	}
+	return text
+}
+
+// serveLog answers a request to the host of the logs.
+func (s *Server) serveLog(w http.ResponseWriter, r *http.Request, at string) {
+	c := &call{Request: r, route: &route{operation: logOperation}}
+	if r.Header.Get("X-API-Key") != "" {
+		s.wrong("%s: the API key was sent to the host of a log", logOperation)
+	}
+	instance, source, _ := strings.Cut(at, "/")
+	query := r.URL.Query()
+	q, err := readLogQuery(query, time.Now())
+	lines, status := s.logLines(instance, source, query)
+	if err != nil {
+		status = http.StatusBadRequest
+	}
+	s.record(c, status, nil)
+	if status != http.StatusOK {
+		http.Error(w, http.StatusText(status), status)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(http.StatusOK)
+	chosen := q.choose(lines)
+	for {
+		for _, l := range chosen {
+			if _, err := fmt.Fprint(w, q.format(l, source != vmSource)); err != nil {
+				return
+			}
+		}
+		if f, ok := w.(http.Flusher); ok {
+			f.Flush()
+		}
+		if !q.follow || !q.until.IsZero() && time.Now().After(q.until) {
+			return
+		}
+		s.clock.wait(r.Context(), time.Second)
+		if r.Context().Err() != nil {
+			return
+		}
+		seen := len(lines)
+		if lines, status = s.logLines(instance, source, query); status != http.StatusOK || len(lines) < seen {
+			return // the CVM or its container is gone
+		}
+		chosen = lines[seen:]
+	}
+}
+
+// logLines are a log so far, with the status of the answer.
+func (s *Server) logLines(instance, source string, query url.Values) ([]logLine, int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.live()
+	found := s.index["instance_"+instance]
+	switch {
+	case len(found) == 0:
+		return nil, http.StatusNotFound
+	case query.Get("token") != found[0].logToken(), !deref(found[0].doc.app.PublicLogs):
+		return nil, http.StatusForbidden
+	}
+	lines, there := found[0].lines(source, query.Get("ch"))
+	if !there {
+		return nil, http.StatusNotFound
+	}
+	return lines, http.StatusOK
+}
