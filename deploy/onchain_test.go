@@ -463,3 +463,22 @@ func TestACrashRightAfterATransaction(t *testing.T) {
 	assert.Equal(t, x.chain.Sent()[1].Hex(), p.Transaction)
 	assert.Len(t, x.chain.Sent(), 2)
 }
+
+// Without a saved state the CVM of that name is taken over, and no second contract is deployed.
+func TestRunAgainOnAChain(t *testing.T) {
+	t.Parallel()
+	x := newChained(t)
+	sp := spec(t)
+	first, err := deploy.Run(t.Context(), x.c, sp, x.with)
+	require.NoError(t, err)
+	sp.Env[0].Value = "another"
+	second, err := deploy.Run(t.Context(), x.c, sp, x.with)
+	require.NoError(t, err)
+	assert.Equal(t, first.CVM.VMUUID, second.CVM.VMUUID)
+	assert.Equal(t, first.State.AppID, second.State.AppID)
+	assert.Len(t, x.chain.Sent(), 1)
+	requireEnv(t, x.Server, second.State.CVM, sp.Env)
+	cvms, err := x.c.CVMs.ListAll(t.Context(), nil)
+	require.NoError(t, err)
+	assert.Len(t, cvms, 1)
+}
