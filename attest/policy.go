@@ -88,8 +88,9 @@ func names() []CheckName {
 	}
 }
 
-// check refuses what cannot be meant.
-func (p *Policy) check() error {
+// Validate fails with [ErrPolicy] where the policy contradicts itself. [Verify] does so first of all; call it to
+// know earlier.
+func (p *Policy) Validate() error {
 	known := names()
 	for _, c := range p.Checks {
 		if c.Name == "" || c.Check == nil || slices.Contains(known, c.Name) {

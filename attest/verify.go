@@ -17,7 +17,7 @@ import (
 // [*Error]: by errors.Is the sentinel of each such check, such as [ErrComposeHash]. The report is complete
 // either way, and nil only with [ErrPolicy].
 func Verify(ctx context.Context, evidence Evidence, policy Policy) (*Report, error) {
-	if err := policy.check(); err != nil {
+	if err := policy.Validate(); err != nil {
 		return nil, err
 	}
 	v := &verifier{ctx: ctx, e: &evidence, p: &policy, r: &Report{Name: evidence.Name}, now: time.Now()}

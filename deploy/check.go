@@ -40,6 +40,8 @@ const (
 	CheckAppID       = "app id"
 	CheckEnvKey      = "env key"
 	CheckKMSRoot     = "kms root"
+	// CheckAttestation: the hardware proves what runs. What exactly is in the report beside it.
+	CheckAttestation = "attestation"
 )
 
 // compare is a passed check where both values are equal, else a mismatch.

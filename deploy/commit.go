@@ -105,7 +105,7 @@ func untilSeen(ctx context.Context, send func() error) error {
 }
 
 // WaitCommitted waits until what was committed runs, and compares what the cloud says of it with what was
-// approved. It needs an API key.
+// approved. It verifies the CVM as [Run] does. It needs an API key.
 func WaitCommitted(ctx context.Context, c *client.Client, p *Pending, opts ...Option) (*openapi.CVMDetail, error) {
 	cfg, err := configure(opts)
 	if err != nil {
@@ -122,5 +122,12 @@ func waitCommitted(ctx context.Context, c *client.Client, p *Pending, cfg *confi
 	if p.Kind != PendingUpdate {
 		st.CVM = p.Created
 	}
-	return settled(ctx, c, st, "running", cfg)
+	cvm, err := settled(ctx, c, st, "running", cfg)
+	if err != nil {
+		return nil, err
+	}
+	if _, _, err := cfg.verify(ctx, c, cvm, p.AppID, p.ComposeHash); err != nil {
+		return nil, err
+	}
+	return cvm, nil
 }

@@ -46,14 +46,19 @@ func spec(t testing.TB) deploy.Spec {
 	return deploy.Spec{Name: "web-1", Compose: app, Env: secrets(), InstanceType: "tdx.small"}
 }
 
-// cloud gives a fake cloud, a client of it, and the option that pins its KMS root. It is for a bubble of
-// synctest, where pauses cost no time.
+// cloud gives a fake cloud, a client of it, and the options that pin its KMS root and trust its hardware. It is
+// for a bubble of synctest, where pauses cost no time.
 func cloud(t testing.TB, opts ...phalatest.Option) (*phalatest.Server, *client.Client, deploy.Option) {
 	t.Helper()
 	s := phalatest.New(t, opts...)
 	c, err := s.Client()
 	require.NoError(t, err)
-	return s, c, deploy.WithKMSRoot(s.KMSRoot())
+	return s, c, deploy.Options(deploy.WithKMSRoot(s.KMSRoot()), trusting(s))
+}
+
+// trusting is the option that trusts the hardware of a fake cloud.
+func trusting(s *phalatest.Server) deploy.Option {
+	return deploy.WithVerification(s.AttestationPolicy())
 }
 
 func operations(s *phalatest.Server) []string {
@@ -100,11 +105,11 @@ func TestRun(t *testing.T) {
 		}
 		assert.Equal(t, map[string]deploy.Outcome{
 			deploy.CheckComposeHash: deploy.Passed, deploy.CheckAppID: deploy.NotPossible,
-			deploy.CheckEnvKey: deploy.Passed, deploy.CheckKMSRoot: deploy.Passed,
+			deploy.CheckEnvKey: deploy.Passed, deploy.CheckKMSRoot: deploy.Passed, deploy.CheckAttestation: deploy.Passed,
 		}, outcomes)
 		assert.Equal(t, []string{"ProvisionedEvent", "CheckEvent", "CheckEvent", "CheckEvent", "CheckEvent", "EncryptedEvent", "CreatedEvent"}, events[:7])
 		assert.Contains(t, events, "StateEvent")
-		assert.Equal(t, "RunningEvent", events[len(events)-1])
+		assert.Equal(t, []string{"RunningEvent", "AttestationEvent", "CheckEvent"}, events[len(events)-3:])
 		assert.NotContains(t, log.String(), "hunter2")
 		assert.Contains(t, operations(s), "CVMs.GetState", "the states are streamed")
 	})
@@ -252,7 +257,7 @@ func TestTheKeyCheckIsGivenUpByNameOnly(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				s, c, _ := cloud(t)
-				r, err := deploy.Run(t.Context(), c, spec(t), tt.opts...)
+				r, err := deploy.Run(t.Context(), c, spec(t), append(tt.opts, trusting(s))...)
 				if tt.err != "" {
 					require.ErrorContains(t, err, tt.err)
 					assert.NotContains(t, operations(s), "CVMs.Create")
@@ -277,7 +282,7 @@ func TestWithoutSecretsNoRootIsNeeded(t *testing.T) {
 		s, c, _ := cloud(t)
 		sp := spec(t)
 		sp.Env = nil
-		r, err := deploy.Run(t.Context(), c, sp)
+		r, err := deploy.Run(t.Context(), c, sp, trusting(s))
 		require.NoError(t, err)
 		assert.Contains(t, r.Checks, deploy.Check{Name: deploy.CheckKMSRoot, Outcome: deploy.NotNeeded, Reason: "there are no secrets"})
 		assert.NotContains(t, operations(s), "KMS.GetAppEnvPublicKey")
@@ -425,7 +430,7 @@ func TestCreateAgainMakesNoSecondCVM(t *testing.T) {
 		require.NoError(t, deploy.Create(t.Context(), c, st))
 		require.NoError(t, deploy.Create(t.Context(), c, &again), "the answer was lost, say")
 		assert.Equal(t, st.CVM, again.CVM)
-		r, err := deploy.Wait(t.Context(), c, &again)
+		r, err := deploy.Wait(t.Context(), c, &again, root)
 		require.NoError(t, err)
 		assert.Equal(t, "running", r.CVM.Status)
 	})

@@ -3,6 +3,8 @@ package deploy
 import (
 	"fmt"
 	"strings"
+
+	"github.com/phala-go/phala/attest"
 )
 
 // MismatchError says that the cloud answered something else than what was computed or pinned here. Nothing
@@ -47,3 +49,21 @@ func (e *BootError) Error() string {
 }
 
 func (e *BootError) Unwrap() error { return e.Err }
+
+// VerificationError says that a CVM runs, and that the hardware does not prove that it runs what it should. By
+// errors.Is it is the sentinel of each check that failed, such as [attest.ErrComposeHash]. The CVM goes on
+// running: stop or delete it.
+type VerificationError struct {
+	// CVM identifies it.
+	CVM string
+	// Report is the whole report; nil where there was no evidence.
+	Report *attest.Report
+	// Err is what went wrong, mostly an [*attest.Error].
+	Err error
+}
+
+func (e *VerificationError) Error() string {
+	return fmt.Sprintf("cvm %s runs, but is not verified: %v", e.CVM, e.Err)
+}
+
+func (e *VerificationError) Unwrap() error { return e.Err }

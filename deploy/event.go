@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/openapi"
 )
 
@@ -53,9 +54,16 @@ type StateEvent struct {
 	BootProgress string
 }
 
-// RunningEvent is the last one: the CVM runs and no operation is under way.
+// RunningEvent says that the CVM runs and no operation is under way: the cloud's word. Its verification follows.
 type RunningEvent struct {
 	CVM *openapi.CVMDetail
+}
+
+// AttestationEvent says what the hardware proves of the CVM. A report that is not verified follows as an error,
+// unless nothing in it failed and no policy was given.
+type AttestationEvent struct {
+	CVM    string
+	Report *attest.Report
 }
 
 func (ProvisionedEvent) event() {}
@@ -65,6 +73,7 @@ func (EncryptedEvent) event()   {}
 func (CreatedEvent) event()     {}
 func (StateEvent) event()       {}
 func (RunningEvent) event()     {}
+func (AttestationEvent) event() {}
 
 func (e ProvisionedEvent) String() string {
 	if e.AppID == "" {
@@ -96,3 +105,16 @@ func (e StateEvent) String() string {
 }
 
 func (e RunningEvent) String() string { return "running: " + e.CVM.Name }
+
+func (e AttestationEvent) String() string {
+	counts := map[attest.Outcome]int{}
+	for _, c := range e.Report.Checks {
+		counts[c.Outcome]++
+	}
+	verdict := "not verified"
+	if e.Report.Verified {
+		verdict = "verified"
+	}
+	return fmt.Sprintf("%s by hardware: %d checks passed, %d failed, %d not possible, %d not asked",
+		verdict, counts[attest.Passed], counts[attest.Failed], counts[attest.NotPossible], counts[attest.NotAsked])
+}

@@ -30,7 +30,7 @@ func ExampleRun() {
 		Name:    "web-1",
 		Compose: app,
 		Env:     []compose.EnvVar{{Key: "TOKEN", Value: "hunter2"}},
-	}, deploy.WithKMSRoot(cloud.KMSRoot()))
+	}, deploy.WithKMSRoot(cloud.KMSRoot()), deploy.WithVerification(cloud.AttestationPolicy()))
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -45,4 +45,5 @@ func ExampleRun() {
 	// app id not possible
 	// env key passed
 	// kms root passed
+	// attestation passed
 }

@@ -17,7 +17,7 @@ import (
 
 // onAChain is a fake cloud on a simulated chain, with an app that runs: what a program has that uses the real
 // ones.
-func onAChain(ctx context.Context) (c *client.Client, chain deploy.Chain, done func()) {
+func onAChain(ctx context.Context) (c *client.Client, chain deploy.Chain, hardware deploy.Option, done func()) {
 	simulated, stop, err := chaintest.Start()
 	if err != nil {
 		log.Fatal(err)
@@ -34,26 +34,27 @@ func onAChain(ctx context.Context) (c *client.Client, chain deploy.Chain, done f
 		log.Fatal(err)
 	}
 	chain = opened.Flow()
+	hardware = deploy.WithVerification(cloud.AttestationPolicy()) // the fake cloud's; Intel's needs no option
 	app, err := compose.New("services: {web: {image: nginx}}\n", compose.WithPreLaunchScript("#!/bin/sh\n"))
 	if err != nil {
 		log.Fatal(err)
 	}
-	if _, err := deploy.Run(ctx, c, deploy.Spec{Name: "web-1", Compose: app}, deploy.WithChain(chain)); err != nil {
+	if _, err := deploy.Run(ctx, c, deploy.Spec{Name: "web-1", Compose: app}, deploy.WithChain(chain), hardware); err != nil {
 		log.Fatal(err)
 	}
-	return c, chain, func() { cloud.Close(); stop() }
+	return c, chain, hardware, func() { cloud.Close(); stop() }
 }
 
 // Compose file and secrets change together; the chain allows the new compose hash on the way.
 func ExampleUpdate() {
 	ctx := context.Background()
-	c, chain, done := onAChain(ctx)
+	c, chain, hardware, done := onAChain(ctx)
 	defer done()
 	updated, err := deploy.Update(ctx, c, deploy.Change{
 		CVM:           "web-1",
 		DockerCompose: "services: {web: {image: nginx, environment: [\"TOKEN=${TOKEN}\"]}}\n",
 		Env:           []compose.EnvVar{{Key: "TOKEN", Value: "hunter2"}},
-	}, deploy.WithChain(chain))
+	}, deploy.WithChain(chain), hardware)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -67,12 +68,13 @@ func ExampleUpdate() {
 	// env key passed
 	// kms root passed
 	// compose hash passed
+	// attestation passed
 }
 
 // One process prepares, another one approves, a third one commits. What they hand on is JSON.
 func ExamplePrepare() {
 	ctx := context.Background()
-	c, chain, done := onAChain(ctx)
+	c, chain, hardware, done := onAChain(ctx)
 	defer done()
 	prepared, err := deploy.Prepare(ctx, c, deploy.Change{CVM: "web-1", DockerCompose: "services: {web: {image: caddy}}\n"})
 	if err != nil {
@@ -96,7 +98,7 @@ func ExamplePrepare() {
 		return
 	}
 	fmt.Println("after:", deploy.Commit(ctx, c, pending))
-	cvm, err := deploy.WaitCommitted(ctx, c, pending)
+	cvm, err := deploy.WaitCommitted(ctx, c, pending, hardware)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -110,9 +112,9 @@ func ExamplePrepare() {
 
 func ExampleReplicate() {
 	ctx := context.Background()
-	c, chain, done := onAChain(ctx)
+	c, chain, hardware, done := onAChain(ctx)
 	defer done()
-	replica, err := deploy.Replicate(ctx, c, deploy.Replica{CVM: "web-1"}, deploy.WithChain(chain))
+	replica, err := deploy.Replicate(ctx, c, deploy.Replica{CVM: "web-1"}, deploy.WithChain(chain), hardware)
 	if err != nil {
 		fmt.Println(err)
 		return

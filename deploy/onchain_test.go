@@ -42,7 +42,7 @@ func newChained(t testing.TB, opts ...chaintest.Option) *chained {
 	require.NoError(t, err)
 	open, err := chain.Open(t.Context())
 	require.NoError(t, err)
-	return &chained{Server: s, chain: chain, c: c, flow: open.Flow(), with: deploy.WithChain(open.Flow())}
+	return &chained{Server: s, chain: chain, c: c, flow: open.Flow(), with: deploy.Options(deploy.WithChain(open.Flow()), trusting(s))}
 }
 
 func outcomes(checks []deploy.Check) map[string]deploy.Outcome {
@@ -328,7 +328,7 @@ func TestAMultisigApproves(t *testing.T) {
 	nobody, err := client.New(client.WithAPIKey("phak_nobody"), client.WithBaseURL("https://phala.test/api/v1"), client.WithHTTPClient(x.httpClient()))
 	require.NoError(t, err)
 	require.NoError(t, deploy.Commit(t.Context(), nobody, third))
-	cvm, err := deploy.WaitCommitted(t.Context(), x.c, third)
+	cvm, err := deploy.WaitCommitted(t.Context(), x.c, third, trusting(x.Server))
 	require.NoError(t, err)
 	assert.Equal(t, p.ComposeHash.String(), cvm.ComposeHash)
 }
@@ -444,7 +444,7 @@ func (d *dying) AddComposeHash(ctx context.Context, app kms.AppID, hash [32]byte
 func TestACrashRightAfterATransaction(t *testing.T) {
 	t.Parallel()
 	x := newChained(t)
-	with := deploy.WithChain(&dying{Chain: x.flow})
+	with := deploy.Options(deploy.WithChain(&dying{Chain: x.flow}), trusting(x.Server))
 	var st deploy.State
 	_, err := deploy.Run(t.Context(), x.c, spec(t), with, deploy.WithCheckpoint(func(s *deploy.State) error { st = *s; return nil }))
 	require.ErrorIs(t, err, errCrash)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/kms"
 )
 
@@ -21,6 +22,8 @@ type config struct {
 	chain         Chain
 	trustHash     bool
 	keep          func(*Pending) error
+	policy        *attest.Policy
+	skipVerify    bool
 }
 
 func configure(opts []Option) (*config, error) {
@@ -38,6 +41,9 @@ func configure(opts []Option) (*config, error) {
 	}
 	if ways > 1 {
 		return nil, errors.New("deploy: WithKMSRoot, TrustKMSRootFromCloud and SkipKMSKeyCheck exclude one another")
+	}
+	if cfg.policy != nil && cfg.skipVerify {
+		return nil, errors.New("deploy: WithVerification and SkipVerification exclude one another")
 	}
 	return cfg, nil
 }

@@ -39,7 +39,7 @@ func TestPrepareAndCommit(t *testing.T) {
 	s := phalatest.New(t)
 	c, err := s.Client()
 	require.NoError(t, err)
-	root := deploy.WithKMSRoot(s.KMSRoot())
+	root := deploy.Options(deploy.WithKMSRoot(s.KMSRoot()), trusting(s))
 	before := running(t, c, root)
 	var kept []deploy.Pending
 	keep := deploy.WithPending(func(p *deploy.Pending) error { kept = append(kept, *p); return nil })
@@ -60,7 +60,7 @@ func TestPrepareAndCommit(t *testing.T) {
 	require.NoError(t, deploy.Commit(t.Context(), c2, p))
 	require.NoError(t, deploy.Commit(t.Context(), c2, p), "what is committed stays committed")
 
-	cvm, err := deploy.WaitCommitted(t.Context(), c, handOver(t, p))
+	cvm, err := deploy.WaitCommitted(t.Context(), c, handOver(t, p), root)
 	require.NoError(t, err)
 	assert.Equal(t, p.ComposeHash.String(), cvm.ComposeHash)
 	requireEnv(t, s, "web-1", secrets()[:1])
@@ -106,14 +106,14 @@ func TestWhatHasExpiredIsPreparedAnew(t *testing.T) {
 
 		require.NoError(t, deploy.Commit(t.Context(), c, p))
 		assert.NotEqual(t, before, p.Token)
-		_, err = deploy.WaitCommitted(t.Context(), c, p)
+		_, err = deploy.WaitCommitted(t.Context(), c, p, root)
 		require.NoError(t, err)
 		requireEnv(t, s, "web-1", secrets()[:1])
 
 		p, err = deploy.Prepare(t.Context(), c, deploy.Change{CVM: "web-1", DockerCompose: "services: {b: {image: c}}\n"})
 		require.NoError(t, err)
 		p.Approved(common.Hash{})
-		_, err = deploy.Update(t.Context(), c, deploy.Change{CVM: "web-1", PreLaunchScript: "#!/bin/sh\necho other\n"})
+		_, err = deploy.Update(t.Context(), c, deploy.Change{CVM: "web-1", PreLaunchScript: "#!/bin/sh\necho other\n"}, root)
 		require.NoError(t, err)
 		time.Sleep(15 * 24 * time.Hour)
 		var mismatch *deploy.MismatchError
@@ -135,7 +135,7 @@ func TestPrepareReplica(t *testing.T) {
 		p.Approved(common.Hash{})
 		s.Inject("CVMs.CommitReplica", phalatest.Fault{LoseAnswer: true})
 		require.NoError(t, deploy.Commit(t.Context(), c, p), "the lost answer is made up for by a look")
-		cvm, err := deploy.WaitCommitted(t.Context(), c, handOver(t, p))
+		cvm, err := deploy.WaitCommitted(t.Context(), c, handOver(t, p), root)
 		require.NoError(t, err)
 		assert.Equal(t, "running", cvm.Status)
 		cvms, err = c.Apps.ListCVMs(t.Context(), first.State.AppID.String())

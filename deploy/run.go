@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/openapi"
 )
@@ -20,12 +21,20 @@ type Result struct {
 	CVM *openapi.CVMDetail
 	// URLs are the public addresses of the app.
 	URLs []string
-	// Checks are the comparisons that were made, in order.
+	// Checks are the comparisons that were made, in order, [CheckAttestation] last.
 	Checks []Check
+	// Report is what the hardware proves of the CVM, check by check; nil where there was no evidence, or by
+	// [SkipVerification].
+	Report *attest.Report
 }
 
 // Run deploys spec with the central KMS, or with the one on a chain that [WithChain] gives, and returns when
-// the CVM runs and no operation is under way.
+// the CVM runs, no operation is under way, and the hardware was asked what it is that runs.
+//
+// Where the app shows its attestation (public_tcbinfo) the last step is to verify it: that genuine hardware runs
+// exactly this compose hash under exactly this app id. A check of it that fails is a [*VerificationError] with
+// the whole report. [WithVerification] says what else must be true, and makes an error of what cannot be
+// checked; without it the result tells.
 //
 // Secrets need a KMS root to check their key against: [WithKMSRoot], or an option that gives the check up
 // ([TrustKMSRootFromCloud], [SkipKMSKeyCheck]); without one Run fails with [ErrNoKMSRoot] before anything

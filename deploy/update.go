@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/kms"
@@ -22,12 +23,14 @@ type Updated struct {
 	Pending *Pending
 	// Checks are the comparisons that were made, in order.
 	Checks []Check
+	// Report is what the hardware proves of the CVM after the change; see [Result].
+	Report *attest.Report
 }
 
 // Update changes a CVM in one step and returns when the change runs: compose file, scripts and secrets
 // together or none of them, so that secrets and the names that the guest accepts never drift apart. Secrets
 // are encrypted here for a checked key, as [Run] does. Where another operation runs on the CVM, Update waits
-// for it, up to ten minutes.
+// for it, up to ten minutes. What runs then is verified as by [Run].
 //
 // Where the KMS is on a chain and the compose hash changes, the chain must allow it first. With [WithChain]
 // Update does that; without, it returns the [*Pending] as its error, and nothing has changed. A compose hash
@@ -192,7 +195,16 @@ func (u *plannedUpdate) settle(ctx context.Context, c *client.Client, p *Pending
 		done.Checks = append(done.Checks, check)
 		cfg.report([]Check{check})
 	}
+	if cvm.Status != "running" {
+		done.Checks = append(done.Checks, cfg.verified(Check{Outcome: NotPossible, Reason: "the CVM is " + cvm.Status}))
+		return done, nil
+	}
 	cfg.progress(RunningEvent{CVM: cvm})
+	check, report, err := cfg.verify(ctx, c, cvm, u.app, done.ComposeHash)
+	if err != nil {
+		return nil, err
+	}
+	done.Checks, done.Report = append(done.Checks, check), report
 	return done, nil
 }
 

@@ -65,6 +65,7 @@ func TestUpdate(t *testing.T) {
 		}
 		assert.Equal(t, map[string]deploy.Outcome{
 			deploy.CheckComposeHash: deploy.Passed, deploy.CheckEnvKey: deploy.Passed, deploy.CheckKMSRoot: deploy.Passed,
+			deploy.CheckAttestation: deploy.Passed,
 		}, outcomes)
 		updates := 0
 		for _, r := range s.Requests() {
@@ -83,12 +84,12 @@ func TestUpdateKeepsWhatItDoesNotName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, root := cloud(t)
 		running(t, c, root)
-		_, err := deploy.Update(t.Context(), c, deploy.Change{CVM: "web-1", PreLaunchScript: "#!/bin/sh\necho 2\n"})
+		_, err := deploy.Update(t.Context(), c, deploy.Change{CVM: "web-1", PreLaunchScript: "#!/bin/sh\necho 2\n"}, root)
 		require.NoError(t, err, "without secrets no root is needed")
 		requireEnv(t, s, "web-1", secrets())
 		assert.Equal(t, []string{"TOKEN", "URL"}, text(t, c, "web-1").AllowedEnvs)
 
-		_, err = deploy.Update(t.Context(), c, deploy.Change{CVM: "web-1", AllowedEnvs: []string{"URL", "TOKEN"}})
+		_, err = deploy.Update(t.Context(), c, deploy.Change{CVM: "web-1", AllowedEnvs: []string{"URL", "TOKEN"}}, root)
 		require.NoError(t, err, "another order is no other set")
 		assert.Equal(t, []string{"URL", "TOKEN"}, text(t, c, "web-1").AllowedEnvs)
 		requireEnv(t, s, "web-1", secrets())
@@ -172,7 +173,7 @@ func TestAnUpdateWhoseHashCannotBePredicted(t *testing.T) {
 		s.Rewrite("CVMs.GetAttestation", func(int, []byte) (int, []byte) { return http.StatusNotFound, []byte(`{}`) })
 		done, err := deploy.Update(t.Context(), c, deploy.Change{CVM: "web-1", DockerCompose: "services: {}\n"}, root)
 		require.NoError(t, err)
-		require.Len(t, done.Checks, 1)
+		require.Len(t, done.Checks, 2)
 		assert.Equal(t, deploy.NotPossible, done.Checks[0].Outcome)
 		assert.Contains(t, done.Checks[0].Reason, "no text that has the compose hash")
 	})
@@ -219,7 +220,7 @@ func TestReplicateAndAddInstance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, root := cloud(t)
 		first := running(t, c, root)
-		replica, err := deploy.Replicate(t.Context(), c, deploy.Replica{CVM: first.State.CVM})
+		replica, err := deploy.Replicate(t.Context(), c, deploy.Replica{CVM: first.State.CVM}, root)
 		require.NoError(t, err)
 		assert.NotEqual(t, first.CVM.VMUUID, replica.VMUUID)
 		assert.Equal(t, "running", replica.Status)
@@ -275,7 +276,7 @@ func TestReplicateMakesOneCVM(t *testing.T) {
 				first := running(t, c, root)
 				var saved []byte
 				s.Inject("CVMs.Replicate", fault)
-				replica, err := deploy.Replicate(t.Context(), c, deploy.Replica{CVM: first.State.CVM}, deploy.WithPending(func(p *deploy.Pending) error {
+				replica, err := deploy.Replicate(t.Context(), c, deploy.Replica{CVM: first.State.CVM}, root, deploy.WithPending(func(p *deploy.Pending) error {
 					if saved == nil {
 						saved, _ = json.Marshal(p)
 					}
@@ -288,7 +289,7 @@ func TestReplicateMakesOneCVM(t *testing.T) {
 				}
 				p, err := deploy.ParsePending(saved)
 				require.NoError(t, err)
-				again, err := deploy.Continue(t.Context(), c, p)
+				again, err := deploy.Continue(t.Context(), c, p, root)
 				require.NoError(t, err)
 				if replica != nil {
 					assert.Equal(t, replica.VMUUID, again.VMUUID)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
@@ -11,9 +12,9 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// Wait follows the CVM until it runs and no operation is under way, and returns what became of the
-// deployment. A CVM that stops short of that is a [*BootError]; a context that ends is its error, and the
-// CVM goes on booting.
+// Wait follows the CVM until it runs and no operation is under way, verifies it as [Run] does, and returns what
+// became of the deployment. A CVM that stops short of that is a [*BootError]; a context that ends is its error,
+// and the CVM goes on booting.
 func Wait(ctx context.Context, c *client.Client, st *State, opts ...Option) (*Result, error) {
 	cfg, err := configure(opts)
 	if err != nil {
@@ -41,7 +42,11 @@ func wait(ctx context.Context, c *client.Client, st *State, cfg *config) (*Resul
 	if err := cfg.checkpoint(st); err != nil {
 		return nil, err
 	}
-	return &Result{State: *st, CVM: cvm, URLs: urls(cvm), Checks: st.Checks}, nil
+	check, report, err := cfg.verify(ctx, c, cvm, st.AppID, st.ComposeHash)
+	if err != nil {
+		return nil, err
+	}
+	return &Result{State: *st, CVM: cvm, URLs: urls(cvm), Checks: append(slices.Clone(st.Checks), check), Report: report}, nil
 }
 
 // stateProgress reports each state that differs from the one before.

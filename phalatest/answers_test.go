@@ -158,7 +158,7 @@ func everyOperation(t *testing.T, version string) {
 	assert.Equal(t, olderScript, must(c.CVMs.GetPreLaunchScript(ctx, id)))
 	assert.Equal(t, "web", must(c.CVMs.GetUserConfig(ctx, id)).Hostname)
 	assert.Len(t, must(c.CVMs.GetComposition(ctx, id)).Containers, 1)
-	assert.Nil(t, must(c.CVMs.GetAttestation(ctx, id)).TCBInfo)
+	assert.Equal(t, string(must(c.CVMs.GetComposeFile(ctx, id, nil))), must(c.CVMs.GetAttestation(ctx, id)).TCBInfo.AppCompose)
 	assert.Len(t, must(c.CVMs.ListAvailableOSImages(ctx, id)), 2)
 
 	// Settings.

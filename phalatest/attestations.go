@@ -17,6 +17,7 @@ type uploadedQuote struct {
 	raw      []byte
 	quote    object
 	verified bool
+	ours     bool // from a platform of this cloud
 	uploaded time.Time
 }
 
@@ -59,11 +60,13 @@ func parseQuote(raw []byte) (object, error) {
 	}, nil
 }
 
-// genuine says whether a quote comes from hardware. Nobody here can tell, so that none does.
-func (s *Server) genuine(_ []byte) bool { return false }
-
-// collateral is what a quote is checked with, where there is any.
-func (s *Server) collateral(_ *uploadedQuote) object { return nil }
+// collateral is what a quote is checked with: there is some for the hardware of this cloud alone.
+func (u *uploadedQuote) collateral(s *Server) any {
+	if !u.ours {
+		return nil
+	}
+	return s.hardware.authority.CloudCollateral()
+}
 
 func verifyQuote(s *Server, c *call) answer {
 	given, _, err := c.upload()
@@ -94,14 +97,15 @@ func verifyQuote(s *Server, c *call) answer {
 	checksum := hashHex(raw)
 	u := s.quotes[checksum]
 	if u == nil {
-		u = &uploadedQuote{checksum: checksum, raw: raw, quote: quote, verified: s.genuine(raw), uploaded: time.Now().UTC()}
+		genuine, tcb := s.judge(raw)
+		u = &uploadedQuote{checksum: checksum, raw: raw, quote: quote, verified: genuine, ours: tcb != nil, uploaded: time.Now().UTC()}
 		u.quote["verified"] = u.verified
 		s.quotes[checksum] = u
 		s.recent = append(s.recent, u)
 	}
 	return ok(object{
 		"id": strconv.Itoa(len(s.recent)), "success": u.verified, "proof_of_cloud": false, "quote": u.quote, "checksum": checksum,
-		"can_download": true, "uploaded_at": stamp(u.uploaded), "verified_at": stamp(time.Now()), "quote_collateral": s.collateral(u),
+		"can_download": true, "uploaded_at": stamp(u.uploaded), "verified_at": stamp(time.Now()), "quote_collateral": u.collateral(s),
 		"node_provider": nil,
 	})
 }
@@ -138,7 +142,7 @@ func viewQuote(_ *Server, u *uploadedQuote) answer {
 }
 
 func getCollateral(s *Server, u *uploadedQuote) answer {
-	collateral := s.collateral(u)
+	collateral := u.collateral(s)
 	if collateral == nil {
 		return plain(http.StatusBadRequest, "The collateral cannot be fetched")
 	}

@@ -23,14 +23,14 @@ func spec(t testing.TB, name string) deploy.Spec {
 	return deploy.Spec{Name: name, Compose: app, Env: []compose.EnvVar{{Key: "TOKEN", Value: "hunter2"}}}
 }
 
-// BenchmarkDeploy is a whole deploy on a cloud of its own: start, provision, encrypt, create, wait.
+// BenchmarkDeploy is a whole deploy on a cloud of its own: start, provision, encrypt, create, wait, verify.
 func BenchmarkDeploy(b *testing.B) {
 	for b.Loop() {
 		s, err := phalatest.Start(phalatest.WithTick(time.Millisecond))
 		require.NoError(b, err)
 		c, err := s.Client()
 		require.NoError(b, err)
-		_, err = deploy.Run(b.Context(), c, spec(b, "web-1"), deploy.WithKMSRoot(s.KMSRoot()))
+		_, err = deploy.Run(b.Context(), c, spec(b, "web-1"), deploy.WithKMSRoot(s.KMSRoot()), deploy.WithVerification(s.AttestationPolicy()))
 		require.NoError(b, err)
 		s.Close()
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+
+	"github.com/phala-go/phala/attest"
 )
 
 // instanceType is a size that a CVM can have.
@@ -37,12 +39,18 @@ func nodes() []*node {
 }
 
 // device is the device id of a node, the hash of its PPID.
-func (n *node) device() string { return hashHex([]byte(n.ppid())) }
+func (n *node) device() string { return fmt.Sprintf("%x", n.deviceID()) }
 
 // deviceID is device as a contract takes it.
-func (n *node) deviceID() [32]byte { return sha256.Sum256([]byte(n.ppid())) }
+func (n *node) deviceID() [32]byte {
+	ppid := n.machine()
+	return attest.DeviceID(ppid[:])
+}
 
-func (n *node) ppid() string { return fmt.Sprintf("%032x", n.id) }
+func (n *node) ppid() string { return fmt.Sprintf("%x", n.machine()) }
+
+// machine is the PPID, the identity of the node's processor.
+func (n *node) machine() [16]byte { return [16]byte{15: byte(n.id)} }
 
 // image is an OS image.
 type image struct {
@@ -56,6 +64,8 @@ func (i *image) versionText() string {
 }
 
 func (i *image) hash() string { return hashHex([]byte(i.name)) }
+
+func (i *image) hashBytes() [32]byte { return sha256.Sum256([]byte(i.name)) }
 
 func images() []*image {
 	return []*image{

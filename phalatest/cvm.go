@@ -44,6 +44,8 @@ type cvm struct {
 	op       *operation
 	finished []operation
 
+	minted *minted // evidence; nil until somebody asks
+
 	composes map[string]*document // provisioned for an update, by hash
 	update   *prepared            // the newest update that waits for approval
 	replica  *prepared            // the newest replica that waits for approval

@@ -2,7 +2,8 @@
 //
 //	cloud := phalatest.New(t)
 //	c, err := cloud.Client()
-//	result, err := deploy.Run(ctx, c, spec, deploy.WithKMSRoot(cloud.KMSRoot()))
+//	result, err := deploy.Run(ctx, c, spec, deploy.WithKMSRoot(cloud.KMSRoot()),
+//		deploy.WithVerification(cloud.AttestationPolicy()))
 //	env, err := cloud.Env(result.State.CVM)
 //
 // It works for real where that matters: it completes app-compose documents with the platform's defaults and
@@ -19,9 +20,13 @@
 // lets it lie; [Server.FailBoot] lets a CVM fail to boot, and [Server.Exit] powers one off from within.
 //
 // There is one account with one workspace, two nodes, and the central KMS, with which every compose hash is
-// allowed. A change that is only prepared waits for its token as one under an on-chain KMS does. The cloud
-// has no TDX hardware: where a quote belongs it says so. It never asks the network: [Server.SetGitHubKeys]
-// and [Server.SetDNS] say what it would find there.
+// allowed. A change that is only prepared waits for its token as one under an on-chain KMS does. It
+// never asks the network: [Server.SetGitHubKeys] and [Server.SetDNS] say what it would find there.
+//
+// Its hardware is a test authority (package quotetest): running CVMs show quotes with real signatures, event logs
+// that replay, and collateral, all under a root that is not Intel's, which [Server.AttestationPolicy] trusts.
+// [Server.Substitute] lets another app-compose boot than the one that was asked for, [Server.Spoil] changes what
+// the hardware signs, [Server.Tamper] what the cloud shows of it, and [WithHardware] the state of the machines.
 //
 // It posts the events of its CVMs to webhooks, signed, with the cloud's time limit, attempts and pauses, and keeps
 // a row of each delivery; once there is a webhook, CVMs live on although nobody asks. [WithWebhookReceiver]

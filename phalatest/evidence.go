@@ -1,27 +1,50 @@
 package phalatest
 
-// evidence is what a CVM has to prove what it runs.
-type evidence struct {
-	quote     string // hex
-	tcbInfo   object
-	eventLog  []object
-	tcbSVN    string
-	mrConfig  string
-	collected string // error text where there is none
+import (
+	"encoding/hex"
+
+	"github.com/phala-go/phala/attest"
+	"github.com/phala-go/phala/phalatest/quotetest"
+)
+
+// proof is the evidence of a CVM as the API shows it, or why there is none.
+type proof struct {
+	evidence    attest.Evidence
+	certificate object
+	tcbInfo     any
+	quote       *attest.Quote // nil where it is malformed
+	missing     string
 }
 
-// evidence of a CVM. The cloud has no hardware, so it has none to show.
-func (s *Server) evidence(_ *cvm) *evidence { return nil }
-
-const noEvidence = "the fake cloud has no TDX hardware"
+// prove gives the evidence of a CVM. Only a running one has any, and it may keep it private.
+func (s *Server) prove(vm *cvm) proof {
+	switch {
+	case !vm.running() || vm.instance == "":
+		return proof{missing: "the CVM is not running"}
+	case !deref(vm.doc.app.PublicTCBInfo):
+		return proof{missing: "the CVM keeps its attestation private"}
+	}
+	m, err := s.mint(vm)
+	if err != nil {
+		return proof{missing: err.Error()}
+	}
+	e := s.spoiled[vm.name].shown(m.evidence)
+	p := proof{evidence: e, certificate: m.describe(e), tcbInfo: quotetest.CVMAttestation(e).TCBInfo}
+	if q, err := attest.ParseQuote(e.Quote); err == nil {
+		p.quote = q
+	}
+	return p
+}
 
 func getAttestation(s *Server, _ *call, vm *cvm) answer {
 	described := object{
-		"is_online": vm.running(), "is_public": deref(vm.doc.app.PublicTCBInfo), "error": noEvidence, "name": vm.name,
+		"is_online": vm.running(), "is_public": deref(vm.doc.app.PublicTCBInfo), "error": nil, "name": vm.name,
 		"app_certificates": nil, "tcb_info": nil, "compose_file": string(vm.doc.text),
 	}
-	if e := s.evidence(vm); e != nil {
-		described["error"], described["tcb_info"] = orNull(e.collected), e.tcbInfo
+	if p := s.prove(vm); p.missing != "" {
+		described["error"] = p.missing
+	} else {
+		described["app_certificates"], described["tcb_info"] = []object{p.certificate}, p.tcbInfo
 	}
 	return ok(described)
 }
@@ -29,39 +52,57 @@ func getAttestation(s *Server, _ *call, vm *cvm) answer {
 func getAppAttestations(s *Server, _ *call, a *app) answer {
 	instances := []object{}
 	for _, vm := range a.cvms {
-		described := object{
-			"vm_uuid": dashed(vm.uuid), "name": vm.name, "instance_id": orNull(vm.instance), "status": vm.status, "image_version": vm.image.name,
-			"quote": nil, "ppid": vm.node.ppid(), "ppid_sha256": vm.node.device(), "device_id": vm.node.device(), "fmspc": fmspc,
-			"tee_tcb_svn": nil, "mr_config_id": nil, "cpusvn": nil, "pcesvn": nil, "tcb_info": nil, "app_certificates": nil,
-			"compose_file": string(vm.doc.text), "eventlog": nil, "error": noEvidence,
-		}
-		if e := s.evidence(vm); e != nil {
-			described["error"], described["quote"] = orNull(e.collected), e.quote
-			described["tcb_info"], described["eventlog"] = e.tcbInfo, e.eventLog
-			described["tee_tcb_svn"], described["mr_config_id"] = e.tcbSVN, e.mrConfig
-		}
-		instances = append(instances, described)
+		instances = append(instances, s.describeProof(vm))
 	}
-	contract, _ := a.contract().(string) // empty, not null, where there is none
-	kmsContract, _ := a.kms.address().(string)
+	contract, _ := a.contract().(string) // empty under the central KMS
+	governed, _ := a.kms.address().(string)
 	return ok(object{
 		"app_id": a.id.String(), "contract_address": contract,
 		"kms_info": object{
-			"contract_address": kmsContract, "chain_id": a.kms.chainID(), "version": "0.5.5", "url": a.kms.url, "gateway_app_id": nil,
-			"gateway_app_url": "https://gateway." + gatewayDomain, "kms_type": a.kms.kind,
+			"contract_address": governed, "chain_id": a.kms.chainID(), "version": "0.5.5", "url": a.kms.url,
+			"gateway_app_id": nil, "gateway_app_url": "https://gateway." + gatewayDomain, "kms_type": a.kms.kind,
 		},
 		"instances": instances, "kms_guest_agent_info": nil, "gateway_guest_agent_info": nil, "qemu_version": nil,
 	})
 }
 
+func (s *Server) describeProof(vm *cvm) object {
+	described := object{
+		"vm_uuid": dashed(vm.uuid), "name": vm.name, "instance_id": orNull(vm.instance), "status": vm.status, "image_version": vm.image.name,
+		"quote": nil, "ppid": vm.node.ppid(), "ppid_sha256": vm.node.device(), "device_id": vm.node.device(), "fmspc": fmspc,
+		"tee_tcb_svn": nil, "mr_config_id": nil, "cpusvn": nil, "pcesvn": nil, "tcb_info": nil, "app_certificates": nil,
+		"compose_file": string(vm.doc.text), "eventlog": nil, "error": nil,
+	}
+	p := s.prove(vm)
+	if p.missing != "" {
+		described["error"] = p.missing
+		return described
+	}
+	described["quote"], described["tcb_info"] = orNull(hex.EncodeToString(p.evidence.Quote)), p.tcbInfo
+	described["app_certificates"] = []object{p.certificate}
+	if p.quote != nil {
+		described["tee_tcb_svn"], described["mr_config_id"] = hex.EncodeToString(p.quote.TEETCBSVN[:]), p.quote.MRConfigID.String()
+	}
+	return described
+}
+
 func evaluateTCB(s *Server, _ *call, a *app) answer {
 	instances := []object{}
 	for _, vm := range a.cvms {
-		instances = append(instances, object{
+		evaluated := object{
 			"vm_uuid": dashed(vm.uuid), "name": vm.name, "instance_id": vm.instance, "status": vm.status, "image_version": vm.image.name,
 			"ppid": vm.node.ppid(), "device_id": vm.node.device(), "evaluation_update": "early", "evaluation_ok": nil,
-			"evaluation_status": nil, "error": noEvidence,
-		})
+			"evaluation_status": nil, "error": nil,
+		}
+		if p := s.prove(vm); p.missing != "" {
+			evaluated["error"] = p.missing
+		} else if _, tcb := s.judge(p.evidence.Quote); tcb == nil {
+			evaluated["error"] = "the quote cannot be judged"
+		} else {
+			status := worst(tcb)
+			evaluated["evaluation_ok"], evaluated["evaluation_status"] = status == attest.UpToDate, status
+		}
+		instances = append(instances, evaluated)
 	}
 	return ok(object{"app_id": a.id.String(), "update": "early", "instances": instances})
 }

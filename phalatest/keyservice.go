@@ -3,6 +3,8 @@ package phalatest
 import (
 	"crypto/ecdh"
 	"crypto/ecdsa"
+	"crypto/x509"
+	"encoding/hex"
 	"strings"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -47,6 +49,20 @@ func (k *keyService) onChain() bool { return k.chain != nil }
 
 func (k *keyService) signer() kms.Signer { return kms.SignerOf(k.root) }
 
+// rootCA is the public key of the CA that certifies the keys of apps, which follows from the root key. It is
+// empty only for a root key that no seed gives.
+func (k *keyService) rootCA() []byte {
+	key, err := ecdh.P256().NewPrivateKey(crypto.Keccak256(crypto.FromECDSA(k.root), []byte("ca")))
+	if err != nil {
+		return nil
+	}
+	der, err := x509.MarshalPKIXPublicKey(key.PublicKey())
+	if err != nil {
+		return nil
+	}
+	return der
+}
+
 // envKey is the key of an app's environment, which follows from the root key and the app id.
 func (k *keyService) envKey(app kms.AppID) (*ecdh.PrivateKey, error) {
 	return ecdh.X25519().NewPrivateKey(crypto.Keccak256(crypto.FromECDSA(k.root), []byte("env"), app[:]))
@@ -87,7 +103,7 @@ func (k *keyService) describe() object {
 func (k *keyService) describeContract() object {
 	described := object{
 		"id": k.contractID, "slug": k.contractSlug, "label": k.label, "contract_address": "phala", "chain_id": 0,
-		"k256_pubkey": k.signer().String(), "ca_pubkey": "", "node_count": 1,
+		"k256_pubkey": k.signer().String(), "ca_pubkey": hex.EncodeToString(k.rootCA()), "node_count": 1,
 	}
 	if k.onChain() {
 		described["contract_address"], described["chain_id"] = k.address(), k.chainID()

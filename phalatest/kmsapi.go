@@ -48,7 +48,7 @@ func inspectKMS(k *keyService, _ *call) answer {
 		"rpc": object{
 			"version": "0.5.5", "is_dev": false, "chain_id": k.chainID(), "kms_contract_address": k.address(), "gateway_app_id": nil, "version_synced": true,
 			"bootstrap_info": object{
-				"k256_pubkey": k.signer().String(), "ca_pubkey": "", "quote_length": 0, "eventlog_length": 0,
+				"k256_pubkey": k.signer().String(), "ca_pubkey": hex.EncodeToString(k.rootCA()), "quote_length": 0, "eventlog_length": 0,
 			},
 		},
 		"rpc_error": nil, "guest_agent": nil, "guest_agent_error": nil, "teepods": []object{}, "on_chain": nil,

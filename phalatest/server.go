@@ -45,6 +45,7 @@ type Server struct {
 	nodes      []*node
 	images     []*image
 	quotas     Quotas
+	hardware   *hardware
 	since      time.Time // when the workspace was created
 
 	listen   sync.Once
@@ -76,6 +77,7 @@ type Server struct {
 	faults    map[string][]Fault
 	rewrites  map[string]func(int, []byte) (int, []byte)
 	bootFails map[string]string
+	spoiled   map[string]*spoiled // by the name of the CVM
 	requests  []Request
 }
 
@@ -117,6 +119,8 @@ func Start(opts ...Option) (*Server, error) {
 		faults:     map[string][]Fault{},
 		rewrites:   map[string]func(int, []byte) (int, []byte){},
 		bootFails:  map[string]string{},
+		spoiled:    map[string]*spoiled{},
+		hardware:   &hardware{},
 		webhooks:   newWebhooks(),
 	}
 	for _, o := range opts {

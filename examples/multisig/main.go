@@ -217,7 +217,8 @@ func stage(ctx context.Context) error {
 		return err
 	}
 	spec := deploy.Spec{Name: name, Compose: app, Contract: deploy.ContractSpec{Owner: chain.Address(1)}}
-	deployed, err := deploy.Run(ctx, c, spec, deploy.WithChain(opened.Flow()))
+	hardware := deploy.WithVerification(cloud.AttestationPolicy())
+	deployed, err := deploy.Run(ctx, c, spec, deploy.WithChain(opened.Flow()), hardware)
 	if err != nil {
 		return err
 	}
@@ -254,7 +255,7 @@ func stage(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cvm, err := deploy.WaitCommitted(ctx, c, p)
+	cvm, err := deploy.WaitCommitted(ctx, c, p, hardware)
 	if err != nil {
 		return err
 	}

@@ -44,7 +44,7 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	c, chain, closing, err := connect(ctx)
+	c, chain, opts, closing, err := connect(ctx)
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	fmt.Println("\nDeploying")
-	opts := []deploy.Option{deploy.WithChain(flow), deploy.WithProgress(show)}
+	opts = append(opts, deploy.WithChain(flow), deploy.WithProgress(show))
 	result, err := deploy.Run(ctx, c, deploy.Spec{
 		Name: "onchain-demo", Compose: app, Env: []compose.EnvVar{{Key: "TOKEN", Value: "s3cret"}}, InstanceType: "tdx.small",
 	}, opts...)
@@ -92,38 +92,38 @@ func run(ctx context.Context) error {
 }
 
 // connect gives the real cloud and chain where there is an API key, else embedded ones.
-func connect(ctx context.Context) (*client.Client, *onchain.Chain, func(), error) {
+func connect(ctx context.Context) (*client.Client, *onchain.Chain, []deploy.Option, func(), error) {
 	if os.Getenv("PHALA_CLOUD_API_KEY") != "" {
 		fmt.Println("Phala Cloud and the chain at ETH_RPC_URL")
 		c, err := client.New()
 		if err != nil {
-			return nil, nil, nil, err
+			return nil, nil, nil, nil, err
 		}
 		chain, err := realChain(ctx)
-		return c, chain, func() {}, err
+		return c, chain, nil, func() {}, err
 	}
 	fmt.Println("Embedded Phala Cloud and a simulated chain (set PHALA_CLOUD_API_KEY to use real ones)")
 	simulated, stop, err := chaintest.Start()
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, nil, nil, err
 	}
 	cloud, err := phalatest.Start(phalatest.WithChain(simulated.View()), phalatest.WithTick(40*time.Millisecond))
 	if err != nil {
 		stop()
-		return nil, nil, nil, err
+		return nil, nil, nil, nil, err
 	}
 	closing := func() { cloud.Close(); stop() }
 	c, err := cloud.Client()
 	if err != nil {
 		closing()
-		return nil, nil, nil, err
+		return nil, nil, nil, nil, err
 	}
 	chain, err := simulated.Open(ctx)
 	if err != nil {
 		closing()
-		return nil, nil, nil, err
+		return nil, nil, nil, nil, err
 	}
-	return c, chain, closing, nil
+	return c, chain, []deploy.Option{deploy.WithVerification(cloud.AttestationPolicy())}, closing, nil
 }
 
 func realChain(ctx context.Context) (*onchain.Chain, error) {
@@ -167,6 +167,8 @@ func show(event deploy.Event) {
 	case deploy.RegisteredEvent:
 		line("→ on chain", "app "+e.AppID)
 		line("", "by  "+e.Transaction)
+	case deploy.AttestationEvent:
+		line("→ attested", fmt.Sprintf("%d checks of the hardware's evidence", len(e.Report.Checks)))
 	case deploy.RunningEvent:
 		line("→ running", e.CVM.Name)
 	default:

@@ -1,5 +1,5 @@
-// Command quickstart deploys the docker-compose.yml beside it, with two secrets, and follows it until it
-// runs. Without an account it does so on an embedded Phala Cloud; with PHALA_CLOUD_API_KEY set, on the real
+// Command quickstart deploys the docker-compose.yml beside it, with two secrets, follows it until it runs, and
+// has the hardware prove what it is that runs. Without an account it does so on an embedded Phala Cloud; with PHALA_CLOUD_API_KEY set, on the real
 // one.
 package main
 
@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/deploy"
@@ -32,10 +33,11 @@ var preLaunchScript string
 
 // The exit codes of the program.
 const (
-	exitSpec     = 2 // the input is wrong; nothing was sent
-	exitAPI      = 3 // the cloud refused
-	exitMismatch = 4 // the cloud's answer is not what was computed here
-	exitBoot     = 5 // the CVM was created but does not run
+	exitSpec       = 2 // the input is wrong; nothing was sent
+	exitAPI        = 3 // the cloud refused
+	exitMismatch   = 4 // the cloud's answer is not what was computed here
+	exitBoot       = 5 // the CVM was created but does not run
+	exitUnverified = 6 // the CVM runs, but the hardware does not prove that it is this one
 )
 
 func main() {
@@ -44,6 +46,11 @@ func main() {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
 	defer cancel()
 	if err := run(ctx); err != nil {
+		var unverified *deploy.VerificationError
+		if errors.As(err, &unverified) && unverified.Report != nil {
+			section("NOT proven by the hardware")
+			showReport(unverified.Report)
+		}
 		fmt.Fprintln(os.Stderr, "\n✗", explain(err))
 		os.Exit(exitCode(err))
 	}
@@ -86,6 +93,13 @@ func run(ctx context.Context) error {
 		return err
 	}
 
+	section("Proven by the hardware")
+	if result.Report != nil {
+		showReport(result.Report)
+	} else {
+		line("nothing", result.Checks[len(result.Checks)-1].Reason)
+	}
+
 	section("Running")
 	checked := make([]string, len(result.Checks))
 	for i, check := range result.Checks {
@@ -124,6 +138,7 @@ func connect() (*client.Client, []deploy.Option, *ending, error) {
 	line("listening on", cloud.URL())
 	return c, []deploy.Option{
 		deploy.WithKMSRoot(cloud.KMSRoot()),
+		deploy.WithVerification(cloud.AttestationPolicy()),
 		deploy.WithTeamWallet(cloud.TeamWallet()),
 	}, &ending{cloud: cloud}, nil
 }
@@ -205,11 +220,45 @@ func showCheck(check deploy.Check) {
 	}
 }
 
+// showReport has a line for every check, also for what was not asked.
+func showReport(report *attest.Report) {
+	for _, check := range report.Checks {
+		mark := map[attest.Outcome]string{attest.Passed: "✓", attest.Failed: "✗", attest.NotPossible: "?", attest.NotAsked: "–"}[check.Outcome]
+		what := check.Detail
+		if what == "" {
+			what = check.Actual
+		}
+		switch {
+		case what == "":
+			what = string(check.Outcome)
+		case check.Outcome == attest.NotAsked:
+			what = "not asked, " + what
+		}
+		line(mark+" "+string(check.Name), shorten(what))
+		if check.Outcome == attest.Failed && check.Expected != "" {
+			line("", "expected "+check.Expected)
+			line("", "actual   "+check.Actual)
+		}
+	}
+}
+
+// shorten keeps a value on one line.
+func shorten(text string) string {
+	const most = 90
+	if r := []rune(text); len(r) > most {
+		return string(r[:most-1]) + "…"
+	}
+	return text
+}
+
 // explain says what an error means for the reader.
 func explain(err error) string {
 	var mismatch *deploy.MismatchError
 	var boot *deploy.BootError
+	var unverified *deploy.VerificationError
 	switch {
+	case errors.As(err, &unverified):
+		return fmt.Sprintf("%v\n  It exists and runs: delete it.", unverified)
 	case errors.As(err, &mismatch):
 		return fmt.Sprintf("the cloud's %s is not the one computed here; nothing more was sent.\n  here  %s\n  cloud %s", mismatch.What, mismatch.Local, mismatch.Remote)
 	case errors.As(err, &boot):
@@ -227,8 +276,11 @@ func explain(err error) string {
 func exitCode(err error) int {
 	var mismatch *deploy.MismatchError
 	var boot *deploy.BootError
+	var unverified *deploy.VerificationError
 	var api *client.APIError
 	switch {
+	case errors.As(err, &unverified):
+		return exitUnverified
 	case errors.As(err, &mismatch):
 		return exitMismatch
 	case errors.As(err, &boot):

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/deploy"
@@ -22,13 +23,15 @@ var dockerCompose string
 
 // Service answers POST /sandboxes/{name} and GET /sandboxes/{name}.
 type Service struct {
-	cloud *client.Client
-	root  kms.Signer
+	cloud  *client.Client
+	root   kms.Signer
+	policy attest.Policy
 }
 
-// New makes the service. root is the key of the KMS, from a place that the cloud does not control.
-func New(cloud *client.Client, root kms.Signer) *Service {
-	return &Service{cloud: cloud, root: root}
+// New makes the service. root is the key of the KMS, from a place that the cloud does not control. policy says
+// what the hardware must prove of each sandbox; the zero one trusts Intel.
+func New(cloud *client.Client, root kms.Signer, policy attest.Policy) *Service {
+	return &Service{cloud: cloud, root: root, policy: policy}
 }
 
 // ServeHTTP answers with JSON.
@@ -55,7 +58,7 @@ func (s *Service) start(ctx context.Context, name, token string) (*deploy.Result
 		return nil, err
 	}
 	spec := deploy.Spec{Name: name, Compose: app, Env: []compose.EnvVar{{Key: "TOKEN", Value: token}}}
-	return deploy.Run(ctx, s.cloud, spec, deploy.WithKMSRoot(s.root))
+	return deploy.Run(ctx, s.cloud, spec, deploy.WithKMSRoot(s.root), deploy.WithVerification(s.policy))
 }
 
 func (s *Service) status(w http.ResponseWriter, r *http.Request) {
@@ -70,8 +73,9 @@ func (s *Service) status(w http.ResponseWriter, r *http.Request) {
 // refuse tells the caller what matters to him, and nothing of the cloud's.
 func refuse(w http.ResponseWriter, err error) {
 	var mismatch *deploy.MismatchError
+	var unverified *deploy.VerificationError
 	switch {
-	case errors.As(err, &mismatch):
+	case errors.As(err, &mismatch), errors.As(err, &unverified):
 		answer(w, http.StatusBadGateway, map[string]any{"error": "the cloud could not prove what it runs"})
 	case errors.Is(err, client.ErrNotFound):
 		answer(w, http.StatusNotFound, map[string]any{"error": "no such sandbox"})

@@ -14,6 +14,7 @@ import (
 	"example.com/sandboxes"
 
 	"github.com/phala-go/phala/phalatest"
+	"github.com/phala-go/phala/phalatest/quotetest"
 )
 
 // call sends a request to the service.
@@ -30,7 +31,7 @@ func TestASandboxRunsAndKeepsItsSecret(t *testing.T) {
 	cloud := phalatest.New(t)
 	c, err := cloud.Client()
 	require.NoError(t, err)
-	s := sandboxes.New(c, cloud.KMSRoot())
+	s := sandboxes.New(c, cloud.KMSRoot(), cloud.AttestationPolicy())
 
 	w := call(s, "POST", "/sandboxes/alice-1", url.Values{"token": {"hunter2"}})
 	require.Equal(t, http.StatusCreated, w.Code, w.Body)
@@ -57,9 +58,20 @@ func TestACloudThatLiesGetsNoSecret(t *testing.T) {
 	})
 	c, err := cloud.Client()
 	require.NoError(t, err)
-	w := call(sandboxes.New(c, cloud.KMSRoot()), "POST", "/sandboxes/alice-1", url.Values{"token": {"hunter2"}})
+	w := call(sandboxes.New(c, cloud.KMSRoot(), cloud.AttestationPolicy()), "POST", "/sandboxes/alice-1", url.Values{"token": {"hunter2"}})
 	assert.Equal(t, http.StatusBadGateway, w.Code, w.Body)
 	for _, r := range cloud.Requests() {
 		assert.NotEqual(t, "CVMs.Create", r.Operation)
 	}
+}
+
+func TestACloudThatRunsSomethingElseIsFoundOut(t *testing.T) {
+	t.Parallel()
+	cloud := phalatest.New(t)
+	cloud.Substitute("alice-1", func(s *quotetest.Spec) { s.AppCompose += " " })
+	c, err := cloud.Client()
+	require.NoError(t, err)
+	w := call(sandboxes.New(c, cloud.KMSRoot(), cloud.AttestationPolicy()), "POST", "/sandboxes/alice-1", url.Values{"token": {"hunter2"}})
+	assert.Equal(t, http.StatusBadGateway, w.Code, w.Body)
+	assert.JSONEq(t, `{"error":"the cloud could not prove what it runs"}`, w.Body.String())
 }

@@ -29,7 +29,7 @@ func onCloud(t *testing.T, chain *chaintest.Chain) (*client.Client, *flows.Resul
 	require.NoError(t, err)
 	app, err := compose.New("services: {}\n", compose.WithPreLaunchScript("#!/bin/sh\n"))
 	require.NoError(t, err)
-	r, err := flows.Run(t.Context(), c, flows.Spec{Name: "web-1", Compose: app}, flows.WithChain(opened.Flow()))
+	r, err := flows.Run(t.Context(), c, flows.Spec{Name: "web-1", Compose: app}, flows.WithChain(opened.Flow()), flows.WithVerification(cloud.AttestationPolicy()))
 	require.NoError(t, err)
 	return c, r
 }

@@ -109,6 +109,20 @@ func New(options ...Option) (*Authority, error) {
 	return a, nil
 }
 
+// Machine is another platform of the same kind below the same root, with an identity of its own (PPID, 16
+// bytes) and the same collateral. What [WithRevokedPCK] revokes is the first platform.
+func (a *Authority) Machine(ppid [16]byte) (*Authority, error) {
+	m := &Authority{
+		now: a.now, settings: a.settings, root: a.root, platformCA: a.platformCA, signer: a.signer,
+		source: a.source, collateral: a.collateral,
+	}
+	m.ppid = ppid[:]
+	if err := m.certify(); err != nil {
+		return nil, fmt.Errorf("quotetest: %w", err)
+	}
+	return m, nil
+}
+
 // Roots has the authority's root, in the place of Intel's.
 func (a *Authority) Roots() *x509.CertPool {
 	pool := x509.NewCertPool()

@@ -36,6 +36,11 @@ func (a *Authority) issueCertificates() error {
 	if a.signer, err = a.issue("Intel SGX TCB Signing", a.root, false); err != nil {
 		return err
 	}
+	return a.certify()
+}
+
+// certify gives the platform its certificate and its attestation key.
+func (a *Authority) certify() error {
 	sgx, err := a.sgxExtension()
 	if err != nil {
 		return err

@@ -1,0 +1,116 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/phala-go/phala/attest"
+	"github.com/phala-go/phala/client"
+	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/kms"
+	"github.com/phala-go/phala/openapi"
+)
+
+// WithVerification verifies what runs against policy, and makes an error of whatever cannot be checked: without
+// it, [Run] verifies what the app shows, and tells in the result what that left open.
+//
+// App id and compose hash need not be given; they are those of the deployment. Where the policy names no source
+// of collateral it is [CloudCollateral].
+func WithVerification(policy attest.Policy) Option {
+	return func(c *config) error {
+		if err := policy.Validate(); err != nil {
+			return fmt.Errorf("deploy: WithVerification: %w", err)
+		}
+		c.policy = &policy
+		return nil
+	}
+}
+
+// SkipVerification does not ask the hardware. It loses the proof that the CVM runs on genuine hardware, and that
+// it runs this app-compose: both are the cloud's word then.
+func SkipVerification() Option {
+	return func(c *config) error {
+		c.skipVerify = true
+		return nil
+	}
+}
+
+// verify asks the hardware of a running CVM whether it runs this app with this compose hash, which may be zero
+// where it is not known.
+func (c *config) verify(ctx context.Context, cl *client.Client, cvm *openapi.CVMDetail, app kms.AppID, hash compose.Hash) (Check, *attest.Report, error) {
+	if c.skipVerify {
+		return c.verified(Check{Outcome: Waived, Reason: "SkipVerification"}), nil, nil
+	}
+	evidence, err := awaitEvidence(ctx, cl, cvm, app)
+	if errors.Is(err, attest.ErrNotPossible) && c.policy == nil {
+		return c.verified(Check{Outcome: NotPossible, Reason: err.Error()}), nil, nil
+	}
+	if err != nil {
+		return Check{}, nil, &VerificationError{CVM: handle(cvm), Err: err}
+	}
+	report, err := attest.Verify(ctx, evidence, c.policyFor(cl, cvm, app, hash))
+	if report != nil {
+		c.progress(AttestationEvent{CVM: handle(cvm), Report: report})
+	}
+	switch {
+	case err == nil:
+		return c.verified(Check{Outcome: Passed}), report, nil
+	case ctx.Err() != nil:
+		return Check{}, nil, fmt.Errorf("verify cvm %s: %w", cvm.Name, context.Cause(ctx))
+	case c.policy == nil && !failed(report):
+		return c.verified(Check{Outcome: NotPossible, Reason: open(report)}), report, nil
+	}
+	return Check{}, nil, &VerificationError{CVM: handle(cvm), Report: report, Err: err}
+}
+
+func (c *config) verified(check Check) Check {
+	check.Name = CheckAttestation
+	c.report([]Check{check})
+	return check
+}
+
+// policyFor adds what the deployment itself expects. What the policy expects instead of it stays, and fails.
+func (c *config) policyFor(cl *client.Client, cvm *openapi.CVMDetail, app kms.AppID, hash compose.Hash) attest.Policy {
+	var p attest.Policy
+	if c.policy != nil {
+		p = *c.policy
+	}
+	if p.AppID.IsZero() {
+		p.AppID = app
+	}
+	if !hash.Equal(compose.Hash{}) && (len(p.ComposeHashes) == 0 || slices.Contains(p.ComposeHashes, hash)) {
+		p.ComposeHashes = []compose.Hash{hash}
+	}
+	if p.Collateral == nil {
+		p.Collateral = cloudCollateral(cl, shown(cvm))
+	}
+	return p
+}
+
+// shown tells whether everybody may read the evidence of a CVM.
+func shown(cvm *openapi.CVMDetail) bool { return cvm.PublicTCBInfo == nil || *cvm.PublicTCBInfo }
+
+// failed tells a check that came out wrong from those that could not be made.
+func failed(report *attest.Report) bool {
+	return report == nil || slices.ContainsFunc(report.Checks, func(c attest.Check) bool {
+		return c.Outcome == attest.Failed && !c.Waived
+	})
+}
+
+// open says what a report leaves open: the checks, and what the first of them lacks.
+func open(report *attest.Report) string {
+	var names []string
+	why := ""
+	for _, c := range report.Checks {
+		if c.Outcome != attest.NotPossible || c.Waived {
+			continue
+		}
+		if names = append(names, string(c.Name)); why == "" {
+			why = c.Detail
+		}
+	}
+	return fmt.Sprintf("%s: %s", strings.Join(names, ", "), why)
+}

@@ -1,0 +1,135 @@
+package phalatest
+
+import (
+	"context"
+	"encoding/hex"
+	"sync"
+	"time"
+
+	"github.com/phala-go/phala/attest"
+	"github.com/phala-go/phala/phalatest/quotetest"
+)
+
+// hardware makes the quotes: a test authority in the place of Intel's, with a machine for each node. Its keys
+// are made when somebody first asks for evidence.
+type hardware struct {
+	options []quotetest.Option
+
+	made      sync.Once
+	authority *quotetest.Authority
+	machines  map[*node]*quotetest.Authority
+	failed    error
+}
+
+// collateralYears is how long the collateral holds: longer than a test lets its CVMs live.
+const collateralYears = 10
+
+// WithHardware changes what the test authority behind the quotes says of its machines, as by
+// [quotetest.WithTCBStatus], or by [quotetest.WithRevokedPCK], which revokes the first node.
+func WithHardware(options ...quotetest.Option) Option {
+	return func(s *Server) error {
+		s.hardware.options = append(s.hardware.options, options...)
+		return nil
+	}
+}
+
+// machine is the hardware of a node.
+func (s *Server) machine(n *node) (*quotetest.Authority, error) {
+	s.hardware.made.Do(func() { s.hardware.failed = s.hardware.build(s.nodes) })
+	return s.hardware.machines[n], s.hardware.failed
+}
+
+func (h *hardware) build(nodes []*node) error {
+	now := time.Now().UTC().Truncate(time.Second)
+	kind, err := hex.DecodeString(fmspc)
+	if err != nil {
+		return err
+	}
+	options := append([]quotetest.Option{
+		quotetest.WithFMSPC([6]byte(kind)), quotetest.WithPPID(nodes[0].machine()),
+		quotetest.WithCollateralTime(now.Add(-time.Hour), now.AddDate(collateralYears, 0, 0)),
+	}, h.options...)
+	if h.authority, err = quotetest.New(options...); err != nil {
+		return err
+	}
+	h.machines = map[*node]*quotetest.Authority{nodes[0]: h.authority}
+	for _, n := range nodes[1:] {
+		if h.machines[n], err = h.authority.Machine(n.machine()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// AttestationPolicy is what a careful caller knows of this cloud: the roots of its hardware in the place of
+// Intel's, where to get collateral, the root CAs of its KMSes, its OS images, its nodes, and the measurements
+// that these come to. What app and compose hash must run is for the caller to add; package deploy does.
+//
+// Without it the quotes of this cloud are refused, as they are not signed by Intel.
+func (s *Server) AttestationPolicy() attest.Policy {
+	known, err := s.measurements()
+	if err != nil {
+		s.wrong("the test authority: %v", err)
+		return attest.Policy{Collateral: func(context.Context, attest.CollateralRequest) (*attest.Collateral, error) { return nil, err }}
+	}
+	p := s.hardware.authority.Policy()
+	p.Measurements = []attest.KnownGood{known}
+	for _, k := range s.services {
+		p.KMSRootCAs = append(p.KMSRootCAs, k.rootCA())
+	}
+	for _, i := range s.images {
+		p.OSImageHashes = append(p.OSImageHashes, i.hashBytes())
+	}
+	for _, n := range s.nodes {
+		p.Devices = append(p.Devices, n.deviceID())
+	}
+	return p
+}
+
+// measurements are the same for all images and sizes, unlike those of real hardware.
+func (s *Server) measurements() (attest.KnownGood, error) {
+	machine, err := s.machine(s.nodes[0])
+	if err != nil {
+		return attest.KnownGood{}, err
+	}
+	evidence, err := machine.Mint(quotetest.Spec{})
+	if err != nil {
+		return attest.KnownGood{}, err
+	}
+	q, err := attest.ParseQuote(evidence.Quote)
+	if err != nil {
+		return attest.KnownGood{}, err
+	}
+	return attest.KnownGood{Name: "phalatest", MRTD: q.MRTD, RTMR0: q.RTMR[0], RTMR1: q.RTMR[1], RTMR2: q.RTMR[2]}, nil
+}
+
+// judge says whether a quote comes from the hardware of this cloud, and in what state that is; nil where its
+// platform is none of these.
+func (s *Server) judge(raw []byte) (genuine bool, tcb *attest.TCB) {
+	if _, err := s.machine(s.nodes[0]); err != nil {
+		return false, nil
+	}
+	report, err := attest.Verify(context.Background(), attest.Evidence{Quote: raw}, s.hardware.authority.Policy())
+	if report == nil {
+		s.wrong("the test authority: %v", err)
+		return false, nil
+	}
+	genuine = true
+	for _, name := range []attest.CheckName{
+		attest.CheckSignature, attest.CheckCollateral, attest.CheckCollateralTime, attest.CheckRevocation,
+		attest.CheckTDXModule, attest.CheckQEIdentity,
+	} {
+		genuine = genuine && report.Check(name).Outcome == attest.Passed
+	}
+	return genuine, report.Attested.TCB
+}
+
+// worst is the first of the three states that is not UpToDate.
+func worst(t *attest.TCB) attest.TCBStatus {
+	for _, status := range []attest.TCBStatus{t.Platform, t.Module, t.QuotingEnclave} {
+		if status != "" && status != attest.UpToDate {
+			return status
+		}
+	}
+	return attest.UpToDate
+}
