@@ -61,7 +61,7 @@ func ofInstance(ctx context.Context, c *client.Client, cvm *openapi.CVMDetail, a
 		return attest.Evidence{}, none(err)
 	}
 	for _, instance := range all.Instances {
-		if !same(instance.VMUUID, cvm.VMUUID) {
+		if bareUUID(instance.VMUUID) != bareUUID(cvm.VMUUID) {
 			continue
 		}
 		found, err := attest.FromApp(&openapi.AppAttestations{AppID: all.AppID, Instances: []openapi.AppAttestation{instance}})
@@ -101,11 +101,8 @@ func says(text string) error {
 	return fmt.Errorf("the cloud says %.200q", text)
 }
 
-// same compares UUIDs, which come with dashes or without.
-func same(a, b string) bool {
-	bare := func(id string) string { return strings.ToLower(strings.ReplaceAll(id, "-", "")) }
-	return a != "" && bare(a) == bare(b)
-}
+// bareUUID makes UUIDs comparable, which come with dashes or without.
+func bareUUID(id string) string { return strings.ToLower(strings.ReplaceAll(id, "-", "")) }
 
 // CloudCollateral gets Intel's collateral from the cloud's public registry of quotes. A quote that the registry
 // does not know is uploaded to it, and is public from then on, as the evidence of an app that shows its

@@ -22,7 +22,8 @@ type config struct {
 	chain         Chain
 	trustHash     bool
 	keep          func(*Pending) error
-	policy        *attest.Policy
+	policy        attest.Policy
+	strict        bool // what cannot be verified is an error
 	skipVerify    bool
 }
 
@@ -42,7 +43,7 @@ func configure(opts []Option) (*config, error) {
 	if ways > 1 {
 		return nil, errors.New("deploy: WithKMSRoot, TrustKMSRootFromCloud and SkipKMSKeyCheck exclude one another")
 	}
-	if cfg.policy != nil && cfg.skipVerify {
+	if cfg.strict && cfg.skipVerify {
 		return nil, errors.New("deploy: WithVerification and SkipVerification exclude one another")
 	}
 	return cfg, nil

@@ -24,7 +24,7 @@ func WithVerification(policy attest.Policy) Option {
 		if err := policy.Validate(); err != nil {
 			return fmt.Errorf("deploy: WithVerification: %w", err)
 		}
-		c.policy = &policy
+		c.policy, c.strict = policy, true
 		return nil
 	}
 }
@@ -45,7 +45,7 @@ func (c *config) verify(ctx context.Context, cl *client.Client, cvm *openapi.CVM
 		return c.verified(Check{Outcome: Waived, Reason: "SkipVerification"}), nil, nil
 	}
 	evidence, err := awaitEvidence(ctx, cl, cvm, app)
-	if errors.Is(err, attest.ErrNotPossible) && c.policy == nil {
+	if errors.Is(err, attest.ErrNotPossible) && !c.strict {
 		return c.verified(Check{Outcome: NotPossible, Reason: err.Error()}), nil, nil
 	}
 	if err != nil {
@@ -60,7 +60,7 @@ func (c *config) verify(ctx context.Context, cl *client.Client, cvm *openapi.CVM
 		return c.verified(Check{Outcome: Passed}), report, nil
 	case ctx.Err() != nil:
 		return Check{}, nil, fmt.Errorf("verify cvm %s: %w", cvm.Name, context.Cause(ctx))
-	case c.policy == nil && !failed(report):
+	case !c.strict && !failed(report):
 		return c.verified(Check{Outcome: NotPossible, Reason: open(report)}), report, nil
 	}
 	return Check{}, nil, &VerificationError{CVM: handle(cvm), Report: report, Err: err}
@@ -74,10 +74,7 @@ func (c *config) verified(check Check) Check {
 
 // policyFor adds what the deployment itself expects. What the policy expects instead of it stays, and fails.
 func (c *config) policyFor(cl *client.Client, cvm *openapi.CVMDetail, app kms.AppID, hash compose.Hash) attest.Policy {
-	var p attest.Policy
-	if c.policy != nil {
-		p = *c.policy
-	}
+	p := c.policy
 	if p.AppID.IsZero() {
 		p.AppID = app
 	}

@@ -1,0 +1,490 @@
+package deploy_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/phala-go/phala/attest"
+	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/deploy"
+	"github.com/phala-go/phala/kms"
+	"github.com/phala-go/phala/openapi"
+	"github.com/phala-go/phala/phalatest"
+	"github.com/phala-go/phala/phalatest/quotetest"
+)
+
+func TestRunProvesEveryCheckOfTheHardware(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c, root := cloud(t)
+		r, err := deploy.Run(t.Context(), c, spec(t), root)
+		require.NoError(t, err)
+		require.NotNil(t, r.Report)
+		assert.True(t, r.Report.Verified)
+		outcomes := map[attest.CheckName]attest.Outcome{}
+		for _, check := range r.Report.Checks {
+			outcomes[check.Name] = check.Outcome
+		}
+		assert.Len(t, outcomes, 24)
+		for name, outcome := range outcomes {
+			switch name {
+			case attest.CheckAdvisories, attest.CheckServiceTD, attest.CheckReportData, attest.CheckCloud:
+				assert.Equal(t, attest.NotAsked, outcome, name)
+			default:
+				assert.Equal(t, attest.Passed, outcome, name)
+			}
+		}
+		assert.Equal(t, r.State.AppID, r.Report.Attested.AppID)
+		assert.Equal(t, r.State.ComposeHash, r.Report.Attested.ComposeHash)
+		assert.Equal(t, r.CVM.InstanceID, r.Report.Attested.InstanceID)
+		_, err = json.Marshal(r)
+		require.NoError(t, err)
+		assert.NotContains(t, operations(s), "CVMs.GetAttestation", "one question was enough")
+	})
+}
+
+// flipped changes one bit in the middle.
+func flipped(text string) string {
+	b := []byte(text)
+	b[len(b)/2] ^= 1
+	return string(b)
+}
+
+// A compose changed by one byte, anywhere between the caller and the hardware.
+func TestOneByteOfTheComposeEndsTheDeployment(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		change func(*phalatest.Server)
+		is     []error // none: a *MismatchError
+	}{
+		"the cloud hashes another text": {change: func(s *phalatest.Server) {
+			s.Rewrite("CVMs.Provision", func(status int, body []byte) (int, []byte) {
+				return status, rewritten(body, func(m map[string]any) { m["compose_hash"] = flippedHash(m["compose_hash"].(string)) })
+			})
+		}},
+		"the cloud shows another hash of the CVM": {change: func(s *phalatest.Server) {
+			s.Rewrite("CVMs.Get", func(status int, body []byte) (int, []byte) {
+				return status, rewritten(body, func(m map[string]any) { m["compose_hash"] = flippedHash(m["compose_hash"].(string)) })
+			})
+		}},
+		"the host boots another text": {
+			change: func(s *phalatest.Server) {
+				s.Substitute("web-1", func(sp *quotetest.Spec) { sp.AppCompose = flipped(sp.AppCompose) })
+			},
+			is: []error{attest.ErrComposeHash},
+		},
+		"the host boots another text and the cloud shows the right one": {
+			change: func(s *phalatest.Server) {
+				var right string
+				s.Substitute("web-1", func(sp *quotetest.Spec) { right, sp.AppCompose = sp.AppCompose, flipped(sp.AppCompose) })
+				s.Tamper("web-1", func(e *attest.Evidence) { e.AppCompose = right })
+			},
+			is: []error{attest.ErrComposeHash, attest.ErrComposeText},
+		},
+		"the cloud shows another text": {
+			change: func(s *phalatest.Server) {
+				s.Tamper("web-1", func(e *attest.Evidence) { e.AppCompose = flipped(e.AppCompose) })
+			},
+			is: []error{attest.ErrComposeText},
+		},
+		"the cloud shows another event": {
+			change: func(s *phalatest.Server) {
+				s.Tamper("web-1", func(e *attest.Evidence) {
+					i := slices.IndexFunc(e.EventLog, func(e attest.Event) bool { return e.Name == "compose-hash" })
+					e.EventLog[i].Payload[0] ^= 1
+				})
+			},
+			is: []error{attest.ErrEventDigest},
+		},
+		"the cloud shows another event and its digest": {
+			change: func(s *phalatest.Server) {
+				s.Tamper("web-1", func(e *attest.Evidence) {
+					i := slices.IndexFunc(e.EventLog, func(e attest.Event) bool { return e.Name == "compose-hash" })
+					other := slices.Clone(e.EventLog[i].Payload)
+					other[0] ^= 1
+					e.EventLog[i], _ = quotetest.RuntimeEvent(1, "compose-hash", other)
+				})
+			},
+			is: []error{attest.ErrReplay},
+		},
+		"the host was told another hash at start": {
+			change: func(s *phalatest.Server) {
+				s.Spoil("web-1", quotetest.ChangeQuote(func(q *attest.Quote) { q.MRConfigID[5] ^= 1 }))
+			},
+			is: []error{attest.ErrMRConfigID},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s, c, root := cloud(t)
+				tt.change(s)
+				r, err := deploy.Run(t.Context(), c, spec(t), root)
+				require.Error(t, err)
+				assert.Nil(t, r)
+				var mismatch *deploy.MismatchError
+				if len(tt.is) == 0 {
+					require.ErrorAs(t, err, &mismatch)
+					return
+				}
+				var unverified *deploy.VerificationError
+				require.ErrorAs(t, err, &unverified)
+				for _, is := range tt.is {
+					require.ErrorIs(t, err, is)
+				}
+				assert.False(t, unverified.Report.Verified)
+				cvm, err := c.CVMs.Get(t.Context(), "web-1")
+				require.NoError(t, err)
+				assert.Equal(t, cvm.VMUUID, unverified.CVM)
+				assert.Equal(t, "running", cvm.Status, "it is for the caller to stop it")
+			})
+		})
+	}
+}
+
+func rewritten(body []byte, change func(map[string]any)) []byte {
+	var members map[string]any
+	if json.Unmarshal(body, &members) != nil {
+		return body
+	}
+	change(members)
+	changed, _ := json.Marshal(members)
+	return changed
+}
+
+func flippedHash(hash string) string {
+	last := "0"
+	if strings.HasSuffix(hash, "0") {
+		last = "1"
+	}
+	return hash[:len(hash)-1] + last
+}
+
+// Whatever else is wrong with the evidence is an error as well, with the sentinel of its check.
+func TestWhatTheHardwareDoesNotProve(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		hardware []quotetest.Option
+		change   func(*phalatest.Server)
+		policy   func(*attest.Policy)
+		is       error
+	}{
+		"another app": {change: func(s *phalatest.Server) {
+			s.Substitute("web-1", func(sp *quotetest.Spec) { sp.AppID = kms.AppID{1} })
+		}, is: attest.ErrAppID},
+		"another KMS": {change: func(s *phalatest.Server) {
+			s.Substitute("web-1", func(sp *quotetest.Spec) { sp.KeyProvider = attest.KeyProvider{} })
+		}, is: attest.ErrKeyProvider},
+		"another instance": {change: func(s *phalatest.Server) {
+			s.Substitute("web-1", func(sp *quotetest.Spec) { sp.InstanceID = strings.Repeat("ab", 20) })
+		}, is: attest.ErrInstanceID},
+		"another image": {change: func(s *phalatest.Server) {
+			s.Substitute("web-1", func(sp *quotetest.Spec) { sp.OSImageHash = [32]byte{1} })
+		}, is: attest.ErrOSImage},
+		"under debug": {change: func(s *phalatest.Server) {
+			s.Spoil("web-1", quotetest.ChangeQuote(func(q *attest.Quote) { q.TDAttributes[0] = 1 }))
+		}, is: attest.ErrDebug},
+		"another firmware": {change: func(s *phalatest.Server) {
+			s.Spoil("web-1", quotetest.ChangeQuote(func(q *attest.Quote) { q.MRTD[0] ^= 1 }))
+		}, is: attest.ErrMeasurement},
+		"an event more": {change: func(s *phalatest.Server) {
+			s.Spoil("web-1", quotetest.ChangeLog(func(log []attest.Event) []attest.Event {
+				return slices.DeleteFunc(log, func(e attest.Event) bool { return e.Name == "system-ready" })
+			}))
+		}, is: attest.ErrMissingEvent},
+		"a forged quote": {change: func(s *phalatest.Server) {
+			s.Tamper("web-1", func(e *attest.Evidence) { e.Quote[600] ^= 1 })
+		}, is: attest.ErrSignature},
+		"a torn quote": {change: func(s *phalatest.Server) {
+			s.Tamper("web-1", func(e *attest.Evidence) { e.Quote = e.Quote[:700] })
+		}, is: attest.ErrQuote},
+		"a revoked machine":        {hardware: []quotetest.Option{quotetest.WithRevokedPCK()}, is: attest.ErrRevoked},
+		"a machine out of date":    {hardware: []quotetest.Option{quotetest.WithTCBStatus(attest.OutOfDate)}, is: attest.ErrTCBStatus},
+		"another app is expected":  {policy: func(p *attest.Policy) { p.AppID = kms.AppID{1} }, is: attest.ErrAppID},
+		"another hash is expected": {policy: func(p *attest.Policy) { p.ComposeHashes = []compose.Hash{{1}} }, is: attest.ErrComposeHash},
+		"Intel is expected":        {policy: func(p *attest.Policy) { p.Roots = nil }, is: attest.ErrSignature},
+		"another device":           {policy: func(p *attest.Policy) { p.Devices = p.Devices[1:] }, is: attest.ErrDevice},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := phalatest.New(t, phalatest.WithHardware(tt.hardware...))
+				c, err := s.Client()
+				require.NoError(t, err)
+				if tt.change != nil {
+					tt.change(s)
+				}
+				policy := s.AttestationPolicy()
+				if tt.policy != nil {
+					tt.policy(&policy)
+				}
+				var seen *attest.Report
+				_, err = deploy.Run(t.Context(), c, spec(t), deploy.WithKMSRoot(s.KMSRoot()), deploy.WithVerification(policy),
+					deploy.WithProgress(func(e deploy.Event) {
+						if e, ok := e.(deploy.AttestationEvent); ok {
+							seen = e.Report
+							assert.Contains(t, e.String(), "not verified by hardware: ")
+						}
+					}))
+				require.ErrorIs(t, err, tt.is)
+				var unverified *deploy.VerificationError
+				require.ErrorAs(t, err, &unverified)
+				assert.Same(t, seen, unverified.Report)
+			})
+		})
+	}
+}
+
+// Without a policy only what is there and wrong is an error; what is missing is in the result.
+func TestWithoutAPolicyWhatIsMissingIsTold(t *testing.T) {
+	t.Parallel()
+	private := func(t *testing.T) deploy.Spec {
+		sp := spec(t)
+		sp.Compose.PublicTCBInfo = openapi.Ptr(false)
+		return sp
+	}
+	quoteless := func(s *phalatest.Server) {
+		s.Tamper("web-1", func(e *attest.Evidence) { e.Quote = nil })
+	}
+	for name, tt := range map[string]struct {
+		spec   func(*testing.T) deploy.Spec
+		change func(*phalatest.Server)
+		reason string
+	}{
+		"private":           {private, func(*phalatest.Server) {}, "keeps its attestation private"},
+		"no quote":          {func(t *testing.T) deploy.Spec { return spec(t) }, quoteless, "no evidence"},
+		"the API is broken": {func(t *testing.T) deploy.Spec { return spec(t) }, broken, "no evidence"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s, c, strict := cloud(t)
+				tt.change(s)
+				began := time.Now()
+				r, err := deploy.Run(t.Context(), c, tt.spec(t), deploy.WithKMSRoot(s.KMSRoot()))
+				require.NoError(t, err)
+				assert.Nil(t, r.Report)
+				check := r.Checks[len(r.Checks)-1]
+				assert.Equal(t, deploy.CheckAttestation, check.Name)
+				assert.Equal(t, deploy.NotPossible, check.Outcome)
+				assert.Contains(t, check.Reason, tt.reason)
+				assert.Less(t, time.Since(began), 3*time.Minute, "it is waited for, but not for ever")
+
+				_, err = deploy.Resume(t.Context(), c, tt.spec(t), &r.State, strict)
+				require.ErrorIs(t, err, attest.ErrNotPossible, "with a policy it is an error")
+				var unverified *deploy.VerificationError
+				require.ErrorAs(t, err, &unverified)
+				assert.Nil(t, unverified.Report)
+			})
+		})
+	}
+}
+
+// Evidence without collateral, or without mr_config_id, leaves the rest of the report to be read.
+func TestWithoutAPolicyAReportMayBeIncomplete(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		change func(*phalatest.Server)
+		open   attest.CheckName
+		is     error
+	}{
+		"no collateral":   {refuseCollateral, attest.CheckCollateral, nil},
+		"no mr_config_id": {unconfigured, attest.CheckMRConfigID, nil},
+		"another text, and no collateral": {func(s *phalatest.Server) {
+			refuseCollateral(s)
+			s.Substitute("web-1", func(sp *quotetest.Spec) { sp.AppCompose = flipped(sp.AppCompose) })
+		}, "", attest.ErrComposeHash},
+		"forged collateral": {forgeCollateral, "", attest.ErrCollateral},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s, c, _ := cloud(t)
+				tt.change(s)
+				policy := attest.Policy{Roots: s.AttestationPolicy().Roots}
+				r, err := deploy.Run(t.Context(), c, spec(t), deploy.WithKMSRoot(s.KMSRoot()), deploy.ByDefault(policy))
+				if tt.is != nil {
+					require.ErrorIs(t, err, tt.is)
+					return
+				}
+				require.NoError(t, err)
+				check := r.Checks[len(r.Checks)-1]
+				assert.Equal(t, deploy.NotPossible, check.Outcome)
+				assert.Contains(t, check.Reason, string(tt.open))
+				assert.False(t, r.Report.Verified)
+				assert.Equal(t, attest.NotPossible, r.Report.Check(tt.open).Outcome)
+				assert.Equal(t, attest.Passed, r.Report.Check(attest.CheckComposeHash).Outcome)
+
+				_, err = deploy.Resume(t.Context(), c, spec(t), &r.State, deploy.WithVerification(policy))
+				require.ErrorIs(t, err, attest.ErrNotPossible)
+			})
+		})
+	}
+}
+
+func unconfigured(s *phalatest.Server) {
+	s.Spoil("web-1", quotetest.ChangeQuote(func(q *attest.Quote) { q.MRConfigID = attest.Measurement{} }))
+}
+
+func broken(s *phalatest.Server) {
+	for _, operation := range []string{"Apps.GetAttestations", "CVMs.GetAttestation"} {
+		s.Inject(operation, phalatest.Fault{Status: http.StatusInternalServerError, Times: -1})
+	}
+}
+
+func TestQuotesThatAreNotIntelsAreRefusedByDefault(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c, _ := cloud(t)
+		_, err := deploy.Run(t.Context(), c, spec(t), deploy.WithKMSRoot(s.KMSRoot()))
+		require.ErrorIs(t, err, attest.ErrSignature)
+	})
+}
+
+func TestSkipVerification(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c, root := cloud(t)
+		r, err := deploy.Run(t.Context(), c, spec(t), deploy.WithKMSRoot(s.KMSRoot()), deploy.SkipVerification())
+		require.NoError(t, err)
+		assert.Nil(t, r.Report)
+		assert.Equal(t, deploy.Check{Name: deploy.CheckAttestation, Outcome: deploy.Waived, Reason: "SkipVerification"}, r.Checks[len(r.Checks)-1])
+		assert.NotContains(t, operations(s), "Apps.GetAttestations")
+
+		for want, opts := range map[string][]deploy.Option{
+			"exclude one another":            {root, deploy.SkipVerification()},
+			attest.ErrPolicy.Error():         {deploy.WithVerification(attest.Policy{TCBStatuses: []attest.TCBStatus{attest.Revoked}})},
+			`"quote" is not a check that`:    {deploy.WithVerification(attest.Policy{Waive: []attest.CheckName{attest.CheckQuote}})},
+			"instance id \"nonsense\": want": {deploy.WithVerification(attest.Policy{InstanceID: "nonsense"})},
+		} {
+			before := len(s.Requests())
+			_, err := deploy.Run(t.Context(), c, spec(t), opts...)
+			require.ErrorContains(t, err, want)
+			assert.Len(t, s.Requests(), before, "nothing was sent")
+		}
+	})
+}
+
+func TestEvidenceIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c, root := cloud(t)
+		asked := 0
+		s.Rewrite("Apps.GetAttestations", func(status int, body []byte) (int, []byte) {
+			if asked++; asked > 4 {
+				return status, body
+			}
+			return status, rewritten(body, func(m map[string]any) { m["instances"] = []any{} })
+		})
+		s.Inject("CVMs.GetAttestation", phalatest.Fault{Status: http.StatusBadGateway, Times: -1})
+		r, err := deploy.Run(t.Context(), c, spec(t), root)
+		require.NoError(t, err)
+		assert.True(t, r.Report.Verified)
+		assert.Equal(t, 5, asked)
+	})
+}
+
+func TestAContextThatEndsWhileEvidenceIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c, root := cloud(t)
+		s.Tamper("web-1", func(e *attest.Evidence) { e.Quote = nil })
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		_, err := deploy.Run(ctx, c, spec(t), root)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+	})
+}
+
+// The evidence of one CVM has its quote within a certificate; it serves where that of the app is missing.
+func TestTheEvidenceOfTheCVMServesAsWell(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c, root := cloud(t)
+		s.Rewrite("Apps.GetAttestations", func(int, []byte) (int, []byte) { return http.StatusNotFound, []byte(`{}`) })
+		r, err := deploy.Run(t.Context(), c, spec(t), root)
+		require.NoError(t, err)
+		assert.True(t, r.Report.Verified)
+		assert.Equal(t, attest.Passed, r.Report.Check(attest.CheckInstanceID).Outcome)
+	})
+}
+
+// Where the policy names no source, collateral comes from the cloud, which is not trusted for it.
+func TestCollateralComesFromTheCloud(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		change func(*phalatest.Server)
+		public bool
+		is     error
+	}{
+		"uploaded":            {func(*phalatest.Server) {}, true, nil},
+		"refused":             {refuseCollateral, true, attest.ErrNotPossible},
+		"with another signer": {forgeCollateral, true, attest.ErrCollateral},
+		"of a private quote":  {func(s *phalatest.Server) { showPrivately(s) }, false, attest.ErrNotPossible},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s, c, _ := cloud(t)
+				tt.change(s)
+				policy := s.AttestationPolicy()
+				policy.Collateral = nil
+				r, err := deploy.Run(t.Context(), c, spec(t), deploy.WithKMSRoot(s.KMSRoot()), deploy.WithVerification(policy))
+				if tt.is != nil {
+					require.ErrorIs(t, err, tt.is)
+				} else {
+					require.NoError(t, err)
+					assert.True(t, r.Report.Verified)
+				}
+				assert.Equal(t, tt.public, slices.Contains(operations(s), "Attestations.Verify"), "what is private is not uploaded")
+			})
+		})
+	}
+}
+
+func refuseCollateral(s *phalatest.Server) {
+	s.Inject("Attestations.Verify", phalatest.Fault{Status: http.StatusBadRequest, Times: -1})
+}
+
+func forgeCollateral(s *phalatest.Server) {
+	s.Rewrite("Attestations.Verify", func(status int, body []byte) (int, []byte) {
+		return status, rewritten(body, func(m map[string]any) {
+			collateral := m["quote_collateral"].(map[string]any)
+			collateral["tcb_info"] = strings.Replace(collateral["tcb_info"].(string), "UpToDate", "UpToDatE", 1)
+		})
+	})
+}
+
+// showPrivately says of the CVM that it keeps its evidence private, and shows it nevertheless, as to its owner.
+func showPrivately(s *phalatest.Server) {
+	s.Rewrite("CVMs.Get", func(status int, body []byte) (int, []byte) {
+		return status, rewritten(body, func(m map[string]any) { m["public_tcbinfo"] = false })
+	})
+}
+
+func TestAnUpdateIsVerified(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c, root := cloud(t)
+		running(t, c, root)
+		done, err := deploy.Update(t.Context(), c, deploy.Change{CVM: "web-1", DockerCompose: "services: {}\n"}, root)
+		require.NoError(t, err)
+		assert.True(t, done.Report.Verified)
+		assert.Equal(t, done.ComposeHash, done.Report.Attested.ComposeHash)
+
+		old := done.Report
+		s.Substitute("web-1", func(sp *quotetest.Spec) { sp.AppCompose = flipped(sp.AppCompose) })
+		_, err = deploy.Update(t.Context(), c, deploy.Change{CVM: "web-1", DockerCompose: "services: {a: {image: b}}\n"}, root)
+		require.ErrorIs(t, err, attest.ErrComposeHash)
+		assert.True(t, old.Verified)
+
+		_, err = deploy.Replicate(t.Context(), c, deploy.Replica{CVM: "web-1"}, root)
+		require.ErrorIs(t, err, attest.ErrComposeHash, "the replica has the same name, so it is spoiled, too")
+		var unverified *deploy.VerificationError
+		require.ErrorAs(t, err, &unverified)
+		assert.False(t, errors.Is(err, attest.ErrAppID))
+	})
+}

@@ -1,0 +1,217 @@
+package deploy_test
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/phala-go/phala/attest"
+	"github.com/phala-go/phala/deploy"
+	"github.com/phala-go/phala/kms"
+	"github.com/phala-go/phala/openapi"
+	"github.com/phala-go/phala/phalatest"
+	"github.com/phala-go/phala/phalatest/quotetest"
+)
+
+func TestVerifyEveryInstance(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, c, root := cloud(t)
+		first := running(t, c, root)
+		app := first.State.AppID
+		second, err := deploy.Replicate(t.Context(), c, deploy.Replica{CVM: first.State.CVM, NodeID: 2}, root)
+		require.NoError(t, err)
+
+		policy := s.AttestationPolicy()
+		reports, err := deploy.Verify(t.Context(), c, app, policy)
+		require.NoError(t, err)
+		require.Len(t, reports, 2)
+		assert.Equal(t, first.CVM.VMUUID, reports[0].CVM)
+		assert.Equal(t, second.VMUUID, reports[1].CVM)
+		assert.NotEqual(t, reports[0].Report.Attested.InstanceID, reports[1].Report.Attested.InstanceID)
+		assert.NotEqual(t, reports[0].Report.Attested.DeviceID, reports[1].Report.Attested.DeviceID, "each node is a machine of its own")
+
+		s.Inject("Apps.ListCVMs", phalatest.Fault{Status: http.StatusNotFound})
+		reports, err = deploy.Verify(t.Context(), c, app, policy)
+		require.NoError(t, err, "the app of another workspace")
+		assert.Len(t, reports, 2)
+		s.Inject("Apps.ListCVMs", phalatest.Fault{Status: http.StatusBadRequest})
+		_, err = deploy.Verify(t.Context(), c, app, policy)
+		require.ErrorContains(t, err, "400")
+
+		policy.Devices = policy.Devices[:1]
+		reports, err = deploy.Verify(t.Context(), c, app, policy)
+		require.ErrorIs(t, err, attest.ErrDevice)
+		var unverified *deploy.VerificationError
+		require.ErrorAs(t, err, &unverified)
+		assert.Equal(t, second.VMUUID, unverified.CVM)
+		require.NoError(t, reports[0].Err)
+		data, err := json.Marshal(reports[1])
+		require.NoError(t, err)
+		assert.Contains(t, string(data), `"error":"cvm `+second.VMUUID)
+
+		_, err = c.CVMs.Stop(t.Context(), second.VMUUID)
+		require.NoError(t, err)
+		require.NoError(t, c.CVMs.WaitFor(t.Context(), second.VMUUID, "stopped"))
+		reports, err = deploy.Verify(t.Context(), c, app, policy)
+		require.NoError(t, err, "what does not run has nothing to show")
+		assert.False(t, reports[1].Report.Verified)
+		require.ErrorIs(t, reports[1].Err, attest.ErrNotPossible)
+		assert.Equal(t, "stopped", reports[1].Status)
+
+		_, err = c.CVMs.Stop(t.Context(), first.CVM.VMUUID)
+		require.NoError(t, err)
+		require.NoError(t, c.CVMs.WaitFor(t.Context(), first.CVM.VMUUID, "stopped"))
+		_, err = deploy.Verify(t.Context(), c, app, policy)
+		require.ErrorIs(t, err, attest.ErrNotPossible)
+		require.ErrorContains(t, err, "none of its 2 instances runs")
+	})
+}
+
+func TestVerifyFindsTheInstanceThatIsHidden(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c, root := cloud(t)
+		first := running(t, c, root)
+		second, err := deploy.Replicate(t.Context(), c, deploy.Replica{CVM: first.State.CVM}, root)
+		require.NoError(t, err)
+		s.Rewrite("Apps.GetAttestations", func(status int, body []byte) (int, []byte) {
+			return status, rewritten(body, func(m map[string]any) { m["instances"] = m["instances"].([]any)[:1] })
+		})
+		reports, err := deploy.Verify(t.Context(), c, first.State.AppID, s.AttestationPolicy())
+		require.ErrorIs(t, err, attest.ErrNotPossible)
+		require.ErrorContains(t, err, "not among the instances")
+		require.Len(t, reports, 2)
+		assert.Equal(t, second.VMUUID, reports[1].CVM)
+		require.Error(t, reports[1].Err)
+	})
+}
+
+func TestVerifyFetchesCollateralOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c, root := cloud(t)
+		first := running(t, c, root)
+		_, err := deploy.Replicate(t.Context(), c, deploy.Replica{CVM: first.State.CVM}, root)
+		require.NoError(t, err)
+		_, err = deploy.Verify(t.Context(), c, first.State.AppID, attest.Policy{Roots: s.AttestationPolicy().Roots})
+		require.NoError(t, err)
+		asked := 0
+		for _, operation := range operations(s) {
+			if operation == "Attestations.GetCollateral" {
+				asked++
+			}
+		}
+		assert.Equal(t, 1, asked)
+	})
+}
+
+func TestVerifyRefuses(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, c, root := cloud(t)
+		r := running(t, c, root)
+		_, err := deploy.Verify(t.Context(), c, r.State.AppID, attest.Policy{AppID: kms.AppID{1}})
+		require.ErrorIs(t, err, attest.ErrPolicy)
+		_, err = deploy.Verify(t.Context(), c, r.State.AppID, attest.Policy{Measurements: []attest.KnownGood{{}}})
+		require.ErrorIs(t, err, attest.ErrPolicy)
+		_, err = deploy.Verify(t.Context(), c, r.State.AppID, attest.Policy{})
+		require.ErrorIs(t, err, attest.ErrSignature, "Intel is whom to trust where nobody else is named")
+		_, err = deploy.Verify(t.Context(), c, kms.AppID{7}, s.AttestationPolicy())
+		require.ErrorContains(t, err, "verify app 07")
+
+		s.Rewrite("Apps.GetAttestations", func(status int, body []byte) (int, []byte) {
+			return status, rewritten(body, func(m map[string]any) { m["instances"].([]any)[0].(map[string]any)["quote"] = "no hex" })
+		})
+		reports, err := deploy.Verify(t.Context(), c, r.State.AppID, s.AttestationPolicy())
+		require.ErrorContains(t, err, "neither hexadecimal nor base64")
+		assert.Nil(t, reports[0].Report)
+	})
+}
+
+func TestReverify(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c, root := cloud(t)
+		first := running(t, c, root)
+		app := first.State.AppID
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		began := time.Now()
+		var replica *openapi.CVMDetail
+		round := 0
+		var last error
+		for r, err := range deploy.Reverify(ctx, c, app, s.AttestationPolicy(), time.Hour) {
+			if last = err; err != nil {
+				break
+			}
+			since := r.Time.Sub(began).Truncate(time.Minute)
+			switch round++; round {
+			case 1:
+				require.NoError(t, r.Err)
+				assert.Empty(t, r.Drifts)
+				assert.Len(t, r.Instances, 1)
+				s.Inject("Apps.GetAttestations", phalatest.Fault{Status: http.StatusServiceUnavailable, Times: 4})
+			case 2:
+				require.ErrorContains(t, r.Err, "503")
+				assert.Nil(t, r.Instances)
+				assert.Equal(t, time.Hour, since)
+				replica, err = deploy.Replicate(t.Context(), c, deploy.Replica{CVM: first.State.CVM}, root)
+				require.NoError(t, err)
+			case 3:
+				require.NoError(t, r.Err, "a cloud that cannot be asked for a while does not end it")
+				assert.Equal(t, time.Hour+time.Minute, since, "it is asked again soon")
+				assert.Equal(t, []deploy.Drift{{CVM: replica.VMUUID, Name: "web-1", What: "status", After: "running"}}, r.Drifts)
+				require.NoError(t, c.CVMs.Delete(t.Context(), replica.VMUUID))
+				s.Tamper("web-1", func(e *attest.Evidence) { e.Quote = nil })
+			case 4:
+				require.ErrorIs(t, r.Err, attest.ErrNotPossible)
+				assert.Contains(t, r.Drifts, deploy.Drift{CVM: replica.VMUUID, Name: "web-1", What: "status", Before: "running"})
+				assert.Contains(t, r.Drifts, deploy.Drift{CVM: first.CVM.VMUUID, Name: "web-1", What: "verified", Before: "yes", After: "no"})
+				assert.Len(t, r.Drifts, 2, "what is not told is no difference")
+				s.Tamper("web-1", nil)
+				s.Substitute("web-1", func(sp *quotetest.Spec) { sp.AppCompose = flipped(sp.AppCompose) })
+			case 5:
+				var what []string
+				for _, d := range r.Drifts {
+					what = append(what, d.What)
+					if d.What == "compose hash" {
+						assert.Equal(t, first.State.ComposeHash.String(), d.Before, "from before the round that told nothing")
+						assert.Contains(t, d.String(), `web-1 (`+first.CVM.VMUUID+`): compose hash was "`)
+					}
+				}
+				assert.Equal(t, "verified, compose hash", strings.Join(what, ", "), "without an expected hash the other one is in order")
+				require.NoError(t, r.Err)
+				cancel()
+			}
+		}
+		require.ErrorIs(t, last, context.Canceled)
+		assert.Equal(t, 5, round)
+	})
+}
+
+func TestReverifyEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c, root := cloud(t)
+		app := running(t, c, root).State.AppID
+		for range deploy.Reverify(t.Context(), c, app, s.AttestationPolicy(), time.Hour) {
+			break
+		}
+		ends := func(ctx context.Context, policy attest.Policy, interval time.Duration) error {
+			var last error
+			for _, err := range deploy.Reverify(ctx, c, app, policy, interval) {
+				last = err
+			}
+			return last
+		}
+		require.ErrorIs(t, ends(t.Context(), attest.Policy{AppID: kms.AppID{1}}, time.Hour), attest.ErrPolicy)
+		require.ErrorContains(t, ends(t.Context(), attest.Policy{}, 0), "interval 0s, want more than 0")
+		ctx, cancel := context.WithTimeout(t.Context(), 150*time.Minute)
+		defer cancel()
+		require.ErrorIs(t, ends(ctx, s.AttestationPolicy(), time.Hour), context.DeadlineExceeded)
+	})
+}
