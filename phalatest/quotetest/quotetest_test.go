@@ -99,3 +99,23 @@ func TestTwoMachines(t *testing.T) {
 	want := attest.DeviceID(ppid[:])
 	assert.Equal(t, hex.EncodeToString(want[:]), report.Attested.DeviceID)
 }
+
+// A second machine has an identity of its own below the same root; only the first one is revoked.
+func TestMachine(t *testing.T) {
+	t.Parallel()
+	authority, err := quotetest.New(quotetest.WithRevokedPCK())
+	require.NoError(t, err)
+	second, err := authority.Machine([16]byte{15: 2})
+	require.NoError(t, err)
+	evidence, err := second.Mint(quotetest.Spec{})
+	require.NoError(t, err)
+	report, err := attest.Verify(t.Context(), evidence, authority.Policy())
+	require.NoError(t, err)
+	device := attest.DeviceID(append(make([]byte, 15), 2))
+	assert.Equal(t, hex.EncodeToString(device[:]), report.Attested.DeviceID)
+
+	revoked, err := authority.Mint(quotetest.Spec{})
+	require.NoError(t, err)
+	_, err = attest.Verify(t.Context(), revoked, second.Policy())
+	require.ErrorIs(t, err, attest.ErrRevoked)
+}
