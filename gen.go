@@ -7,9 +7,11 @@
 //   - compose: app-compose documents, their canonical bytes and their hash
 //   - kms: app ids, the key service's public keys, encrypted environments
 //   - kms/onchain: the contracts of a KMS on Ethereum or Base
+//   - attest: what the hardware proves of a running CVM
 //   - deploy: a docker-compose file to a running, checked CVM in one call; updates, replicas, approvals
 //   - webhook: the cloud's webhooks, verified and decoded
 //   - phalatest: an in-process Phala Cloud to test against
+//   - phalatest/quotetest: a mint of quotes for tests
 //   - phalatest/chaintest: a simulated chain with the contracts of a KMS
 package phala
 

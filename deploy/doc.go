@@ -6,10 +6,14 @@
 // encrypts the secrets here, creates the CVM and follows it until it runs. Whatever does not match ends the
 // deployment with a [*MismatchError] that holds both values, before a secret has left the process.
 //
+// At last the hardware proves what runs: package attest verifies its quote down to this compose hash and app id, and
+// [Result] has the report. What is wrong there is a [*VerificationError]; what cannot be checked is in the result, or
+// an error, too, with [WithVerification]. [Verify] and [Reverify] do the same for what runs already.
+//
 // The same work can be done phase by phase ([Provision], [Encrypt], [Create], [Wait]) with a [State]
 // between them that is plain JSON, so that another process can finish what this one began. [Resume] goes on
 // from any state; [WithCheckpoint] is called with each new one. Creating a CVM is idempotent on the app id
 // and the compose hash, so repeating a phase whose answer was lost makes no second CVM.
 //
-// This package deploys with the central KMS ("phala").
+// It deploys with the central KMS ("phala"), or with one that a contract on a chain governs ([WithChain]).
 package deploy
