@@ -68,7 +68,8 @@ func (m *minted) describe(e attest.Evidence) object {
 	c := m.certificate
 	fingerprint := sha256.Sum256(c.Raw)
 	return object{
-		"subject": object{"common_name": c.Subject.CommonName}, "issuer": object{"common_name": c.Issuer.CommonName},
+		"subject":       object{"common_name": c.Subject.CommonName, "organization": nil, "country": nil, "state": nil, "locality": nil},
+		"issuer":        object{"common_name": c.Issuer.CommonName, "organization": nil, "country": nil},
 		"serial_number": c.SerialNumber.String(), "not_before": stamp(c.NotBefore), "not_after": stamp(c.NotAfter), "version": "3",
 		"fingerprint": hex.EncodeToString(fingerprint[:]), "signature_algorithm": c.SignatureAlgorithm.String(),
 		"sans": slices.Clone(c.DNSNames), "is_ca": c.IsCA, "position_in_chain": 0, "quote": orNull(hex.EncodeToString(e.Quote)),
