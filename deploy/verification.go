@@ -45,6 +45,9 @@ func (c *config) verify(ctx context.Context, cl *client.Client, cvm *openapi.CVM
 		return c.verified(Check{Outcome: Waived, Reason: "SkipVerification"}), nil, nil
 	}
 	evidence, err := awaitEvidence(ctx, cl, cvm, app)
+	if ctx.Err() != nil {
+		return Check{}, nil, unasked(ctx, cvm)
+	}
 	if errors.Is(err, attest.ErrNotPossible) && !c.strict {
 		return c.verified(Check{Outcome: NotPossible, Reason: err.Error()}), nil, nil
 	}
@@ -59,11 +62,16 @@ func (c *config) verify(ctx context.Context, cl *client.Client, cvm *openapi.CVM
 	case err == nil:
 		return c.verified(Check{Outcome: Passed}), report, nil
 	case ctx.Err() != nil:
-		return Check{}, nil, fmt.Errorf("verify cvm %s: %w", cvm.Name, context.Cause(ctx))
+		return Check{}, nil, unasked(ctx, cvm)
 	case !c.strict && !failed(report):
 		return c.verified(Check{Outcome: NotPossible, Reason: open(report)}), report, nil
 	}
 	return Check{}, nil, &VerificationError{CVM: handle(cvm), Report: report, Err: err}
+}
+
+// unasked is the error of a context that ends before the hardware was asked: nothing is said of the CVM.
+func unasked(ctx context.Context, cvm *openapi.CVMDetail) error {
+	return fmt.Errorf("verify cvm %s: %w", cvm.Name, context.Cause(ctx))
 }
 
 func (c *config) verified(check Check) Check {

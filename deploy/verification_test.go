@@ -398,6 +398,8 @@ func TestAContextThatEndsWhileEvidenceIsWaitedFor(t *testing.T) {
 		defer cancel()
 		_, err := deploy.Run(ctx, c, spec(t), root)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
+		var unverified *deploy.VerificationError
+		require.False(t, errors.As(err, &unverified), "nothing is said of the CVM")
 	})
 }
 
