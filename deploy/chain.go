@@ -28,6 +28,9 @@ type Chain interface {
 	Sender() common.Address
 	// RootKey reads the KMS's root key from its contract.
 	RootKey(ctx context.Context) (kms.Signer, error)
+	// RootCA reads the public key of the KMS's root CA from its contract (DER SubjectPublicKeyInfo): what the
+	// hardware measures as the provider of an app's keys. It is empty where the contract names none.
+	RootCA(ctx context.Context) ([]byte, error)
 	// Allowed reads whether the contract of an app allows hash, and device or every device; and who owns it.
 	Allowed(ctx context.Context, app kms.AppID, hash, device [32]byte) (hashOK, deviceOK bool, owner common.Address, err error)
 	// DeployApp deploys the contract of an app that allows hash on device, and returns its address.

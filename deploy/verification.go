@@ -17,7 +17,8 @@ import (
 // WithVerification verifies what runs against policy, and makes an error of whatever cannot be checked: without
 // it, [Run] verifies what the app shows, and tells in the result what that left open.
 //
-// App id and compose hash need not be given; they are those of the deployment. Where the policy names no source
+// App id and compose hash need not be given; they are those of the deployment. With [WithChain] the root CA of the
+// KMS is the one in its contract, unless the policy names others. Where the policy names no source
 // of collateral it is [CloudCollateral].
 func WithVerification(policy attest.Policy) Option {
 	return func(c *config) error {
@@ -54,7 +55,11 @@ func (c *config) verify(ctx context.Context, cl *client.Client, cvm *openapi.CVM
 	if err != nil {
 		return Check{}, nil, &VerificationError{CVM: handle(cvm), Err: err}
 	}
-	report, err := attest.Verify(ctx, evidence, c.policyFor(cl, cvm, app, hash))
+	policy, err := c.policyFor(ctx, cl, cvm, app, hash)
+	if err != nil {
+		return Check{}, nil, fmt.Errorf("verify cvm %s: %w", cvm.Name, err)
+	}
+	report, err := attest.Verify(ctx, evidence, policy)
 	if report != nil {
 		c.progress(AttestationEvent{CVM: handle(cvm), Report: report})
 	}
@@ -81,7 +86,7 @@ func (c *config) verified(check Check) Check {
 }
 
 // policyFor adds what the deployment itself expects. What the policy expects instead of it stays, and fails.
-func (c *config) policyFor(cl *client.Client, cvm *openapi.CVMDetail, app kms.AppID, hash compose.Hash) attest.Policy {
+func (c *config) policyFor(ctx context.Context, cl *client.Client, cvm *openapi.CVMDetail, app kms.AppID, hash compose.Hash) (attest.Policy, error) {
 	p := c.policy
 	if p.AppID.IsZero() {
 		p.AppID = app
@@ -92,7 +97,17 @@ func (c *config) policyFor(cl *client.Client, cvm *openapi.CVMDetail, app kms.Ap
 	if p.Collateral == nil {
 		p.Collateral = cloudCollateral(cl, shown(cvm))
 	}
-	return p
+	if c.chain == nil || len(p.KMSRootCAs) > 0 {
+		return p, nil
+	}
+	ca, err := c.chain.RootCA(ctx)
+	if err != nil {
+		return p, fmt.Errorf("the root CA of the KMS: %w", err)
+	}
+	if len(ca) > 0 {
+		p.KMSRootCAs = [][]byte{ca}
+	}
+	return p, nil
 }
 
 // shown tells whether everybody may read the evidence of a CVM.

@@ -23,6 +23,8 @@ type Chain interface {
 	KMSContract() common.Address
 	// KMSKey is the root key of the KMS, whose public half its contract names.
 	KMSKey() *ecdsa.PrivateKey
+	// KMSRootCA is the public key of the KMS's root CA (DER SubjectPublicKeyInfo), which its contract names.
+	KMSRootCA() []byte
 	// App reads whether the KMS knows an app, and who deployed and who owns its contract.
 	App(ctx context.Context, app kms.AppID) (known bool, deployer, owner common.Address, err error)
 	// Allowed reads what the contract of an app allows.

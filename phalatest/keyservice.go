@@ -52,6 +52,9 @@ func (k *keyService) signer() kms.Signer { return kms.SignerOf(k.root) }
 // rootCA is the public key of the CA that certifies the keys of apps, which follows from the root key. It is
 // empty only for a root key that no seed gives.
 func (k *keyService) rootCA() []byte {
+	if k.onChain() {
+		return k.chain.KMSRootCA()
+	}
 	key, err := ecdh.P256().NewPrivateKey(crypto.Keccak256(crypto.FromECDSA(k.root), []byte("ca")))
 	if err != nil {
 		return nil

@@ -35,6 +35,16 @@ func (f Flow) RootKey(ctx context.Context) (kms.Signer, error) {
 	return info.RootKey, nil
 }
 
+// RootCA is the public key of the root CA that the KMS published in its contract (DER SubjectPublicKeyInfo); it is
+// empty where the contract names none.
+func (f Flow) RootCA(ctx context.Context) ([]byte, error) {
+	info, err := f.chain.KMSInfo(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return info.CAPublicKey, nil
+}
+
 // Allowed tells whether the app may run the compose hash at all, and run on the device.
 func (f Flow) Allowed(ctx context.Context, app kms.AppID, hash, device [32]byte) (hashOK, deviceOK bool, owner common.Address, err error) {
 	a, err := f.chain.Allowed(ctx, app, hash, device)

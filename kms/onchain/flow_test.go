@@ -19,6 +19,7 @@ type plainChain interface {
 	KMS() common.Address
 	Sender() common.Address
 	RootKey(ctx context.Context) (kms.Signer, error)
+	RootCA(ctx context.Context) ([]byte, error)
 	Allowed(ctx context.Context, app kms.AppID, hash, device [32]byte) (hashOK, deviceOK bool, owner common.Address, err error)
 	DeployApp(ctx context.Context, owner common.Address, hash, device [32]byte, anyDevice, requireTCB bool, saved []byte, save func([]byte) error) (kms.AppID, common.Hash, error)
 	AddComposeHash(ctx context.Context, app kms.AppID, hash [32]byte, saved []byte, save func([]byte) error) (common.Hash, error)
@@ -37,6 +38,9 @@ func TestFlow(t *testing.T) {
 	root, err := flow.RootKey(ctx)
 	require.NoError(t, err)
 	assert.Equal(t, c.Root(), root)
+	ca, err := flow.RootCA(ctx)
+	require.NoError(t, err)
+	assert.Equal(t, c.View().KMSRootCA(), ca)
 
 	var saved []byte
 	save := func(data []byte) error { saved = data; return nil }

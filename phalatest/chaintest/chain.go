@@ -2,7 +2,9 @@ package chaintest
 
 import (
 	"context"
+	"crypto/ecdh"
 	"crypto/ecdsa"
+	"crypto/x509"
 	"fmt"
 	"math/big"
 	"os"
@@ -37,6 +39,7 @@ type Chain struct {
 	Accounts []*ecdsa.PrivateKey
 	// RootKey is the key of the KMS that its contract publishes.
 	RootKey *ecdsa.PrivateKey
+	rootCA  []byte // public key of the CA below it, which the contract publishes as well
 
 	chainID   uint64
 	sim       *simulated.Backend // nil on a node of somebody else
@@ -164,11 +167,23 @@ func newChain(opts []Option) (*Chain, error) {
 		return nil, err
 	}
 	c.RootKey, err = derivedKey("kms root")
+	if err == nil {
+		c.rootCA, err = derivedCA("kms root ca")
+	}
 	return c, err
 }
 
 func derivedKey(name string) (*ecdsa.PrivateKey, error) {
 	return crypto.ToECDSA(crypto.Keccak256([]byte("phala chaintest " + name)))
+}
+
+// derivedCA is the public half of a key of P-256.
+func derivedCA(name string) ([]byte, error) {
+	key, err := ecdh.P256().NewPrivateKey(crypto.Keccak256([]byte("phala chaintest " + name)))
+	if err != nil {
+		return nil, err
+	}
+	return x509.MarshalPKIXPublicKey(key.PublicKey())
 }
 
 func ether(n int64) *big.Int { return new(big.Int).Mul(big.NewInt(n), big.NewInt(1e18)) }

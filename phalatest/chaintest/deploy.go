@@ -42,7 +42,7 @@ func (c *Chain) setUp(ctx context.Context) error {
 		return err
 	}
 	_, err = c.Execute(ctx, c.Accounts[0], c.KMS, k.PackSetKmsInfo(dstackkms.KmsInfo{
-		K256Pubkey: crypto.CompressPubkey(&c.RootKey.PublicKey),
+		K256Pubkey: crypto.CompressPubkey(&c.RootKey.PublicKey), CaPubkey: c.rootCA,
 	}))
 	return err
 }

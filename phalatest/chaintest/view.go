@@ -30,6 +30,9 @@ func (v View) KMSContract() common.Address { return v.chain.KMS }
 // KMSKey is the root key of the KMS.
 func (v View) KMSKey() *ecdsa.PrivateKey { return v.chain.RootKey }
 
+// KMSRootCA is the public key of the root CA of the KMS.
+func (v View) KMSRootCA() []byte { return v.chain.rootCA }
+
 func (v View) call(ctx context.Context, to common.Address, data []byte) ([]byte, error) {
 	var answer hexutil.Bytes
 	err := v.chain.inner.CallContext(ctx, &answer, "eth_call", map[string]any{"to": to, "data": hexutil.Bytes(data)}, "latest")
