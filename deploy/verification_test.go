@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/phala-go/phala/attest"
+	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/deploy"
 	"github.com/phala-go/phala/kms"
@@ -149,6 +151,33 @@ func TestOneByteOfTheComposeEndsTheDeployment(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Something between the caller and the cloud changes one byte of what is sent.
+func TestOneByteOfTheRequestEndsTheDeployment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _, root := cloud(t)
+		c, err := s.Client(client.WithHTTPClient(&http.Client{Transport: tampering{s.Transport()}}))
+		require.NoError(t, err)
+		_, err = deploy.Run(t.Context(), c, spec(t), root)
+		var mismatch *deploy.MismatchError
+		require.ErrorAs(t, err, &mismatch)
+		assert.Equal(t, deploy.CheckComposeHash, mismatch.What)
+		assert.NotContains(t, operations(s), "CVMs.Create")
+	})
+}
+
+type tampering struct{ http.RoundTripper }
+
+func (t tampering) RoundTrip(r *http.Request) (*http.Response, error) {
+	if strings.HasSuffix(r.URL.Path, "/provision") {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		r.Body = io.NopCloser(strings.NewReader(strings.Replace(string(body), "image: nginx", "image: nginy", 1)))
+	}
+	return t.RoundTripper.RoundTrip(r)
 }
 
 func rewritten(body []byte, change func(map[string]any)) []byte {

@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/client"
@@ -236,19 +237,30 @@ func showReport(report *attest.Report) {
 		}
 		line(mark+" "+string(check.Name), shorten(what))
 		if check.Outcome == attest.Failed && check.Expected != "" {
-			line("", "expected "+check.Expected)
-			line("", "actual   "+check.Actual)
+			line("", "expected "+printable(check.Expected))
+			line("", "actual   "+printable(check.Actual))
 		}
 	}
+}
+
+// printable keeps what others wrote from steering the terminal.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '\uFFFD'
+		}
+		return r
+	}, text)
 }
 
 // shorten keeps a value on one line.
 func shorten(text string) string {
 	const most = 90
-	if r := []rune(text); len(r) > most {
+	r := []rune(printable(text))
+	if len(r) > most {
 		return string(r[:most-1]) + "…"
 	}
-	return text
+	return string(r)
 }
 
 // explain says what an error means for the reader.

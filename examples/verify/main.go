@@ -18,6 +18,7 @@ import (
 	"os/signal"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/client"
@@ -260,7 +261,7 @@ func table(out io.Writer, report *attest.Report) {
 	if report.Verified {
 		verdict = "✓ verified"
 	}
-	fmt.Fprintf(out, "\n%s  %s\n\n", verdict, report.Name)
+	fmt.Fprintf(out, "\n%s  %s\n\n", verdict, printable(report.Name))
 	marks := map[attest.Outcome]string{attest.Passed: "✓", attest.Failed: "✗", attest.NotPossible: "?", attest.NotAsked: "–"}
 	for _, check := range report.Checks {
 		what := check.Detail
@@ -270,16 +271,27 @@ func table(out io.Writer, report *attest.Report) {
 		line := fmt.Sprintf("  %s %-16s %-12s %s", marks[check.Outcome], check.Name, check.Outcome, shorten(what))
 		fmt.Fprintln(out, strings.TrimRight(line, " "))
 		if check.Outcome == attest.Failed && check.Expected != "" {
-			fmt.Fprintf(out, "  %-31s expected %s\n  %-31s actual   %s\n", "", check.Expected, "", check.Actual)
+			fmt.Fprintf(out, "  %-31s expected %s\n  %-31s actual   %s\n", "", printable(check.Expected), "", printable(check.Actual))
 		}
 	}
+}
+
+// printable keeps what others wrote from steering the terminal.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '\uFFFD'
+		}
+		return r
+	}, text)
 }
 
 // shorten keeps a value on one line.
 func shorten(text string) string {
 	const most = 80
-	if r := []rune(text); len(r) > most {
+	r := []rune(printable(text))
+	if len(r) > most {
 		return string(r[:most-1]) + "…"
 	}
-	return text
+	return string(r)
 }
