@@ -106,7 +106,7 @@ func untilSeen(ctx context.Context, send func() error) error {
 
 // WaitCommitted waits until what was committed runs, and compares what the cloud says of it with what was
 // approved. It verifies the CVM as [Run] does. It needs an API key.
-func WaitCommitted(ctx context.Context, c *client.Client, p *Pending, opts ...Option) (*openapi.CVMDetail, error) {
+func WaitCommitted(ctx context.Context, c *client.Client, p *Pending, opts ...Option) (*Changed, error) {
 	cfg, err := configure(opts)
 	if err != nil {
 		return nil, err
@@ -117,7 +117,7 @@ func WaitCommitted(ctx context.Context, c *client.Client, p *Pending, opts ...Op
 	return waitCommitted(ctx, c, p, cfg)
 }
 
-func waitCommitted(ctx context.Context, c *client.Client, p *Pending, cfg *config) (*openapi.CVMDetail, error) {
+func waitCommitted(ctx context.Context, c *client.Client, p *Pending, cfg *config) (*Changed, error) {
 	st := &State{Phase: PhaseCreated, Name: p.Name, CVM: p.CVM, AppID: p.AppID, ComposeHash: p.ComposeHash}
 	if p.Kind != PendingUpdate {
 		st.CVM = p.Created
@@ -126,8 +126,15 @@ func waitCommitted(ctx context.Context, c *client.Client, p *Pending, cfg *confi
 	if err != nil {
 		return nil, err
 	}
-	if _, _, err := cfg.verify(ctx, c, cvm, p.AppID, p.ComposeHash); err != nil {
+	cfg.progress(RunningEvent{CVM: cvm})
+	when := afterBoot
+	if p.Kind == PendingUpdate {
+		when = afterChange
+	}
+	check, report, err := cfg.verify(ctx, c, cvm, p.AppID, p.ComposeHash, when)
+	if err != nil {
 		return nil, err
 	}
-	return cvm, nil
+	checks := append(p.Checks[:len(p.Checks):len(p.Checks)], check)
+	return &Changed{CVM: cvm, ComposeHash: p.ComposeHash, Pending: p, Checks: checks, Report: report}, nil
 }

@@ -6,13 +6,12 @@ import (
 	"fmt"
 
 	"github.com/phala-go/phala/client"
-	"github.com/phala-go/phala/openapi"
 )
 
 // Continue finishes what p says from wherever it stands: it asks, has the chain allow it, commits and waits,
 // each where that is still to be done. It is how [Update], [Replicate] and [AddInstance] go on after a crash,
 // from what [WithPending] saved. Without [WithChain] it returns p as its error where an approval is missing.
-func Continue(ctx context.Context, c *client.Client, p *Pending, opts ...Option) (*openapi.CVMDetail, error) {
+func Continue(ctx context.Context, c *client.Client, p *Pending, opts ...Option) (*Changed, error) {
 	cfg, err := configure(opts)
 	if err != nil {
 		return nil, err
@@ -20,7 +19,7 @@ func Continue(ctx context.Context, c *client.Client, p *Pending, opts ...Option)
 	return finish(ctx, c, p, cfg)
 }
 
-func finish(ctx context.Context, c *client.Client, p *Pending, cfg *config) (*openapi.CVMDetail, error) {
+func finish(ctx context.Context, c *client.Client, p *Pending, cfg *config) (*Changed, error) {
 	if !p.Committed && p.Kind != PendingUpdate {
 		if err := p.lookForIt(ctx, c, cfg); err != nil {
 			return nil, err

@@ -98,12 +98,12 @@ func ExamplePrepare() {
 		return
 	}
 	fmt.Println("after:", deploy.Commit(ctx, c, pending))
-	cvm, err := deploy.WaitCommitted(ctx, c, pending, hardware)
+	updated, err := deploy.WaitCommitted(ctx, c, pending, hardware)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(cvm.ComposeHash == pending.ComposeHash.String(), cvm.Status)
+	fmt.Println(updated.ComposeHash == pending.ComposeHash, updated.CVM.Status)
 	// Output:
 	// before: true
 	// after: <nil>
@@ -119,6 +119,6 @@ func ExampleReplicate() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(replica.Name, replica.Status)
+	fmt.Println(replica.CVM.Name, replica.CVM.Status)
 	// Output: web-1 running
 }

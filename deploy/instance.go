@@ -27,7 +27,7 @@ type Instance struct {
 }
 
 // AddInstance makes one more CVM of an app and returns when it runs. What is said of [Replicate] holds here.
-func AddInstance(ctx context.Context, c *client.Client, in Instance, opts ...Option) (*openapi.CVMDetail, error) {
+func AddInstance(ctx context.Context, c *client.Client, in Instance, opts ...Option) (*Changed, error) {
 	return oneMore(ctx, c, opts, func(cfg *config) (*Pending, error) { return planInstance(ctx, c, in, cfg) })
 }
 

@@ -285,9 +285,9 @@ func TestAnUpdateOnAChainSurvivesACrashAtEachStep(t *testing.T) {
 		require.ErrorIs(t, err, errCrash)
 		p, err := deploy.ParsePending(saved)
 		require.NoError(t, err)
-		cvm, err := deploy.Continue(t.Context(), x.c, p, x.with, keep(-1))
+		done, err := deploy.Continue(t.Context(), x.c, p, x.with, keep(-1))
 		require.NoError(t, err, "after a crash at step %d", crash)
-		assert.Equal(t, p.ComposeHash.String(), cvm.ComposeHash)
+		assert.Equal(t, p.ComposeHash, done.ComposeHash)
 		assert.Len(t, x.chain.Sent(), sent+1, "crash at step %d", crash)
 		requireEnv(t, x.Server, "web-1", secrets())
 	}
@@ -328,9 +328,9 @@ func TestAMultisigApproves(t *testing.T) {
 	nobody, err := client.New(client.WithAPIKey("phak_nobody"), client.WithBaseURL("https://phala.test/api/v1"), client.WithHTTPClient(x.httpClient()))
 	require.NoError(t, err)
 	require.NoError(t, deploy.Commit(t.Context(), nobody, third))
-	cvm, err := deploy.WaitCommitted(t.Context(), x.c, third, trusting(x.Server))
+	done, err := deploy.WaitCommitted(t.Context(), x.c, third, trusting(x.Server))
 	require.NoError(t, err)
-	assert.Equal(t, p.ComposeHash.String(), cvm.ComposeHash)
+	assert.Equal(t, p.ComposeHash, done.ComposeHash)
 }
 
 func TestReplicateToAnotherDevice(t *testing.T) {
@@ -357,9 +357,9 @@ func TestReplicateToAnotherDevice(t *testing.T) {
 	require.ErrorAs(t, err, &pending)
 	replica, err := deploy.Continue(t.Context(), x.c, handOver(t, pending), x.with)
 	require.NoError(t, err)
-	assert.NotEqual(t, same.VMUUID, replica.VMUUID)
+	assert.NotEqual(t, same.CVM.VMUUID, replica.CVM.VMUUID)
 	assert.Len(t, x.chain.Sent(), 2, "the device was added, the hash was there")
-	assert.Equal(t, r.CVM.ComposeHash, replica.ComposeHash)
+	assert.Equal(t, r.CVM.ComposeHash, replica.CVM.ComposeHash)
 	cvms, err := x.c.Apps.ListCVMs(t.Context(), r.State.AppID.String())
 	require.NoError(t, err)
 	assert.Len(t, cvms, 3)
@@ -372,7 +372,7 @@ func TestAnInstanceOnAChain(t *testing.T) {
 	require.NoError(t, err)
 	instance, err := deploy.AddInstance(t.Context(), x.c, deploy.Instance{AppID: r.State.AppID, DockerCompose: "services: {}\n"}, x.with)
 	require.NoError(t, err)
-	assert.NotEqual(t, r.CVM.ComposeHash, instance.ComposeHash)
+	assert.NotEqual(t, r.CVM.ComposeHash, instance.CVM.ComposeHash)
 	assert.Len(t, x.chain.Sent(), 2)
 }
 

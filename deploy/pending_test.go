@@ -60,9 +60,9 @@ func TestPrepareAndCommit(t *testing.T) {
 	require.NoError(t, deploy.Commit(t.Context(), c2, p))
 	require.NoError(t, deploy.Commit(t.Context(), c2, p), "what is committed stays committed")
 
-	cvm, err := deploy.WaitCommitted(t.Context(), c, handOver(t, p), root)
+	done, err := deploy.WaitCommitted(t.Context(), c, handOver(t, p), root)
 	require.NoError(t, err)
-	assert.Equal(t, p.ComposeHash.String(), cvm.ComposeHash)
+	assert.Equal(t, p.ComposeHash, done.ComposeHash)
 	requireEnv(t, s, "web-1", secrets()[:1])
 
 	again := handOver(t, p)
@@ -135,9 +135,9 @@ func TestPrepareReplica(t *testing.T) {
 		p.Approved(common.Hash{})
 		s.Inject("CVMs.CommitReplica", phalatest.Fault{LoseAnswer: true})
 		require.NoError(t, deploy.Commit(t.Context(), c, p), "the lost answer is made up for by a look")
-		cvm, err := deploy.WaitCommitted(t.Context(), c, handOver(t, p), root)
+		done, err := deploy.WaitCommitted(t.Context(), c, handOver(t, p), root)
 		require.NoError(t, err)
-		assert.Equal(t, "running", cvm.Status)
+		assert.Equal(t, "running", done.CVM.Status)
 		cvms, err = c.Apps.ListCVMs(t.Context(), first.State.AppID.String())
 		require.NoError(t, err)
 		assert.Len(t, cvms, 2)

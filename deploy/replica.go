@@ -30,12 +30,12 @@ type Replica struct {
 // [WithPending] saves what [Continue] needs to do the same after a crash.
 //
 // Where the chain must allow the device or the hash first it does as [Update] does.
-func Replicate(ctx context.Context, c *client.Client, r Replica, opts ...Option) (*openapi.CVMDetail, error) {
+func Replicate(ctx context.Context, c *client.Client, r Replica, opts ...Option) (*Changed, error) {
 	return oneMore(ctx, c, opts, func(cfg *config) (*Pending, error) { return planReplica(ctx, c, r, cfg) })
 }
 
 // oneMore plans one more CVM, saves the plan, and carries it out.
-func oneMore(ctx context.Context, c *client.Client, opts []Option, plan func(*config) (*Pending, error)) (*openapi.CVMDetail, error) {
+func oneMore(ctx context.Context, c *client.Client, opts []Option, plan func(*config) (*Pending, error)) (*Changed, error) {
 	cfg, err := configure(opts)
 	if err != nil {
 		return nil, err

@@ -6,26 +6,11 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
 )
-
-// Updated is a finished update.
-type Updated struct {
-	// CVM is what the cloud says of it.
-	CVM *openapi.CVMDetail
-	// ComposeHash is what it runs now.
-	ComposeHash compose.Hash
-	// Pending is what had to be allowed on chain; nil where nothing had to.
-	Pending *Pending
-	// Checks are the comparisons that were made, in order.
-	Checks []Check
-	// Report is what the hardware proves of the CVM after the change; see [Result].
-	Report *attest.Report
-}
 
 // Update changes a CVM in one step and returns when the change runs: compose file, scripts and secrets
 // together or none of them, so that secrets and the names that the guest accepts never drift apart. Secrets
@@ -35,7 +20,7 @@ type Updated struct {
 // Where the KMS is on a chain and the compose hash changes, the chain must allow it first. With [WithChain]
 // Update does that; without, it returns the [*Pending] as its error, and nothing has changed. A compose hash
 // or key of the cloud that is not the one expected is a [*MismatchError].
-func Update(ctx context.Context, c *client.Client, change Change, opts ...Option) (*Updated, error) {
+func Update(ctx context.Context, c *client.Client, change Change, opts ...Option) (*Changed, error) {
 	cfg, err := configure(opts)
 	if err != nil {
 		return nil, err
@@ -169,7 +154,7 @@ func (u *plannedUpdate) checkHash(remote compose.Hash) (Check, error) {
 }
 
 // settle waits until the change runs, and compares what runs with what was asked for.
-func (u *plannedUpdate) settle(ctx context.Context, c *client.Client, p *Pending, cfg *config) (*Updated, error) {
+func (u *plannedUpdate) settle(ctx context.Context, c *client.Client, p *Pending, cfg *config) (*Changed, error) {
 	st := &State{Phase: PhaseCreated, Name: u.cvm.Name, CVM: handle(u.cvm), AppID: u.app, ComposeHash: u.before}
 	switch {
 	case p != nil:
@@ -183,7 +168,7 @@ func (u *plannedUpdate) settle(ctx context.Context, c *client.Client, p *Pending
 	if err != nil {
 		return nil, err
 	}
-	done := &Updated{CVM: cvm, Pending: p, Checks: u.checks}
+	done := &Changed{CVM: cvm, Pending: p, Checks: u.checks}
 	if done.ComposeHash, err = compose.ParseHash(cvm.ComposeHash); err != nil {
 		return nil, fmt.Errorf("the compose hash of cvm %s: %w", cvm.Name, err)
 	}
@@ -196,11 +181,13 @@ func (u *plannedUpdate) settle(ctx context.Context, c *client.Client, p *Pending
 		cfg.report([]Check{check})
 	}
 	if cvm.Status != "running" {
-		done.Checks = append(done.Checks, cfg.verified(Check{Outcome: NotPossible, Reason: "the CVM is " + cvm.Status}))
+		check := attestation(NotPossible, "the CVM is "+cvm.Status)
+		done.Checks = append(done.Checks, check)
+		cfg.report([]Check{check})
 		return done, nil
 	}
 	cfg.progress(RunningEvent{CVM: cvm})
-	check, report, err := cfg.verify(ctx, c, cvm, u.app, done.ComposeHash)
+	check, report, err := cfg.verify(ctx, c, cvm, u.app, done.ComposeHash, afterChange)
 	if err != nil {
 		return nil, err
 	}

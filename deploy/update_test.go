@@ -222,15 +222,15 @@ func TestReplicateAndAddInstance(t *testing.T) {
 		first := running(t, c, root)
 		replica, err := deploy.Replicate(t.Context(), c, deploy.Replica{CVM: first.State.CVM}, root)
 		require.NoError(t, err)
-		assert.NotEqual(t, first.CVM.VMUUID, replica.VMUUID)
-		assert.Equal(t, "running", replica.Status)
-		assert.Equal(t, first.CVM.ComposeHash, replica.ComposeHash)
-		requireEnv(t, s, replica.VMUUID, secrets())
+		assert.NotEqual(t, first.CVM.VMUUID, replica.CVM.VMUUID)
+		assert.Equal(t, "running", replica.CVM.Status)
+		assert.Equal(t, first.CVM.ComposeHash, replica.CVM.ComposeHash)
+		requireEnv(t, s, replica.CVM.VMUUID, secrets())
 
 		other := []compose.EnvVar{{Key: "TOKEN", Value: "a"}, {Key: "URL", Value: "b"}}
 		instance, err := deploy.AddInstance(t.Context(), c, deploy.Instance{AppID: first.State.AppID, Env: other}, root)
 		require.NoError(t, err)
-		requireEnv(t, s, instance.VMUUID, other)
+		requireEnv(t, s, instance.CVM.VMUUID, other)
 		cvms, err := c.Apps.ListCVMs(t.Context(), first.State.AppID.String())
 		require.NoError(t, err)
 		assert.Len(t, cvms, 3)
@@ -256,11 +256,11 @@ func TestAnInstanceWithAnotherComposeFile(t *testing.T) {
 		first := running(t, c, root)
 		instance, err := deploy.AddInstance(t.Context(), c, deploy.Instance{AppID: first.State.AppID, DockerCompose: "services: {}\n"}, root)
 		require.NoError(t, err)
-		app := text(t, c, instance.VMUUID)
+		app := text(t, c, instance.CVM.VMUUID)
 		assert.Equal(t, "services: {}\n", *app.DockerComposeFile)
 		hash, err := app.Hash()
 		require.NoError(t, err)
-		assert.Equal(t, hash.String(), instance.ComposeHash)
+		assert.Equal(t, hash.String(), instance.CVM.ComposeHash)
 	})
 }
 
@@ -292,7 +292,7 @@ func TestReplicateMakesOneCVM(t *testing.T) {
 				again, err := deploy.Continue(t.Context(), c, p, root)
 				require.NoError(t, err)
 				if replica != nil {
-					assert.Equal(t, replica.VMUUID, again.VMUUID)
+					assert.Equal(t, replica.CVM.VMUUID, again.CVM.VMUUID)
 				}
 				cvms, err := c.Apps.ListCVMs(t.Context(), first.State.AppID.String())
 				require.NoError(t, err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/client"
@@ -39,18 +40,49 @@ func SkipVerification() Option {
 	}
 }
 
+// moment is when a CVM is verified.
+type moment int
+
+const (
+	afterBoot   moment = iota
+	afterChange        // the cloud may still show the evidence from before
+)
+
 // verify asks the hardware of a running CVM whether it runs this app with this compose hash, which may be zero
-// where it is not known.
-func (c *config) verify(ctx context.Context, cl *client.Client, cvm *openapi.CVMDetail, app kms.AppID, hash compose.Hash) (Check, *attest.Report, error) {
+// where it is not known. After a change, evidence of another compose hash is asked for again for a while.
+func (c *config) verify(ctx context.Context, cl *client.Client, cvm *openapi.CVMDetail, app kms.AppID, hash compose.Hash, when moment) (Check, *attest.Report, error) {
+	began := time.Now()
+	for {
+		check, report, err := c.verifyOnce(ctx, cl, cvm, app, hash)
+		stale := when == afterChange && errors.Is(err, attest.ErrComposeHash) && time.Since(began) < evidenceWait
+		if stale {
+			if pause(ctx, evidencePause) != nil {
+				return Check{}, nil, unasked(ctx, cvm)
+			}
+			continue
+		}
+		if report != nil {
+			c.progress(AttestationEvent{CVM: handle(cvm), Report: report})
+		}
+		if err != nil {
+			return Check{}, nil, err
+		}
+		c.report([]Check{check})
+		return check, report, nil
+	}
+}
+
+// verifyOnce gives the report also where it is the error's.
+func (c *config) verifyOnce(ctx context.Context, cl *client.Client, cvm *openapi.CVMDetail, app kms.AppID, hash compose.Hash) (Check, *attest.Report, error) {
 	if c.skipVerify {
-		return c.verified(Check{Outcome: Waived, Reason: "SkipVerification"}), nil, nil
+		return attestation(Waived, "SkipVerification"), nil, nil
 	}
 	evidence, err := awaitEvidence(ctx, cl, cvm, app)
 	if ctx.Err() != nil {
 		return Check{}, nil, unasked(ctx, cvm)
 	}
 	if errors.Is(err, attest.ErrNotPossible) && !c.strict {
-		return c.verified(Check{Outcome: NotPossible, Reason: err.Error()}), nil, nil
+		return attestation(NotPossible, err.Error()), nil, nil
 	}
 	if err != nil {
 		return Check{}, nil, &VerificationError{CVM: handle(cvm), Err: err}
@@ -60,18 +92,15 @@ func (c *config) verify(ctx context.Context, cl *client.Client, cvm *openapi.CVM
 		return Check{}, nil, fmt.Errorf("verify cvm %s: %w", cvm.Name, err)
 	}
 	report, err := attest.Verify(ctx, evidence, policy)
-	if report != nil {
-		c.progress(AttestationEvent{CVM: handle(cvm), Report: report})
-	}
 	switch {
 	case err == nil:
-		return c.verified(Check{Outcome: Passed}), report, nil
+		return attestation(Passed, ""), report, nil
 	case ctx.Err() != nil:
-		return Check{}, nil, unasked(ctx, cvm)
+		return Check{}, report, unasked(ctx, cvm)
 	case !c.strict && !failed(report):
-		return c.verified(Check{Outcome: NotPossible, Reason: open(report)}), report, nil
+		return attestation(NotPossible, open(report)), report, nil
 	}
-	return Check{}, nil, &VerificationError{CVM: handle(cvm), Report: report, Err: err}
+	return Check{}, report, &VerificationError{CVM: handle(cvm), Report: report, Err: err}
 }
 
 // unasked is the error of a context that ends before the hardware was asked: nothing is said of the CVM.
@@ -79,10 +108,8 @@ func unasked(ctx context.Context, cvm *openapi.CVMDetail) error {
 	return fmt.Errorf("verify cvm %s: %w", cvm.Name, context.Cause(ctx))
 }
 
-func (c *config) verified(check Check) Check {
-	check.Name = CheckAttestation
-	c.report([]Check{check})
-	return check
+func attestation(outcome Outcome, reason string) Check {
+	return Check{Name: CheckAttestation, Outcome: outcome, Reason: reason}
 }
 
 // policyFor adds what the deployment itself expects. What the policy expects instead of it stays, and fails.

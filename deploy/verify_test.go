@@ -15,7 +15,6 @@ import (
 	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/deploy"
 	"github.com/phala-go/phala/kms"
-	"github.com/phala-go/phala/openapi"
 	"github.com/phala-go/phala/phalatest"
 	"github.com/phala-go/phala/phalatest/quotetest"
 )
@@ -34,7 +33,7 @@ func TestVerifyEveryInstance(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, reports, 2)
 		assert.Equal(t, first.CVM.VMUUID, reports[0].CVM)
-		assert.Equal(t, second.VMUUID, reports[1].CVM)
+		assert.Equal(t, second.CVM.VMUUID, reports[1].CVM)
 		assert.NotEqual(t, reports[0].Report.Attested.InstanceID, reports[1].Report.Attested.InstanceID)
 		assert.NotEqual(t, reports[0].Report.Attested.DeviceID, reports[1].Report.Attested.DeviceID, "each node is a machine of its own")
 
@@ -51,15 +50,15 @@ func TestVerifyEveryInstance(t *testing.T) {
 		require.ErrorIs(t, err, attest.ErrDevice)
 		var unverified *deploy.VerificationError
 		require.ErrorAs(t, err, &unverified)
-		assert.Equal(t, second.VMUUID, unverified.CVM)
+		assert.Equal(t, second.CVM.VMUUID, unverified.CVM)
 		require.NoError(t, reports[0].Err)
 		data, err := json.Marshal(reports[1])
 		require.NoError(t, err)
-		assert.Contains(t, string(data), `"error":"cvm `+second.VMUUID)
+		assert.Contains(t, string(data), `"error":"cvm `+second.CVM.VMUUID)
 
-		_, err = c.CVMs.Stop(t.Context(), second.VMUUID)
+		_, err = c.CVMs.Stop(t.Context(), second.CVM.VMUUID)
 		require.NoError(t, err)
-		require.NoError(t, c.CVMs.WaitFor(t.Context(), second.VMUUID, "stopped"))
+		require.NoError(t, c.CVMs.WaitFor(t.Context(), second.CVM.VMUUID, "stopped"))
 		reports, err = deploy.Verify(t.Context(), c, app, policy)
 		require.NoError(t, err, "what does not run has nothing to show")
 		assert.False(t, reports[1].Report.Verified)
@@ -88,7 +87,7 @@ func TestVerifyFindsTheInstanceThatIsHidden(t *testing.T) {
 		require.ErrorIs(t, err, attest.ErrNotPossible)
 		require.ErrorContains(t, err, "not among the instances")
 		require.Len(t, reports, 2)
-		assert.Equal(t, second.VMUUID, reports[1].CVM)
+		assert.Equal(t, second.CVM.VMUUID, reports[1].CVM)
 		require.Error(t, reports[1].Err)
 	})
 }
@@ -142,7 +141,7 @@ func TestReverify(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		began := time.Now()
-		var replica *openapi.CVMDetail
+		var replica *deploy.Changed
 		round := 0
 		var last error
 		for r, err := range deploy.Reverify(ctx, c, app, s.AttestationPolicy(), time.Hour) {
@@ -165,12 +164,12 @@ func TestReverify(t *testing.T) {
 			case 3:
 				require.NoError(t, r.Err, "a cloud that cannot be asked for a while does not end it")
 				assert.Equal(t, time.Hour+time.Minute, since, "it is asked again soon")
-				assert.Equal(t, []deploy.Drift{{CVM: replica.VMUUID, Name: "web-1", What: "status", After: "running"}}, r.Drifts)
-				require.NoError(t, c.CVMs.Delete(t.Context(), replica.VMUUID))
+				assert.Equal(t, []deploy.Drift{{CVM: replica.CVM.VMUUID, Name: "web-1", What: "status", After: "running"}}, r.Drifts)
+				require.NoError(t, c.CVMs.Delete(t.Context(), replica.CVM.VMUUID))
 				s.Tamper("web-1", func(e *attest.Evidence) { e.Quote = nil })
 			case 4:
 				require.ErrorIs(t, r.Err, attest.ErrNotPossible)
-				assert.Contains(t, r.Drifts, deploy.Drift{CVM: replica.VMUUID, Name: "web-1", What: "status", Before: "running"})
+				assert.Contains(t, r.Drifts, deploy.Drift{CVM: replica.CVM.VMUUID, Name: "web-1", What: "status", Before: "running"})
 				assert.Contains(t, r.Drifts, deploy.Drift{CVM: first.CVM.VMUUID, Name: "web-1", What: "verified", Before: "yes", After: "no"})
 				assert.Len(t, r.Drifts, 2, "what is not told is no difference")
 				s.Tamper("web-1", nil)

@@ -42,7 +42,7 @@ func wait(ctx context.Context, c *client.Client, st *State, cfg *config) (*Resul
 	if err := cfg.checkpoint(st); err != nil {
 		return nil, err
 	}
-	check, report, err := cfg.verify(ctx, c, cvm, st.AppID, st.ComposeHash)
+	check, report, err := cfg.verify(ctx, c, cvm, st.AppID, st.ComposeHash, afterBoot)
 	if err != nil {
 		return nil, err
 	}

@@ -255,13 +255,13 @@ func stage(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cvm, err := deploy.WaitCommitted(ctx, c, p, hardware)
+	updated, err := deploy.WaitCommitted(ctx, c, p, hardware)
 	if err != nil {
 		return err
 	}
 	fmt.Println("\nThe update runs")
-	line("compose hash", cvm.ComposeHash)
-	line("status", cvm.Status)
+	line("compose hash", updated.ComposeHash.String())
+	line("status", updated.CVM.Status)
 	return nil
 }
 
