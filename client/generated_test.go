@@ -24,6 +24,7 @@ type describedOperation struct {
 	Version string `json:"x-phala-version"`
 	Page    string `json:"x-phala-page"`
 	Public  bool   `json:"x-phala-public"`
+	Key     string `json:"x-phala-key"`
 	Limit   int64  `json:"x-phala-max-bytes"`
 	verb    string
 	path    string
@@ -105,6 +106,7 @@ func TestRouteTableMatchesTheDescription(t *testing.T) {
 		assert.Equal(t, classes[d.Retry], r.retry, r.name)
 		assert.Equal(t, d.Version, r.version, r.name)
 		assert.Equal(t, d.Public, r.public, r.name)
+		assert.Equal(t, d.Key == "optional", r.optionalKey, r.name)
 		assert.Equal(t, d.Limit, r.limit, r.name)
 	}
 	assert.Len(t, seen, len(described))

@@ -28,6 +28,7 @@ func (c *Client) setHeaders(req *http.Request, rt *route, cfg *callConfig) error
 		// The key would tell the cloud nothing that it needs, so it does not travel.
 	case c.key != nil:
 		h[keyHeader] = c.key
+	case rt != nil && rt.optionalKey:
 	default:
 		return ErrNoAPIKey
 	}

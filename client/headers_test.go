@@ -92,3 +92,20 @@ func TestTheKeyGoesToNoOtherHost(t *testing.T) {
 	}
 	assert.Zero(t, sent)
 }
+
+// Evidence of an app that shows it is for everybody; with a key the own apps that do not show it are there, too.
+func TestAnOptionalKey(t *testing.T) {
+	t.Setenv("PHALA_CLOUD_API_KEY", "")
+	var got []string
+	transport := roundTripper(func(r *http.Request) (*http.Response, error) {
+		got = append(got, r.Header.Get("X-API-Key"))
+		return reply(200, `{"app_id":"x","instances":[]}`), nil
+	})
+	for _, opts := range [][]Option{nil, {WithAPIKey(testKey)}} {
+		c, err := New(append(opts, WithHTTPClient(&http.Client{Transport: transport}))...)
+		require.NoError(t, err)
+		_, err = c.Apps.GetAttestations(t.Context(), "588faf8496cde2ad6fcea2c8aac3257a7c5dc26b")
+		require.NoError(t, err)
+	}
+	assert.Equal(t, []string{"", testKey}, got)
+}

@@ -32,9 +32,11 @@ type route struct {
 	path    string // below the base URL, with parameters in braces
 	version string // of the API, where the operation pins one
 	retry   retryClass
-	public  bool  // needs no API key
-	stream  bool  // can answer with server-sent events
-	limit   int64 // of the answer in bytes, where maxBody would be far too wide; else 0
+	public  bool // needs no API key, and none is sent
+	// optionalKey says that it works without an API key. One is sent where there is one, since it shows more.
+	optionalKey bool
+	stream      bool  // can answer with server-sent events
+	limit       int64 // of the answer in bytes, where maxBody would be far too wide; else 0
 }
 
 // router finds the operation that a path belongs to, preferring literal segments to parameters.

@@ -105,11 +105,11 @@ func (s *AppsService) CreateInstance(ctx context.Context, appID string, body *op
 // EvaluateTCB evaluates the platforms of an app.
 //
 // Says for each instance whether its platform is up to date by the newest collateral. It is the cloud's
-// judgement, not a proof.
+// judgement, not a proof. Apps with public TCB info need no API key for it.
 //
 // The answer: one evaluation for each instance.
 //
-// GET /apps/{app_id}/attestations/tcb-evaluation, retry class safe.
+// GET /apps/{app_id}/attestations/tcb-evaluation, retry class safe, API key optional.
 func (s *AppsService) EvaluateTCB(ctx context.Context, appID string, opts ...CallOption) (*openapi.TCBEvaluation, error) {
 	return call[*openapi.TCBEvaluation](ctx, s.client, opAppsEvaluateTCB, opts, nil, appPath(appID))
 }
@@ -128,11 +128,11 @@ func (s *AppsService) Get(ctx context.Context, appID string, opts ...CallOption)
 // GetAttestations returns the evidence of an app.
 //
 // Returns quote, event log and measurements of every instance. It is what a verifier needs, and still the
-// cloud's copy: verify the quotes. Apps with public TCB info show it to everybody.
+// cloud's copy: verify the quotes. Apps with public TCB info show it to everybody, without an API key.
 //
 // The answer: evidence of each instance.
 //
-// GET /apps/{app_id}/attestations, retry class safe.
+// GET /apps/{app_id}/attestations, retry class safe, API key optional.
 func (s *AppsService) GetAttestations(ctx context.Context, appID string, opts ...CallOption) (*openapi.AppAttestations, error) {
 	return call[*openapi.AppAttestations](ctx, s.client, opAppsGetAttestations, opts, nil, appPath(appID))
 }
@@ -1161,7 +1161,7 @@ func (s *InstanceTypesService) List(ctx context.Context, opts ...CallOption) (*o
 
 // ListFamily lists the instance types of a family.
 //
-// Returns the sizes of one family. It answers 404 for a family that does not exist.
+// Returns the sizes of one family. It answers 404 for a family that does not exist. It needs no API key.
 //
 // The answer: the instance types of the family.
 //

@@ -123,8 +123,8 @@ func orName(instance openapi.AppAttestation) string {
 // withHidden adds the CVMs of the app that are not among its instances, where they are for the API key to know.
 func withHidden(ctx context.Context, c *client.Client, app kms.AppID, instances []openapi.AppAttestation) ([]openapi.AppAttestation, error) {
 	cvms, err := c.Apps.ListCVMs(ctx, app.String())
-	if errors.Is(err, client.ErrForbidden) || errors.Is(err, client.ErrNotFound) {
-		return instances, nil // another workspace's app
+	if errors.Is(err, client.ErrForbidden) || errors.Is(err, client.ErrNotFound) || errors.Is(err, client.ErrNoAPIKey) {
+		return instances, nil // another workspace's app, or nobody's client
 	}
 	if err != nil {
 		return nil, err

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/phala-go/phala/attest"
+	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/deploy"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/phalatest"
@@ -213,4 +214,18 @@ func TestReverifyEnds(t *testing.T) {
 		defer cancel()
 		require.ErrorIs(t, ends(ctx, s.AttestationPolicy(), time.Hour), context.DeadlineExceeded)
 	})
+}
+
+// Whoever knows an app's id can verify it, without an account.
+func TestVerifyWithoutAnAccount(t *testing.T) {
+	s := phalatest.New(t)
+	c, err := s.Client()
+	require.NoError(t, err)
+	r := running(t, c, deploy.Options(deploy.WithKMSRoot(s.KMSRoot()), trusting(s)))
+	policy := s.AttestationPolicy()
+	policy.ComposeHashes = []compose.Hash{r.State.ComposeHash}
+	reports, err := deploy.Verify(t.Context(), keyless(t, s), r.State.AppID, policy)
+	require.NoError(t, err)
+	require.Len(t, reports, 1)
+	assert.True(t, reports[0].Report.Verified)
 }

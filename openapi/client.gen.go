@@ -115,14 +115,14 @@ type ClientInterface interface {
 
 	// AppsGetAttestations Returns the evidence of an app
 	//
-	// Returns quote, event log and measurements of every instance. It is what a verifier needs, and still the cloud's copy: verify the quotes. Apps with public TCB info show it to everybody.
+	// Returns quote, event log and measurements of every instance. It is what a verifier needs, and still the cloud's copy: verify the quotes. Apps with public TCB info show it to everybody, without an API key.
 	//
 	// Corresponds with GET /api/v1/apps/{app_id}/attestations (the `AppsGetAttestations` operationId).
 	AppsGetAttestations(ctx context.Context, appID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// AppsEvaluateTCB Evaluates the platforms of an app
 	//
-	// Says for each instance whether its platform is up to date by the newest collateral. It is the cloud's judgement, not a proof.
+	// Says for each instance whether its platform is up to date by the newest collateral. It is the cloud's judgement, not a proof. Apps with public TCB info need no API key for it.
 	//
 	// Corresponds with GET /api/v1/apps/{app_id}/attestations/tcb-evaluation (the `AppsEvaluateTCB` operationId).
 	AppsEvaluateTCB(ctx context.Context, appID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1079,7 +1079,7 @@ type ClientInterface interface {
 
 	// InstanceTypesListFamily Lists the instance types of a family
 	//
-	// Returns the sizes of one family. It answers 404 for a family that does not exist.
+	// Returns the sizes of one family. It answers 404 for a family that does not exist. It needs no API key.
 	//
 	// Corresponds with GET /api/v1/instance-types/{family} (the `InstanceTypesListFamily` operationId).
 	InstanceTypesListFamily(ctx context.Context, family PathParam, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1410,7 +1410,7 @@ func (c *Client) AppsGet(ctx context.Context, appID PathParam, reqEditors ...Req
 
 // AppsGetAttestations Returns the evidence of an app
 //
-// Returns quote, event log and measurements of every instance. It is what a verifier needs, and still the cloud's copy: verify the quotes. Apps with public TCB info show it to everybody.
+// Returns quote, event log and measurements of every instance. It is what a verifier needs, and still the cloud's copy: verify the quotes. Apps with public TCB info show it to everybody, without an API key.
 //
 // Corresponds with GET /api/v1/apps/{app_id}/attestations (the `AppsGetAttestations` operationId).
 func (c *Client) AppsGetAttestations(ctx context.Context, appID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1427,7 +1427,7 @@ func (c *Client) AppsGetAttestations(ctx context.Context, appID PathParam, reqEd
 
 // AppsEvaluateTCB Evaluates the platforms of an app
 //
-// Says for each instance whether its platform is up to date by the newest collateral. It is the cloud's judgement, not a proof.
+// Says for each instance whether its platform is up to date by the newest collateral. It is the cloud's judgement, not a proof. Apps with public TCB info need no API key for it.
 //
 // Corresponds with GET /api/v1/apps/{app_id}/attestations/tcb-evaluation (the `AppsEvaluateTCB` operationId).
 func (c *Client) AppsEvaluateTCB(ctx context.Context, appID PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3554,7 +3554,7 @@ func (c *Client) InstanceTypesList(ctx context.Context, reqEditors ...RequestEdi
 
 // InstanceTypesListFamily Lists the instance types of a family
 //
-// Returns the sizes of one family. It answers 404 for a family that does not exist.
+// Returns the sizes of one family. It answers 404 for a family that does not exist. It needs no API key.
 //
 // Corresponds with GET /api/v1/instance-types/{family} (the `InstanceTypesListFamily` operationId).
 func (c *Client) InstanceTypesListFamily(ctx context.Context, family PathParam, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -9784,7 +9784,7 @@ type ClientWithResponsesInterface interface {
 
 	// AppsGetAttestationsWithResponse Returns the evidence of an app
 	//
-	// Returns quote, event log and measurements of every instance. It is what a verifier needs, and still the cloud's copy: verify the quotes. Apps with public TCB info show it to everybody.
+	// Returns quote, event log and measurements of every instance. It is what a verifier needs, and still the cloud's copy: verify the quotes. Apps with public TCB info show it to everybody, without an API key.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -9793,7 +9793,7 @@ type ClientWithResponsesInterface interface {
 
 	// AppsEvaluateTCBWithResponse Evaluates the platforms of an app
 	//
-	// Says for each instance whether its platform is up to date by the newest collateral. It is the cloud's judgement, not a proof.
+	// Says for each instance whether its platform is up to date by the newest collateral. It is the cloud's judgement, not a proof. Apps with public TCB info need no API key for it.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -10846,7 +10846,7 @@ type ClientWithResponsesInterface interface {
 
 	// InstanceTypesListFamilyWithResponse Lists the instance types of a family
 	//
-	// Returns the sizes of one family. It answers 404 for a family that does not exist.
+	// Returns the sizes of one family. It answers 404 for a family that does not exist. It needs no API key.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -16069,7 +16069,7 @@ func (c *ClientWithResponses) AppsGetWithResponse(ctx context.Context, appID Pat
 
 // AppsGetAttestationsWithResponse Returns the evidence of an app
 //
-// Returns quote, event log and measurements of every instance. It is what a verifier needs, and still the cloud's copy: verify the quotes. Apps with public TCB info show it to everybody.
+// Returns quote, event log and measurements of every instance. It is what a verifier needs, and still the cloud's copy: verify the quotes. Apps with public TCB info show it to everybody, without an API key.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -16084,7 +16084,7 @@ func (c *ClientWithResponses) AppsGetAttestationsWithResponse(ctx context.Contex
 
 // AppsEvaluateTCBWithResponse Evaluates the platforms of an app
 //
-// Says for each instance whether its platform is up to date by the newest collateral. It is the cloud's judgement, not a proof.
+// Says for each instance whether its platform is up to date by the newest collateral. It is the cloud's judgement, not a proof. Apps with public TCB info need no API key for it.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -17839,7 +17839,7 @@ func (c *ClientWithResponses) InstanceTypesListWithResponse(ctx context.Context,
 
 // InstanceTypesListFamilyWithResponse Lists the instance types of a family
 //
-// Returns the sizes of one family. It answers 404 for a family that does not exist.
+// Returns the sizes of one family. It answers 404 for a family that does not exist. It needs no API key.
 //
 // Returns a wrapper object for the known response body format(s).
 //

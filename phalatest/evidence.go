@@ -2,6 +2,8 @@ package phalatest
 
 import (
 	"encoding/hex"
+	"net/http"
+	"slices"
 
 	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/phalatest/quotetest"
@@ -49,7 +51,10 @@ func getAttestation(s *Server, _ *call, vm *cvm) answer {
 	return ok(described)
 }
 
-func getAppAttestations(s *Server, _ *call, a *app) answer {
+func getAppAttestations(s *Server, c *call, a *app) answer {
+	if c.anonymous && !a.shown() {
+		return plain(http.StatusNotFound, "App not found")
+	}
 	instances := []object{}
 	for _, vm := range a.cvms {
 		instances = append(instances, s.describeProof(vm))
@@ -64,6 +69,11 @@ func getAppAttestations(s *Server, _ *call, a *app) answer {
 		},
 		"instances": instances, "kms_guest_agent_info": nil, "gateway_guest_agent_info": nil, "qemu_version": nil,
 	})
+}
+
+// shown tells whether everybody may see the evidence of the app.
+func (a *app) shown() bool {
+	return !slices.ContainsFunc(a.cvms, func(vm *cvm) bool { return !deref(vm.doc.app.PublicTCBInfo) })
 }
 
 func (s *Server) describeProof(vm *cvm) object {
@@ -86,7 +96,10 @@ func (s *Server) describeProof(vm *cvm) object {
 	return described
 }
 
-func evaluateTCB(s *Server, _ *call, a *app) answer {
+func evaluateTCB(s *Server, c *call, a *app) answer {
+	if c.anonymous && !a.shown() {
+		return plain(http.StatusNotFound, "App not found")
+	}
 	instances := []object{}
 	for _, vm := range a.cvms {
 		evaluated := object{

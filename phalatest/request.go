@@ -14,10 +14,11 @@ import (
 // call is a request that a handler answers.
 type call struct {
 	*http.Request
-	route   *route
-	params  map[string]string
-	body    []byte
-	version string
+	route     *route
+	params    map[string]string
+	body      []byte
+	version   string
+	anonymous bool // without an API key
 }
 
 // hashedIDs tells the versions in which all ids are strings with a prefix.

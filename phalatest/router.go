@@ -7,11 +7,12 @@ import (
 
 // route is one operation as the generated table lists it.
 type route struct {
-	operation string
-	verb      string
-	path      string
-	status    int
-	public    bool
+	operation   string
+	verb        string
+	path        string
+	status      int
+	public      bool
+	optionalKey bool
 }
 
 // router finds operations by verb and number of segments.

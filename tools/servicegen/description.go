@@ -25,6 +25,7 @@ type operation struct {
 	Version     string `json:"x-phala-version"`
 	Page        string `json:"x-phala-page"`
 	Public      bool   `json:"x-phala-public"`
+	Key         string `json:"x-phala-key"`
 	MaxBytes    int64  `json:"x-phala-max-bytes"`
 	Summary     string `json:"summary"`
 	Description string `json:"description"`
@@ -116,6 +117,8 @@ func (o operation) check() error {
 		return fmt.Errorf("operationId %q is not %q", o.OperationID, o.Service+o.Method)
 	case o.Retry != "safe" && o.Retry != "idempotent" && o.Retry != "unsafe":
 		return fmt.Errorf("x-phala-retry %q is none of safe, idempotent, unsafe", o.Retry)
+	case o.Key != "" && o.Key != "optional" || o.Key != "" && o.Public:
+		return fmt.Errorf("x-phala-key %q: want optional, or nothing where x-phala-public is set", o.Key)
 	case !strings.HasPrefix(o.Path, basePath+"/"):
 		return fmt.Errorf("the path does not begin with %s/", basePath)
 	case o.Summary == "":

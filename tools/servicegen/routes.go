@@ -26,6 +26,9 @@ func writeRoutes(ops []operation) string {
 		if o.Public {
 			b.WriteString(", public: true")
 		}
+		if o.Key == "optional" {
+			b.WriteString(", optionalKey: true")
+		}
 		if o.MaxBytes != 0 {
 			fmt.Fprintf(&b, ", limit: %d", o.MaxBytes)
 		}
@@ -47,6 +50,9 @@ func writeFakeRoutes(ops []operation) string {
 		fmt.Fprintf(&b, "\t\t{operation: %q, verb: %q, path: %q, status: %s", o.name(), o.Verb, o.Path, code)
 		if o.Public {
 			b.WriteString(", public: true")
+		}
+		if o.Key == "optional" {
+			b.WriteString(", optionalKey: true")
 		}
 		b.WriteString("},\n")
 	}

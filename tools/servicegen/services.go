@@ -159,6 +159,9 @@ func writeDoc(b *strings.Builder, o operation, optionalBody, text bool) {
 	if o.Version != "" {
 		facts += ", API version " + o.Version
 	}
+	if o.Key == "optional" {
+		facts += ", API key optional"
+	}
 	if o.Public {
 		facts += ", no API key needed"
 	}
