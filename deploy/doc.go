@@ -16,4 +16,10 @@
 // and the compose hash, so repeating a phase whose answer was lost makes no second CVM.
 //
 // It deploys with the central KMS ("phala"), or with one that a contract on a chain governs ([WithChain]).
+//
+// [Update] changes what runs, compose file and secrets together; [Replicate] and [AddInstance] make one more CVM of
+// an app. Where the owner of the app's contract must allow a change first and no chain is given, it is a [*Pending]:
+// plain JSON that one process gets from [Prepare], the owner allows ([Approve], or a proposal to a multisig), and a
+// third one carries out with [Commit], days later and without an API key. [Continue] goes on from any of them after
+// a crash; nothing is sent twice.
 package deploy
