@@ -73,7 +73,7 @@ func planUpdate(ctx context.Context, c *client.Client, change Change, cfg *confi
 	if err := change.check(); err != nil {
 		return nil, err
 	}
-	if len(change.Env) > 0 {
+	if change.Env != nil {
 		if err := cfg.canCheckKey(change.CVM); err != nil {
 			return nil, err
 		}

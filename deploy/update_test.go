@@ -117,6 +117,7 @@ func TestBadChangesAreRefusedBeforeAnythingIsChanged(t *testing.T) {
 			"need the secrets: give Env":        {deploy.Change{CVM: "web-1", AllowedEnvs: []string{"TOKEN"}}, nil},
 			"TOKEN is not among":                {deploy.Change{CVM: "web-1", AllowedEnvs: []string{"URL"}, Env: secrets()}, []deploy.Option{root}},
 			"secrets need a checked key":        {deploy.Change{CVM: "web-1", Env: secrets()}, nil},
+			"pin the KMS root":                  {deploy.Change{CVM: "web-1", Env: []compose.EnvVar{}}, nil},
 			"at most 204800 are allowed":        {deploy.Change{CVM: "web-1", DockerCompose: strings.Repeat("x", 204800)}, nil},
 			"CVMs.Get: 404":                     {deploy.Change{CVM: "web-2", DiskSize: 50}, nil},
 			"variable TOKEN: a value of 131073": {deploy.Change{CVM: "web-1", Env: []compose.EnvVar{{Key: "TOKEN", Value: strings.Repeat("x", 131073)}}}, []deploy.Option{root}},
