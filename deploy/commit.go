@@ -31,6 +31,8 @@ func commitPending(ctx context.Context, c *client.Client, p *Pending, cfg *confi
 		return nil
 	case p.Transaction == "":
 		return fmt.Errorf("commit %s of %s: %w", p.Kind, p.Name, ErrNotApproved)
+	case p.Kind != PendingUpdate && p.Token == "":
+		return fmt.Errorf("commit %s of %s: the cloud gave no commit token for it", p.Kind, p.Name)
 	}
 	if p.Expired(time.Now()) {
 		if err := renew(ctx, c, p); err != nil {
@@ -45,9 +47,13 @@ func commitPending(ctx context.Context, c *client.Client, p *Pending, cfg *confi
 	case PendingUpdate:
 		send = func() error { return orUpdated(ctx, c, p, commitUpdate(ctx, c, p)) }
 	case PendingReplica:
-		send = func() error { return p.orFound(ctx, c, commitReplica(ctx, c, p, cfg), cfg) }
+		send = func() error {
+			return p.once(ctx, c, cfg, func() error { return commitReplica(ctx, c, p, cfg) })
+		}
 	default:
-		send = func() error { return p.orFound(ctx, c, commitInstance(ctx, c, p, cfg), cfg) }
+		send = func() error {
+			return p.once(ctx, c, cfg, func() error { return commitInstance(ctx, c, p, cfg) })
+		}
 	}
 	if err := untilSeen(ctx, send); err != nil {
 		return fmt.Errorf("commit %s of %s: %w", p.Kind, p.Name, explain(err))

@@ -20,11 +20,6 @@ func Continue(ctx context.Context, c *client.Client, p *Pending, opts ...Option)
 }
 
 func finish(ctx context.Context, c *client.Client, p *Pending, cfg *config) (*Changed, error) {
-	if !p.Committed && p.Kind != PendingUpdate {
-		if err := p.lookForIt(ctx, c, cfg); err != nil {
-			return nil, err
-		}
-	}
 	if !p.Committed && p.Expires.IsZero() {
 		if err := ask(ctx, c, p, cfg); err != nil {
 			return nil, fmt.Errorf("%s of %s: %w", p.Kind, p.Name, err)
@@ -44,46 +39,13 @@ func finish(ctx context.Context, c *client.Client, p *Pending, cfg *config) (*Ch
 	return waitCommitted(ctx, c, p, cfg)
 }
 
-// lookForIt takes over a CVM of the app that has come since p was made: the call that made it lost its answer.
-func (p *Pending) lookForIt(ctx context.Context, c *client.Client, cfg *config) error {
-	uuid, err := p.newcomer(ctx, c)
-	if err != nil || uuid == "" {
-		return err
-	}
-	p.Created, p.Committed = uuid, true
-	cfg.progress(CreatedEvent{CVM: uuid, Adopted: true})
-	return cfg.keep(p)
-}
-
 // ask makes the CVM, or learns that the chain must allow it first.
 func ask(ctx context.Context, c *client.Client, p *Pending, cfg *config) error {
-	var err error
 	switch p.Kind {
 	case PendingReplica:
-		err = makeReplica(ctx, c, p, cfg)
+		return p.once(ctx, c, cfg, func() error { return makeReplica(ctx, c, p, cfg) })
 	case PendingInstance:
-		err = makeInstance(ctx, c, p, cfg)
-	default:
-		return errors.New("it was not prepared; update again")
+		return p.once(ctx, c, cfg, func() error { return makeInstance(ctx, c, p, cfg) })
 	}
-	return p.orFound(ctx, c, err, cfg)
-}
-
-// orFound looks for the new CVM where a call to make one failed without an answer of the API.
-func (p *Pending) orFound(ctx context.Context, c *client.Client, err error, cfg *config) error {
-	var api *client.APIError
-	if err == nil || errors.As(err, &api) || ctx.Err() != nil {
-		return err
-	}
-	var mismatch *MismatchError
-	if errors.As(err, &mismatch) {
-		return err
-	}
-	if lookErr := p.lookForIt(ctx, c, cfg); lookErr != nil {
-		return errors.Join(err, lookErr)
-	}
-	if !p.Committed {
-		return err
-	}
-	return nil
+	return errors.New("it was not prepared; update again")
 }

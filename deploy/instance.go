@@ -50,7 +50,7 @@ func planInstance(ctx context.Context, c *client.Client, in Instance, cfg *confi
 		return nil, fmt.Errorf("instance of app %s: %w", in.AppID, err)
 	}
 	p := &Pending{Kind: PendingInstance, Name: "app " + in.AppID.String()}
-	if err := p.takeCVM(ctx, c, cvm); err != nil {
+	if err := p.takeCVM(cvm); err != nil {
 		return nil, err
 	}
 	if _, err := compare(CheckAppID, in.AppID.String(), p.AppID.String()); err != nil {

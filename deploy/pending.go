@@ -54,8 +54,10 @@ type Pending struct {
 	Expires time.Time `json:"expires"`
 	// Request is what was prepared, as JSON, to prepare it anew once it has expired. Its secrets are encrypted.
 	Request openapi.Secret `json:"request,omitempty"`
-	// Siblings are the vm_uuids of the app's CVMs before, so that a new one is known.
-	Siblings []string `json:"siblings,omitempty"`
+	// Asked says that the API was asked to make a CVM and has not answered; Siblings are the vm_uuids of the
+	// app's CVMs at that time, so that a new one is known.
+	Asked    bool     `json:"asked,omitempty"`
+	Siblings []string `json:"siblings,omitzero"`
 
 	// Transaction allowed the compose hash or the device, or is [AlreadyRegistered]; empty before that.
 	Transaction string `json:"transaction,omitempty"`

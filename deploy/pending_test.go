@@ -168,3 +168,23 @@ func TestALaggingNodeIsAskedAgain(t *testing.T) {
 		assert.LessOrEqual(t, time.Since(began), time.Minute)
 	})
 }
+
+// Who commits without an API key and loses the answer is told so, and asks nobody a second time.
+func TestALostCommitWithoutAKey(t *testing.T) {
+	s := phalatest.New(t)
+	c, err := s.Client()
+	require.NoError(t, err)
+	root := deploy.Options(deploy.WithKMSRoot(s.KMSRoot()), trusting(s))
+	first := running(t, c, root)
+	p, err := deploy.PrepareReplica(t.Context(), c, deploy.Replica{CVM: "web-1"})
+	require.NoError(t, err)
+	p.Approved(common.Hash{})
+	s.Inject("CVMs.CommitReplica", phalatest.Fault{LoseAnswer: true})
+	nobody := keyless(t, s)
+	require.ErrorContains(t, deploy.Commit(t.Context(), nobody, p), "nobody can tell whether it was made")
+	require.ErrorContains(t, deploy.Commit(t.Context(), nobody, handOver(t, p)), "nobody can tell")
+	assert.Len(t, instances(t, c, first), 2)
+
+	p.Token, p.Asked = "", false
+	require.ErrorContains(t, deploy.Commit(t.Context(), c, p), "no commit token")
+}

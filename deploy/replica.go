@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
@@ -88,7 +87,7 @@ func planReplica(ctx context.Context, c *client.Client, r Replica, cfg *config) 
 	}
 	p := &Pending{Kind: PendingReplica, CVM: handle(cvm), Name: cvm.Name}
 	request := openapi.ReplicateRequest{NodeID: unlessZero(r.NodeID)}
-	if err := p.takeCVM(ctx, c, cvm); err != nil {
+	if err := p.takeCVM(cvm); err != nil {
 		return nil, err
 	}
 	if r.ComposeHash != nil {
@@ -107,22 +106,14 @@ func planReplica(ctx context.Context, c *client.Client, r Replica, cfg *config) 
 	return p, err
 }
 
-// takeCVM keeps the app of an existing CVM, and which CVMs the app has.
-func (p *Pending) takeCVM(ctx context.Context, c *client.Client, cvm *openapi.CVMDetail) error {
+// takeCVM keeps the app of an existing CVM and what it runs.
+func (p *Pending) takeCVM(cvm *openapi.CVMDetail) error {
 	var err error
 	if p.AppID, err = kms.ParseAppID(cvm.AppID); err != nil {
 		return fmt.Errorf("the app id of cvm %s: %w", cvm.Name, err)
 	}
 	if p.ComposeHash, err = compose.ParseHash(cvm.ComposeHash); err != nil {
 		return fmt.Errorf("the compose hash of cvm %s: %w", cvm.Name, err)
-	}
-	siblings, err := c.Apps.ListCVMs(ctx, p.AppID.String())
-	if err != nil {
-		return fmt.Errorf("the CVMs of app %s: %w", p.AppID, err)
-	}
-	p.Siblings = []string{}
-	for _, s := range siblings {
-		p.Siblings = append(p.Siblings, s.VMUUID)
 	}
 	return nil
 }
@@ -186,27 +177,6 @@ func (p *Pending) take(prepared *Pending, cfg *config) error {
 	p.ChainID, p.KMSContract = prepared.ChainID, prepared.KMSContract
 	cfg.report([]Check{check})
 	return nil
-}
-
-// newcomer is the CVM of the app that was not there when p was made; "" where there is none.
-func (p *Pending) newcomer(ctx context.Context, c *client.Client) (string, error) {
-	cvms, err := c.Apps.ListCVMs(ctx, p.AppID.String())
-	if err != nil {
-		return "", fmt.Errorf("the CVMs of app %s: %w", p.AppID, err)
-	}
-	var found []string
-	for _, cvm := range cvms {
-		if !slices.Contains(p.Siblings, cvm.VMUUID) {
-			found = append(found, cvm.VMUUID)
-		}
-	}
-	switch len(found) {
-	case 0:
-		return "", nil
-	case 1:
-		return found[0], nil
-	}
-	return "", fmt.Errorf("app %s has several new CVMs (%v); one of them may be the %s that was asked for", p.AppID, found, p.Kind)
 }
 
 // makeReplica asks for the replica once. A refusal that wants the chain first is taken into p.

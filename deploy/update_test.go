@@ -9,6 +9,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/ethereum/go-ethereum/common"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -265,42 +266,88 @@ func TestAnInstanceWithAnotherComposeFile(t *testing.T) {
 	})
 }
 
-// A lost answer, and a crash before or after the call, all end with exactly one more CVM.
+// A lost answer, a lost request, and a crash after either, all end with exactly one more CVM.
 func TestReplicateMakesOneCVM(t *testing.T) {
 	for name, fault := range map[string]phalatest.Fault{
-		"lost answer":  {LoseAnswer: true},
-		"lost request": {LoseRequest: true},
+		"lost answer":            {LoseAnswer: true},
+		"lost request":           {LoseRequest: true},
+		"failure after the work": {Status: http.StatusBadGateway, Body: "<html>"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, c, root := cloud(t)
 				first := running(t, c, root)
-				var saved []byte
-				s.Inject("CVMs.Replicate", fault)
-				replica, err := deploy.Replicate(t.Context(), c, deploy.Replica{CVM: first.State.CVM}, root, deploy.WithPending(func(p *deploy.Pending) error {
-					if saved == nil {
-						saved, _ = json.Marshal(p)
+				var asked []byte // what a process that was killed while it asked has left
+				keep := deploy.WithPending(func(p *deploy.Pending) error {
+					if p.Asked && asked == nil {
+						asked, _ = json.Marshal(p)
 					}
 					return nil
-				}))
-				if fault.LoseRequest {
-					require.Error(t, err, "it is not sent a second time by itself")
-				} else {
+				})
+				s.Inject("CVMs.Replicate", fault)
+				replica, err := deploy.Replicate(t.Context(), c, deploy.Replica{CVM: first.State.CVM}, root, keep)
+				if fault.LoseAnswer {
 					require.NoError(t, err)
+				} else {
+					require.Error(t, err, "it is not sent a second time by itself")
 				}
-				p, err := deploy.ParsePending(saved)
+				p, err := deploy.ParsePending(asked)
 				require.NoError(t, err)
 				again, err := deploy.Continue(t.Context(), c, p, root)
 				require.NoError(t, err)
 				if replica != nil {
 					assert.Equal(t, replica.CVM.VMUUID, again.CVM.VMUUID)
 				}
-				cvms, err := c.Apps.ListCVMs(t.Context(), first.State.AppID.String())
-				require.NoError(t, err)
-				assert.Len(t, cvms, 2)
+				assert.Len(t, instances(t, c, first), 2)
 			})
 		})
 	}
+}
+
+func instances(t testing.TB, c *client.Client, of *deploy.Result) []openapi.CVM {
+	t.Helper()
+	cvms, err := c.Apps.ListCVMs(t.Context(), of.State.AppID.String())
+	require.NoError(t, err)
+	return cvms
+}
+
+// A CVM that somebody else added while a replica waited for its approval is not taken for the replica.
+func TestAStrangerIsNotTheReplica(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, c, root := cloud(t)
+		first := running(t, c, root)
+		p, err := deploy.PrepareReplica(t.Context(), c, deploy.Replica{CVM: first.State.CVM})
+		require.NoError(t, err)
+		stranger, err := deploy.Replicate(t.Context(), c, deploy.Replica{CVM: first.State.CVM}, root)
+		require.NoError(t, err)
+		p.Approved(common.Hash{})
+		done, err := deploy.Continue(t.Context(), c, handOver(t, p), root)
+		require.NoError(t, err)
+		assert.NotEqual(t, stranger.CVM.VMUUID, done.CVM.VMUUID)
+		assert.Len(t, instances(t, c, first), 3)
+	})
+}
+
+// Where several have come since, nobody can tell which one it is.
+func TestSeveralNewCVMsAreAnError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, c, root := cloud(t)
+		first := running(t, c, root)
+		var asked *deploy.Pending
+		keep := deploy.WithPending(func(p *deploy.Pending) error {
+			if p.Asked && asked == nil {
+				asked = handOver(t, p)
+			}
+			return nil
+		})
+		for range 2 {
+			_, err := deploy.Replicate(t.Context(), c, deploy.Replica{CVM: first.State.CVM}, root, keep)
+			require.NoError(t, err)
+		}
+		_, err := deploy.Continue(t.Context(), c, asked, root)
+		require.ErrorContains(t, err, "several new CVMs")
+		assert.Len(t, instances(t, c, first), 3)
+	})
 }
 
 func TestParsePendingRefuses(t *testing.T) {
