@@ -331,7 +331,9 @@ func FuzzParseLogURL(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		u, err := parseLogURL(text)
 		if err != nil {
-			if _, query, ok := strings.Cut(text, "?"); ok && len(query) > 8 && strings.Contains(err.Error(), query) {
+			// The error names the host, which may read like the query.
+			before, query, ok := strings.Cut(text, "?")
+			if ok && len(query) > 8 && strings.Contains(err.Error(), query) && !strings.Contains(before, query) {
 				t.Fatalf("%q repeats the query", err)
 			}
 			return
