@@ -29,39 +29,48 @@ func Update(ctx context.Context, c *client.Client, change Change, opts ...Option
 	if err != nil {
 		return nil, err
 	}
-	var pending *Pending
 	_, err = c.CVMs.Update(ctx, handle(u.cvm), u.request, nil, client.WithConflictWait(conflictWait))
 	if errors.Is(err, client.ErrHashRegistrationRequired) {
-		if pending, err = pendingOf(err, PendingUpdate, u.request); err != nil {
-			return nil, fmt.Errorf("update %s: %w", u.cvm.Name, err)
-		}
-		pending.CVM, pending.Name = handle(u.cvm), u.cvm.Name
-		if err := u.accept(pending, cfg); err != nil {
+		pending, err := u.throughChain(ctx, c, err, cfg)
+		if err != nil {
 			return nil, err
 		}
-		if err := cfg.keep(pending); err != nil {
-			return nil, err
-		}
-		if cfg.chain == nil {
-			return nil, pending
-		}
-		if err := approve(ctx, pending, cfg); err != nil {
-			return nil, err
-		}
-		pending.Token = "" // the API key commits; a token would be for somebody without one
-		err = commitPending(ctx, c, pending, cfg)
+		return u.settle(ctx, c, pending, cfg)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("update %s: %w", u.cvm.Name, explain(err))
 	}
-	return u.settle(ctx, c, pending, cfg)
+	return u.settle(ctx, c, nil, cfg)
+}
+
+// throughChain has the chain allow what the cloud asks for, and then commits it. Without a chain what is asked for
+// is the error.
+func (u *plannedUpdate) throughChain(ctx context.Context, c *client.Client, required error, cfg *config) (*Pending, error) {
+	p, err := pendingOf(required, PendingUpdate, u.request)
+	if err != nil {
+		return nil, fmt.Errorf("update %s: %w", u.cvm.Name, err)
+	}
+	p.CVM, p.Name = handle(u.cvm), u.cvm.Name
+	if err := u.accept(p, cfg); err != nil {
+		return nil, err
+	}
+	if err := cfg.keep(p); err != nil {
+		return nil, err
+	}
+	if cfg.chain == nil {
+		return nil, p
+	}
+	if err := approve(ctx, p, cfg); err != nil {
+		return nil, err
+	}
+	p.Token = "" // the API key commits; a token would be for somebody without one
+	return p, commitPending(ctx, c, p, cfg)
 }
 
 // plannedUpdate is a change that is ready to be sent.
 type plannedUpdate struct {
 	cvm     *openapi.CVMDetail
 	app     kms.AppID
-	before  compose.Hash
 	want    *compose.Hash // after the change; nil where it cannot be predicted
 	reason  string        // why not
 	request openapi.UpdateCVMRequest
@@ -92,9 +101,6 @@ func planUpdate(ctx context.Context, c *client.Client, change Change, cfg *confi
 	}
 	after, err := change.apply(before)
 	if err != nil {
-		return nil, err
-	}
-	if u.before, err = compose.ParseHash(cvm.ComposeHash); err != nil {
 		return nil, err
 	}
 	if err := u.predict(after, exact); err != nil {
@@ -155,14 +161,12 @@ func (u *plannedUpdate) checkHash(remote compose.Hash) (Check, error) {
 
 // settle waits until the change runs, and compares what runs with what was asked for.
 func (u *plannedUpdate) settle(ctx context.Context, c *client.Client, p *Pending, cfg *config) (*Changed, error) {
-	st := &State{Phase: PhaseCreated, Name: u.cvm.Name, CVM: handle(u.cvm), AppID: u.app, ComposeHash: u.before}
+	st := &State{Phase: PhaseCreated, Name: u.cvm.Name, CVM: handle(u.cvm), AppID: u.app}
 	switch {
 	case p != nil:
 		st.ComposeHash = p.ComposeHash
 	case u.want != nil:
 		st.ComposeHash = *u.want
-	default:
-		st.ComposeHash = compose.Hash{}
 	}
 	cvm, err := settled(ctx, c, st, u.cvm.Status, cfg)
 	if err != nil {
