@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha512"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"github.com/google/go-tdx-guest/pcs"
 
 	"github.com/phala-go/phala/attest"
+	"github.com/phala-go/phala/internal/turns"
 	"github.com/phala-go/phala/openapi"
 	"github.com/phala-go/phala/phalatest/quotetest"
 )
@@ -35,40 +35,6 @@ func (g getter) Get(url string) (map[string][]string, []byte, error) {
 	return a.header, a.body, nil
 }
 
-// compare benchmarks ours and its floor, each alone and then in turns. The last reports the ratio of their
-// medians, which holds also on a machine that is busy with something else.
-func compare(b *testing.B, name string, ours, floor func() error) {
-	alone := func(f func() error) func(*testing.B) {
-		return func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if err := f(); err != nil {
-					b.Fatal(err)
-				}
-			}
-		}
-	}
-	b.Run("phala", alone(ours))
-	b.Run(name, alone(floor))
-	b.Run("ratio", func(b *testing.B) {
-		var times [2][]time.Duration
-		for b.Loop() {
-			for i, f := range []func() error{ours, floor} {
-				start := time.Now()
-				if err := f(); err != nil {
-					b.Fatal(err)
-				}
-				times[i] = append(times[i], time.Since(start))
-			}
-		}
-		for i := range times {
-			slices.Sort(times[i])
-		}
-		median := len(times[0]) / 2
-		b.ReportMetric(float64(times[0][median])/float64(times[1][median]), "ratio")
-	})
-}
-
 // BenchmarkVerify makes all checks, and lets go-tdx-guest verify the same quote by itself, with collateral and
 // revocation.
 func BenchmarkVerify(b *testing.B) {
@@ -79,7 +45,7 @@ func BenchmarkVerify(b *testing.B) {
 	policy := authority.Policy()
 	policy.Collateral = attest.NewCollateralCache(authority.Collateral).Collateral
 	answers, roots := pcsAnswers(b, authority.CloudCollateral()), authority.Roots()
-	compare(b, "tdxguest", func() error {
+	turns.Compare(b, "tdxguest", func() error {
 		_, err := attest.Verify(b.Context(), evidence, policy)
 		return err
 	}, func() error {
@@ -101,7 +67,7 @@ func BenchmarkReplay(b *testing.B) {
 	}
 	want, err := attest.Replay(log)
 	require.NoError(b, err)
-	compare(b, "sha384", func() error {
+	turns.Compare(b, "sha384", func() error {
 		_, err := attest.Replay(log)
 		return err
 	}, func() error {

@@ -2,14 +2,14 @@ package client
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
+	"github.com/phala-go/phala/internal/turns"
 	"github.com/phala-go/phala/openapi"
 )
 
@@ -35,51 +35,40 @@ func benchTransport(body string) roundTripper {
 }
 
 // byHand is what one writes without an SDK: a request, its headers, the body, the model.
-func byHand[T any](h *http.Client, b *testing.B, url string) *T {
+func byHand[T any](b *testing.B, h *http.Client, url string) (*T, error) {
 	req, err := http.NewRequestWithContext(b.Context(), http.MethodGet, url, nil)
 	if err != nil {
-		b.Fatal(err)
+		return nil, err
 	}
 	req.Header.Set("X-API-Key", testKey)
 	req.Header.Set("X-Phala-Version", DefaultAPIVersion)
 	req.Header.Set("Accept", "application/json")
 	resp, err := h.Do(req)
 	if err != nil {
-		b.Fatal(err)
+		return nil, err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		b.Fatal(resp.Status)
+		return nil, errors.New(resp.Status)
 	}
 	data, err := io.ReadAll(resp.Body)
 	if err != nil {
-		b.Fatal(err)
+		return nil, err
 	}
 	v := new(T)
-	if err := json.Unmarshal(data, v); err != nil {
-		b.Fatal(err)
-	}
-	return v
+	return v, json.Unmarshal(data, v)
 }
 
 // BenchmarkCall reads one CVM through the pipeline, and by hand over net/http.
 func BenchmarkCall(b *testing.B) {
 	transport := benchTransport(benchCVM(1))
-	b.Run("phala", func(b *testing.B) {
-		c := newTest(b, transport)
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := c.CVMs.Get(b.Context(), "web-1"); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-	b.Run("nethttp", func(b *testing.B) {
-		h := &http.Client{Transport: transport}
-		b.ReportAllocs()
-		for b.Loop() {
-			_ = byHand[openapi.CVMDetail](h, b, "https://cloud-api.phala.com/api/v1/cvms/web-1")
-		}
+	c, h := newTest(b, transport), &http.Client{Transport: transport}
+	turns.Compare(b, "nethttp", func() error {
+		_, err := c.CVMs.Get(b.Context(), "web-1")
+		return err
+	}, func() error {
+		_, err := byHand[openapi.CVMDetail](b, h, "https://cloud-api.phala.com/api/v1/cvms/web-1")
+		return err
 	})
 }
 
@@ -90,26 +79,17 @@ func BenchmarkPage(b *testing.B) {
 		cvms[i] = benchCVM(i)
 	}
 	transport := benchTransport(`{"items":[` + strings.Join(cvms, ",") + `],"total":100,"page":1,"page_size":100,"pages":1}`)
-	b.Run("phala", func(b *testing.B) {
-		c := newTest(b, transport)
-		params := &openapi.CVMsListParams{PageSize: openapi.Ptr(100)}
-		b.ReportAllocs()
-		for b.Loop() {
-			page, err := c.CVMs.List(b.Context(), params)
-			require.NoError(b, err)
-			if len(page.Items) != 100 {
-				b.Fatal(len(page.Items))
-			}
+	c, h := newTest(b, transport), &http.Client{Transport: transport}
+	params := &openapi.CVMsListParams{PageSize: openapi.Ptr(100)}
+	whole := func(page *openapi.CVMPage, err error) error {
+		if err == nil && len(page.Items) != 100 {
+			err = fmt.Errorf("%d items", len(page.Items))
 		}
-	})
-	b.Run("nethttp", func(b *testing.B) {
-		h := &http.Client{Transport: transport}
-		b.ReportAllocs()
-		for b.Loop() {
-			page := byHand[openapi.CVMPage](h, b, "https://cloud-api.phala.com/api/v1/cvms/paginated?page_size=100")
-			if len(page.Items) != 100 {
-				b.Fatal(len(page.Items))
-			}
-		}
+		return err
+	}
+	turns.Compare(b, "nethttp", func() error {
+		return whole(c.CVMs.List(b.Context(), params))
+	}, func() error {
+		return whole(byHand[openapi.CVMPage](b, h, "https://cloud-api.phala.com/api/v1/cvms/paginated?page_size=100"))
 	})
 }
