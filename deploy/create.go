@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/ethereum/go-ethereum/common"
+
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/kms"
@@ -38,7 +40,9 @@ func create(ctx context.Context, c *client.Client, st *State, cfg *config) error
 	if st.onChain() {
 		body.KMSID = unlessZero(st.KMS)
 		body.ContractAddress = openapi.Ptr(st.AppID.Address().Hex())
-		body.DeployerAddress = openapi.Ptr(st.Deployer.Hex())
+		if st.Deployer != (common.Address{}) {
+			body.DeployerAddress = openapi.Ptr(st.Deployer.Hex())
+		}
 	}
 	var vm *openapi.VM
 	err := untilSeen(ctx, func() (err error) {

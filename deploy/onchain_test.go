@@ -482,3 +482,62 @@ func TestRunAgainOnAChain(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, cvms, 1)
 }
+
+// A contract that somebody else deployed belongs to whoever owns it now.
+func TestRunWithAContractOfAnotherDeployer(t *testing.T) {
+	t.Parallel()
+	x := newChained(t)
+	signer, err := onchain.PrivateKeySigner(x.chain.Accounts[1])
+	require.NoError(t, err)
+	other, err := x.chain.Open(t.Context(), onchain.WithSigner(signer))
+	require.NoError(t, err)
+	app, _, err := other.Flow().DeployApp(t.Context(), x.flow.Sender(), [32]byte{1}, [32]byte{2}, false, false, nil, nil)
+	require.NoError(t, err)
+	sp := spec(t)
+	sp.AppID = &app
+	r, err := deploy.Run(t.Context(), x.c, sp, x.with)
+	require.NoError(t, err)
+	assert.Equal(t, app, r.State.AppID)
+	assert.Zero(t, r.State.Deployer, "who deployed it is not known here")
+}
+
+// A replica or an instance that is killed whenever it has saved something ends with one CVM and one transaction.
+func TestOneMoreCVMOnAChainSurvivesACrashAtEachStep(t *testing.T) {
+	t.Parallel()
+	for name, begin := range map[string]func(x *chained, r *deploy.Result, opts ...deploy.Option) error{
+		"replica": func(x *chained, r *deploy.Result, opts ...deploy.Option) error {
+			return second(deploy.Replicate(t.Context(), x.c, deploy.Replica{CVM: r.State.CVM, NodeID: 2}, opts...))
+		},
+		"instance": func(x *chained, r *deploy.Result, opts ...deploy.Option) error {
+			return second(deploy.AddInstance(t.Context(), x.c, deploy.Instance{AppID: r.State.AppID, DockerCompose: "services: {}\n"}, opts...))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for crash := 1; ; crash++ {
+				x := newChained(t)
+				r, err := deploy.Run(t.Context(), x.c, spec(t), x.with)
+				require.NoError(t, err)
+				var saved *deploy.Pending
+				count := 0
+				err = begin(x, r, x.with, deploy.WithPending(func(p *deploy.Pending) error {
+					saved = handOver(t, p)
+					if count++; count == crash {
+						return errCrash
+					}
+					return nil
+				}))
+				if err == nil {
+					require.Greater(t, crash, 5, "it has that many steps")
+					return
+				}
+				require.ErrorIs(t, err, errCrash)
+				done, err := deploy.Continue(t.Context(), x.c, saved, x.with)
+				require.NoError(t, err, "after a crash at step %d", crash)
+				assert.True(t, done.Report.Verified)
+				assert.Len(t, x.chain.Sent(), 2, "crash at step %d", crash)
+				assert.Len(t, instances(t, x.c, r), 2, "crash at step %d", crash)
+			}
+		})
+	}
+}

@@ -38,7 +38,7 @@ func register(ctx context.Context, st *State, cfg *config) error {
 		if err != nil {
 			return fmt.Errorf("contract of %s: %w", st.Name, err)
 		}
-		st.AppID, transaction = app, tx.Hex()
+		st.AppID, st.Deployer, transaction = app, cfg.chain.Sender(), tx.Hex()
 		st.Checks = append(st.Checks, Check{
 			Name: CheckAppID, Outcome: Passed, Local: app.String(),
 			Reason: "the address of the contract that the KMS deployed for this account",
@@ -65,7 +65,7 @@ func register(ctx context.Context, st *State, cfg *config) error {
 	case !deviceOK && st.DeviceID != "":
 		return fmt.Errorf("contract of app %s: it does not allow device %s though it was told to", st.AppID, st.DeviceID)
 	}
-	st.Phase, st.Deployer = PhaseRegistered, cfg.chain.Sender()
+	st.Phase = PhaseRegistered
 	cfg.progress(RegisteredEvent{AppID: st.AppID.String(), ChainID: cfg.chain.ChainID(), Transaction: transaction})
 	return cfg.checkpoint(st)
 }

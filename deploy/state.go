@@ -51,7 +51,7 @@ type State struct {
 	DeviceID    string         `json:"device_id,omitempty"`
 	// Contract says how the contract of a new app is deployed.
 	Contract ContractSpec `json:"contract,omitzero"`
-	// Deployer is the account that allowed the app on chain.
+	// Deployer is the account that deployed the contract of the app; zero where it existed before.
 	Deployer common.Address `json:"deployer,omitzero"`
 	// Intents are the transactions that were sent or are about to be, by what they do.
 	Intents map[string]json.RawMessage `json:"intents,omitempty"`
