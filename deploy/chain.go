@@ -75,6 +75,15 @@ func device(text string) ([32]byte, error) {
 	return hash, nil
 }
 
+// bareDevice gives a device id as 64 lower-case digits; empty where the cloud names none.
+func bareDevice(text string) (string, error) {
+	dev, err := device(text)
+	if err != nil || dev == ([32]byte{}) {
+		return "", err
+	}
+	return compose.Hash(dev).String(), nil
+}
+
 // sameChain refuses a KMS that is not the one on the chain of this side: what was allowed there would be
 // worth nothing.
 func sameChain(chain Chain, id uint64, contract common.Address) error {

@@ -41,6 +41,9 @@ func commitPending(ctx context.Context, c *client.Client, p *Pending, cfg *confi
 		if err := cfg.keep(p); err != nil {
 			return err
 		}
+		if p.Transaction == "" {
+			return fmt.Errorf("commit %s of %s: prepared anew for device %s: %w", p.Kind, p.Name, p.DeviceID, ErrNotApproved)
+		}
 	}
 	var send func() error
 	switch p.Kind {

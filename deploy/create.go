@@ -52,24 +52,33 @@ func create(ctx context.Context, c *client.Client, st *State, cfg *config) error
 	if err != nil {
 		return fmt.Errorf("create %s: %w", st.Name, explain(err))
 	}
-	if vm.AppID != "" {
-		answered, err := kms.ParseAppID(vm.AppID)
-		if err != nil {
-			return fmt.Errorf("the app id of the new CVM: %w", err)
-		}
-		if _, err := compare(CheckAppID, st.AppID.String(), answered.String()); err != nil {
-			return err
-		}
-	}
-	if st.CVM = vm.VMUUID; st.CVM == "" {
-		st.CVM = string(vm.ID)
-	}
-	if st.CVM == "" {
-		return fmt.Errorf("create %s: the cloud named no CVM", st.Name)
+	if st.CVM, err = made(vm, st.AppID); err != nil {
+		return fmt.Errorf("create %s: %w", st.Name, err)
 	}
 	st.Phase = PhaseCreated
 	cfg.progress(CreatedEvent{CVM: st.CVM})
 	return cfg.checkpoint(st)
+}
+
+// made identifies a CVM that was made, by its vm_uuid or else its id, and compares its app id.
+func made(vm *openapi.VM, app kms.AppID) (string, error) {
+	if vm.AppID != "" {
+		answered, err := kms.ParseAppID(vm.AppID)
+		if err != nil {
+			return "", fmt.Errorf("the app id of the new CVM: %w", err)
+		}
+		if _, err := compare(CheckAppID, app.String(), answered.String()); err != nil {
+			return "", err
+		}
+	}
+	id := vm.VMUUID
+	if id == "" {
+		id = string(vm.ID)
+	}
+	if id == "" {
+		return "", errors.New("the cloud named no CVM")
+	}
+	return id, nil
 }
 
 // nameTaken tells whether err says that the workspace has a CVM of that name.

@@ -3,6 +3,7 @@ package deploy_test
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -187,4 +188,26 @@ func TestALostCommitWithoutAKey(t *testing.T) {
 
 	p.Token, p.Asked = "", false
 	require.ErrorContains(t, deploy.Commit(t.Context(), c, p), "no commit token")
+}
+
+// What is prepared anew may go to another device, which nobody has allowed.
+func TestARenewalOnAnotherDeviceNeedsAnotherApproval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c, root := cloud(t)
+		first := running(t, c, root)
+		p, err := deploy.PrepareReplica(t.Context(), c, deploy.Replica{CVM: "web-1"})
+		require.NoError(t, err)
+		p.Approved(common.Hash{1})
+		time.Sleep(15 * 24 * time.Hour)
+		other := strings.Repeat("7", 64)
+		s.Rewrite("CVMs.Replicate", func(status int, body []byte) (int, []byte) {
+			return status, []byte(strings.ReplaceAll(string(body), p.DeviceID, other))
+		})
+		err = deploy.Commit(t.Context(), c, p)
+		require.ErrorIs(t, err, deploy.ErrNotApproved)
+		require.ErrorContains(t, err, other)
+		assert.Equal(t, other, p.DeviceID)
+		assert.Empty(t, p.Transaction)
+		assert.Len(t, instances(t, c, first), 1)
+	})
 }

@@ -66,12 +66,8 @@ func pendingOf(err error, kind PendingKind, request any) (*Pending, error) {
 	if p.AppID, parseErr = kms.ParseAppID(required.AppID); parseErr != nil {
 		return nil, fmt.Errorf("%w; %w", parseErr, err)
 	}
-	if required.DeviceID != "" {
-		device, parseErr := compose.ParseHash(required.DeviceID)
-		if parseErr != nil {
-			return nil, fmt.Errorf("device id %q: want 64 hexadecimal digits; %w", required.DeviceID, err)
-		}
-		p.DeviceID = device.String()
+	if p.DeviceID, parseErr = bareDevice(required.DeviceID); parseErr != nil {
+		return nil, fmt.Errorf("%w; %w", parseErr, err)
 	}
 	p.ChainID, p.KMSContract = chainOf(required.KMSInfo)
 	data, parseErr := json.Marshal(request)
@@ -83,7 +79,7 @@ func pendingOf(err error, kind PendingKind, request any) (*Pending, error) {
 }
 
 // renew prepares an expired change anew. The compose hash must come out the same, so that what was allowed
-// on chain stays allowed.
+// on chain stays allowed. Where the cloud chooses another device, that is yet to be allowed.
 func renew(ctx context.Context, c *client.Client, p *Pending) error {
 	var fresh *Pending
 	var err error
@@ -107,6 +103,12 @@ func renew(ctx context.Context, c *client.Client, p *Pending) error {
 	if _, err := compare(CheckComposeHash, p.ComposeHash.String(), fresh.ComposeHash.String()); err != nil {
 		return err
 	}
+	if _, err := compare(CheckAppID, p.AppID.String(), fresh.AppID.String()); err != nil {
+		return err
+	}
 	p.Token, p.Expires = fresh.Token, fresh.Expires
+	if fresh.DeviceID != p.DeviceID {
+		p.DeviceID, p.Transaction, p.Intents = fresh.DeviceID, "", nil
+	}
 	return nil
 }

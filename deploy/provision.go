@@ -123,12 +123,9 @@ func (s *State) takeChain(chain Chain, answer *openapi.Provision) error {
 	if err := sameChain(chain, id, contract); err != nil {
 		return err
 	}
-	dev, err := device(answer.DeviceID)
-	if err != nil {
+	var err error
+	if s.DeviceID, err = bareDevice(answer.DeviceID); err != nil {
 		return fmt.Errorf("provision %s: %w", s.Name, err)
-	}
-	if dev != ([32]byte{}) {
-		s.DeviceID = compose.Hash(dev).String()
 	}
 	s.ChainID, s.KMSContract = id, contract
 	return nil

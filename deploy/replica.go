@@ -209,18 +209,9 @@ func (p *Pending) made(vm *openapi.VM, err error, request any, cfg *config) erro
 
 // createdAs keeps which CVM was made.
 func (p *Pending) createdAs(vm *openapi.VM, cfg *config) error {
-	app, err := kms.ParseAppID(vm.AppID)
-	if err != nil {
-		return fmt.Errorf("the app id of the new CVM: %w", err)
-	}
-	if _, err := compare(CheckAppID, p.AppID.String(), app.String()); err != nil {
+	var err error
+	if p.Created, err = made(vm, p.AppID); err != nil {
 		return err
-	}
-	if p.Created = vm.VMUUID; p.Created == "" {
-		p.Created = string(vm.ID)
-	}
-	if p.Created == "" {
-		return errors.New("the cloud named no CVM")
 	}
 	p.Committed = true
 	cfg.progress(CreatedEvent{CVM: p.Created})
