@@ -107,13 +107,14 @@ func adopt(ctx context.Context, c *client.Client, spec Spec, app *compose.App, c
 	if remote, err := compose.ParseHash(cvm.ComposeHash); err != nil || remote != local {
 		return nil, fmt.Errorf("%w; the CVM of that name runs compose hash %s, not %s", taken, cvm.ComposeHash, local)
 	}
-	if id, err := kms.ParseAppID(cvm.AppID); err != nil || spec.AppID != nil && id != *spec.AppID {
-		return nil, fmt.Errorf("%w; the CVM of that name belongs to app %s, not %s", taken, cvm.AppID, spec.AppID)
+	id, err := kms.ParseAppID(cvm.AppID)
+	if err != nil {
+		return nil, fmt.Errorf("%w; the CVM of that name has no usable app id: %w", taken, err)
 	}
-	st := &State{Phase: PhaseProvisioned, Name: spec.Name, EnvKeys: envNames(spec.Env), Adopted: true, CVM: cvm.VMUUID}
-	if st.CVM == "" {
-		st.CVM = string(cvm.ID)
+	if spec.AppID != nil && id != *spec.AppID {
+		return nil, fmt.Errorf("%w; the CVM of that name belongs to app %s, not %s", taken, id, spec.AppID)
 	}
+	st := &State{Phase: PhaseProvisioned, Name: spec.Name, EnvKeys: envNames(spec.Env), Adopted: true, CVM: handle(cvm)}
 	st.takeKMS(cvm.KMSInfo)
 	if err := st.takeHash(app, cvm.ComposeHash); err != nil {
 		return nil, err
