@@ -57,7 +57,7 @@ func (ch Change) check() error {
 			return fmt.Errorf("change of %s: AllowedEnvs: %s is there twice", ch.CVM, name)
 		}
 	}
-	return kms.CheckEnv(kmsEnv(ch.Env))
+	return kms.CheckEnv(ch.Env)
 }
 
 // changesCompose tells whether the app-compose is touched by more than the names of secrets.

@@ -59,7 +59,7 @@ func encrypt(ctx context.Context, c *client.Client, st *State, spec Spec, cfg *c
 		if err != nil {
 			return err
 		}
-		ciphertext, err := kms.EncryptEnv(kmsEnv(spec.Env), key)
+		ciphertext, err := kms.EncryptEnv(spec.Env, key)
 		if err != nil {
 			return err
 		}

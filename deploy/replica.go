@@ -120,7 +120,7 @@ func (p *Pending) takeCVM(cvm *openapi.CVMDetail) error {
 
 // encryptFor encrypts secrets for the app of an existing CVM, whose app-compose must allow each of them.
 func (p *Pending) encryptFor(ctx context.Context, c *client.Client, cvm *openapi.CVMDetail, env []compose.EnvVar, cfg *config) (openapi.Secret, error) {
-	if err := kms.CheckEnv(kmsEnv(env)); err != nil {
+	if err := kms.CheckEnv(env); err != nil {
 		return "", err
 	}
 	if err := cfg.canCheckKey(cvm.Name); err != nil {
@@ -146,7 +146,7 @@ func encryptedFor(ctx context.Context, c *client.Client, cvm *openapi.CVMDetail,
 	if err != nil {
 		return "", nil, err
 	}
-	ciphertext, err := kms.EncryptEnv(kmsEnv(env), key)
+	ciphertext, err := kms.EncryptEnv(env, key)
 	if err != nil {
 		return "", nil, err
 	}

@@ -71,7 +71,7 @@ func (s Spec) check(onChain bool) error {
 	case !onChain && (s.AppID == nil) != (s.Nonce == nil):
 		return errors.New("spec: AppID and Nonce go together; give both or neither")
 	}
-	return kms.CheckEnv(kmsEnv(s.Env))
+	return kms.CheckEnv(s.Env)
 }
 
 type size struct {
@@ -86,14 +86,6 @@ func notNegative(what string, sizes ...size) error {
 		}
 	}
 	return nil
-}
-
-func kmsEnv(env []compose.EnvVar) []kms.EnvVar {
-	out := make([]kms.EnvVar, len(env))
-	for i, v := range env {
-		out[i] = kms.EnvVar(v)
-	}
-	return out
 }
 
 func envNames(env []compose.EnvVar) []string {

@@ -151,14 +151,14 @@ func TestFreshness(t *testing.T) {
 func TestCheckEnvNamesTheVariableOnly(t *testing.T) {
 	t.Parallel()
 	for want, env := range map[string][]EnvVar{
-		`"A-B"`:        {{"A-B", "hunter2"}},
-		`"1A"`:         {{"1A", "hunter2"}},
-		`""`:           {{"", "hunter2"}},
-		"255":          {{strings.Repeat("a", 256), "hunter2"}},
-		"A is there":   {{"A", "hunter2"}, {"A", "hunter2"}},
-		"131072":       {{"A", strings.Repeat("hunter2", 20000)}},
-		"UTF-8":        {{"A", "hunter2\xff"}},
-		"NUL":          {{"A", "hunter2\x00"}},
+		`"A-B"`:        {{Key: "A-B", Value: "hunter2"}},
+		`"1A"`:         {{Key: "1A", Value: "hunter2"}},
+		`""`:           {{Key: "", Value: "hunter2"}},
+		"255":          {{Key: strings.Repeat("a", 256), Value: "hunter2"}},
+		"A is there":   {{Key: "A", Value: "hunter2"}, {Key: "A", Value: "hunter2"}},
+		"131072":       {{Key: "A", Value: strings.Repeat("hunter2", 20000)}},
+		"UTF-8":        {{Key: "A", Value: "hunter2\xff"}},
+		"NUL":          {{Key: "A", Value: "hunter2\x00"}},
 		"at most 1024": make([]EnvVar, 1025),
 	} {
 		err := CheckEnv(env)
@@ -169,12 +169,12 @@ func TestCheckEnvNamesTheVariableOnly(t *testing.T) {
 	}
 	big := make([]EnvVar, 9)
 	for i := range big {
-		big[i] = EnvVar{fmt.Sprint("A", i), strings.Repeat("x", 128<<10)}
+		big[i] = EnvVar{Key: fmt.Sprint("A", i), Value: strings.Repeat("x", 128<<10)}
 	}
 	require.ErrorContains(t, CheckEnv(big), "at most 1048576")
 	_, err := EncryptEnv(big[:3], PublicKey{9})
 	require.ErrorContains(t, err, "at most 262144")
-	_, err = EncryptEnv([]EnvVar{{"A", "x"}}, PublicKey{})
+	_, err = EncryptEnv([]EnvVar{{Key: "A", Value: "x"}}, PublicKey{})
 	require.Error(t, err, "a key of low order")
 }
 
@@ -199,7 +199,7 @@ func TestDecryptEnvRefuses(t *testing.T) {
 	private, err := ecdh.X25519().GenerateKey(rand.Reader)
 	require.NoError(t, err)
 	pub := PublicKey(private.PublicKey().Bytes())
-	good, err := EncryptEnv([]EnvVar{{"A", "hunter2"}}, pub)
+	good, err := EncryptEnv([]EnvVar{{Key: "A", Value: "hunter2"}}, pub)
 	require.NoError(t, err)
 	last := byte('0')
 	if good[len(good)-1] == '0' {
@@ -243,7 +243,7 @@ func seal(t testing.TB, plain string, pub PublicKey) string {
 
 func TestEnvVarIsNeverFormatted(t *testing.T) {
 	t.Parallel()
-	v := EnvVar{"TOKEN", "hunter2"}
+	v := EnvVar{Key: "TOKEN", Value: "hunter2"}
 	var log bytes.Buffer
 	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "env", v)
 	for _, text := range []string{log.String(), fmt.Sprintf("%v %+v %#v %s %q %x", v, v, v, v, v, v), fmt.Sprint([]EnvVar{v})} {
@@ -275,7 +275,7 @@ func FuzzParsePublicKey(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if _, err := EncryptEnv([]EnvVar{{"A", "b"}}, key); err != nil {
+		if _, err := EncryptEnv([]EnvVar{{Key: "A", Value: "b"}}, key); err != nil {
 			t.Fatalf("accepted %q, but: %v", s, err)
 		}
 	})
@@ -308,7 +308,7 @@ func FuzzEncryptEnv(f *testing.F) {
 	}
 	pub := PublicKey(private.PublicKey().Bytes())
 	f.Fuzz(func(t *testing.T, k1, v1, k2, v2 string) {
-		env := []EnvVar{{k1, v1}, {k2, v2}}
+		env := []EnvVar{{Key: k1, Value: v1}, {Key: k2, Value: v2}}
 		blob, err := EncryptEnv(env, pub)
 		if err != nil {
 			if CheckEnv(env) == nil && len(v1)+len(v2) < maxBlobSize/8 {
@@ -331,7 +331,7 @@ func BenchmarkEncryptEnv(b *testing.B) {
 	pub := PublicKey(private.PublicKey().Bytes())
 	env := make([]EnvVar, 50)
 	for i := range env {
-		env[i] = EnvVar{fmt.Sprintf("VARIABLE_%d", i), strings.Repeat("secret value ", 8)}
+		env[i] = EnvVar{Key: fmt.Sprintf("VARIABLE_%d", i), Value: strings.Repeat("secret value ", 8)}
 	}
 	plain := string(appendEnv(nil, env))
 	b.Run("phala", func(b *testing.B) {

@@ -1,0 +1,49 @@
+package kms
+
+import (
+	"crypto/subtle"
+	"encoding/hex"
+	"fmt"
+	"strings"
+)
+
+// DeviceID identifies a machine: the SHA-256 of an identifier that its hardware reports. It is no compose hash,
+// although both are 32 bytes and stand side by side in the contract of an app.
+type DeviceID [32]byte
+
+// ParseDeviceID reads 64 hexadecimal digits of either case, with or without "0x".
+func ParseDeviceID(text string) (DeviceID, error) {
+	var id DeviceID
+	bare := strings.TrimPrefix(text, "0x")
+	if len(bare) != 2*len(id) {
+		return DeviceID{}, fmt.Errorf("device id %.80q: %d characters, want 64 hexadecimal digits", text, len(bare))
+	}
+	if _, err := hex.Decode(id[:], []byte(bare)); err != nil {
+		return DeviceID{}, fmt.Errorf("device id %.80q: want 64 hexadecimal digits", text)
+	}
+	return id, nil
+}
+
+// IsZero reports whether the id is 32 zero bytes, which identify no device.
+func (id DeviceID) IsZero() bool { return id == DeviceID{} }
+
+// Equal compares in constant time.
+func (id DeviceID) Equal(other DeviceID) bool {
+	return subtle.ConstantTimeCompare(id[:], other[:]) == 1
+}
+
+// String returns 64 lower-case hexadecimal digits without a prefix, as the API does.
+func (id DeviceID) String() string { return hex.EncodeToString(id[:]) }
+
+// MarshalText returns the text of [DeviceID.String].
+func (id DeviceID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText reads what [ParseDeviceID] reads.
+func (id *DeviceID) UnmarshalText(text []byte) error {
+	parsed, err := ParseDeviceID(string(text))
+	if err != nil {
+		return err
+	}
+	*id = parsed
+	return nil
+}
