@@ -179,7 +179,7 @@ func TestLiesEndTheDeployment(t *testing.T) {
 					sp.AppID, sp.Nonce = &id, &nonce
 				}
 				truth := ""
-				s.Rewrite(lie.operation, func(status int, body []byte) (int, []byte) {
+				s.TamperAnswer(lie.operation, func(status int, body []byte) (int, []byte) {
 					var members map[string]any
 					if json.Unmarshal(body, &members) != nil || members[lie.member] == nil {
 						return status, body
@@ -214,7 +214,7 @@ func TestForeignKeyIsCaughtByTheRoot(t *testing.T) {
 		theirs, err := foreign.Client()
 		require.NoError(t, err)
 		for _, op := range []string{"CVMs.Provision", "KMS.GetAppEnvPublicKey"} {
-			s.Rewrite(op, func(status int, body []byte) (int, []byte) {
+			s.TamperAnswer(op, func(status int, body []byte) (int, []byte) {
 				var members map[string]any
 				require.NoError(t, json.Unmarshal(body, &members))
 				answer, err := theirs.KMS.GetAppEnvPublicKey(context.Background(), "kms_test1", kms.DeriveAppID(s.TeamWallet(), 0).String())
@@ -367,7 +367,7 @@ func TestLostAnswers(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				s, c, root := cloud(t)
-				s.Inject(operation, phalatest.Fault{LoseAnswer: true})
+				s.Fault(operation, phalatest.Fault{LoseAnswer: true})
 				r, err := deploy.Run(t.Context(), c, spec(t), root)
 				require.NoError(t, err)
 				requireEnv(t, s, r.State.CVM, secrets())

@@ -144,7 +144,7 @@ func TestLiesBeforeTheChain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			x := newChained(t)
-			x.Rewrite(lie.operation, func(status int, body []byte) (int, []byte) {
+			x.TamperAnswer(lie.operation, func(status int, body []byte) (int, []byte) {
 				out := regexp.MustCompile(lie.pattern).ReplaceAll(body, []byte(lie.with))
 				assert.NotEqual(t, string(body), string(out))
 				return status, out
@@ -245,7 +245,7 @@ func TestAnUpdateWhoseHashTheCloudMakesUp(t *testing.T) {
 		deploy.CheckAppID:       {`"field":"app_id","value":"[0-9a-f]{40}"`, `"field":"app_id","value":"` + strings.Repeat("1", 40) + `"`},
 		deploy.CheckChain:       {`"chain_id":1337`, `"chain_id":8453`},
 	} {
-		x.Rewrite("CVMs.Update", func(status int, body []byte) (int, []byte) {
+		x.TamperAnswer("CVMs.Update", func(status int, body []byte) (int, []byte) {
 			return status, regexp.MustCompile(lie[0]).ReplaceAll(body, []byte(lie[1]))
 		})
 		_, err = deploy.Update(t.Context(), x.c, deploy.Change{CVM: "web-1", DockerCompose: "services: {}\n"}, x.with)
@@ -380,7 +380,7 @@ func TestAnInstanceOnAChain(t *testing.T) {
 func TestAChainThatTheCloudSeesLater(t *testing.T) {
 	t.Parallel()
 	x := newChained(t)
-	x.Inject("CVMs.Create", phalatest.Fault{Status: 467, Body: `{"error_code":"ERR-01-007","message":"no receipt"}`})
+	x.Fault("CVMs.Create", phalatest.Fault{Status: 467, Body: `{"error_code":"ERR-01-007","message":"no receipt"}`})
 	_, err := deploy.Run(t.Context(), x.c, spec(t), x.with)
 	require.NoError(t, err)
 }

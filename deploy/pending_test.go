@@ -134,7 +134,7 @@ func TestPrepareReplica(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, cvms, 1)
 		p.Approved(common.Hash{})
-		s.Inject("CVMs.CommitReplica", phalatest.Fault{LoseAnswer: true})
+		s.Fault("CVMs.CommitReplica", phalatest.Fault{LoseAnswer: true})
 		require.NoError(t, deploy.Commit(t.Context(), c, p), "the lost answer is made up for by a look")
 		done, err := deploy.WaitCommitted(t.Context(), c, handOver(t, p), root)
 		require.NoError(t, err)
@@ -154,14 +154,14 @@ func TestALaggingNodeIsAskedAgain(t *testing.T) {
 		require.NoError(t, err)
 		p.Approved(common.Hash{1})
 		lag := phalatest.Fault{Status: 467, Body: `{"error_code":"ERR-01-007","message":"no receipt"}`, Times: 3}
-		s.Inject("CVMs.CommitUpdate", lag)
+		s.Fault("CVMs.CommitUpdate", lag)
 		require.NoError(t, deploy.Commit(t.Context(), c, p))
 
 		p, err = deploy.Prepare(t.Context(), c, deploy.Change{CVM: "web-1", DockerCompose: "services: {a: {image: b}}\n"})
 		require.NoError(t, err)
 		p.Approved(common.Hash{1})
 		lag.Times = -1
-		s.Inject("CVMs.CommitUpdate", lag)
+		s.Fault("CVMs.CommitUpdate", lag)
 		began := time.Now()
 		err = deploy.Commit(t.Context(), c, p)
 		require.ErrorIs(t, err, client.ErrTxVerificationFailed)
@@ -180,7 +180,7 @@ func TestALostCommitWithoutAKey(t *testing.T) {
 	p, err := deploy.PrepareReplica(t.Context(), c, deploy.Replica{CVM: "web-1"})
 	require.NoError(t, err)
 	p.Approved(common.Hash{})
-	s.Inject("CVMs.CommitReplica", phalatest.Fault{LoseAnswer: true})
+	s.Fault("CVMs.CommitReplica", phalatest.Fault{LoseAnswer: true})
 	nobody := keyless(t, s)
 	require.ErrorContains(t, deploy.Commit(t.Context(), nobody, p), "nobody can tell whether it was made")
 	require.ErrorContains(t, deploy.Commit(t.Context(), nobody, handOver(t, p)), "nobody can tell")
@@ -200,7 +200,7 @@ func TestARenewalOnAnotherDeviceNeedsAnotherApproval(t *testing.T) {
 		p.Approved(common.Hash{1})
 		time.Sleep(15 * 24 * time.Hour)
 		other := strings.Repeat("7", 64)
-		s.Rewrite("CVMs.Replicate", func(status int, body []byte) (int, []byte) {
+		s.TamperAnswer("CVMs.Replicate", func(status int, body []byte) (int, []byte) {
 			return status, []byte(strings.ReplaceAll(string(body), p.DeviceID, other))
 		})
 		err = deploy.Commit(t.Context(), c, p)

@@ -26,7 +26,7 @@ func TestEvidenceFromBeforeAnUpdate(t *testing.T) {
 				old, err := attest.FromApp(evidence)
 				require.NoError(t, err)
 				began := time.Now()
-				s.Tamper("web-1", func(e *attest.Evidence) {
+				s.TamperEvidence("web-1", func(e *attest.Evidence) {
 					if time.Since(began) < stale {
 						*e = old[0]
 					}
@@ -50,7 +50,7 @@ func TestWrongEvidenceOfAFirstBoot(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s, c, root := cloud(t)
-		s.Tamper("web-1", func(e *attest.Evidence) { e.AppCompose += " " })
+		s.TamperEvidence("web-1", func(e *attest.Evidence) { e.AppCompose += " " })
 		began := time.Now()
 		_, err := deploy.Run(t.Context(), c, spec(t), root)
 		require.ErrorIs(t, err, attest.ErrComposeText)

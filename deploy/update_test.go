@@ -149,8 +149,8 @@ func TestAnUpdateThatRunsSomethingElse(t *testing.T) {
 		s, c, root := cloud(t)
 		running(t, c, root)
 		updated := false
-		s.Rewrite("CVMs.Update", func(status int, body []byte) (int, []byte) { updated = true; return status, body })
-		s.Rewrite("CVMs.Get", func(status int, body []byte) (int, []byte) {
+		s.TamperAnswer("CVMs.Update", func(status int, body []byte) (int, []byte) { updated = true; return status, body })
+		s.TamperAnswer("CVMs.Get", func(status int, body []byte) (int, []byte) {
 			if updated {
 				body = regexp.MustCompile(`"compose_hash":"[0-9a-f]{64}"`).ReplaceAll(body, []byte(`"compose_hash":"`+strings.Repeat("1", 64)+`"`))
 			}
@@ -169,10 +169,10 @@ func TestAnUpdateWhoseHashCannotBePredicted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, root := cloud(t)
 		running(t, c, root)
-		s.Rewrite("CVMs.GetComposeFile", func(status int, body []byte) (int, []byte) {
+		s.TamperAnswer("CVMs.GetComposeFile", func(status int, body []byte) (int, []byte) {
 			return status, []byte(strings.Replace(string(body), "{", `{"env_pubkey":"00",`, 1))
 		})
-		s.Rewrite("CVMs.GetAttestation", func(int, []byte) (int, []byte) { return http.StatusNotFound, []byte(`{}`) })
+		s.TamperAnswer("CVMs.GetAttestation", func(int, []byte) (int, []byte) { return http.StatusNotFound, []byte(`{}`) })
 		done, err := deploy.Update(t.Context(), c, deploy.Change{CVM: "web-1", DockerCompose: "services: {}\n"}, root)
 		require.NoError(t, err)
 		require.Len(t, done.Checks, 2)
@@ -208,7 +208,7 @@ func TestUpdateAgainAfterALostAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, root := cloud(t)
 		running(t, c, root)
-		s.Inject("CVMs.Update", phalatest.Fault{LoseAnswer: true})
+		s.Fault("CVMs.Update", phalatest.Fault{LoseAnswer: true})
 		done, err := deploy.Update(t.Context(), c, deploy.Change{CVM: "web-1", DockerCompose: "services: {}\n", Env: secrets()}, root)
 		require.NoError(t, err)
 		want, err := text(t, c, "web-1").Hash()
@@ -284,7 +284,7 @@ func TestReplicateMakesOneCVM(t *testing.T) {
 					}
 					return nil
 				})
-				s.Inject("CVMs.Replicate", fault)
+				s.Fault("CVMs.Replicate", fault)
 				replica, err := deploy.Replicate(t.Context(), c, deploy.Replica{CVM: first.State.CVM}, root, keep)
 				if fault.LoseAnswer {
 					require.NoError(t, err)

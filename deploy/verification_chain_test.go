@@ -28,7 +28,7 @@ func TestTheKMSOfTheContractGaveTheKeys(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, hex.EncodeToString(ca), r.Report.Attested.KeyProvider.ID)
 
-	x.Substitute("web-1", func(s *quotetest.Spec) { s.KeyProvider = attest.KeyProvider{} })
+	x.BootInstead("web-1", func(s *quotetest.Spec) { s.KeyProvider = attest.KeyProvider{} })
 	_, err = deploy.Resume(t.Context(), x.c, spec(t), &r.State, deploy.WithChain(x.flow), deploy.WithVerification(policy))
 	require.ErrorIs(t, err, attest.ErrKeyProvider)
 

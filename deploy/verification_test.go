@@ -69,38 +69,38 @@ func TestOneByteOfTheComposeEndsTheDeployment(t *testing.T) {
 		is     []error // none: a *MismatchError
 	}{
 		"the cloud hashes another text": {change: func(s *phalatest.Server) {
-			s.Rewrite("CVMs.Provision", func(status int, body []byte) (int, []byte) {
+			s.TamperAnswer("CVMs.Provision", func(status int, body []byte) (int, []byte) {
 				return status, rewritten(body, func(m map[string]any) { m["compose_hash"] = flippedHash(m["compose_hash"].(string)) })
 			})
 		}},
 		"the cloud shows another hash of the CVM": {change: func(s *phalatest.Server) {
-			s.Rewrite("CVMs.Get", func(status int, body []byte) (int, []byte) {
+			s.TamperAnswer("CVMs.Get", func(status int, body []byte) (int, []byte) {
 				return status, rewritten(body, func(m map[string]any) { m["compose_hash"] = flippedHash(m["compose_hash"].(string)) })
 			})
 		}},
 		"the host boots another text": {
 			change: func(s *phalatest.Server) {
-				s.Substitute("web-1", func(sp *quotetest.Spec) { sp.AppCompose = flipped(sp.AppCompose) })
+				s.BootInstead("web-1", func(sp *quotetest.Spec) { sp.AppCompose = flipped(sp.AppCompose) })
 			},
 			is: []error{attest.ErrComposeHash},
 		},
 		"the host boots another text and the cloud shows the right one": {
 			change: func(s *phalatest.Server) {
 				var right string
-				s.Substitute("web-1", func(sp *quotetest.Spec) { right, sp.AppCompose = sp.AppCompose, flipped(sp.AppCompose) })
-				s.Tamper("web-1", func(e *attest.Evidence) { e.AppCompose = right })
+				s.BootInstead("web-1", func(sp *quotetest.Spec) { right, sp.AppCompose = sp.AppCompose, flipped(sp.AppCompose) })
+				s.TamperEvidence("web-1", func(e *attest.Evidence) { e.AppCompose = right })
 			},
 			is: []error{attest.ErrComposeHash, attest.ErrComposeText},
 		},
 		"the cloud shows another text": {
 			change: func(s *phalatest.Server) {
-				s.Tamper("web-1", func(e *attest.Evidence) { e.AppCompose = flipped(e.AppCompose) })
+				s.TamperEvidence("web-1", func(e *attest.Evidence) { e.AppCompose = flipped(e.AppCompose) })
 			},
 			is: []error{attest.ErrComposeText},
 		},
 		"the cloud shows another event": {
 			change: func(s *phalatest.Server) {
-				s.Tamper("web-1", func(e *attest.Evidence) {
+				s.TamperEvidence("web-1", func(e *attest.Evidence) {
 					i := slices.IndexFunc(e.EventLog, func(e attest.Event) bool { return e.Name == "compose-hash" })
 					e.EventLog[i].Payload[0] ^= 1
 				})
@@ -109,7 +109,7 @@ func TestOneByteOfTheComposeEndsTheDeployment(t *testing.T) {
 		},
 		"the cloud shows another event and its digest": {
 			change: func(s *phalatest.Server) {
-				s.Tamper("web-1", func(e *attest.Evidence) {
+				s.TamperEvidence("web-1", func(e *attest.Evidence) {
 					i := slices.IndexFunc(e.EventLog, func(e attest.Event) bool { return e.Name == "compose-hash" })
 					other := slices.Clone(e.EventLog[i].Payload)
 					other[0] ^= 1
@@ -120,7 +120,7 @@ func TestOneByteOfTheComposeEndsTheDeployment(t *testing.T) {
 		},
 		"the host was told another hash at start": {
 			change: func(s *phalatest.Server) {
-				s.Spoil("web-1", quotetest.ChangeQuote(func(q *attest.Quote) { q.MRConfigID[5] ^= 1 }))
+				s.ForgeQuote("web-1", quotetest.ChangeQuote(func(q *attest.Quote) { q.MRConfigID[5] ^= 1 }))
 			},
 			is: []error{attest.ErrMRConfigID},
 		},
@@ -208,33 +208,33 @@ func TestWhatTheHardwareDoesNotProve(t *testing.T) {
 		is       error
 	}{
 		"another app": {change: func(s *phalatest.Server) {
-			s.Substitute("web-1", func(sp *quotetest.Spec) { sp.AppID = kms.AppID{1} })
+			s.BootInstead("web-1", func(sp *quotetest.Spec) { sp.AppID = kms.AppID{1} })
 		}, is: attest.ErrAppID},
 		"another KMS": {change: func(s *phalatest.Server) {
-			s.Substitute("web-1", func(sp *quotetest.Spec) { sp.KeyProvider = attest.KeyProvider{} })
+			s.BootInstead("web-1", func(sp *quotetest.Spec) { sp.KeyProvider = attest.KeyProvider{} })
 		}, is: attest.ErrKeyProvider},
 		"another instance": {change: func(s *phalatest.Server) {
-			s.Substitute("web-1", func(sp *quotetest.Spec) { sp.InstanceID = strings.Repeat("ab", 20) })
+			s.BootInstead("web-1", func(sp *quotetest.Spec) { sp.InstanceID = strings.Repeat("ab", 20) })
 		}, is: attest.ErrInstanceID},
 		"another image": {change: func(s *phalatest.Server) {
-			s.Substitute("web-1", func(sp *quotetest.Spec) { sp.OSImageHash = [32]byte{1} })
+			s.BootInstead("web-1", func(sp *quotetest.Spec) { sp.OSImageHash = [32]byte{1} })
 		}, is: attest.ErrOSImage},
 		"under debug": {change: func(s *phalatest.Server) {
-			s.Spoil("web-1", quotetest.ChangeQuote(func(q *attest.Quote) { q.TDAttributes[0] = 1 }))
+			s.ForgeQuote("web-1", quotetest.ChangeQuote(func(q *attest.Quote) { q.TDAttributes[0] = 1 }))
 		}, is: attest.ErrDebug},
 		"another firmware": {change: func(s *phalatest.Server) {
-			s.Spoil("web-1", quotetest.ChangeQuote(func(q *attest.Quote) { q.MRTD[0] ^= 1 }))
+			s.ForgeQuote("web-1", quotetest.ChangeQuote(func(q *attest.Quote) { q.MRTD[0] ^= 1 }))
 		}, is: attest.ErrMeasurement},
 		"an event more": {change: func(s *phalatest.Server) {
-			s.Spoil("web-1", quotetest.ChangeLog(func(log []attest.Event) []attest.Event {
+			s.ForgeQuote("web-1", quotetest.ChangeLog(func(log []attest.Event) []attest.Event {
 				return slices.DeleteFunc(log, func(e attest.Event) bool { return e.Name == "system-ready" })
 			}))
 		}, is: attest.ErrMissingEvent},
 		"a forged quote": {change: func(s *phalatest.Server) {
-			s.Tamper("web-1", func(e *attest.Evidence) { e.Quote[600] ^= 1 })
+			s.TamperEvidence("web-1", func(e *attest.Evidence) { e.Quote[600] ^= 1 })
 		}, is: attest.ErrSignature},
 		"a torn quote": {change: func(s *phalatest.Server) {
-			s.Tamper("web-1", func(e *attest.Evidence) { e.Quote = e.Quote[:700] })
+			s.TamperEvidence("web-1", func(e *attest.Evidence) { e.Quote = e.Quote[:700] })
 		}, is: attest.ErrQuote},
 		"a revoked machine":        {hardware: []quotetest.Option{quotetest.WithRevokedPCK()}, is: attest.ErrRevoked},
 		"a machine out of date":    {hardware: []quotetest.Option{quotetest.WithTCBStatus(attest.OutOfDate)}, is: attest.ErrTCBStatus},
@@ -282,7 +282,7 @@ func TestWithoutAPolicyWhatIsMissingIsTold(t *testing.T) {
 		return sp
 	}
 	quoteless := func(s *phalatest.Server) {
-		s.Tamper("web-1", func(e *attest.Evidence) { e.Quote = nil })
+		s.TamperEvidence("web-1", func(e *attest.Evidence) { e.Quote = nil })
 	}
 	for name, tt := range map[string]struct {
 		spec   func(*testing.T) deploy.Spec
@@ -330,7 +330,7 @@ func TestWithoutAPolicyAReportMayBeIncomplete(t *testing.T) {
 		"no mr_config_id": {unconfigured, attest.CheckMRConfigID, nil},
 		"another text, and no collateral": {func(s *phalatest.Server) {
 			refuseCollateral(s)
-			s.Substitute("web-1", func(sp *quotetest.Spec) { sp.AppCompose = flipped(sp.AppCompose) })
+			s.BootInstead("web-1", func(sp *quotetest.Spec) { sp.AppCompose = flipped(sp.AppCompose) })
 		}, "", attest.ErrComposeHash},
 		"forged collateral": {forgeCollateral, "", attest.ErrCollateral},
 	} {
@@ -361,12 +361,12 @@ func TestWithoutAPolicyAReportMayBeIncomplete(t *testing.T) {
 }
 
 func unconfigured(s *phalatest.Server) {
-	s.Spoil("web-1", quotetest.ChangeQuote(func(q *attest.Quote) { q.MRConfigID = attest.Measurement{} }))
+	s.ForgeQuote("web-1", quotetest.ChangeQuote(func(q *attest.Quote) { q.MRConfigID = attest.Measurement{} }))
 }
 
 func broken(s *phalatest.Server) {
 	for _, operation := range []string{"Apps.GetAttestations", "CVMs.GetAttestation"} {
-		s.Inject(operation, phalatest.Fault{Status: http.StatusInternalServerError, Times: -1})
+		s.Fault(operation, phalatest.Fault{Status: http.StatusInternalServerError, Times: -1})
 	}
 }
 
@@ -405,13 +405,13 @@ func TestEvidenceIsWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, root := cloud(t)
 		asked := 0
-		s.Rewrite("Apps.GetAttestations", func(status int, body []byte) (int, []byte) {
+		s.TamperAnswer("Apps.GetAttestations", func(status int, body []byte) (int, []byte) {
 			if asked++; asked > 4 {
 				return status, body
 			}
 			return status, rewritten(body, func(m map[string]any) { m["instances"] = []any{} })
 		})
-		s.Inject("CVMs.GetAttestation", phalatest.Fault{Status: http.StatusBadGateway, Times: -1})
+		s.Fault("CVMs.GetAttestation", phalatest.Fault{Status: http.StatusBadGateway, Times: -1})
 		r, err := deploy.Run(t.Context(), c, spec(t), root)
 		require.NoError(t, err)
 		assert.True(t, r.Report.Verified)
@@ -422,7 +422,7 @@ func TestEvidenceIsWaitedFor(t *testing.T) {
 func TestAContextThatEndsWhileEvidenceIsWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, root := cloud(t)
-		s.Tamper("web-1", func(e *attest.Evidence) { e.Quote = nil })
+		s.TamperEvidence("web-1", func(e *attest.Evidence) { e.Quote = nil })
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
 		_, err := deploy.Run(ctx, c, spec(t), root)
@@ -436,7 +436,7 @@ func TestAContextThatEndsWhileEvidenceIsWaitedFor(t *testing.T) {
 func TestTheEvidenceOfTheCVMServesAsWell(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, root := cloud(t)
-		s.Rewrite("Apps.GetAttestations", func(int, []byte) (int, []byte) { return http.StatusNotFound, []byte(`{}`) })
+		s.TamperAnswer("Apps.GetAttestations", func(int, []byte) (int, []byte) { return http.StatusNotFound, []byte(`{}`) })
 		r, err := deploy.Run(t.Context(), c, spec(t), root)
 		require.NoError(t, err)
 		assert.True(t, r.Report.Verified)
@@ -478,11 +478,11 @@ func TestCollateralComesFromTheCloud(t *testing.T) {
 }
 
 func refuseCollateral(s *phalatest.Server) {
-	s.Inject("Attestations.Verify", phalatest.Fault{Status: http.StatusBadRequest, Times: -1})
+	s.Fault("Attestations.Verify", phalatest.Fault{Status: http.StatusBadRequest, Times: -1})
 }
 
 func forgeCollateral(s *phalatest.Server) {
-	s.Rewrite("Attestations.Verify", func(status int, body []byte) (int, []byte) {
+	s.TamperAnswer("Attestations.Verify", func(status int, body []byte) (int, []byte) {
 		return status, rewritten(body, func(m map[string]any) {
 			collateral := m["quote_collateral"].(map[string]any)
 			collateral["tcb_info"] = strings.Replace(collateral["tcb_info"].(string), "UpToDate", "UpToDatE", 1)
@@ -492,7 +492,7 @@ func forgeCollateral(s *phalatest.Server) {
 
 // showPrivately says of the CVM that it keeps its evidence private, and shows it nevertheless, as to its owner.
 func showPrivately(s *phalatest.Server) {
-	s.Rewrite("CVMs.Get", func(status int, body []byte) (int, []byte) {
+	s.TamperAnswer("CVMs.Get", func(status int, body []byte) (int, []byte) {
 		return status, rewritten(body, func(m map[string]any) { m["public_tcbinfo"] = false })
 	})
 }
@@ -507,13 +507,13 @@ func TestAnUpdateIsVerified(t *testing.T) {
 		assert.Equal(t, done.ComposeHash, done.Report.Attested.ComposeHash)
 
 		old := done.Report
-		s.Substitute("web-1", func(sp *quotetest.Spec) { sp.AppCompose = flipped(sp.AppCompose) })
+		s.BootInstead("web-1", func(sp *quotetest.Spec) { sp.AppCompose = flipped(sp.AppCompose) })
 		_, err = deploy.Update(t.Context(), c, deploy.Change{CVM: "web-1", DockerCompose: "services: {a: {image: b}}\n"}, root)
 		require.ErrorIs(t, err, attest.ErrComposeHash)
 		assert.True(t, old.Verified)
 
 		_, err = deploy.Replicate(t.Context(), c, deploy.Replica{CVM: "web-1"}, root)
-		require.ErrorIs(t, err, attest.ErrComposeHash, "the replica has the same name, so it is spoiled, too")
+		require.ErrorIs(t, err, attest.ErrComposeHash, "the replica has the same name, so its evidence is forged, too")
 		var unverified *deploy.VerificationError
 		require.ErrorAs(t, err, &unverified)
 		assert.False(t, errors.Is(err, attest.ErrAppID))

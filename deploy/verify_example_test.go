@@ -21,7 +21,7 @@ func ExampleVerificationError() {
 		return
 	}
 	defer cloud.Close()
-	cloud.Substitute("web-1", func(s *quotetest.Spec) { s.AppCompose += " " })
+	cloud.BootInstead("web-1", func(s *quotetest.Spec) { s.AppCompose += " " })
 	c, err := cloud.Client()
 	if err != nil {
 		fmt.Println(err)

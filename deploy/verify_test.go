@@ -38,11 +38,11 @@ func TestVerifyEveryInstance(t *testing.T) {
 		assert.NotEqual(t, reports[0].Report.Attested.InstanceID, reports[1].Report.Attested.InstanceID)
 		assert.NotEqual(t, reports[0].Report.Attested.DeviceID, reports[1].Report.Attested.DeviceID, "each node is a machine of its own")
 
-		s.Inject("Apps.ListCVMs", phalatest.Fault{Status: http.StatusNotFound})
+		s.Fault("Apps.ListCVMs", phalatest.Fault{Status: http.StatusNotFound})
 		reports, err = deploy.Verify(t.Context(), c, app, policy)
 		require.NoError(t, err, "the app of another workspace")
 		assert.Len(t, reports, 2)
-		s.Inject("Apps.ListCVMs", phalatest.Fault{Status: http.StatusBadRequest})
+		s.Fault("Apps.ListCVMs", phalatest.Fault{Status: http.StatusBadRequest})
 		_, err = deploy.Verify(t.Context(), c, app, policy)
 		require.ErrorContains(t, err, "400")
 
@@ -81,7 +81,7 @@ func TestVerifyFindsTheInstanceThatIsHidden(t *testing.T) {
 		first := running(t, c, root)
 		second, err := deploy.Replicate(t.Context(), c, deploy.Replica{CVM: first.State.CVM}, root)
 		require.NoError(t, err)
-		s.Rewrite("Apps.GetAttestations", func(status int, body []byte) (int, []byte) {
+		s.TamperAnswer("Apps.GetAttestations", func(status int, body []byte) (int, []byte) {
 			return status, rewritten(body, func(m map[string]any) { m["instances"] = m["instances"].([]any)[:1] })
 		})
 		reports, err := deploy.Verify(t.Context(), c, first.State.AppID, s.AttestationPolicy())
@@ -125,7 +125,7 @@ func TestVerifyRefuses(t *testing.T) {
 		_, err = deploy.Verify(t.Context(), c, kms.AppID{7}, s.AttestationPolicy())
 		require.ErrorContains(t, err, "verify app 07")
 
-		s.Rewrite("Apps.GetAttestations", func(status int, body []byte) (int, []byte) {
+		s.TamperAnswer("Apps.GetAttestations", func(status int, body []byte) (int, []byte) {
 			return status, rewritten(body, func(m map[string]any) { m["instances"].([]any)[0].(map[string]any)["quote"] = "no hex" })
 		})
 		reports, err := deploy.Verify(t.Context(), c, r.State.AppID, s.AttestationPolicy())
@@ -155,7 +155,7 @@ func TestReverify(t *testing.T) {
 				require.NoError(t, r.Err)
 				assert.Empty(t, r.Drifts)
 				assert.Len(t, r.Instances, 1)
-				s.Inject("Apps.GetAttestations", phalatest.Fault{Status: http.StatusServiceUnavailable, Times: 4})
+				s.Fault("Apps.GetAttestations", phalatest.Fault{Status: http.StatusServiceUnavailable, Times: 4})
 			case 2:
 				require.ErrorContains(t, r.Err, "503")
 				assert.Nil(t, r.Instances)
@@ -167,14 +167,14 @@ func TestReverify(t *testing.T) {
 				assert.Equal(t, time.Hour+time.Minute, since, "it is asked again soon")
 				assert.Equal(t, []deploy.Drift{{CVM: replica.CVM.VMUUID, Name: "web-1", What: "status", After: "running"}}, r.Drifts)
 				require.NoError(t, c.CVMs.Delete(t.Context(), replica.CVM.VMUUID))
-				s.Tamper("web-1", func(e *attest.Evidence) { e.Quote = nil })
+				s.TamperEvidence("web-1", func(e *attest.Evidence) { e.Quote = nil })
 			case 4:
 				require.ErrorIs(t, r.Err, attest.ErrNotPossible)
 				assert.Contains(t, r.Drifts, deploy.Drift{CVM: replica.CVM.VMUUID, Name: "web-1", What: "status", Before: "running"})
 				assert.Contains(t, r.Drifts, deploy.Drift{CVM: first.CVM.VMUUID, Name: "web-1", What: "verified", Before: "yes", After: "no"})
 				assert.Len(t, r.Drifts, 2, "what is not told is no difference")
-				s.Tamper("web-1", nil)
-				s.Substitute("web-1", func(sp *quotetest.Spec) { sp.AppCompose = flipped(sp.AppCompose) })
+				s.TamperEvidence("web-1", nil)
+				s.BootInstead("web-1", func(sp *quotetest.Spec) { sp.AppCompose = flipped(sp.AppCompose) })
 			case 5:
 				var what []string
 				for _, d := range r.Drifts {

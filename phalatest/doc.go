@@ -16,8 +16,8 @@
 // besides being answered as the API does. That is an unknown route, field, parameter or content type, a
 // missing API key or version header, a wrong type or a value out of range. [Lenient] leaves it at the answer.
 //
-// It misbehaves on command: [Server.Inject] makes an operation fail in the ways of [Fault]; [Server.Rewrite]
-// lets it lie; [Server.FailBoot] lets a CVM fail to boot, and [Server.Exit] powers one off from within.
+// It misbehaves on command: [Server.Fault] makes an operation fail in the ways of [Fault]; [Server.TamperAnswer]
+// changes its answers; [Server.FailBoot] lets a CVM fail to boot, and [Server.Exit] powers one off from within.
 //
 // There is one account with one workspace, two nodes, and the central KMS, with which every compose hash is
 // allowed. A change that is only prepared waits for its token as one under an on-chain KMS does. It
@@ -25,8 +25,8 @@
 //
 // Its hardware is a test authority (package quotetest): running CVMs show quotes with real signatures, event logs
 // that replay, and collateral, all under a root that is not Intel's, which [Server.AttestationPolicy] trusts.
-// [Server.Substitute] lets another app-compose boot than the one that was asked for, [Server.Spoil] changes what
-// the hardware signs, [Server.Tamper] what the cloud shows of it, and [WithHardware] the state of the machines.
+// [Server.BootInstead] lets another app-compose boot than the one that was asked for, [Server.ForgeQuote] changes what
+// the hardware signs, [Server.TamperEvidence] what the cloud shows of it, and [WithHardware] the state of the machines.
 //
 // It posts the events of its CVMs to webhooks, signed, with the cloud's time limit, attempts and pauses, and keeps
 // a row of each delivery; once there is a webhook, CVMs live on although nobody asks. [WithWebhookReceiver]

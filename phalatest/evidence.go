@@ -30,7 +30,7 @@ func (s *Server) prove(vm *cvm) proof {
 	if err != nil {
 		return proof{missing: err.Error()}
 	}
-	e := s.spoiled[vm.name].shown(m.evidence)
+	e := s.forged[vm.name].shown(m.evidence)
 	p := proof{evidence: e, certificate: m.describe(e), tcbInfo: quotetest.CVMAttestation(e).TCBInfo}
 	if q, err := attest.ParseQuote(e.Quote); err == nil {
 		p.quote = q

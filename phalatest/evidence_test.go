@@ -122,11 +122,11 @@ func TestTheRegistryVerifies(t *testing.T) {
 	})
 }
 
-// Each field of the evidence can be spoiled, and is found out.
-func TestSpoiledEvidence(t *testing.T) {
+// Each field of the evidence can be forged, and is found out.
+func TestServer_ForgedEvidenceIsFoundOut(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		spoil func(*phalatest.Server)
+		forge func(*phalatest.Server)
 		is    error
 	}{
 		"text":        {substitute(func(s *quotetest.Spec) { s.AppCompose += " " }), attest.ErrComposeHash},
@@ -134,9 +134,9 @@ func TestSpoiledEvidence(t *testing.T) {
 		"instance":    {substitute(func(s *quotetest.Spec) { s.InstanceID = "" }), attest.ErrInstanceID},
 		"KMS":         {substitute(func(s *quotetest.Spec) { s.KeyProvider.ID = "00" }), attest.ErrKeyProvider},
 		"image":       {substitute(func(s *quotetest.Spec) { s.OSImageHash = [32]byte{} }), attest.ErrOSImage},
-		"quote":       {spoil(quotetest.ChangeQuote(func(q *attest.Quote) { q.RTMR[2][0] ^= 1 })), attest.ErrReplay},
-		"log":         {spoil(quotetest.ChangeLog(func(log []attest.Event) []attest.Event { return log[:len(log)-1] })), attest.ErrMissingEvent},
-		"enclave":     {spoil(quotetest.ChangeQuotingEnclave(func(report []byte) { report[128] ^= 1 })), attest.ErrQEIdentity},
+		"quote":       {forge(quotetest.ChangeQuote(func(q *attest.Quote) { q.RTMR[2][0] ^= 1 })), attest.ErrReplay},
+		"log":         {forge(quotetest.ChangeLog(func(log []attest.Event) []attest.Event { return log[:len(log)-1] })), attest.ErrMissingEvent},
+		"enclave":     {forge(quotetest.ChangeQuotingEnclave(func(report []byte) { report[128] ^= 1 })), attest.ErrQEIdentity},
 		"shown quote": {tamper(func(e *attest.Evidence) { e.Quote[200] ^= 1 }), attest.ErrSignature},
 		"shown log":   {tamper(func(e *attest.Evidence) { e.EventLog[3].Digest[0] ^= 1 }), attest.ErrReplay},
 		"shown text":  {tamper(func(e *attest.Evidence) { e.AppCompose += " " }), attest.ErrComposeText},
@@ -155,11 +155,11 @@ func TestSpoiledEvidence(t *testing.T) {
 					return err
 				}
 				require.NoError(t, verify())
-				tt.spoil(s)
+				tt.forge(s)
 				require.ErrorIs(t, verify(), tt.is)
-				s.Substitute("web-1", nil)
-				s.Spoil("web-1")
-				s.Tamper("web-1", nil)
+				s.BootInstead("web-1", nil)
+				s.ForgeQuote("web-1")
+				s.TamperEvidence("web-1", nil)
 				require.NoError(t, verify(), "it can be taken back")
 			})
 		})
@@ -167,15 +167,15 @@ func TestSpoiledEvidence(t *testing.T) {
 }
 
 func substitute(change func(*quotetest.Spec)) func(*phalatest.Server) {
-	return func(s *phalatest.Server) { s.Substitute("web-1", change) }
+	return func(s *phalatest.Server) { s.BootInstead("web-1", change) }
 }
 
-func spoil(change quotetest.Change) func(*phalatest.Server) {
-	return func(s *phalatest.Server) { s.Spoil("web-1", change) }
+func forge(change quotetest.Change) func(*phalatest.Server) {
+	return func(s *phalatest.Server) { s.ForgeQuote("web-1", change) }
 }
 
 func tamper(change func(*attest.Evidence)) func(*phalatest.Server) {
-	return func(s *phalatest.Server) { s.Tamper("web-1", change) }
+	return func(s *phalatest.Server) { s.TamperEvidence("web-1", change) }
 }
 
 func TestWithHardware(t *testing.T) {

@@ -110,7 +110,7 @@ func ExampleWithWebhookReceiver() {
 	// Output: cvm.created: web-1 is running
 }
 
-func ExampleServer_Inject() {
+func ExampleServer_Fault() {
 	cloud, err := phalatest.Start()
 	if err != nil {
 		fmt.Println(err)
@@ -122,7 +122,7 @@ func ExampleServer_Inject() {
 		fmt.Println(err)
 		return
 	}
-	cloud.Inject("CVMs.ListAll", phalatest.Fault{Status: 403, Body: `{"detail":"No permission"}`})
+	cloud.Fault("CVMs.ListAll", phalatest.Fault{Status: 403, Body: `{"detail":"No permission"}`})
 	_, err = c.CVMs.ListAll(context.Background(), nil)
 	fmt.Println(errors.Is(err, client.ErrForbidden))
 	// Output: true
@@ -143,7 +143,7 @@ func ExampleLocked() {
 	}
 	busy := phalatest.Locked()
 	busy.Times = -1
-	cloud.Inject("CVMs.Restart", busy)
+	cloud.Fault("CVMs.Restart", busy)
 	_, err = c.CVMs.Restart(context.Background(), "web-1", nil)
 	fmt.Println(errors.Is(err, client.ErrBusy))
 	// Output: true

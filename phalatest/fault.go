@@ -53,9 +53,8 @@ func HTML(status int) Fault {
 	return Fault{Status: status, Body: "<html><head><title>" + strconv.Itoa(status) + " " + http.StatusText(status) + "</title></head></html>"}
 }
 
-// Inject lets the next calls of an operation, such as "CVMs.Create", misbehave. Faults of one operation
-// queue up.
-func (s *Server) Inject(operation string, f Fault) {
+// Fault makes the next calls of an operation, such as "CVMs.Create", misbehave. Faults of one operation queue up.
+func (s *Server) Fault(operation string, f Fault) {
 	s.known(operation)
 	if f.Times == 0 {
 		f.Times = 1
@@ -65,13 +64,12 @@ func (s *Server) Inject(operation string, f Fault) {
 	s.faults[operation] = append(s.faults[operation], f)
 }
 
-// Rewrite passes every answer of an operation through fn, which may change status and body: a cloud that
-// lies. A nil fn ends it.
-func (s *Server) Rewrite(operation string, fn func(status int, body []byte) (int, []byte)) {
+// TamperAnswer passes every answer of an operation through fn, which may change status and body. A nil fn ends it.
+func (s *Server) TamperAnswer(operation string, fn func(status int, body []byte) (int, []byte)) {
 	s.known(operation)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.rewrites[operation] = fn
+	s.tampers[operation] = fn
 }
 
 // FailBoot lets the CVM of that name fail to boot, with an error text, from now on. An empty text ends it.

@@ -56,7 +56,7 @@ func TestEveryFault(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, c, _ := running(t, "web-1")
-				s.Inject("CVMs.Get", tt.fault)
+				s.Fault("CVMs.Get", tt.fault)
 				_, err := c.CVMs.Get(t.Context(), "web-1")
 				require.Error(t, err)
 				tt.bare(t, err)
@@ -65,7 +65,7 @@ func TestEveryFault(t *testing.T) {
 
 				patient, err := s.Client()
 				require.NoError(t, err)
-				s.Inject("CVMs.Get", tt.fault)
+				s.Fault("CVMs.Get", tt.fault)
 				_, err = patient.CVMs.Get(t.Context(), "web-1")
 				if tt.retried {
 					require.NoError(t, err)
@@ -88,11 +88,11 @@ func says(text string) func(*testing.T, error) {
 func TestALostAnswerHasDoneTheWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, _ := running(t, "web-1")
-		s.Inject("CVMs.Stop", phalatest.Fault{LoseAnswer: true})
+		s.Fault("CVMs.Stop", phalatest.Fault{LoseAnswer: true})
 		_, err := c.CVMs.Stop(t.Context(), "web-1")
 		require.Error(t, err)
 		require.NoError(t, c.CVMs.WaitFor(t.Context(), "web-1", "stopped"))
-		s.Inject("CVMs.Start", phalatest.Fault{LoseRequest: true})
+		s.Fault("CVMs.Start", phalatest.Fault{LoseRequest: true})
 		_, err = c.CVMs.Start(t.Context(), "web-1")
 		require.Error(t, err)
 		cvm, err := c.CVMs.Get(t.Context(), "web-1")
@@ -113,7 +113,7 @@ func TestAStreamDropsAndTrickles(t *testing.T) {
 				c, err := s.Client()
 				require.NoError(t, err)
 				create(t, c, "web-1")
-				s.Inject("CVMs.GetState", fault)
+				s.Fault("CVMs.GetState", fault)
 				require.NoError(t, c.CVMs.WaitFor(t.Context(), "web-1", "running"), "the wait goes on")
 			})
 		})
@@ -125,7 +125,7 @@ func TestALockIsWaitedForWhenAsked(t *testing.T) {
 		s, c, _ := running(t, "web-1")
 		f := phalatest.Locked()
 		f.Times = 3
-		s.Inject("CVMs.Restart", f)
+		s.Fault("CVMs.Restart", f)
 		_, err := c.CVMs.Restart(t.Context(), "web-1", nil, client.WithConflictWait(time.Minute))
 		require.NoError(t, err)
 	})
@@ -134,7 +134,7 @@ func TestALockIsWaitedForWhenAsked(t *testing.T) {
 func TestAFaultForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, _ := running(t, "web-1")
-		s.Inject("CVMs.List", phalatest.Fault{Times: -1, Status: 503, Header: http.Header{"X-Why": {"test"}}})
+		s.Fault("CVMs.List", phalatest.Fault{Times: -1, Status: 503, Header: http.Header{"X-Why": {"test"}}})
 		for range 5 {
 			_, err := c.CVMs.List(t.Context(), nil)
 			require.ErrorIs(t, err, client.ErrServer)

@@ -41,7 +41,7 @@ func (s *Server) mint(vm *cvm) (*minted, error) {
 		KeyProvider: vm.keyProvider(), OSImageHash: vm.image.hashBytes(), StorageFS: deref(vm.doc.app.StorageFS),
 	}
 	var changes []quotetest.Change
-	if sp := s.spoiled[vm.name]; sp != nil {
+	if sp := s.forged[vm.name]; sp != nil {
 		if changes = sp.changes; sp.boots != nil {
 			sp.boots(&spec)
 		}

@@ -116,10 +116,10 @@ func (s *Server) write(w http.ResponseWriter, c *call, a answer, id string, faul
 	}
 	if c.route != nil {
 		s.mu.Lock()
-		rewrite := s.rewrites[c.route.operation]
+		tamper := s.tampers[c.route.operation]
 		s.mu.Unlock()
-		if rewrite != nil {
-			a.status, data = rewrite(a.status, data)
+		if tamper != nil {
+			a.status, data = tamper(a.status, data)
 		}
 	}
 	maps.Copy(w.Header(), a.header)

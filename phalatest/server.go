@@ -75,9 +75,9 @@ type Server struct {
 	number, appNumber, portNumber, keyNumber, revision int
 
 	faults    map[string][]Fault
-	rewrites  map[string]func(int, []byte) (int, []byte)
+	tampers   map[string]func(int, []byte) (int, []byte)
 	bootFails map[string]string
-	spoiled   map[string]*spoiled // by the name of the CVM
+	forged    map[string]*forged // by the name of the CVM
 	requests  []Request
 }
 
@@ -117,9 +117,9 @@ func Start(opts ...Option) (*Server, error) {
 		dns:        map[string]string{},
 		quotes:     map[string]*uploadedQuote{},
 		faults:     map[string][]Fault{},
-		rewrites:   map[string]func(int, []byte) (int, []byte){},
+		tampers:    map[string]func(int, []byte) (int, []byte){},
 		bootFails:  map[string]string{},
-		spoiled:    map[string]*spoiled{},
+		forged:     map[string]*forged{},
 		hardware:   &hardware{},
 		webhooks:   newWebhooks(),
 	}

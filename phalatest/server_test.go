@@ -423,25 +423,25 @@ func TestFaults(t *testing.T) {
 		create(t, c, "web-1")
 		get := func() error { _, err := c.CVMs.Get(t.Context(), "web-1"); return err }
 
-		s.Inject("CVMs.Get", phalatest.Fault{Status: 503, Body: `{"detail":"maintenance"}`, Header: http.Header{"Retry-After": {"7"}}})
+		s.Fault("CVMs.Get", phalatest.Fault{Status: 503, Body: `{"detail":"maintenance"}`, Header: http.Header{"Retry-After": {"7"}}})
 		err := get()
 		var api *client.APIError
 		require.ErrorAs(t, err, &api)
 		assert.Equal(t, 7*time.Second, api.RetryAfter)
 		require.NoError(t, get(), "once")
 
-		s.Inject("CVMs.Get", phalatest.Fault{Status: 502, Body: "<html>", Times: 2})
-		s.Inject("CVMs.Get", phalatest.Fault{LoseRequest: true})
+		s.Fault("CVMs.Get", phalatest.Fault{Status: 502, Body: "<html>", Times: 2})
+		s.Fault("CVMs.Get", phalatest.Fault{LoseRequest: true})
 		require.ErrorIs(t, get(), client.ErrServer)
 		require.ErrorIs(t, get(), client.ErrServer)
 		require.ErrorContains(t, get(), "connection reset")
-		s.Inject("CVMs.Get", phalatest.Fault{CutAfter: 10})
+		s.Fault("CVMs.Get", phalatest.Fault{CutAfter: 10})
 		require.ErrorContains(t, get(), "connection reset")
-		s.Inject("CVMs.Get", phalatest.Fault{Delay: time.Hour})
+		s.Fault("CVMs.Get", phalatest.Fault{Delay: time.Hour})
 		require.ErrorIs(t, get(), context.DeadlineExceeded)
 		require.NoError(t, get())
 
-		s.Inject("CVMs.Delete", phalatest.Fault{LoseAnswer: true})
+		s.Fault("CVMs.Delete", phalatest.Fault{LoseAnswer: true})
 		require.Error(t, c.CVMs.Delete(t.Context(), "web-1"))
 		time.Sleep(time.Second)
 		require.ErrorIs(t, get(), client.ErrNotFound, "the work was done")
@@ -452,8 +452,8 @@ func TestUnknownOperationsInFaultsFailTheTest(t *testing.T) {
 	t.Parallel()
 	r := &recorder{T: t}
 	s := phalatest.New(r)
-	s.Inject("CVMs.Nope", phalatest.Fault{})
-	s.Rewrite("CVMs.Nope", nil)
+	s.Fault("CVMs.Nope", phalatest.Fault{})
+	s.TamperAnswer("CVMs.Nope", nil)
 	assert.Len(t, r.failures, 2)
 }
 
@@ -486,10 +486,10 @@ func TestOverTheLoopback(t *testing.T) {
 	require.NoError(t, err)
 	create(t, c, "web-1")
 	require.NoError(t, c.CVMs.WaitFor(t.Context(), "web-1", "running"))
-	s.Inject("CVMs.Stop", phalatest.Fault{LoseAnswer: true})
+	s.Fault("CVMs.Stop", phalatest.Fault{LoseAnswer: true})
 	_, err = c.CVMs.Stop(t.Context(), "web-1")
 	require.Error(t, err)
-	s.Inject("CVMs.Get", phalatest.Fault{CutAfter: 20})
+	s.Fault("CVMs.Get", phalatest.Fault{CutAfter: 20})
 	_, err = c.CVMs.Get(t.Context(), "web-1")
 	require.Error(t, err)
 }

@@ -52,7 +52,7 @@ func TestASandboxRunsAndKeepsItsSecret(t *testing.T) {
 func TestACloudThatLiesGetsNoSecret(t *testing.T) {
 	t.Parallel()
 	cloud := phalatest.New(t)
-	cloud.Rewrite("CVMs.Provision", func(status int, body []byte) (int, []byte) {
+	cloud.TamperAnswer("CVMs.Provision", func(status int, body []byte) (int, []byte) {
 		another := []byte(`"compose_hash":"` + strings.Repeat("0", 64) + `"`)
 		return status, regexp.MustCompile(`"compose_hash":"[0-9a-f]{64}"`).ReplaceAll(body, another)
 	})
@@ -68,7 +68,7 @@ func TestACloudThatLiesGetsNoSecret(t *testing.T) {
 func TestACloudThatRunsSomethingElseIsFoundOut(t *testing.T) {
 	t.Parallel()
 	cloud := phalatest.New(t)
-	cloud.Substitute("alice-1", func(s *quotetest.Spec) { s.AppCompose += " " })
+	cloud.BootInstead("alice-1", func(s *quotetest.Spec) { s.AppCompose += " " })
 	c, err := cloud.Client()
 	require.NoError(t, err)
 	w := call(sandboxes.New(c, cloud.KMSRoot(), cloud.AttestationPolicy()), "POST", "/sandboxes/alice-1", url.Values{"token": {"hunter2"}})
