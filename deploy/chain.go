@@ -16,9 +16,9 @@ import (
 // Chain is the contract of a KMS on a chain, with an account to act for: what Flow of a *onchain.Chain in
 // package kms/onchain gives. The interface is here so that only who deploys on a chain compiles it.
 //
-// Calls that send a transaction take what an earlier run of the same call has saved, nil where there is none,
-// and a function that saves. They save before they send, and go on from what was saved instead of sending
-// something else, so that nothing is sent twice.
+// Calls that send a transaction take a [kms.Journal]. They save before they send, and go on from what was saved
+// instead of sending something else, so that nothing is sent twice. A transaction of zero means that nothing had
+// to be sent.
 type Chain interface {
 	// ChainID is the EIP-155 id: 1 is Ethereum, 8453 is Base.
 	ChainID() uint64
@@ -31,14 +31,18 @@ type Chain interface {
 	// RootCA reads the public key of the KMS's root CA from its contract (DER SubjectPublicKeyInfo): what the
 	// hardware measures as the provider of an app's keys. It is empty where the contract names none.
 	RootCA(ctx context.Context) ([]byte, error)
-	// Allowed reads whether the contract of an app allows hash, and device or every device; and who owns it.
-	Allowed(ctx context.Context, app kms.AppID, hash, device [32]byte) (hashOK, deviceOK bool, owner common.Address, err error)
-	// DeployApp deploys the contract of an app that allows hash on device, and returns its address.
-	DeployApp(ctx context.Context, owner common.Address, hash, device [32]byte, anyDevice, requireTCB bool, saved []byte, save func([]byte) error) (kms.AppID, common.Hash, error)
-	// AddComposeHash lets the contract of an app allow hash. The transaction is zero where it did already.
-	AddComposeHash(ctx context.Context, app kms.AppID, hash [32]byte, saved []byte, save func([]byte) error) (common.Hash, error)
-	// AddDevice lets the contract of an app allow device. The transaction is zero where it did already.
-	AddDevice(ctx context.Context, app kms.AppID, device [32]byte, saved []byte, save func([]byte) error) (common.Hash, error)
+	// Allowance reads what the contract of an app allows for a compose hash and a device.
+	Allowance(ctx context.Context, app kms.AppID, hash [32]byte, device kms.DeviceID) (kms.Allowance, error)
+	// DeployApp deploys the contract of an app. It returns the app and the transaction.
+	DeployApp(ctx context.Context, spec kms.AppContract, j kms.Journal) (kms.AppID, common.Hash, error)
+	// AddComposeHash allows hash in the contract of an app.
+	AddComposeHash(ctx context.Context, app kms.AppID, hash [32]byte, j kms.Journal) (common.Hash, error)
+	// RemoveComposeHash no longer allows hash in the contract of an app.
+	RemoveComposeHash(ctx context.Context, app kms.AppID, hash [32]byte, j kms.Journal) (common.Hash, error)
+	// AddDevice allows device in the contract of an app.
+	AddDevice(ctx context.Context, app kms.AppID, device kms.DeviceID, j kms.Journal) (common.Hash, error)
+	// RemoveDevice no longer allows device in the contract of an app.
+	RemoveDevice(ctx context.Context, app kms.AppID, device kms.DeviceID, j kms.Journal) (common.Hash, error)
 }
 
 // ContractSpec says how the contract of a new app is deployed.
@@ -64,24 +68,20 @@ const (
 )
 
 // device reads a device id; the zero device where the cloud names none, which allows no device.
-func device(text string) ([32]byte, error) {
+func device(text string) (kms.DeviceID, error) {
 	if text == "" {
-		return [32]byte{}, nil
+		return kms.DeviceID{}, nil
 	}
-	hash, err := compose.ParseHash(text)
-	if err != nil {
-		return [32]byte{}, fmt.Errorf("device id %q: want 64 hexadecimal digits", text)
-	}
-	return hash, nil
+	return kms.ParseDeviceID(text)
 }
 
 // bareDevice gives a device id as 64 lower-case digits; empty where the cloud names none.
 func bareDevice(text string) (string, error) {
 	dev, err := device(text)
-	if err != nil || dev == ([32]byte{}) {
+	if err != nil || dev.IsZero() {
 		return "", err
 	}
-	return compose.Hash(dev).String(), nil
+	return dev.String(), nil
 }
 
 // sameChain refuses a KMS that is not the one on the chain of this side: what was allowed there would be
@@ -128,17 +128,17 @@ func kmsType(chain Chain) *openapi.KMSType {
 
 // allow lets the contract of an app allow what it does not yet, and returns the transaction that allowed the
 // hash, or [AlreadyRegistered].
-func allow(ctx context.Context, chain Chain, app kms.AppID, hash compose.Hash, dev [32]byte, log *intents) (string, error) {
-	_, deviceOK, _, err := chain.Allowed(ctx, app, hash, dev)
+func allow(ctx context.Context, chain Chain, app kms.AppID, hash compose.Hash, dev kms.DeviceID, log *intents) (string, error) {
+	is, err := chain.Allowance(ctx, app, hash, dev)
 	if err != nil {
 		return "", fmt.Errorf("contract of app %s: %w", app, err)
 	}
-	if dev != ([32]byte{}) && (!deviceOK || log.has("device")) {
-		if _, err := chain.AddDevice(ctx, app, dev, log.get("device"), log.saver("device")); err != nil {
-			return "", fmt.Errorf("allow device %x for app %s: %w", dev, app, err)
+	if !dev.IsZero() && (!is.Device && !is.AnyDevice || log.has("device")) {
+		if _, err := chain.AddDevice(ctx, app, dev, log.journal("device")); err != nil {
+			return "", fmt.Errorf("allow device %s for app %s: %w", dev, app, err)
 		}
 	}
-	tx, err := chain.AddComposeHash(ctx, app, hash, log.get("hash"), log.saver("hash"))
+	tx, err := chain.AddComposeHash(ctx, app, hash, log.journal("hash"))
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("allow compose hash %s for app %s: %w", hash, app, err)
@@ -156,14 +156,12 @@ type intents struct {
 
 func (l *intents) has(name string) bool { return len((*l.all)[name]) > 0 }
 
-func (l *intents) get(name string) []byte { return (*l.all)[name] }
-
-func (l *intents) saver(name string) func([]byte) error {
-	return func(intent []byte) error {
+func (l *intents) journal(name string) kms.Journal {
+	return kms.Journal{Saved: (*l.all)[name], Save: func(intent []byte) error {
 		if *l.all == nil {
 			*l.all = map[string]json.RawMessage{}
 		}
 		(*l.all)[name] = intent
 		return l.save()
-	}
+	}}
 }

@@ -87,7 +87,7 @@ func TestRunOnAChain(t *testing.T) {
 func TestRunWithAnExistingContract(t *testing.T) {
 	t.Parallel()
 	x := newChained(t)
-	app, _, err := x.flow.DeployApp(t.Context(), common.Address{}, [32]byte{1}, [32]byte{2}, false, false, nil, nil)
+	app, _, err := x.flow.DeployApp(t.Context(), kms.AppContract{ComposeHash: [32]byte{1}, Device: kms.DeviceID{2}}, kms.Journal{})
 	require.NoError(t, err)
 	before := len(x.chain.Sent())
 	sp := spec(t)
@@ -423,8 +423,8 @@ type dying struct {
 	deployed, allowed bool
 }
 
-func (d *dying) DeployApp(ctx context.Context, owner common.Address, hash, device [32]byte, anyDevice, tcb bool, saved []byte, save func([]byte) error) (kms.AppID, common.Hash, error) {
-	app, tx, err := d.Chain.DeployApp(ctx, owner, hash, device, anyDevice, tcb, saved, save)
+func (d *dying) DeployApp(ctx context.Context, spec kms.AppContract, j kms.Journal) (kms.AppID, common.Hash, error) {
+	app, tx, err := d.Chain.DeployApp(ctx, spec, j)
 	if err == nil && !d.deployed {
 		d.deployed = true
 		return kms.AppID{}, common.Hash{}, errCrash
@@ -432,8 +432,8 @@ func (d *dying) DeployApp(ctx context.Context, owner common.Address, hash, devic
 	return app, tx, err
 }
 
-func (d *dying) AddComposeHash(ctx context.Context, app kms.AppID, hash [32]byte, saved []byte, save func([]byte) error) (common.Hash, error) {
-	tx, err := d.Chain.AddComposeHash(ctx, app, hash, saved, save)
+func (d *dying) AddComposeHash(ctx context.Context, app kms.AppID, hash [32]byte, j kms.Journal) (common.Hash, error) {
+	tx, err := d.Chain.AddComposeHash(ctx, app, hash, j)
 	if err == nil && !d.allowed && tx != (common.Hash{}) {
 		d.allowed = true
 		return common.Hash{}, errCrash
@@ -491,7 +491,7 @@ func TestRunWithAContractOfAnotherDeployer(t *testing.T) {
 	require.NoError(t, err)
 	other, err := x.chain.Open(t.Context(), onchain.WithSigner(signer))
 	require.NoError(t, err)
-	app, _, err := other.Flow().DeployApp(t.Context(), x.flow.Sender(), [32]byte{1}, [32]byte{2}, false, false, nil, nil)
+	app, _, err := other.Flow().DeployApp(t.Context(), kms.AppContract{Owner: x.flow.Sender(), ComposeHash: [32]byte{1}, Device: kms.DeviceID{2}}, kms.Journal{})
 	require.NoError(t, err)
 	sp := spec(t)
 	sp.AppID = &app

@@ -3,6 +3,8 @@ package deploy
 import (
 	"context"
 	"fmt"
+
+	"github.com/phala-go/phala/kms"
 )
 
 // Register lets the chain allow what was provisioned: it deploys the contract of a new app, or completes the
@@ -33,8 +35,10 @@ func register(ctx context.Context, st *State, cfg *config) error {
 	log := &intents{all: &st.Intents, save: func() error { return cfg.checkpoint(st) }}
 	var transaction string
 	if st.AppID.IsZero() {
-		app, tx, err := cfg.chain.DeployApp(ctx, st.Contract.Owner, st.ComposeHash, dev,
-			st.Contract.AllowAnyDevice, st.Contract.RequireTCBUpToDate, log.get("deploy"), log.saver("deploy"))
+		app, tx, err := cfg.chain.DeployApp(ctx, kms.AppContract{
+			Owner: st.Contract.Owner, ComposeHash: st.ComposeHash, Device: dev,
+			AllowAnyDevice: st.Contract.AllowAnyDevice, RequireTCBUpToDate: st.Contract.RequireTCBUpToDate,
+		}, log.journal("deploy"))
 		if err != nil {
 			return fmt.Errorf("contract of %s: %w", st.Name, err)
 		}
@@ -56,13 +60,13 @@ func register(ctx context.Context, st *State, cfg *config) error {
 	if transaction == "" {
 		transaction = allowed
 	}
-	hashOK, deviceOK, _, err := cfg.chain.Allowed(ctx, st.AppID, st.ComposeHash, dev)
+	is, err := cfg.chain.Allowance(ctx, st.AppID, st.ComposeHash, dev)
 	switch {
 	case err != nil:
 		return fmt.Errorf("contract of app %s: %w", st.AppID, err)
-	case !hashOK:
+	case !is.ComposeHash:
 		return fmt.Errorf("contract of app %s: it does not allow compose hash %s though it was told to", st.AppID, st.ComposeHash)
-	case !deviceOK && st.DeviceID != "":
+	case !is.Device && !is.AnyDevice && st.DeviceID != "":
 		return fmt.Errorf("contract of app %s: it does not allow device %s though it was told to", st.AppID, st.DeviceID)
 	}
 	st.Phase = PhaseRegistered

@@ -31,6 +31,7 @@ import (
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/deploy"
+	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/kms/onchain"
 	"github.com/phala-go/phala/phalatest"
 	"github.com/phala-go/phala/phalatest/chaintest"
@@ -88,7 +89,7 @@ func propose(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	allowed, err := chain.Allowed(ctx, p.AppID, p.ComposeHash, [32]byte{})
+	allowed, err := chain.Allowance(ctx, p.AppID, p.ComposeHash, kms.DeviceID{})
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/deploy"
+	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/kms/onchain"
 	"github.com/phala-go/phala/phalatest"
 	"github.com/phala-go/phala/phalatest/chaintest"
@@ -82,7 +83,7 @@ func run(ctx context.Context) error {
 
 	fmt.Println("\nWhat the contract of the app says")
 	for _, hash := range []compose.Hash{result.State.ComposeHash, updated.ComposeHash} {
-		allowed, err := chain.Allowed(ctx, result.State.AppID, hash, [32]byte{})
+		allowed, err := chain.Allowance(ctx, result.State.AppID, hash, kms.DeviceID{})
 		if err != nil {
 			return err
 		}

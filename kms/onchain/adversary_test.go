@@ -131,7 +131,7 @@ func TestOnlyAppsOfTheKMS(t *testing.T) {
 		require.ErrorIs(t, err, want)
 		_, err = chain.AddDevice(ctx, app, device1)
 		require.ErrorIs(t, err, want)
-		_, err = chain.Allowed(ctx, app, hash1, device1)
+		_, err = chain.Allowance(ctx, app, hash1, device1)
 		require.ErrorIs(t, err, want)
 	}
 	assert.Len(t, c.Sent(), sent)
@@ -146,7 +146,7 @@ func TestForeignEvent(t *testing.T) {
 	_, err = c.Execute(ctx, c.Accounts[0], c.KMS, dstackkms.NewKms().PackSetAppImplementation(impostor))
 	require.NoError(t, err)
 	chain := open(t, c)
-	call, err := onchain.DeployAppCall(c.KMS, onchain.AppSpec{Owner: c.Address(0), ComposeHash: hash1, Device: device1})
+	call, err := onchain.DeployAppCall(c.KMS, kms.AppContract{Owner: c.Address(0), ComposeHash: hash1, Device: device1})
 	require.NoError(t, err)
 	intent, err := chain.Prepare(ctx, call)
 	require.NoError(t, err)
@@ -161,7 +161,7 @@ func TestForeignEvent(t *testing.T) {
 
 	// What was deployed is not what was asked for, and is no success.
 	sent := len(c.Sent())
-	_, err = chain.DeployApp(ctx, onchain.AppSpec{ComposeHash: hash1, Device: device1})
+	_, err = chain.DeployApp(ctx, kms.AppContract{ComposeHash: hash1, Device: device1})
 	require.ErrorContains(t, err, "its effect cannot be read")
 	assert.Len(t, c.Sent(), sent+1)
 }
@@ -192,7 +192,7 @@ func TestReceiptsThatLie(t *testing.T) {
 			chain := open(t, c)
 			rewriteReceipt(c, tt.change)
 			var saved *onchain.Intent
-			spec := onchain.AppSpec{ComposeHash: hash1, Device: device1}
+			spec := kms.AppContract{ComposeHash: hash1, Device: device1}
 			_, err := chain.DeployApp(t.Context(), spec, onchain.Checkpoint(func(i *onchain.Intent) error { saved = i; return nil }))
 			var lie *onchain.ReceiptError
 			require.ErrorAs(t, err, &lie)
@@ -416,7 +416,7 @@ var errCrash = errors.New("crash")
 
 func TestCrashes(t *testing.T) {
 	t.Parallel()
-	spec := onchain.AppSpec{ComposeHash: hash1, Device: device1}
+	spec := kms.AppContract{ComposeHash: hash1, Device: device1}
 	for name, run := range map[string]func(t *testing.T, c *chaintest.Chain, save onchain.SendOption){
 		"between signing and broadcast": func(t *testing.T, c *chaintest.Chain, save onchain.SendOption) {
 			c.Intercept("eth_sendRawTransaction", func([]any, func() (json.RawMessage, error)) (json.RawMessage, error) { return nil, errCrash })
@@ -485,7 +485,7 @@ func TestCheckpointThatFails(t *testing.T) {
 	t.Parallel()
 	c := chaintest.New(t)
 	chain := open(t, c)
-	_, err := chain.DeployApp(t.Context(), onchain.AppSpec{ComposeHash: hash1, Device: device1}, onchain.Checkpoint(func(*onchain.Intent) error { return errCrash }))
+	_, err := chain.DeployApp(t.Context(), kms.AppContract{ComposeHash: hash1, Device: device1}, onchain.Checkpoint(func(*onchain.Intent) error { return errCrash }))
 	require.ErrorIs(t, err, errCrash)
 	assert.Empty(t, c.Sent(), "what cannot be saved is not sent")
 	deploy(t, chain) // the nonce is not lost
@@ -562,7 +562,7 @@ func TestBalance(t *testing.T) {
 	c := chaintest.New(t)
 	poor, err := crypto.GenerateKey()
 	require.NoError(t, err)
-	_, err = open(t, c, as(t, poor)).DeployApp(t.Context(), onchain.AppSpec{ComposeHash: hash1, Device: device1})
+	_, err = open(t, c, as(t, poor)).DeployApp(t.Context(), kms.AppContract{ComposeHash: hash1, Device: device1})
 	var balance *onchain.BalanceError
 	require.ErrorAs(t, err, &balance)
 	assert.Equal(t, crypto.PubkeyToAddress(poor.PublicKey), balance.Account)
@@ -579,7 +579,7 @@ func TestRejectedByTheNode(t *testing.T) {
 		return nil, answered{-32000, "txpool is full"}
 	})
 	var saved *onchain.Intent
-	spec := onchain.AppSpec{ComposeHash: hash1, Device: device1}
+	spec := kms.AppContract{ComposeHash: hash1, Device: device1}
 	_, err := chain.DeployApp(t.Context(), spec, onchain.Checkpoint(func(i *onchain.Intent) error { saved = i; return nil }))
 	var rejected *onchain.RejectedError
 	require.ErrorAs(t, err, &rejected)
@@ -615,7 +615,7 @@ func TestSignerThatCheats(t *testing.T) {
 	} {
 		signer, err := onchain.TransactOptsSigner(&bind.TransactOpts{From: c.Address(0), Signer: sign})
 		require.NoError(t, err)
-		_, err = open(t, c, onchain.WithSigner(signer)).DeployApp(t.Context(), onchain.AppSpec{ComposeHash: hash1, Device: device1})
+		_, err = open(t, c, onchain.WithSigner(signer)).DeployApp(t.Context(), kms.AppContract{ComposeHash: hash1, Device: device1})
 		var refused *onchain.SignatureError
 		require.ErrorAs(t, err, &refused, name)
 	}

@@ -36,30 +36,15 @@ func (c Call) same(other Call) bool {
 	return c.To == other.To && c.value().Cmp(other.value()) == 0 && bytes.Equal(c.Data, other.Data)
 }
 
-// AppSpec says how an app's contract is deployed.
-type AppSpec struct {
-	// Owner may change the app's contract. Zero is the signer.
-	Owner common.Address
-	// ComposeHash is the first that is allowed; more can be added later.
-	ComposeHash [32]byte
-	// Device is the id of the machine that may run the app. Zero needs AllowAnyDevice.
-	Device [32]byte
-	// AllowAnyDevice lets any machine run the app.
-	AllowAnyDevice bool
-	// RequireTCBUpToDate demands a TCB that is up to date; contracts before dstack 0.5.9 cannot.
-	RequireTCBUpToDate bool
-	// DisableUpgrades makes the contract's code final. It cannot be undone.
-	DisableUpgrades bool
-}
-
-func (s AppSpec) check() error {
+// checkNewApp checks what a new app contract shall allow.
+func checkNewApp(s kms.AppContract) error {
 	var zero [32]byte
 	switch {
 	case s.Owner == common.Address{}:
 		return errors.New("the owner of an app is the zero address, want an account")
 	case s.ComposeHash == zero:
 		return errors.New("the compose hash is zero, which the contract takes for none; want 32 bytes")
-	case s.Device == zero && !s.AllowAnyDevice:
+	case s.Device.IsZero() && !s.AllowAnyDevice:
 		return errors.New("the device id is zero and not any device is allowed, so that nothing could boot; want one of both")
 	}
 	return nil
@@ -67,8 +52,8 @@ func (s AppSpec) check() error {
 
 // DeployAppCall deploys an app's contract and registers it, through the factory of the KMS at contract. It
 // takes the factory with five arguments, which every generation has, unless spec asks for the TCB flag.
-func DeployAppCall(contract common.Address, spec AppSpec) (Call, error) {
-	if err := spec.check(); err != nil {
+func DeployAppCall(contract common.Address, spec kms.AppContract) (Call, error) {
+	if err := checkNewApp(spec); err != nil {
 		return Call{}, err
 	}
 	data, factory := []byte(nil), dstackkms.NewKms()
@@ -91,12 +76,30 @@ func AddComposeHashCall(app kms.AppID, hash [32]byte) (Call, error) {
 }
 
 // AddDeviceCall allows the app to run on a machine. A device id of zero is refused.
-func AddDeviceCall(app kms.AppID, device [32]byte) (Call, error) {
-	if device == ([32]byte{}) {
+func AddDeviceCall(app kms.AppID, device kms.DeviceID) (Call, error) {
+	if device.IsZero() {
 		return Call{}, errors.New("the device id is zero, want the 32 bytes of one")
 	}
 	data, err := dstackapp.NewApp().TryPackAddDevice(device)
-	return Call{To: app.Address(), Data: data, Description: fmt.Sprintf("allow device %x for app %s", device, app)}, err
+	return Call{To: app.Address(), Data: data, Description: fmt.Sprintf("allow device %s for app %s", device, app)}, err
+}
+
+// RemoveComposeHashCall no longer allows the app to boot what has the compose hash. A hash of zero is refused.
+func RemoveComposeHashCall(app kms.AppID, hash [32]byte) (Call, error) {
+	if hash == ([32]byte{}) {
+		return Call{}, errors.New("the compose hash is zero, want the 32 bytes of one")
+	}
+	data, err := dstackapp.NewApp().TryPackRemoveComposeHash(hash)
+	return Call{To: app.Address(), Data: data, Description: fmt.Sprintf("no longer allow compose hash %x for app %s", hash, app)}, err
+}
+
+// RemoveDeviceCall no longer allows the app to boot on a device. A device id of zero is refused.
+func RemoveDeviceCall(app kms.AppID, device kms.DeviceID) (Call, error) {
+	if device.IsZero() {
+		return Call{}, errors.New("the device id is zero, want the 32 bytes of one")
+	}
+	data, err := dstackapp.NewApp().TryPackRemoveDevice(device)
+	return Call{To: app.Address(), Data: data, Description: fmt.Sprintf("no longer allow device %s for app %s", device, app)}, err
 }
 
 // SetAllowAnyDeviceCall allows the app to run on any machine, or only on those that were added.

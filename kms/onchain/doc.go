@@ -2,9 +2,9 @@
 // registers and deploys apps, and DstackApp, one for each app, which says what the app may run and where.
 //
 //	chain, err := onchain.Open(ctx, rpc, onchain.Contract{ChainID: 8453, Address: address}, onchain.WithSigner(signer))
-//	done, err := chain.DeployApp(ctx, onchain.AppSpec{Owner: owner, ComposeHash: hash, Device: device})
+//	done, err := chain.DeployApp(ctx, kms.AppContract{Owner: owner, ComposeHash: hash, Device: device})
 //	receipt, err := chain.AddComposeHash(ctx, done.App, next)
-//	allowed, err := chain.Allowed(ctx, done.App, next, device)
+//	allowed, err := chain.Allowance(ctx, done.App, next, device)
 //
 // [Open] takes nothing on trust that it can ask for: the chain id, the code at the address, and which
 // generation of the contracts it is. Contracts before dstack 0.5.4 share function selectors with the later

@@ -33,7 +33,7 @@ func Example() {
 	fmt.Println("root key pinned:", err == nil && kms.CheckSigner(info.RootKey, test.Root()) == nil)
 
 	hash, device := [32]byte{1}, [32]byte{2}
-	done, err := chain.DeployApp(ctx, onchain.AppSpec{ComposeHash: hash, Device: device})
+	done, err := chain.DeployApp(ctx, kms.AppContract{ComposeHash: hash, Device: device})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -43,7 +43,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	allowed, err := chain.Allowed(ctx, done.App, next, device)
+	allowed, err := chain.Allowance(ctx, done.App, next, device)
 	fmt.Println("may boot:", allowed.OK(), err)
 
 	other, _ := onchain.PrivateKeySigner(test.Accounts[1])
@@ -66,7 +66,7 @@ func ExampleResume() {
 	}
 	defer stop()
 	ctx := context.Background()
-	spec := onchain.AppSpec{ComposeHash: [32]byte{1}, AllowAnyDevice: true}
+	spec := kms.AppContract{ComposeHash: [32]byte{1}, AllowAnyDevice: true}
 
 	var file []byte
 	first, _ := test.Open(ctx)

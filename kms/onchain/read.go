@@ -13,26 +13,10 @@ import (
 	"github.com/phala-go/phala/kms/onchain/dstackkms"
 )
 
-// Allowance is what the contract of an app says of a compose hash on a device.
-type Allowance struct {
-	// ComposeHash tells whether the compose hash is allowed.
-	ComposeHash bool
-	// Device tells whether the device was added. It may run the app also where AnyDevice holds.
-	Device bool
-	// AnyDevice tells whether every device may run the app.
-	AnyDevice bool
-	// Owner may change the contract.
-	Owner common.Address
-}
-
-// OK tells whether the app may boot: the compose hash and the device are both allowed. The KMS has conditions
-// of its own besides, such as the OS image.
-func (a Allowance) OK() bool { return a.ComposeHash && (a.Device || a.AnyDevice) }
-
-// Allowed reads in one round trip what the contract of app says of a compose hash on a device. It fails with
+// Allowance reads in one round trip what the contract of app says of a compose hash on a device. It fails with
 // a [*ContractError] where there is no such app or the KMS does not know it.
-func (c *Chain) Allowed(ctx context.Context, app kms.AppID, hash, device [32]byte) (Allowance, error) {
-	var code, registered, hashOK, deviceOK, anyOK, owner hexutil.Bytes
+func (c *Chain) Allowance(ctx context.Context, app kms.AppID, hash [32]byte, device kms.DeviceID) (kms.Allowance, error) {
+	var code, registered, hashOK, deviceOK, anyOK, owner, tcb hexutil.Bytes
 	a, address := dstackapp.NewApp(), app.Address()
 	elems := []rpc.BatchElem{
 		request(&code, "eth_getCode", address, "latest"),
@@ -41,14 +25,23 @@ func (c *Chain) Allowed(ctx context.Context, app kms.AppID, hash, device [32]byt
 		ethCall(&deviceOK, address, a.PackAllowedDeviceIds(device)),
 		ethCall(&anyOK, address, a.PackAllowAnyDevice()),
 		ethCall(&owner, address, a.PackOwner()),
+		ethCall(&tcb, address, a.PackRequireTcbUpToDate()),
 	}
 	if err := c.batch(ctx, elems); err != nil {
-		return Allowance{}, err
+		return kms.Allowance{}, err
 	}
-	if err := checkApp(elems, address, code, registered); err != nil {
-		return Allowance{}, err
+	last := len(elems) - 1
+	if err := checkApp(elems[:last], address, code, registered); err != nil {
+		return kms.Allowance{}, err
 	}
-	var out Allowance
+	// Contracts before dstack 0.5.9 do not have the function, which is a revert or an empty answer.
+	if err := notReverts(elems[last:]); err != nil {
+		return kms.Allowance{}, err
+	}
+	var out kms.Allowance
+	if required, err := a.UnpackRequireTcbUpToDate(tcb); elems[last].Error == nil && err == nil {
+		out.RequireTCBUpToDate = &required
+	}
 	for _, read := range []func() error{
 		func() (err error) { out.ComposeHash, err = a.UnpackAllowedComposeHashes(hashOK); return },
 		func() (err error) { out.Device, err = a.UnpackAllowedDeviceIds(deviceOK); return },
@@ -56,7 +49,7 @@ func (c *Chain) Allowed(ctx context.Context, app kms.AppID, hash, device [32]byt
 		func() (err error) { out.Owner, err = a.UnpackOwner(owner); return },
 	} {
 		if err := read(); err != nil {
-			return Allowance{}, &ContractError{address, fmt.Errorf("not a DstackApp contract: %w", err)}
+			return kms.Allowance{}, &ContractError{address, fmt.Errorf("not a DstackApp contract: %w", err)}
 		}
 	}
 	return out, nil

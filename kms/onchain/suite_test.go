@@ -28,7 +28,7 @@ var generations = map[string]chaintest.Generation{"head": chaintest.Head, "0.5.9
 
 var (
 	hash1, hash2     = [32]byte{1, 1}, [32]byte{2, 2}
-	device1, device2 = [32]byte{31: 1}, [32]byte{31: 2}
+	device1, device2 = kms.DeviceID{31: 1}, kms.DeviceID{31: 2}
 )
 
 // fundedMu keeps two tests from taking the same nonce of the account with the money.
@@ -73,7 +73,7 @@ func as(t testing.TB, key *ecdsa.PrivateKey) onchain.Option {
 
 func deploy(t testing.TB, chain *onchain.Chain) kms.AppID {
 	t.Helper()
-	done, err := chain.DeployApp(t.Context(), onchain.AppSpec{ComposeHash: hash1, Device: device1})
+	done, err := chain.DeployApp(t.Context(), kms.AppContract{ComposeHash: hash1, Device: device1})
 	require.NoError(t, err)
 	return done.App
 }
@@ -96,19 +96,23 @@ func TestVersion(t *testing.T) {
 
 func TestDeployAndAllow(t *testing.T) {
 	t.Parallel()
-	each(t, func(t *testing.T, c *chaintest.Chain, _ chaintest.Generation) {
+	each(t, func(t *testing.T, c *chaintest.Chain, g chaintest.Generation) {
 		ctx, chain := t.Context(), open(t, c)
-		done, err := chain.DeployApp(ctx, onchain.AppSpec{Owner: c.Address(0), ComposeHash: hash1, Device: device1})
+		done, err := chain.DeployApp(ctx, kms.AppContract{Owner: c.Address(0), ComposeHash: hash1, Device: device1})
 		require.NoError(t, err)
 		app := done.App
 
-		allowed, err := chain.Allowed(ctx, app, hash1, device1)
+		allowed, err := chain.Allowance(ctx, app, hash1, device1)
 		require.NoError(t, err)
-		assert.Equal(t, onchain.Allowance{ComposeHash: true, Device: true, Owner: c.Address(0)}, allowed)
+		var flag *bool
+		if g != chaintest.V054 {
+			flag = new(bool)
+		}
+		assert.Equal(t, kms.Allowance{ComposeHash: true, Device: true, RequireTCBUpToDate: flag, Owner: c.Address(0)}, allowed)
 		assert.True(t, allowed.OK())
-		allowed, err = chain.Allowed(ctx, app, hash2, device2)
+		allowed, err = chain.Allowance(ctx, app, hash2, device2)
 		require.NoError(t, err)
-		assert.Equal(t, onchain.Allowance{Owner: c.Address(0)}, allowed)
+		assert.Equal(t, kms.Allowance{RequireTCBUpToDate: flag, Owner: c.Address(0)}, allowed)
 
 		receipt, err := chain.AddComposeHash(ctx, app, hash2)
 		require.NoError(t, err)
@@ -121,13 +125,13 @@ func TestDeployAndAllow(t *testing.T) {
 		receipt, err = chain.AddDevice(ctx, app, device2)
 		require.NoError(t, err)
 		assert.True(t, receipt.AlreadySo)
-		allowed, err = chain.Allowed(ctx, app, hash2, device2)
+		allowed, err = chain.Allowance(ctx, app, hash2, device2)
 		require.NoError(t, err)
 		assert.True(t, allowed.OK())
 
 		_, err = chain.SetAllowAnyDevice(ctx, app, true)
 		require.NoError(t, err)
-		allowed, err = chain.Allowed(ctx, app, hash2, [32]byte{9})
+		allowed, err = chain.Allowance(ctx, app, hash2, kms.DeviceID{9})
 		require.NoError(t, err)
 		assert.True(t, allowed.OK() && allowed.AnyDevice && !allowed.Device)
 		receipt, err = chain.SetAllowAnyDevice(ctx, app, true)
@@ -135,15 +139,26 @@ func TestDeployAndAllow(t *testing.T) {
 		assert.True(t, receipt.AlreadySo)
 
 		// The contract itself decides as the documents say.
-		a := dstackapp.NewApp()
 		ok, err := c.IsHashAllowed(ctx, app, hash2)
 		require.NoError(t, err)
 		assert.True(t, ok)
-		_, err = c.Execute(ctx, c.Accounts[0], app.Address(), a.PackRemoveComposeHash(hash2))
+		receipt, err = chain.RemoveComposeHash(ctx, app, hash2)
 		require.NoError(t, err)
+		assert.NotZero(t, receipt.Tx)
 		ok, err = c.IsHashAllowed(ctx, app, hash2)
 		require.NoError(t, err)
 		assert.False(t, ok)
+		receipt, err = chain.RemoveComposeHash(ctx, app, hash2)
+		require.NoError(t, err)
+		assert.True(t, receipt.AlreadySo)
+		_, err = chain.RemoveDevice(ctx, app, device2)
+		require.NoError(t, err)
+		receipt, err = chain.RemoveDevice(ctx, app, device2)
+		require.NoError(t, err)
+		assert.True(t, receipt.AlreadySo)
+		allowed, err = chain.Allowance(ctx, app, hash2, device2)
+		require.NoError(t, err)
+		assert.False(t, allowed.ComposeHash || allowed.Device)
 	})
 }
 
@@ -151,7 +166,7 @@ func TestTCBFlag(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, c *chaintest.Chain, g chaintest.Generation) {
 		before := len(c.Sent())
-		_, err := open(t, c).DeployApp(t.Context(), onchain.AppSpec{ComposeHash: hash1, AllowAnyDevice: true, RequireTCBUpToDate: true})
+		_, err := open(t, c).DeployApp(t.Context(), kms.AppContract{ComposeHash: hash1, AllowAnyDevice: true, RequireTCBUpToDate: true})
 		if g == chaintest.V054 {
 			require.ErrorIs(t, err, onchain.ErrNoTCBFlag)
 			assert.Len(t, c.Sent(), before)
@@ -253,7 +268,7 @@ func TestWatch(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, c *chaintest.Chain, g chaintest.Generation) {
 		chain := open(t, c)
-		done, err := chain.DeployApp(t.Context(), onchain.AppSpec{ComposeHash: hash1, Device: device1})
+		done, err := chain.DeployApp(t.Context(), kms.AppContract{ComposeHash: hash1, Device: device1})
 		require.NoError(t, err)
 		_, err = chain.AddComposeHash(t.Context(), done.App, hash2)
 		require.NoError(t, err)
@@ -300,7 +315,7 @@ func TestOwnerThatIsAContract(t *testing.T) {
 			return receipt.TxHash
 		}
 
-		call, err := onchain.DeployAppCall(c.KMS, onchain.AppSpec{Owner: safe, ComposeHash: hash1, AllowAnyDevice: true})
+		call, err := onchain.DeployAppCall(c.KMS, kms.AppContract{Owner: safe, ComposeHash: hash1, AllowAnyDevice: true})
 		require.NoError(t, err)
 		proposal, err := chain.Propose(ctx, safe, call)
 		require.NoError(t, err)
@@ -322,13 +337,13 @@ func TestOwnerThatIsAContract(t *testing.T) {
 		proposal, err = chain.Propose(ctx, safe, call)
 		require.NoError(t, err)
 		execute(proposal)
-		allowed, err := chain.Allowed(ctx, done.App, hash2, device1)
+		allowed, err := chain.Allowance(ctx, done.App, hash2, device1)
 		require.NoError(t, err)
 		assert.True(t, allowed.OK())
 
 		_, err = chain.AddDevice(ctx, done.App, device1)
 		require.ErrorIs(t, err, onchain.ErrNoSigner)
-		_, err = chain.DeployApp(ctx, onchain.AppSpec{})
+		_, err = chain.DeployApp(ctx, kms.AppContract{})
 		require.ErrorIs(t, err, onchain.ErrNoSigner)
 	})
 }

@@ -45,9 +45,9 @@ func TestCallsRefuseWhatIsNoValue(t *testing.T) {
 		"compose hash": second(AddComposeHashCall(app, zero)),
 		"device id":    second(AddDeviceCall(app, zero)),
 		"new owner":    second(TransferOwnershipCall(owner, common.Address{})),
-		"owner of an":  second(DeployAppCall(owner, AppSpec{ComposeHash: one, Device: one})),
-		"hash is zero": second(DeployAppCall(owner, AppSpec{Owner: owner, Device: one})),
-		"any device":   second(DeployAppCall(owner, AppSpec{Owner: owner, ComposeHash: one})),
+		"owner of an":  second(DeployAppCall(owner, kms.AppContract{ComposeHash: one, Device: one})),
+		"hash is zero": second(DeployAppCall(owner, kms.AppContract{Owner: owner, Device: one})),
+		"any device":   second(DeployAppCall(owner, kms.AppContract{Owner: owner, ComposeHash: one})),
 	} {
 		require.ErrorContains(t, err, name)
 	}

@@ -7,11 +7,9 @@ import (
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
-	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/rpc"
 
 	"github.com/phala-go/phala/kms"
-	"github.com/phala-go/phala/kms/onchain/dstackapp"
 )
 
 // AddComposeHash allows app to run what has the compose hash. Where it is allowed already nothing is sent, and
@@ -22,21 +20,49 @@ func (c *Chain) AddComposeHash(ctx context.Context, app kms.AppID, hash [32]byte
 		return nil, err
 	}
 	return c.change(ctx, app, call, opts, fmt.Sprintf("the allowance of compose hash %x", hash), func(ctx context.Context) (bool, error) {
-		allowed, err := c.Allowed(ctx, app, hash, [32]byte{})
+		allowed, err := c.Allowance(ctx, app, hash, kms.DeviceID{})
 		return allowed.ComposeHash, err
 	})
 }
 
 // AddDevice allows app to run on a machine. Where it is allowed already nothing is sent, and the receipt says
 // AlreadySo. The error is one of those of [Chain.Prepare] and [Chain.Send].
-func (c *Chain) AddDevice(ctx context.Context, app kms.AppID, device [32]byte, opts ...SendOption) (*Receipt, error) {
+func (c *Chain) AddDevice(ctx context.Context, app kms.AppID, device kms.DeviceID, opts ...SendOption) (*Receipt, error) {
 	call, err := AddDeviceCall(app, device)
 	if err != nil {
 		return nil, err
 	}
-	return c.change(ctx, app, call, opts, fmt.Sprintf("the allowance of device %x", device), func(ctx context.Context) (bool, error) {
-		allowed, err := c.Allowed(ctx, app, [32]byte{}, device)
+	return c.change(ctx, app, call, opts, fmt.Sprintf("the allowance of device %s", device), func(ctx context.Context) (bool, error) {
+		allowed, err := c.Allowance(ctx, app, [32]byte{}, device)
 		return allowed.Device, err
+	})
+}
+
+// RemoveComposeHash no longer allows app to boot what has the compose hash. A CVM that runs it goes on until it
+// boots again. If the hash is not allowed, nothing is sent, and the receipt reports AlreadySo. The error is one
+// of those of [Chain.Prepare] and [Chain.Send].
+func (c *Chain) RemoveComposeHash(ctx context.Context, app kms.AppID, hash [32]byte, opts ...SendOption) (*Receipt, error) {
+	call, err := RemoveComposeHashCall(app, hash)
+	if err != nil {
+		return nil, err
+	}
+	return c.change(ctx, app, call, opts, fmt.Sprintf("the removal of compose hash %x", hash), func(ctx context.Context) (bool, error) {
+		allowed, err := c.Allowance(ctx, app, hash, kms.DeviceID{})
+		return !allowed.ComposeHash, err
+	})
+}
+
+// RemoveDevice no longer allows app to boot on a device, unless every device is allowed. If the device is not
+// in the contract, nothing is sent, and the receipt reports AlreadySo. The error is one of those of
+// [Chain.Prepare] and [Chain.Send].
+func (c *Chain) RemoveDevice(ctx context.Context, app kms.AppID, device kms.DeviceID, opts ...SendOption) (*Receipt, error) {
+	call, err := RemoveDeviceCall(app, device)
+	if err != nil {
+		return nil, err
+	}
+	return c.change(ctx, app, call, opts, fmt.Sprintf("the removal of device %s", device), func(ctx context.Context) (bool, error) {
+		allowed, err := c.Allowance(ctx, app, [32]byte{}, device)
+		return !allowed.Device, err
 	})
 }
 
@@ -49,7 +75,7 @@ func (c *Chain) SetAllowAnyDevice(ctx context.Context, app kms.AppID, allow bool
 		return nil, err
 	}
 	return c.change(ctx, app, call, opts, fmt.Sprintf("allow any device %t", allow), func(ctx context.Context) (bool, error) {
-		allowed, err := c.Allowed(ctx, app, [32]byte{}, [32]byte{})
+		allowed, err := c.Allowance(ctx, app, [32]byte{}, kms.DeviceID{})
 		return allowed.AnyDevice == allow, err
 	})
 }
@@ -194,7 +220,7 @@ type Deployment struct {
 // [Chain.Send], or [ErrNoTCBFlag].
 //
 // Each call without [Resume] deploys another app.
-func (c *Chain) DeployApp(ctx context.Context, spec AppSpec, opts ...SendOption) (*Deployment, error) {
+func (c *Chain) DeployApp(ctx context.Context, spec kms.AppContract, opts ...SendOption) (*Deployment, error) {
 	if c.cfg.signer == nil {
 		return nil, ErrNoSigner
 	}
@@ -220,7 +246,7 @@ func (c *Chain) DeployApp(ctx context.Context, spec AppSpec, opts ...SendOption)
 	if err != nil {
 		return nil, err
 	}
-	want := deployed{spec.Owner, true, spec.Device != [32]byte{}, spec.AllowAnyDevice, spec.RequireTCBUpToDate}
+	want := deployed{spec.Owner, true, !spec.Device.IsZero(), spec.AllowAnyDevice, spec.RequireTCBUpToDate}
 	return settled(&Deployment{app, receipt}, c.settle(ctx, receipt.Tx, "the new app", fmt.Sprintf("%+v", want), func(ctx context.Context) (string, bool, error) {
 		got, err := c.readDeployed(ctx, app, spec)
 		return fmt.Sprintf("%+v", got), got == want, err
@@ -233,23 +259,15 @@ type deployed struct {
 	ComposeHash, Device, AnyDevice, RequireTCBUpToDate bool
 }
 
-func (c *Chain) readDeployed(ctx context.Context, app kms.AppID, spec AppSpec) (deployed, error) {
-	allowed, err := c.Allowed(ctx, app, spec.ComposeHash, spec.Device)
+func (c *Chain) readDeployed(ctx context.Context, app kms.AppID, spec kms.AppContract) (deployed, error) {
+	allowed, err := c.Allowance(ctx, app, spec.ComposeHash, spec.Device)
 	if err != nil {
 		return deployed{}, err
 	}
-	out := deployed{Owner: allowed.Owner, ComposeHash: allowed.ComposeHash, Device: allowed.Device, AnyDevice: allowed.AnyDevice}
-	if !spec.RequireTCBUpToDate {
-		return out, nil
-	}
-	var answer hexutil.Bytes
-	a := dstackapp.NewApp()
-	elems := []rpc.BatchElem{ethCall(&answer, app.Address(), a.PackRequireTcbUpToDate())}
-	if err := errors.Join(c.batch(ctx, elems), elems[0].Error); err != nil {
-		return deployed{}, err
-	}
-	out.RequireTCBUpToDate, err = a.UnpackRequireTcbUpToDate(answer)
-	return out, err
+	return deployed{
+		Owner: allowed.Owner, ComposeHash: allowed.ComposeHash, Device: allowed.Device, AnyDevice: allowed.AnyDevice,
+		RequireTCBUpToDate: allowed.RequireTCBUpToDate != nil && *allowed.RequireTCBUpToDate,
+	}, nil
 }
 
 // Deployed waits for a transaction that somebody else sent, such as the execution of a multisig's proposal, and

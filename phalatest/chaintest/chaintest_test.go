@@ -29,7 +29,7 @@ func deploy(t *testing.T, c *chaintest.Chain) *onchain.Deployment {
 	t.Helper()
 	chain, err := c.Open(t.Context())
 	require.NoError(t, err)
-	done, err := chain.DeployApp(t.Context(), onchain.AppSpec{ComposeHash: [32]byte{1}, AllowAnyDevice: true, RequireTCBUpToDate: true})
+	done, err := chain.DeployApp(t.Context(), kms.AppContract{ComposeHash: [32]byte{1}, AllowAnyDevice: true, RequireTCBUpToDate: true})
 	require.NoError(t, err)
 	return done
 }
@@ -142,7 +142,7 @@ func TestManualMiningAndDrop(t *testing.T) {
 	ctx := t.Context()
 	chain, err := c.Open(ctx)
 	require.NoError(t, err)
-	call, err := onchain.DeployAppCall(c.KMS, onchain.AppSpec{Owner: c.Address(0), ComposeHash: [32]byte{1}, AllowAnyDevice: true})
+	call, err := onchain.DeployAppCall(c.KMS, kms.AppContract{Owner: c.Address(0), ComposeHash: [32]byte{1}, AllowAnyDevice: true})
 	require.NoError(t, err)
 	intent, err := chain.Prepare(ctx, call)
 	require.NoError(t, err)

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/phala-go/phala/kms/onchain"
+	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/phalatest/chaintest"
 )
 
@@ -17,18 +17,18 @@ func Example() {
 	}
 	defer stop()
 	ctx := context.Background()
-	kms, err := chain.Open(ctx)
+	opened, err := chain.Open(ctx)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	hash := [32]byte{1}
-	done, err := kms.DeployApp(ctx, onchain.AppSpec{ComposeHash: hash, AllowAnyDevice: true})
+	done, err := opened.DeployApp(ctx, kms.AppContract{ComposeHash: hash, AllowAnyDevice: true})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	allowed, err := chain.IsHashAllowed(ctx, done.App, hash)
-	fmt.Println(kms.Version().App, len(chain.Sent()), allowed, err)
+	fmt.Println(opened.Version().App, len(chain.Sent()), allowed, err)
 	// Output: 2 1 true <nil>
 }
