@@ -8,7 +8,7 @@
 //
 // At last the hardware proves what runs: package attest verifies its quote down to this compose hash and app id, and
 // [Result] has the report. What is wrong there is a [*VerificationError]; what cannot be checked is in the result, or
-// an error, too, with [WithVerification]. [Verify] and [Reverify] do the same for what runs already.
+// an error, too, with [WithVerification]. Package verify does the same for what runs already.
 //
 // The same work can be done phase by phase ([Provision], [Encrypt], [Create], [Wait]) with a [State]
 // between them that is plain JSON, so that another process can finish what this one began. [Resume] goes on

@@ -13,14 +13,21 @@ import (
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
+	"github.com/phala-go/phala/verify"
 )
+
+// evidenceWait is how long a CVM may run before its evidence is there: the cloud has to ask its guest agent.
+const evidenceWait = time.Minute
+
+// evidencePause lies between two requests for evidence that is newer than a change.
+const evidencePause = 3 * time.Second
 
 // WithVerification verifies what runs against policy, and makes an error of whatever cannot be checked: without
 // it, [Run] verifies what the app shows, and tells in the result what that left open.
 //
 // App id and compose hash need not be given; they are those of the deployment. With [WithChain] the root CA of the
 // KMS is the one in its contract, unless the policy names others. Where the policy names no source
-// of collateral it is [CloudCollateral].
+// of collateral it is [verify.CloudCollateral].
 func WithVerification(policy attest.Policy) Option {
 	return func(c *config) error {
 		if err := policy.Validate(); err != nil {
@@ -72,35 +79,35 @@ func (c *config) verify(ctx context.Context, cl *client.Client, cvm *openapi.CVM
 	}
 }
 
-// verifyOnce gives the report also where it is the error's.
+// verifyOnce returns the report also if it is the error's.
 func (c *config) verifyOnce(ctx context.Context, cl *client.Client, cvm *openapi.CVMDetail, app kms.AppID, hash compose.Hash) (Check, *attest.Report, error) {
 	if c.skipVerify {
 		return attestation(Waived, "SkipVerification"), nil, nil
 	}
-	evidence, err := awaitEvidence(ctx, cl, cvm, app)
-	if ctx.Err() != nil {
-		return Check{}, nil, unasked(ctx, cvm)
-	}
-	if errors.Is(err, attest.ErrNotPossible) && !c.strict {
-		return attestation(NotPossible, err.Error()), nil, nil
-	}
-	if err != nil {
-		return Check{}, nil, &VerificationError{CVM: handle(cvm), Err: err}
-	}
-	policy, err := c.policyFor(ctx, cl, cvm, app, hash)
+	policy, err := c.policyFor(ctx, app, hash)
 	if err != nil {
 		return Check{}, nil, fmt.Errorf("verify cvm %s: %w", cvm.Name, err)
 	}
-	report, err := attest.Verify(ctx, evidence, policy)
+	instance, err := verify.CVM(ctx, cl, handle(cvm), policy, verify.WithWait(evidenceWait))
+	if ctx.Err() != nil {
+		return Check{}, nil, unasked(ctx, cvm)
+	}
+	if err == nil {
+		return attestation(Passed, ""), instance.Report, nil
+	}
+	var unverified *verify.Error
+	if !errors.As(err, &unverified) {
+		return Check{}, nil, err
+	}
+	report := unverified.Report
 	switch {
-	case err == nil:
-		return attestation(Passed, ""), report, nil
-	case ctx.Err() != nil:
-		return Check{}, report, unasked(ctx, cvm)
-	case !c.strict && !failed(report):
+	case c.strict:
+	case report == nil && errors.Is(err, attest.ErrNotPossible):
+		return attestation(NotPossible, unverified.Err.Error()), nil, nil
+	case report != nil && !failed(report):
 		return attestation(NotPossible, open(report)), report, nil
 	}
-	return Check{}, report, &VerificationError{CVM: handle(cvm), Report: report, Err: err}
+	return Check{}, report, &VerificationError{CVM: handle(cvm), Report: report, Err: unverified.Err}
 }
 
 // unasked is the error of a context that ends before the hardware was asked: nothing is said of the CVM.
@@ -113,16 +120,13 @@ func attestation(outcome Outcome, reason string) Check {
 }
 
 // policyFor adds what the deployment itself expects. What the policy expects instead of it stays, and fails.
-func (c *config) policyFor(ctx context.Context, cl *client.Client, cvm *openapi.CVMDetail, app kms.AppID, hash compose.Hash) (attest.Policy, error) {
+func (c *config) policyFor(ctx context.Context, app kms.AppID, hash compose.Hash) (attest.Policy, error) {
 	p := c.policy
 	if p.AppID.IsZero() {
 		p.AppID = app
 	}
 	if !hash.Equal(compose.Hash{}) && (len(p.ComposeHashes) == 0 || slices.Contains(p.ComposeHashes, hash)) {
 		p.ComposeHashes = []compose.Hash{hash}
-	}
-	if p.Collateral == nil {
-		p.Collateral = cloudCollateral(cl, shown(cvm))
 	}
 	if c.chain == nil || len(p.KMSRootCAs) > 0 {
 		return p, nil
@@ -137,12 +141,9 @@ func (c *config) policyFor(ctx context.Context, cl *client.Client, cvm *openapi.
 	return p, nil
 }
 
-// shown tells whether everybody may read the evidence of a CVM.
-func shown(cvm *openapi.CVMDetail) bool { return cvm.PublicTCBInfo == nil || *cvm.PublicTCBInfo }
-
 // failed tells a check that came out wrong from those that could not be made.
 func failed(report *attest.Report) bool {
-	return report == nil || slices.ContainsFunc(report.Checks, func(c attest.Check) bool {
+	return slices.ContainsFunc(report.Checks, func(c attest.Check) bool {
 		return c.Outcome == attest.Failed && !c.Waived
 	})
 }

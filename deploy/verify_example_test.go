@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/compose"
@@ -43,55 +42,4 @@ func ExampleVerificationError() {
 	// true
 	// failed
 	// passed
-}
-
-func ExampleVerify() {
-	cloud, err := phalatest.Start()
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer cloud.Close()
-	c, err := cloud.Client()
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	app, err := compose.New("services:\n  web:\n    image: nginx\n", compose.WithPreLaunchScript("#!/bin/sh\n"))
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	trust := deploy.WithVerification(cloud.AttestationPolicy())
-	r, err := deploy.Run(context.Background(), c, deploy.Spec{Name: "web-1", Compose: app}, trust)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	if _, err := deploy.Replicate(context.Background(), c, deploy.Replica{CVM: r.State.CVM}, trust); err != nil {
-		fmt.Println(err)
-		return
-	}
-
-	policy := cloud.AttestationPolicy() // for real hardware: what you know of it; Intel's root is built in
-	policy.ComposeHashes = []compose.Hash{r.State.ComposeHash}
-	instances, err := deploy.Verify(context.Background(), c, r.State.AppID, policy)
-	for _, i := range instances {
-		fmt.Println(i.Name, i.Status, i.Report.Verified)
-	}
-	fmt.Println(err)
-
-	for round, err := range deploy.Reverify(context.Background(), c, r.State.AppID, policy, time.Hour) {
-		if err != nil {
-			fmt.Println("ended:", err)
-			break
-		}
-		fmt.Println(len(round.Instances), len(round.Drifts), round.Err)
-		break
-	}
-	// Output:
-	// web-1 running true
-	// web-1 running true
-	// <nil>
-	// 2 0 <nil>
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 	"github.com/phala-go/phala/phalatest"
 	"github.com/phala-go/phala/phalatest/quotetest"
+	"github.com/phala-go/phala/verify"
 )
 
 // attested is a running CVM on a fake cloud.
@@ -97,7 +98,7 @@ func TestTheRegistryVerifies(t *testing.T) {
 		require.NotNil(t, uploaded.QuoteCollateral)
 
 		policy := policyOf(s, r)
-		policy.Collateral = deploy.CloudCollateral(c)
+		policy.Collateral = verify.CloudCollateral(c)
 		policy.Cloud = func(ctx context.Context, quote []byte) (*openapi.QuoteVerification, error) {
 			return c.Attestations.Verify(ctx, openapi.VerifyQuoteRequest{Hex: hex.EncodeToString(quote)})
 		}
@@ -187,13 +188,13 @@ func TestWithHardware(t *testing.T) {
 		assert.Equal(t, "SWHardeningNeeded", evaluation.Instances[0].EvaluationStatus)
 
 		policy := s.AttestationPolicy()
-		_, err = deploy.Verify(t.Context(), c, r.State.AppID, policy)
+		_, err = verify.App(t.Context(), c, r.State.AppID, policy)
 		require.ErrorIs(t, err, attest.ErrTCBStatus)
 		policy.TCBStatuses = []attest.TCBStatus{attest.UpToDate, attest.SWHardeningNeeded}
-		_, err = deploy.Verify(t.Context(), c, r.State.AppID, policy)
+		_, err = verify.App(t.Context(), c, r.State.AppID, policy)
 		require.NoError(t, err)
 		policy.Advisories = []string{}
-		_, err = deploy.Verify(t.Context(), c, r.State.AppID, policy)
+		_, err = verify.App(t.Context(), c, r.State.AppID, policy)
 		require.ErrorIs(t, err, attest.ErrAdvisory)
 	})
 }
@@ -224,7 +225,7 @@ func BenchmarkAttestation(b *testing.B) {
 	policy := s.AttestationPolicy()
 	b.ResetTimer()
 	for b.Loop() {
-		_, err := deploy.Verify(b.Context(), c, r.State.AppID, policy)
+		_, err := verify.App(b.Context(), c, r.State.AppID, policy)
 		require.NoError(b, err)
 	}
 }

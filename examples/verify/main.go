@@ -26,6 +26,7 @@ import (
 	"github.com/phala-go/phala/deploy"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/phalatest"
+	"github.com/phala-go/phala/verify"
 )
 
 const usage = `verify has the hardware prove what a CVM runs.
@@ -181,33 +182,27 @@ func (s *settings) verify(ctx context.Context, policy attest.Policy, problems io
 }
 
 // verifyRunning verifies one CVM, or all of an app.
-func verifyRunning(ctx context.Context, c *client.Client, cvmID, appID string, policy attest.Policy) ([]*attest.Report, error) {
-	only := ""
-	if cvmID != "" {
-		cvm, err := c.CVMs.Get(ctx, cvmID)
-		if err != nil {
+func verifyRunning(ctx context.Context, c *client.Client, cvm, appID string, policy attest.Policy) ([]*attest.Report, error) {
+	if cvm != "" {
+		instance, err := verify.CVM(ctx, c, cvm, policy)
+		if instance == nil || instance.Report == nil {
 			return nil, err
 		}
-		only, appID = cvm.VMUUID, cvm.AppID
+		return []*attest.Report{instance.Report}, err
 	}
 	app, err := kms.ParseAppID(appID)
 	if err != nil {
 		return nil, err
 	}
-	instances, err := deploy.Verify(ctx, c, app, policy)
-	var reports []*attest.Report
-	for _, instance := range instances {
-		if only == "" || instance.CVM == only {
-			if only != "" {
-				err = instance.Err
-			}
-			if instance.Report != nil {
-				reports = append(reports, instance.Report)
-			}
-		}
+	result, err := verify.App(ctx, c, app, policy)
+	if result == nil {
+		return nil, err
 	}
-	if len(reports) == 0 && err == nil {
-		err = fmt.Errorf("%w: no evidence of %s", attest.ErrNotPossible, cvmID+appID)
+	var reports []*attest.Report
+	for _, instance := range result.Instances {
+		if instance.Report != nil {
+			reports = append(reports, instance.Report)
+		}
 	}
 	return reports, err
 }

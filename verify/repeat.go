@@ -1,4 +1,4 @@
-package deploy
+package verify
 
 import (
 	"context"
@@ -12,18 +12,17 @@ import (
 	"github.com/phala-go/phala/kms"
 )
 
-// askAgain is how soon [Reverify] asks again after a round in which it got no answer, unless its interval is
-// shorter.
+// askAgain is how soon [Repeat] asks again after a round in which it got no answer, unless its interval is shorter.
 const askAgain = time.Minute
 
 // Round is one verification of all instances of an app.
 type Round struct {
 	Time time.Time
-	// Instances is nil where the cloud could not be asked; Err says why.
-	Instances []InstanceReport
-	// Drifts are what differs from the rounds before.
+	// Result is nil if the cloud could not be asked; Err says why.
+	Result *Result
+	// Drifts are the differences from the rounds before.
 	Drifts []Drift
-	// Err is nil where every running instance is verified; see [Verify].
+	// Err is nil if every running instance is verified; see [App].
 	Err error
 }
 
@@ -33,32 +32,33 @@ type Drift struct {
 	CVM, Name string
 	// What has changed, such as "verified", "status", "compose hash" or "tcb".
 	What string
-	// Before and After are empty where the instance is new, or gone.
+	// Before and After are empty if the instance is new, or gone.
 	Before, After string
 }
 
 func (d Drift) String() string {
-	return fmt.Sprintf("%s (%s): %s was %q, is %q", d.Name, d.CVM, d.What, d.Before, d.After)
+	return fmt.Sprintf("%.200q (%.200q): %s was %.200q, is %.200q", d.Name, d.CVM, d.What, d.Before, d.After)
 }
 
-// Reverify verifies every instance of an app again and again, once each interval, beginning now. Each round is
-// yielded, whatever it found: an instance that is no longer verified, new or gone is in it, and so is a cloud
-// that could not be asked, after which the next round comes a minute later at the latest. An error is yielded
-// last, where the policy cannot be used or the context has ended.
+// Repeat verifies every instance of an app again and again, once each interval ([WithInterval]), beginning now. It
+// yields each round, whatever the round found: an instance that is no longer verified, new or gone, or a cloud that
+// could not be asked, after which the next round comes a minute later at the latest. An error is yielded last, if the
+// policy cannot be used or the context has ended.
 //
-//	for round, err := range deploy.Reverify(ctx, c, app, policy, time.Hour) {
+//	for round, err := range verify.Repeat(ctx, c, app, policy) {
 //		if err != nil {
 //			return err
 //		}
-//		if round.Err != nil {
-//			alarm(round.Err)
+//		if round.Err != nil || len(round.Drifts) > 0 {
+//			alarm(round.Err, round.Drifts)
 //		}
 //	}
-func Reverify(ctx context.Context, c *client.Client, app kms.AppID, policy attest.Policy, interval time.Duration) iter.Seq2[Round, error] {
+func Repeat(ctx context.Context, c *client.Client, app kms.AppID, policy attest.Policy, opts ...Option) iter.Seq2[Round, error] {
 	return func(yield func(Round, error) bool) {
 		policy, err := forApp(c, app, policy)
-		if err == nil && interval <= 0 {
-			err = fmt.Errorf("reverify app %s: interval %s, want more than 0", app, interval)
+		var cfg *config
+		if err == nil {
+			cfg, err = configure(opts)
 		}
 		if err != nil {
 			yield(Round{}, err)
@@ -67,16 +67,16 @@ func Reverify(ctx context.Context, c *client.Client, app kms.AppID, policy attes
 		known, first := memory{}, true
 		for {
 			round := Round{Time: time.Now()}
-			round.Instances, round.Err = verifyApp(ctx, c, app, policy)
-			wait := interval
+			round.Result, round.Err = verifyApp(ctx, c, app, policy)
+			wait := cfg.interval
 			switch {
 			case ctx.Err() != nil:
 				yield(Round{}, ended(ctx, app))
 				return
-			case round.Instances == nil:
-				wait = min(interval, askAgain)
+			case round.Result == nil:
+				wait = min(wait, askAgain)
 			default:
-				round.Drifts = known.drifts(round.Instances)
+				round.Drifts = known.drifts(round.Result.Instances)
 				if first {
 					first, round.Drifts = false, nil
 				}
@@ -93,22 +93,22 @@ func Reverify(ctx context.Context, c *client.Client, app kms.AppID, policy attes
 }
 
 func ended(ctx context.Context, app kms.AppID) error {
-	return fmt.Errorf("reverify app %s: %w", app, context.Cause(ctx))
+	return fmt.Errorf("verify app %s: %w", app, context.Cause(ctx))
 }
 
 // fact is a value of an instance that should stay as it is.
 type fact struct{ what, value string }
 
-func (r InstanceReport) facts() []fact {
+func (i *Instance) facts() []fact {
 	verified := "no"
-	if r.Err == nil {
+	if i.Err == nil {
 		verified = "yes"
 	}
-	all := []fact{{"status", r.Status}, {"verified", verified}}
-	if r.Report == nil {
+	all := []fact{{"status", i.Status}, {"verified", verified}}
+	if i.Report == nil {
 		return all
 	}
-	a := &r.Report.Attested
+	a := &i.Report.Attested
 	if b := a.BootEvents; b != nil {
 		all = append(all, fact{"compose hash", b.ComposeHash.String()}, fact{"instance id", b.InstanceID}, fact{"os image", b.OSImageHash})
 		if b.KeyProvider != nil {
@@ -121,17 +121,17 @@ func (r InstanceReport) facts() []fact {
 	return append(all, fact{"system", a.MRSystem}, fact{"device", a.DeviceID})
 }
 
-// memory is what the instances have told so far, by instance. A value that a round does not tell stays, so that
-// a change is found whatever lies between.
+// memory is what was seen of the instances so far, by instance. A value that a round does not show stays, so that a
+// change is found whatever lies between.
 type memory map[string]*remembered
 
 type remembered struct {
-	last  InstanceReport
+	last  Instance
 	facts map[string]string
 }
 
 // drifts compares the instances with what is remembered, and remembers them.
-func (m memory) drifts(instances []InstanceReport) []Drift {
+func (m memory) drifts(instances []Instance) []Drift {
 	var all []Drift
 	seen := map[string]bool{}
 	for _, r := range instances {
@@ -144,11 +144,11 @@ func (m memory) drifts(instances []InstanceReport) []Drift {
 		}
 		old.last = r
 		for _, f := range r.facts() {
-			before, told := old.facts[f.what]
-			if f.value == "" || told && before == f.value {
+			before, seen := old.facts[f.what]
+			if f.value == "" || seen && before == f.value {
 				continue
 			}
-			if old.facts[f.what] = f.value; told {
+			if old.facts[f.what] = f.value; seen {
 				all = append(all, Drift{CVM: r.CVM, Name: r.Name, What: f.what, Before: before, After: f.value})
 			}
 		}
@@ -162,10 +162,10 @@ func (m memory) drifts(instances []InstanceReport) []Drift {
 	return all
 }
 
-// key is what tells an instance from the others; replicas share a name.
-func (r InstanceReport) key() string {
-	if r.CVM != "" {
-		return bareUUID(r.CVM)
+// key identifies an instance among the others; replicas share a name.
+func (i *Instance) key() string {
+	if i.CVM != "" {
+		return bareUUID(i.CVM)
 	}
-	return r.Name
+	return i.Name
 }

@@ -1,4 +1,4 @@
-package deploy_test
+package verify_test
 
 import (
 	"context"
@@ -18,88 +18,89 @@ import (
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/phalatest"
 	"github.com/phala-go/phala/phalatest/quotetest"
+	"github.com/phala-go/phala/verify"
 )
 
-func TestVerifyEveryInstance(t *testing.T) {
+func TestApp_EveryInstance(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s, c, root := cloud(t)
-		first := running(t, c, root)
+		s, c, trust := cloud(t)
+		first := running(t, c, trust)
 		app := first.State.AppID
-		second, err := deploy.Replicate(t.Context(), c, deploy.Replica{CVM: first.State.CVM, NodeID: 2}, root)
+		second, err := deploy.Replicate(t.Context(), c, deploy.Replica{CVM: first.State.CVM, NodeID: 2}, trust)
 		require.NoError(t, err)
 
 		policy := s.AttestationPolicy()
-		reports, err := deploy.Verify(t.Context(), c, app, policy)
+		result, err := verify.App(t.Context(), c, app, policy)
 		require.NoError(t, err)
-		require.Len(t, reports, 2)
-		assert.Equal(t, first.CVM.VMUUID, reports[0].CVM)
-		assert.Equal(t, second.CVM.VMUUID, reports[1].CVM)
-		assert.NotEqual(t, reports[0].Report.Attested.InstanceID, reports[1].Report.Attested.InstanceID)
-		assert.NotEqual(t, reports[0].Report.Attested.DeviceID, reports[1].Report.Attested.DeviceID, "each node is a machine of its own")
+		require.Len(t, result.Instances, 2)
+		assert.Equal(t, first.CVM.VMUUID, result.Instances[0].CVM)
+		assert.Equal(t, second.CVM.VMUUID, result.Instances[1].CVM)
+		assert.NotEqual(t, result.Instances[0].Report.Attested.InstanceID, result.Instances[1].Report.Attested.InstanceID)
+		assert.NotEqual(t, result.Instances[0].Report.Attested.DeviceID, result.Instances[1].Report.Attested.DeviceID, "each node is a machine of its own")
 
 		s.Fault("Apps.ListCVMs", phalatest.Fault{Status: http.StatusNotFound})
-		reports, err = deploy.Verify(t.Context(), c, app, policy)
+		result, err = verify.App(t.Context(), c, app, policy)
 		require.NoError(t, err, "the app of another workspace")
-		assert.Len(t, reports, 2)
+		assert.Len(t, result.Instances, 2)
 		s.Fault("Apps.ListCVMs", phalatest.Fault{Status: http.StatusBadRequest})
-		_, err = deploy.Verify(t.Context(), c, app, policy)
+		_, err = verify.App(t.Context(), c, app, policy)
 		require.ErrorContains(t, err, "400")
 
 		policy.Devices = policy.Devices[:1]
-		reports, err = deploy.Verify(t.Context(), c, app, policy)
+		result, err = verify.App(t.Context(), c, app, policy)
 		require.ErrorIs(t, err, attest.ErrDevice)
-		var unverified *deploy.VerificationError
+		var unverified *verify.Error
 		require.ErrorAs(t, err, &unverified)
 		assert.Equal(t, second.CVM.VMUUID, unverified.CVM)
-		require.NoError(t, reports[0].Err)
-		data, err := json.Marshal(reports[1])
+		require.NoError(t, result.Instances[0].Err)
+		data, err := json.Marshal(result.Instances[1])
 		require.NoError(t, err)
-		assert.Contains(t, string(data), `"error":"cvm `+second.CVM.VMUUID)
+		assert.Contains(t, string(data), `"error":"cvm \"`+second.CVM.VMUUID)
 
 		_, err = c.CVMs.Stop(t.Context(), second.CVM.VMUUID)
 		require.NoError(t, err)
 		require.NoError(t, c.CVMs.WaitFor(t.Context(), second.CVM.VMUUID, "stopped"))
-		reports, err = deploy.Verify(t.Context(), c, app, policy)
+		result, err = verify.App(t.Context(), c, app, policy)
 		require.NoError(t, err, "what does not run has nothing to show")
-		assert.False(t, reports[1].Report.Verified)
-		require.ErrorIs(t, reports[1].Err, attest.ErrNotPossible)
-		assert.Equal(t, "stopped", reports[1].Status)
+		assert.False(t, result.Instances[1].Report.Verified)
+		require.ErrorIs(t, result.Instances[1].Err, attest.ErrNotPossible)
+		assert.Equal(t, "stopped", result.Instances[1].Status)
 
 		_, err = c.CVMs.Stop(t.Context(), first.CVM.VMUUID)
 		require.NoError(t, err)
 		require.NoError(t, c.CVMs.WaitFor(t.Context(), first.CVM.VMUUID, "stopped"))
-		_, err = deploy.Verify(t.Context(), c, app, policy)
+		_, err = verify.App(t.Context(), c, app, policy)
 		require.ErrorIs(t, err, attest.ErrNotPossible)
 		require.ErrorContains(t, err, "none of its 2 instances runs")
 	})
 }
 
-func TestVerifyFindsTheInstanceThatIsHidden(t *testing.T) {
+func TestApp_HiddenInstance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, c, root := cloud(t)
-		first := running(t, c, root)
-		second, err := deploy.Replicate(t.Context(), c, deploy.Replica{CVM: first.State.CVM}, root)
+		s, c, trust := cloud(t)
+		first := running(t, c, trust)
+		second, err := deploy.Replicate(t.Context(), c, deploy.Replica{CVM: first.State.CVM}, trust)
 		require.NoError(t, err)
 		s.TamperAnswer("Apps.GetAttestations", func(status int, body []byte) (int, []byte) {
 			return status, rewritten(body, func(m map[string]any) { m["instances"] = m["instances"].([]any)[:1] })
 		})
-		reports, err := deploy.Verify(t.Context(), c, first.State.AppID, s.AttestationPolicy())
+		result, err := verify.App(t.Context(), c, first.State.AppID, s.AttestationPolicy())
 		require.ErrorIs(t, err, attest.ErrNotPossible)
 		require.ErrorContains(t, err, "not among the instances")
-		require.Len(t, reports, 2)
-		assert.Equal(t, second.CVM.VMUUID, reports[1].CVM)
-		require.Error(t, reports[1].Err)
+		require.Len(t, result.Instances, 2)
+		assert.Equal(t, second.CVM.VMUUID, result.Instances[1].CVM)
+		require.Error(t, result.Instances[1].Err)
 	})
 }
 
-func TestVerifyFetchesCollateralOnce(t *testing.T) {
+func TestApp_CollateralFetchedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, c, root := cloud(t)
-		first := running(t, c, root)
-		_, err := deploy.Replicate(t.Context(), c, deploy.Replica{CVM: first.State.CVM}, root)
+		s, c, trust := cloud(t)
+		first := running(t, c, trust)
+		_, err := deploy.Replicate(t.Context(), c, deploy.Replica{CVM: first.State.CVM}, trust)
 		require.NoError(t, err)
-		_, err = deploy.Verify(t.Context(), c, first.State.AppID, attest.Policy{Roots: s.AttestationPolicy().Roots})
+		_, err = verify.App(t.Context(), c, first.State.AppID, attest.Policy{Roots: s.AttestationPolicy().Roots})
 		require.NoError(t, err)
 		asked := 0
 		for _, operation := range operations(s) {
@@ -111,33 +112,33 @@ func TestVerifyFetchesCollateralOnce(t *testing.T) {
 	})
 }
 
-func TestVerifyRefuses(t *testing.T) {
+func TestApp_Refuses(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s, c, root := cloud(t)
-		r := running(t, c, root)
-		_, err := deploy.Verify(t.Context(), c, r.State.AppID, attest.Policy{AppID: kms.AppID{1}})
+		s, c, trust := cloud(t)
+		r := running(t, c, trust)
+		_, err := verify.App(t.Context(), c, r.State.AppID, attest.Policy{AppID: kms.AppID{1}})
 		require.ErrorIs(t, err, attest.ErrPolicy)
-		_, err = deploy.Verify(t.Context(), c, r.State.AppID, attest.Policy{Measurements: []attest.KnownGood{{}}})
+		_, err = verify.App(t.Context(), c, r.State.AppID, attest.Policy{Measurements: []attest.KnownGood{{}}})
 		require.ErrorIs(t, err, attest.ErrPolicy)
-		_, err = deploy.Verify(t.Context(), c, r.State.AppID, attest.Policy{})
+		_, err = verify.App(t.Context(), c, r.State.AppID, attest.Policy{})
 		require.ErrorIs(t, err, attest.ErrSignature, "Intel is whom to trust where nobody else is named")
-		_, err = deploy.Verify(t.Context(), c, kms.AppID{7}, s.AttestationPolicy())
+		_, err = verify.App(t.Context(), c, kms.AppID{7}, s.AttestationPolicy())
 		require.ErrorContains(t, err, "verify app 07")
 
 		s.TamperAnswer("Apps.GetAttestations", func(status int, body []byte) (int, []byte) {
 			return status, rewritten(body, func(m map[string]any) { m["instances"].([]any)[0].(map[string]any)["quote"] = "no hex" })
 		})
-		reports, err := deploy.Verify(t.Context(), c, r.State.AppID, s.AttestationPolicy())
+		result, err := verify.App(t.Context(), c, r.State.AppID, s.AttestationPolicy())
 		require.ErrorContains(t, err, "neither hexadecimal nor base64")
-		assert.Nil(t, reports[0].Report)
+		assert.Nil(t, result.Instances[0].Report)
 	})
 }
 
-func TestReverify(t *testing.T) {
+func TestRepeat_ReportsDrifts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, c, root := cloud(t)
-		first := running(t, c, root)
+		s, c, trust := cloud(t)
+		first := running(t, c, trust)
 		app := first.State.AppID
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -145,7 +146,7 @@ func TestReverify(t *testing.T) {
 		var replica *deploy.Changed
 		round := 0
 		var last error
-		for r, err := range deploy.Reverify(ctx, c, app, s.AttestationPolicy(), time.Hour) {
+		for r, err := range verify.Repeat(ctx, c, app, s.AttestationPolicy()) {
 			if last = err; err != nil {
 				break
 			}
@@ -154,24 +155,24 @@ func TestReverify(t *testing.T) {
 			case 1:
 				require.NoError(t, r.Err)
 				assert.Empty(t, r.Drifts)
-				assert.Len(t, r.Instances, 1)
+				assert.Len(t, r.Result.Instances, 1)
 				s.Fault("Apps.GetAttestations", phalatest.Fault{Status: http.StatusServiceUnavailable, Times: 4})
 			case 2:
 				require.ErrorContains(t, r.Err, "503")
-				assert.Nil(t, r.Instances)
+				assert.Nil(t, r.Result)
 				assert.Equal(t, time.Hour, since)
-				replica, err = deploy.Replicate(t.Context(), c, deploy.Replica{CVM: first.State.CVM}, root)
+				replica, err = deploy.Replicate(t.Context(), c, deploy.Replica{CVM: first.State.CVM}, trust)
 				require.NoError(t, err)
 			case 3:
 				require.NoError(t, r.Err, "a cloud that cannot be asked for a while does not end it")
 				assert.Equal(t, time.Hour+time.Minute, since, "it is asked again soon")
-				assert.Equal(t, []deploy.Drift{{CVM: replica.CVM.VMUUID, Name: "web-1", What: "status", After: "running"}}, r.Drifts)
+				assert.Equal(t, []verify.Drift{{CVM: replica.CVM.VMUUID, Name: "web-1", What: "status", After: "running"}}, r.Drifts)
 				require.NoError(t, c.CVMs.Delete(t.Context(), replica.CVM.VMUUID))
 				s.TamperEvidence("web-1", func(e *attest.Evidence) { e.Quote = nil })
 			case 4:
 				require.ErrorIs(t, r.Err, attest.ErrNotPossible)
-				assert.Contains(t, r.Drifts, deploy.Drift{CVM: replica.CVM.VMUUID, Name: "web-1", What: "status", Before: "running"})
-				assert.Contains(t, r.Drifts, deploy.Drift{CVM: first.CVM.VMUUID, Name: "web-1", What: "verified", Before: "yes", After: "no"})
+				assert.Contains(t, r.Drifts, verify.Drift{CVM: replica.CVM.VMUUID, Name: "web-1", What: "status", Before: "running"})
+				assert.Contains(t, r.Drifts, verify.Drift{CVM: first.CVM.VMUUID, Name: "web-1", What: "verified", Before: "yes", After: "no"})
 				assert.Len(t, r.Drifts, 2, "what is not told is no difference")
 				s.TamperEvidence("web-1", nil)
 				s.BootInstead("web-1", func(sp *quotetest.Spec) { sp.AppCompose = flipped(sp.AppCompose) })
@@ -181,7 +182,7 @@ func TestReverify(t *testing.T) {
 					what = append(what, d.What)
 					if d.What == "compose hash" {
 						assert.Equal(t, first.State.ComposeHash.String(), d.Before, "from before the round that told nothing")
-						assert.Contains(t, d.String(), `web-1 (`+first.CVM.VMUUID+`): compose hash was "`)
+						assert.Contains(t, d.String(), `"web-1" ("`+first.CVM.VMUUID+`"): compose hash was "`)
 					}
 				}
 				assert.Equal(t, "verified, compose hash", strings.Join(what, ", "), "without an expected hash the other one is in order")
@@ -194,22 +195,22 @@ func TestReverify(t *testing.T) {
 	})
 }
 
-func TestReverifyEnds(t *testing.T) {
+func TestRepeat_Ends(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, c, root := cloud(t)
-		app := running(t, c, root).State.AppID
-		for range deploy.Reverify(t.Context(), c, app, s.AttestationPolicy(), time.Hour) {
+		s, c, trust := cloud(t)
+		app := running(t, c, trust).State.AppID
+		for range verify.Repeat(t.Context(), c, app, s.AttestationPolicy()) {
 			break
 		}
 		ends := func(ctx context.Context, policy attest.Policy, interval time.Duration) error {
 			var last error
-			for _, err := range deploy.Reverify(ctx, c, app, policy, interval) {
+			for _, err := range verify.Repeat(ctx, c, app, policy, verify.WithInterval(interval)) {
 				last = err
 			}
 			return last
 		}
 		require.ErrorIs(t, ends(t.Context(), attest.Policy{AppID: kms.AppID{1}}, time.Hour), attest.ErrPolicy)
-		require.ErrorContains(t, ends(t.Context(), attest.Policy{}, 0), "interval 0s, want more than 0")
+		require.ErrorContains(t, ends(t.Context(), attest.Policy{}, 0), "WithInterval: 0s, must be more than 0")
 		ctx, cancel := context.WithTimeout(t.Context(), 150*time.Minute)
 		defer cancel()
 		require.ErrorIs(t, ends(ctx, s.AttestationPolicy(), time.Hour), context.DeadlineExceeded)
@@ -217,15 +218,15 @@ func TestReverifyEnds(t *testing.T) {
 }
 
 // Whoever knows an app's id can verify it, without an account.
-func TestVerifyWithoutAnAccount(t *testing.T) {
+func TestApp_WithoutAnAccount(t *testing.T) {
 	s := phalatest.New(t)
 	c, err := s.Client()
 	require.NoError(t, err)
-	r := running(t, c, deploy.Options(deploy.WithKMSRoot(s.KMSRoot()), trusting(s)))
+	r := running(t, c, trusting(s))
 	policy := s.AttestationPolicy()
 	policy.ComposeHashes = []compose.Hash{r.State.ComposeHash}
-	reports, err := deploy.Verify(t.Context(), keyless(t, s), r.State.AppID, policy)
+	result, err := verify.App(t.Context(), keyless(t, s), r.State.AppID, policy)
 	require.NoError(t, err)
-	require.Len(t, reports, 1)
-	assert.True(t, reports[0].Report.Verified)
+	require.Len(t, result.Instances, 1)
+	assert.True(t, result.Instances[0].Report.Verified)
 }

@@ -1,0 +1,83 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/phala-go/phala/attest"
+	"github.com/phala-go/phala/client"
+	"github.com/phala-go/phala/kms"
+	"github.com/phala-go/phala/openapi"
+)
+
+// evidencePause lies between two requests for evidence.
+const evidencePause = 3 * time.Second
+
+// CVM verifies one CVM against policy. The cloud resolves cvm, a name or an id: set Policy.AppID, or the report proves
+// of some app what was asked of this one. [WithWait] asks again for a while if there is no evidence yet.
+//
+// The error is that of the instance, an [*Error]. The instance is nil only if the policy cannot be used, the CVM cannot
+// be read or ctx ends.
+func CVM(ctx context.Context, c *client.Client, cvm string, policy attest.Policy, opts ...Option) (*Instance, error) {
+	cfg, err := configure(opts)
+	if err == nil {
+		err = policy.Validate()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("verify cvm %.200q: %w", cvm, err)
+	}
+	detail, err := c.CVMs.Get(ctx, cvm)
+	if err != nil {
+		return nil, fmt.Errorf("verify cvm %.200q: %w", cvm, err)
+	}
+	app := policy.AppID
+	if app.IsZero() {
+		if app, err = kms.ParseAppID(detail.AppID); err != nil {
+			return nil, fmt.Errorf("verify cvm %.200q: %w", cvm, err)
+		}
+	}
+	if policy.Collateral == nil {
+		policy.Collateral = cloudCollateral(c, shown(detail))
+	}
+	instance := &Instance{CVM: detail.VMUUID, Name: detail.Name, Status: detail.Status}
+	evidence, err := awaitEvidence(ctx, c, detail, app, cfg.wait)
+	if err == nil {
+		instance.Report, err = attest.Verify(ctx, evidence, policy)
+	}
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("verify cvm %.200q: %w", cvm, context.Cause(ctx))
+	}
+	instance.fail(err)
+	return instance, instance.Err
+}
+
+// shown reports whether everybody may read the evidence of a CVM.
+func shown(cvm *openapi.CVMDetail) bool { return cvm.PublicTCBInfo == nil || *cvm.PublicTCBInfo }
+
+// awaitEvidence gets the evidence of a CVM. If there is none, the error is [attest.ErrNotPossible]; an app that keeps
+// its attestation private is asked once.
+func awaitEvidence(ctx context.Context, c *client.Client, cvm *openapi.CVMDetail, app kms.AppID, wait time.Duration) (attest.Evidence, error) {
+	began := time.Now()
+	for {
+		evidence, err := evidenceOf(ctx, c, cvm, app)
+		if !errors.Is(err, attest.ErrNotPossible) || !shown(cvm) || time.Since(began) >= wait {
+			return evidence, err
+		}
+		if err := pause(ctx, evidencePause); err != nil {
+			return attest.Evidence{}, err
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -1,0 +1,63 @@
+package verify
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/phala-go/phala/attest"
+)
+
+// Instance is what the hardware proves of one CVM.
+type Instance struct {
+	// CVM is its vm_uuid, and Status its state, both as the cloud reports them.
+	CVM    string `json:"cvm,omitempty"`
+	Name   string `json:"name"`
+	Status string `json:"status,omitempty"`
+	// Report is nil if the evidence could not be read.
+	Report *attest.Report `json:"report,omitempty"`
+	// Err is nil if the instance is verified, else an [*Error].
+	Err error `json:"-"`
+}
+
+// running reports whether there is anything to verify.
+func (i *Instance) running() bool { return i.Status == "" || i.Status == "running" }
+
+// fail sets the error of the instance, if there is one.
+func (i *Instance) fail(err error) {
+	if err == nil {
+		return
+	}
+	name := i.CVM
+	if name == "" {
+		name = i.Name
+	}
+	i.Err = &Error{CVM: name, Report: i.Report, Err: err}
+}
+
+// MarshalJSON adds the text of the error as "error".
+func (i Instance) MarshalJSON() ([]byte, error) {
+	type plain Instance
+	text := ""
+	if i.Err != nil {
+		text = i.Err.Error()
+	}
+	return json.Marshal(struct {
+		plain
+		Error string `json:"error,omitempty"`
+	}{plain(i), text})
+}
+
+// Error reports that the hardware does not prove that a CVM runs what it should. By errors.Is it is the sentinel of
+// each check that failed, such as [attest.ErrComposeHash].
+type Error struct {
+	// CVM identifies it.
+	CVM string
+	// Report is nil if there was no evidence.
+	Report *attest.Report
+	// Err is what went wrong, mostly an [*attest.Error].
+	Err error
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("cvm %.200q is not verified: %v", e.CVM, e.Err) }
+
+func (e *Error) Unwrap() error { return e.Err }
