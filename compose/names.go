@@ -1,7 +1,9 @@
 package compose
 
 import (
+	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -33,23 +35,48 @@ const (
 
 func notInName(r rune) bool { return r != '-' && !strings.ContainsRune(letters+digits, r) }
 
-// ValidateEnvName holds the name of a variable against the guest's rule: letters, digits and underscores,
-// not beginning with a digit.
+// ValidateEnvName returns an error if the name of a variable breaks the guest's rule: letters, digits and
+// underscores, not beginning with a digit. Of a name that may hold a value, such as "KEY=value", the error shows
+// no more than the part that is a name.
 func ValidateEnvName(name string) error {
 	if name == "" {
-		return fmt.Errorf("variable without a name")
+		return errors.New("variable without a name")
 	}
-	if end := nameEnd(name, 0); end != len(name) {
-		return fmt.Errorf("variable %.80q: want letters, digits and underscores, not beginning with a digit", name)
+	end := nameEnd(name, 0)
+	if end == len(name) {
+		return nil
 	}
-	return nil
+	if strings.HasPrefix(name[end:], "=") {
+		return fmt.Errorf("variable %.80q: the name has a value behind it; use NAME alone", name[:end])
+	}
+	return fmt.Errorf("variable %s: want letters, digits and underscores, not beginning with a digit", shownName(name))
 }
 
-// nameEnd returns where the variable name that begins at i ends; i itself where there is none.
+// shownName returns a name that is not valid as far as an error may show it: all of it if a dot or hyphen is
+// what is wrong, else the part before the first character that belongs to no name, which may begin a value.
+func shownName(name string) string {
+	shown := name
+	if i := strings.IndexFunc(name, func(r rune) bool { return !strings.ContainsRune(letters+digits+"_-.", r) }); i >= 0 {
+		shown = name[:i]
+	}
+	if len(shown) > 80 {
+		shown = shown[:80]
+	}
+	if shown != name {
+		return strconv.Quote(shown) + "…"
+	}
+	return strconv.Quote(shown)
+}
+
+// nameEnd returns where the variable name that begins at i ends, i itself if there is none.
 func nameEnd(s string, i int) int {
 	start := i
-	for i < len(s) && (s[i] == '_' || strings.IndexByte(letters, s[i]) >= 0 || i > start && '0' <= s[i] && s[i] <= '9') {
+	for i < len(s) && isNameByte(s[i], i == start) {
 		i++
 	}
 	return i
+}
+
+func isNameByte(c byte, first bool) bool {
+	return c == '_' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || !first && '0' <= c && c <= '9'
 }

@@ -46,24 +46,8 @@ func WithStorageFS(fs string) Option { return func(a *App) { a.StorageFS = ptr(f
 // can be compared with the platform's; see [App.Predictable]. It fails where the document breaks a rule of
 // [App.Validate].
 func New(dockerCompose string, opts ...Option) (*App, error) {
-	a := &App{
-		ManifestVersion:         ptr(2),
-		Name:                    ptr(""),
-		Runner:                  ptr("docker-compose"),
-		DockerComposeFile:       ptr(dockerCompose),
-		AllowedEnvs:             []string{},
-		Features:                []string{"kms", "tproxy-net"},
-		KMSEnabled:              ptr(true),
-		GatewayEnabled:          ptr(true),
-		TproxyEnabled:           ptr(true),
-		LocalKeyProviderEnabled: ptr(false),
-		NoInstanceID:            ptr(false),
-		PublicLogs:              ptr(true),
-		PublicSysInfo:           ptr(true),
-		PublicTCBInfo:           ptr(true),
-		SecureTime:              ptr(false),
-		StorageFS:               ptr("zfs"),
-	}
+	a := platformDefaults()
+	a.DockerComposeFile = ptr(dockerCompose)
 	for _, o := range opts {
 		o(a)
 	}
@@ -78,6 +62,28 @@ func New(dockerCompose string, opts ...Option) (*App, error) {
 		return nil, err
 	}
 	return a, nil
+}
+
+// platformDefaults returns what the platform fills in, without the texts. Source: AppComposeV2 of its API, and
+// the documents of real apps.
+func platformDefaults() *App {
+	return &App{
+		ManifestVersion:         ptr(2),
+		Name:                    ptr(""),
+		Runner:                  ptr("docker-compose"),
+		AllowedEnvs:             []string{},
+		Features:                []string{"kms", "tproxy-net"},
+		KMSEnabled:              ptr(true),
+		GatewayEnabled:          ptr(true),
+		TproxyEnabled:           ptr(true),
+		LocalKeyProviderEnabled: ptr(false),
+		NoInstanceID:            ptr(false),
+		PublicLogs:              ptr(true),
+		PublicSysInfo:           ptr(true),
+		PublicTCBInfo:           ptr(true),
+		SecureTime:              ptr(false),
+		StorageFS:               ptr("zfs"),
+	}
 }
 
 // ptr gives each field a variable of its own, so that changing one changes no other.

