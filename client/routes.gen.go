@@ -5,6 +5,7 @@ package client
 // The operations of the API; zero stands for a request that is none of them.
 const (
 	opAccountGet operation = iota + 1
+	opAccountRevokeToken
 	opAppsCheckAllowed
 	opAppsCheckCVMsAllowed
 	opAppsCreateInstance
@@ -129,6 +130,7 @@ const (
 func operations() []route {
 	return []route{
 		opAccountGet:                 {name: "Account.Get", verb: "GET", path: "/auth/me", retry: retrySafe, version: "2026-01-21"},
+		opAccountRevokeToken:         {name: "Account.RevokeToken", verb: "DELETE", path: "/tokens/self", retry: retryIdempotent},
 		opAppsCheckAllowed:           {name: "Apps.CheckAllowed", verb: "POST", path: "/apps/{app_id}/is-allowed", retry: retrySafe},
 		opAppsCheckCVMsAllowed:       {name: "Apps.CheckCVMsAllowed", verb: "POST", path: "/apps/{app_id}/cvms/is-allowed", retry: retrySafe},
 		opAppsCreateInstance:         {name: "Apps.CreateInstance", verb: "POST", path: "/apps/{app_id}/instances", retry: retryUnsafe},

@@ -56,6 +56,16 @@ func (s *AccountService) Get(ctx context.Context, opts ...CallOption) (*openapi.
 	return call[*openapi.Account](ctx, s.client, opAccountGet, opts, nil)
 }
 
+// RevokeToken revokes the API key of this client.
+//
+// Ends the API key that the request carries; every later call with it is answered 401. It answers 401 for a
+// key that is not valid, and 404 on servers from before 2026-08, which do not know it.
+//
+// DELETE /tokens/self, retry class idempotent.
+func (s *AccountService) RevokeToken(ctx context.Context, opts ...CallOption) error {
+	return exec(ctx, s.client, opAccountRevokeToken, opts, nil)
+}
+
 // AppsService has the operations on apps: one or more CVMs under one app id. Use it as the field Apps of a [Client].
 type AppsService struct {
 	client *Client
@@ -1016,9 +1026,10 @@ func (s *CVMsService) SubmitComposeFile(ctx context.Context, cvmID string, body 
 
 // Update changes a CVM.
 //
-// Changes compose, script, secrets, resources and image in one operation; absent members stay. With a KMS on
-// a chain a change of the compose hash answers 465 with everything needed to allow it; afterwards the same
-// call with the two headers and no content commits it. It answers 409 while another operation runs.
+// Changes compose, script, secrets, size and image in one operation; absent members stay. A new size is an
+// instance type, or virtual CPUs and memory, with allow_restart; a disk can only grow. With a KMS on a chain
+// a change of the compose hash answers 465 with everything needed to allow it; afterwards the same call with
+// the two headers and no content commits it. It answers 409 while another operation runs.
 //
 // The body: what to change.
 //
@@ -1103,8 +1114,8 @@ func (s *CVMsService) UpdatePreLaunchScript(ctx context.Context, cvmID string, t
 // UpdateResources changes the size of a CVM.
 //
 // Starts a change of the instance type, or of virtual CPUs, memory and disk; absent members stay. A disk can
-// only grow, and everything else needs a restart. It answers 409 while another operation runs. CVMs.Update
-// does the same and more.
+// only grow, and everything else needs a restart. It answers 409 while another operation runs. It is the
+// older way; CVMs.Update does the same and more.
 //
 // The body: the new size.
 //

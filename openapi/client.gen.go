@@ -499,7 +499,7 @@ type ClientInterface interface {
 
 	// CVMsUpdateWithBody Changes a CVM
 	//
-	// Changes compose, script, secrets, resources and image in one operation; absent members stay. With a KMS on a chain a change of the compose hash answers 465 with everything needed to allow it; afterwards the same call with the two headers and no content commits it. It answers 409 while another operation runs.
+	// Changes compose, script, secrets, size and image in one operation; absent members stay. A new size is an instance type, or virtual CPUs and memory, with allow_restart; a disk can only grow. With a KMS on a chain a change of the compose hash answers 465 with everything needed to allow it; afterwards the same call with the two headers and no content commits it. It answers 409 while another operation runs.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -508,7 +508,7 @@ type ClientInterface interface {
 
 	// CVMsUpdate Changes a CVM
 	//
-	// Changes compose, script, secrets, resources and image in one operation; absent members stay. With a KMS on a chain a change of the compose hash answers 465 with everything needed to allow it; afterwards the same call with the two headers and no content commits it. It answers 409 while another operation runs.
+	// Changes compose, script, secrets, size and image in one operation; absent members stay. A new size is an instance type, or virtual CPUs and memory, with allow_restart; a disk can only grow. With a KMS on a chain a change of the compose hash answers 465 with everything needed to allow it; afterwards the same call with the two headers and no content commits it. It answers 409 while another operation runs.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -926,20 +926,24 @@ type ClientInterface interface {
 
 	// CVMsUpdateResourcesWithBody Changes the size of a CVM
 	//
-	// Starts a change of the instance type, or of virtual CPUs, memory and disk; absent members stay. A disk can only grow, and everything else needs a restart. It answers 409 while another operation runs. CVMs.Update does the same and more.
+	// Starts a change of the instance type, or of virtual CPUs, memory and disk; absent members stay. A disk can only grow, and everything else needs a restart. It answers 409 while another operation runs. It is the older way; CVMs.Update does the same and more.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/resources (the `CVMsUpdateResources` operationId).
+	//
+	// Deprecated: this operation has been marked as deprecated upstream, but no `x-deprecated-reason` was set
 	CVMsUpdateResourcesWithBody(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CVMsUpdateResources Changes the size of a CVM
 	//
-	// Starts a change of the instance type, or of virtual CPUs, memory and disk; absent members stay. A disk can only grow, and everything else needs a restart. It answers 409 while another operation runs. CVMs.Update does the same and more.
+	// Starts a change of the instance type, or of virtual CPUs, memory and disk; absent members stay. A disk can only grow, and everything else needs a restart. It answers 409 while another operation runs. It is the older way; CVMs.Update does the same and more.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/resources (the `CVMsUpdateResources` operationId).
+	//
+	// Deprecated: this operation has been marked as deprecated upstream, but no `x-deprecated-reason` was set
 	CVMsUpdateResources(ctx context.Context, cvmid PathParam, body CVMsUpdateResourcesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CVMsRestartWithBody Restarts a CVM
@@ -1171,6 +1175,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/v1/teepods/cvm-create-resources (the `NodesListCreateResources` operationId).
 	NodesListCreateResources(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AccountRevokeToken Revokes the API key of this client
+	//
+	// Ends the API key that the request carries; every later call with it is answered 401. It answers 401 for a key that is not valid, and 404 on servers from before 2026-08, which do not know it.
+	//
+	// Corresponds with DELETE /api/v1/tokens/self (the `AccountRevokeToken` operationId).
+	AccountRevokeToken(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// SSHKeysList Lists the SSH keys of the account
 	//
@@ -2274,7 +2285,7 @@ func (c *Client) CVMsGet(ctx context.Context, cvmid PathParam, reqEditors ...Req
 
 // CVMsUpdateWithBody Changes a CVM
 //
-// Changes compose, script, secrets, resources and image in one operation; absent members stay. With a KMS on a chain a change of the compose hash answers 465 with everything needed to allow it; afterwards the same call with the two headers and no content commits it. It answers 409 while another operation runs.
+// Changes compose, script, secrets, size and image in one operation; absent members stay. A new size is an instance type, or virtual CPUs and memory, with allow_restart; a disk can only grow. With a KMS on a chain a change of the compose hash answers 465 with everything needed to allow it; afterwards the same call with the two headers and no content commits it. It answers 409 while another operation runs.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2293,7 +2304,7 @@ func (c *Client) CVMsUpdateWithBody(ctx context.Context, cvmid PathParam, params
 
 // CVMsUpdate Changes a CVM
 //
-// Changes compose, script, secrets, resources and image in one operation; absent members stay. With a KMS on a chain a change of the compose hash answers 465 with everything needed to allow it; afterwards the same call with the two headers and no content commits it. It answers 409 while another operation runs.
+// Changes compose, script, secrets, size and image in one operation; absent members stay. A new size is an instance type, or virtual CPUs and memory, with allow_restart; a disk can only grow. With a KMS on a chain a change of the compose hash answers 465 with everything needed to allow it; afterwards the same call with the two headers and no content commits it. It answers 409 while another operation runs.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3211,11 +3222,12 @@ func (c *Client) CVMsReplicate(ctx context.Context, cvmid PathParam, params *CVM
 
 // CVMsUpdateResourcesWithBody Changes the size of a CVM
 //
-// Starts a change of the instance type, or of virtual CPUs, memory and disk; absent members stay. A disk can only grow, and everything else needs a restart. It answers 409 while another operation runs. CVMs.Update does the same and more.
+// Starts a change of the instance type, or of virtual CPUs, memory and disk; absent members stay. A disk can only grow, and everything else needs a restart. It answers 409 while another operation runs. It is the older way; CVMs.Update does the same and more.
 //
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PATCH /api/v1/cvms/{cvm_id}/resources (the `CVMsUpdateResources` operationId).
+// Deprecated: this operation has been marked as deprecated upstream, but no `x-deprecated-reason` was set
 func (c *Client) CVMsUpdateResourcesWithBody(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCVMsUpdateResourcesRequestWithBody(c.Server, cvmid, contentType, body)
 	if err != nil {
@@ -3230,11 +3242,12 @@ func (c *Client) CVMsUpdateResourcesWithBody(ctx context.Context, cvmid PathPara
 
 // CVMsUpdateResources Changes the size of a CVM
 //
-// Starts a change of the instance type, or of virtual CPUs, memory and disk; absent members stay. A disk can only grow, and everything else needs a restart. It answers 409 while another operation runs. CVMs.Update does the same and more.
+// Starts a change of the instance type, or of virtual CPUs, memory and disk; absent members stay. A disk can only grow, and everything else needs a restart. It answers 409 while another operation runs. It is the older way; CVMs.Update does the same and more.
 //
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PATCH /api/v1/cvms/{cvm_id}/resources (the `CVMsUpdateResources` operationId).
+// Deprecated: this operation has been marked as deprecated upstream, but no `x-deprecated-reason` was set
 func (c *Client) CVMsUpdateResources(ctx context.Context, cvmid PathParam, body CVMsUpdateResourcesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCVMsUpdateResourcesRequest(c.Server, cvmid, body)
 	if err != nil {
@@ -3767,6 +3780,23 @@ func (c *Client) NodesListAvailable(ctx context.Context, reqEditors ...RequestEd
 // Corresponds with GET /api/v1/teepods/cvm-create-resources (the `NodesListCreateResources` operationId).
 func (c *Client) NodesListCreateResources(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewNodesListCreateResourcesRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AccountRevokeToken Revokes the API key of this client
+//
+// Ends the API key that the request carries; every later call with it is answered 401. It answers 401 for a key that is not valid, and 404 on servers from before 2026-08, which do not know it.
+//
+// Corresponds with DELETE /api/v1/tokens/self (the `AccountRevokeToken` operationId).
+func (c *Client) AccountRevokeToken(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAccountRevokeTokenRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -8904,6 +8934,33 @@ func NewNodesListCreateResourcesRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewAccountRevokeTokenRequest constructs an http.Request for the AccountRevokeToken method
+func NewAccountRevokeTokenRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/tokens/self")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewSSHKeysListRequest constructs an http.Request for the SSHKeysList method
 func NewSSHKeysListRequest(server string) (*http.Request, error) {
 	var err error
@@ -10216,7 +10273,7 @@ type ClientWithResponsesInterface interface {
 
 	// CVMsUpdateWithBodyWithResponse Changes a CVM
 	//
-	// Changes compose, script, secrets, resources and image in one operation; absent members stay. With a KMS on a chain a change of the compose hash answers 465 with everything needed to allow it; afterwards the same call with the two headers and no content commits it. It answers 409 while another operation runs.
+	// Changes compose, script, secrets, size and image in one operation; absent members stay. A new size is an instance type, or virtual CPUs and memory, with allow_restart; a disk can only grow. With a KMS on a chain a change of the compose hash answers 465 with everything needed to allow it; afterwards the same call with the two headers and no content commits it. It answers 409 while another operation runs.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -10225,7 +10282,7 @@ type ClientWithResponsesInterface interface {
 
 	// CVMsUpdateWithResponse Changes a CVM
 	//
-	// Changes compose, script, secrets, resources and image in one operation; absent members stay. With a KMS on a chain a change of the compose hash answers 465 with everything needed to allow it; afterwards the same call with the two headers and no content commits it. It answers 409 while another operation runs.
+	// Changes compose, script, secrets, size and image in one operation; absent members stay. A new size is an instance type, or virtual CPUs and memory, with allow_restart; a disk can only grow. With a KMS on a chain a change of the compose hash answers 465 with everything needed to allow it; afterwards the same call with the two headers and no content commits it. It answers 409 while another operation runs.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -10675,20 +10732,24 @@ type ClientWithResponsesInterface interface {
 
 	// CVMsUpdateResourcesWithBodyWithResponse Changes the size of a CVM
 	//
-	// Starts a change of the instance type, or of virtual CPUs, memory and disk; absent members stay. A disk can only grow, and everything else needs a restart. It answers 409 while another operation runs. CVMs.Update does the same and more.
+	// Starts a change of the instance type, or of virtual CPUs, memory and disk; absent members stay. A disk can only grow, and everything else needs a restart. It answers 409 while another operation runs. It is the older way; CVMs.Update does the same and more.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/resources (the `CVMsUpdateResources` operationId).
+	//
+	// Deprecated: this operation has been marked as deprecated upstream, but no `x-deprecated-reason` was set
 	CVMsUpdateResourcesWithBodyWithResponse(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CVMsUpdateResourcesHTTPResponse, error)
 
 	// CVMsUpdateResourcesWithResponse Changes the size of a CVM
 	//
-	// Starts a change of the instance type, or of virtual CPUs, memory and disk; absent members stay. A disk can only grow, and everything else needs a restart. It answers 409 while another operation runs. CVMs.Update does the same and more.
+	// Starts a change of the instance type, or of virtual CPUs, memory and disk; absent members stay. A disk can only grow, and everything else needs a restart. It answers 409 while another operation runs. It is the older way; CVMs.Update does the same and more.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/cvms/{cvm_id}/resources (the `CVMsUpdateResources` operationId).
+	//
+	// Deprecated: this operation has been marked as deprecated upstream, but no `x-deprecated-reason` was set
 	CVMsUpdateResourcesWithResponse(ctx context.Context, cvmid PathParam, body CVMsUpdateResourcesJSONRequestBody, reqEditors ...RequestEditorFn) (*CVMsUpdateResourcesHTTPResponse, error)
 
 	// CVMsRestartWithBodyWithResponse Restarts a CVM
@@ -10960,6 +11021,15 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /api/v1/teepods/cvm-create-resources (the `NodesListCreateResources` operationId).
 	NodesListCreateResourcesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*NodesListCreateResourcesHTTPResponse, error)
+
+	// AccountRevokeTokenWithResponse Revokes the API key of this client
+	//
+	// Ends the API key that the request carries; every later call with it is answered 401. It answers 401 for a key that is not valid, and 404 on servers from before 2026-08, which do not know it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /api/v1/tokens/self (the `AccountRevokeToken` operationId).
+	AccountRevokeTokenWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*AccountRevokeTokenHTTPResponse, error)
 
 	// SSHKeysListWithResponse Lists the SSH keys of the account
 	//
@@ -15216,6 +15286,40 @@ func (r NodesListCreateResourcesHTTPResponse) ContentType() string {
 	return ""
 }
 
+type AccountRevokeTokenHTTPResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+}
+
+// GetBody returns the raw response body bytes
+func (r AccountRevokeTokenHTTPResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AccountRevokeTokenHTTPResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AccountRevokeTokenHTTPResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AccountRevokeTokenHTTPResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type SSHKeysListHTTPResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -16789,7 +16893,7 @@ func (c *ClientWithResponses) CVMsGetWithResponse(ctx context.Context, cvmid Pat
 
 // CVMsUpdateWithBodyWithResponse Changes a CVM
 //
-// Changes compose, script, secrets, resources and image in one operation; absent members stay. With a KMS on a chain a change of the compose hash answers 465 with everything needed to allow it; afterwards the same call with the two headers and no content commits it. It answers 409 while another operation runs.
+// Changes compose, script, secrets, size and image in one operation; absent members stay. A new size is an instance type, or virtual CPUs and memory, with allow_restart; a disk can only grow. With a KMS on a chain a change of the compose hash answers 465 with everything needed to allow it; afterwards the same call with the two headers and no content commits it. It answers 409 while another operation runs.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -16804,7 +16908,7 @@ func (c *ClientWithResponses) CVMsUpdateWithBodyWithResponse(ctx context.Context
 
 // CVMsUpdateWithResponse Changes a CVM
 //
-// Changes compose, script, secrets, resources and image in one operation; absent members stay. With a KMS on a chain a change of the compose hash answers 465 with everything needed to allow it; afterwards the same call with the two headers and no content commits it. It answers 409 while another operation runs.
+// Changes compose, script, secrets, size and image in one operation; absent members stay. A new size is an instance type, or virtual CPUs and memory, with allow_restart; a disk can only grow. With a KMS on a chain a change of the compose hash answers 465 with everything needed to allow it; afterwards the same call with the two headers and no content commits it. It answers 409 while another operation runs.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -17554,11 +17658,13 @@ func (c *ClientWithResponses) CVMsReplicateWithResponse(ctx context.Context, cvm
 
 // CVMsUpdateResourcesWithBodyWithResponse Changes the size of a CVM
 //
-// Starts a change of the instance type, or of virtual CPUs, memory and disk; absent members stay. A disk can only grow, and everything else needs a restart. It answers 409 while another operation runs. CVMs.Update does the same and more.
+// Starts a change of the instance type, or of virtual CPUs, memory and disk; absent members stay. A disk can only grow, and everything else needs a restart. It answers 409 while another operation runs. It is the older way; CVMs.Update does the same and more.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PATCH /api/v1/cvms/{cvm_id}/resources (the `CVMsUpdateResources` operationId).
+//
+// Deprecated: this operation has been marked as deprecated upstream, but no `x-deprecated-reason` was set
 func (c *ClientWithResponses) CVMsUpdateResourcesWithBodyWithResponse(ctx context.Context, cvmid PathParam, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CVMsUpdateResourcesHTTPResponse, error) {
 	rsp, err := c.CVMsUpdateResourcesWithBody(ctx, cvmid, contentType, body, reqEditors...)
 	if err != nil {
@@ -17569,11 +17675,12 @@ func (c *ClientWithResponses) CVMsUpdateResourcesWithBodyWithResponse(ctx contex
 
 // CVMsUpdateResourcesWithResponse Changes the size of a CVM
 //
-// Starts a change of the instance type, or of virtual CPUs, memory and disk; absent members stay. A disk can only grow, and everything else needs a restart. It answers 409 while another operation runs. CVMs.Update does the same and more.
+// Starts a change of the instance type, or of virtual CPUs, memory and disk; absent members stay. A disk can only grow, and everything else needs a restart. It answers 409 while another operation runs. It is the older way; CVMs.Update does the same and more.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PATCH /api/v1/cvms/{cvm_id}/resources (the `CVMsUpdateResources` operationId).
+// Deprecated: this operation has been marked as deprecated upstream, but no `x-deprecated-reason` was set
 func (c *ClientWithResponses) CVMsUpdateResourcesWithResponse(ctx context.Context, cvmid PathParam, body CVMsUpdateResourcesJSONRequestBody, reqEditors ...RequestEditorFn) (*CVMsUpdateResourcesHTTPResponse, error) {
 	rsp, err := c.CVMsUpdateResources(ctx, cvmid, body, reqEditors...)
 	if err != nil {
@@ -18030,6 +18137,21 @@ func (c *ClientWithResponses) NodesListCreateResourcesWithResponse(ctx context.C
 		return nil, err
 	}
 	return ParseNodesListCreateResourcesHTTPResponse(rsp)
+}
+
+// AccountRevokeTokenWithResponse Revokes the API key of this client
+//
+// Ends the API key that the request carries; every later call with it is answered 401. It answers 401 for a key that is not valid, and 404 on servers from before 2026-08, which do not know it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/v1/tokens/self (the `AccountRevokeToken` operationId).
+func (c *ClientWithResponses) AccountRevokeTokenWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*AccountRevokeTokenHTTPResponse, error) {
+	rsp, err := c.AccountRevokeToken(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAccountRevokeTokenHTTPResponse(rsp)
 }
 
 // SSHKeysListWithResponse Lists the SSH keys of the account
@@ -20934,6 +21056,22 @@ func ParseNodesListCreateResourcesHTTPResponse(rsp *http.Response) (*NodesListCr
 		}
 		response.JSON200 = &dest
 
+	}
+
+	return response, nil
+}
+
+// ParseAccountRevokeTokenHTTPResponse parses an HTTP response from a AccountRevokeTokenWithResponse call
+func ParseAccountRevokeTokenHTTPResponse(rsp *http.Response) (*AccountRevokeTokenHTTPResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AccountRevokeTokenHTTPResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
 	}
 
 	return response, nil

@@ -4,7 +4,6 @@
 package openapi
 
 import (
-	"encoding/json"
 	"fmt"
 	"time"
 )
@@ -350,7 +349,7 @@ type AppAttestations struct {
 	QEMUVersion string `json:"qemu_version,omitempty"`
 }
 
-// AppCompose The app-compose document of an app: what the guest runs and what it shows. The server fills in absent fields before it hashes the document, so each default is part of the compose hash.
+// AppCompose The app-compose document of an app: what the guest runs and what it shows. The server fills in absent fields before it hashes the document, so each default is part of the compose hash. Every document survives decoding and encoding: a member that is not described, that is null or whose value does not fit its field stands in AdditionalProperties as it came, and so does the absence of a required one, as a nil value. A field that is set goes before AdditionalProperties.
 type AppCompose struct {
 	// AllowedEnvs Names of the environment variables the guest accepts; none when absent. Their order changes the compose hash.
 	AllowedEnvs []string `json:"allowed_envs,omitzero"`
@@ -364,7 +363,7 @@ type AppCompose struct {
 	// DockerComposeFile Docker-compose file, YAML text; official clients limit it to 204800 bytes together with the pre-launch script.
 	DockerComposeFile *string `json:"docker_compose_file,omitempty"`
 
-	// InitScript Script that runs before the Docker daemon starts; none when absent.
+	// InitScript Script that runs before the Docker daemon starts; none when absent. A list of scripts, which newer guests take, is kept in AdditionalProperties.
 	InitScript *string `json:"init_script,omitempty"`
 
 	// KMSEnabled Whether the app gets its keys from a KMS; true when absent.
@@ -373,7 +372,7 @@ type AppCompose struct {
 	// LocalKeyProviderEnabled Whether the app gets its keys from a local key provider; false when absent.
 	LocalKeyProviderEnabled *bool `json:"local_key_provider_enabled,omitempty"`
 
-	// ManifestVersion Schema version of the document; 2 when absent.
+	// ManifestVersion Schema version of the document; 2 when absent. Version 3, which is text, is kept in AdditionalProperties.
 	ManifestVersion *int `json:"manifest_version,omitempty"`
 
 	// Name Name of the app; "" is allowed and hashed as such.
@@ -382,10 +381,10 @@ type AppCompose struct {
 	// NoInstanceID Whether the instance goes without an instance id; false when absent.
 	NoInstanceID *bool `json:"no_instance_id,omitempty"`
 
-	// PreLaunchScript Shell script sourced before the containers start; when absent the server puts in its current official one.
+	// PreLaunchScript Shell script sourced before the containers start; when absent the server puts in its current official one. It is not ordered before the app on a reboot; a gate belongs in init_script.
 	PreLaunchScript *string `json:"pre_launch_script,omitempty"`
 
-	// PublicLogs Whether the logs are public; true when absent.
+	// PublicLogs Whether the container logs are public: true lets everybody read them, and absent means true.
 	PublicLogs *bool `json:"public_logs,omitempty"`
 
 	// PublicSysInfo Whether the system information is public; true when absent.
@@ -421,7 +420,7 @@ type AppCompose struct {
 	// KeyProviderID Pin of the key provider in hex: public key of the KMS root CA, or measurement of a local one.
 	KeyProviderID *string `json:"key_provider_id,omitempty"`
 
-	// SwapSize Size of the swap space in bytes, or text such as "2G"; no swap when absent; newer servers only.
+	// SwapSize Size of the swap space in bytes, or text such as "2G"; no swap when absent; newer servers only. It is left out when empty.
 	SwapSize RawJSON `json:"swap_size,omitempty"`
 
 	// PortPolicy Rules for the ports of the app; none when absent; newer servers only.
@@ -647,10 +646,10 @@ type AttestedKMS struct {
 
 // AvailableNode A node that can take a CVM, in answers only.
 type AvailableNode struct {
-	// TeepodID Identifier of the node, as a provision takes it.
+	// TeepodID Id of the node in the id space of teepods, as teepod_id of a request takes it.
 	TeepodID ID `json:"teepod_id"`
 
-	// NodeID Identifier of the node under its newer name; only newer servers send it, and it is not the same number.
+	// NodeID Id of the node in the id space of nodes, as node_id of a request takes it; another number than teepod_id; newer servers only.
 	NodeID ID `json:"node_id,omitempty"`
 
 	// Name Name of the node.
@@ -1541,7 +1540,7 @@ type CheckAllowedRequest struct {
 	// ComposeHash Compose hash to ask about, 64 hexadecimal digits.
 	ComposeHash string `json:"compose_hash"`
 
-	// NodeID Node whose device to ask about.
+	// NodeID Node whose device is checked. Id of the node in the id space of nodes (Node.id), which node_id of an answer shows. A teepod id is another number of another id space.
 	NodeID *int `json:"node_id,omitempty"`
 
 	// DeviceID Device to ask about, 64 hexadecimal digits.
@@ -1556,7 +1555,7 @@ type CheckCVMAllowedRequest struct {
 	// ComposeHash Compose hash to ask about, 64 hexadecimal digits; the CVM's own where it is absent.
 	ComposeHash *string `json:"compose_hash,omitempty"`
 
-	// NodeID Node whose device to ask about; the CVM's own where it is absent.
+	// NodeID Node whose device is checked; the CVM's own when absent. Id of the node in the id space of nodes (Node.id), which node_id of an answer shows. A teepod id is another number of another id space.
 	NodeID *int `json:"node_id,omitempty"`
 
 	// DeviceID Device to ask about, 64 hexadecimal digits.
@@ -1640,10 +1639,11 @@ type CreateCVMRequest struct {
 
 // CreateInstanceRequest A further instance of an app, in requests. With token and transaction_hash it commits one that was prepared.
 type CreateInstanceRequest struct {
-	// TeepodID Node by its older number; give this or node_id.
+	// TeepodID Deprecated; use node_id. Id of the node in the older id space of teepods (Teepod.id), which teepod_id of an answer shows. A node id is another number; sending one here can choose another machine. Send one of both.
+	// Deprecated: this property has been marked as deprecated upstream, but no `x-deprecated-reason` was set
 	TeepodID *int `json:"teepod_id,omitempty"`
 
-	// NodeID Node to run on; the platform chooses where it is absent.
+	// NodeID Node to run on. Id of the node in the id space of nodes (Node.id), which node_id of an answer shows. A teepod id is another number of another id space. The server chooses when both are absent.
 	NodeID *int `json:"node_id,omitempty"`
 
 	// EncryptedEnv Encrypted environment, hexadecimal; secret.
@@ -1663,6 +1663,9 @@ type CreateInstanceRequest struct {
 
 	// TransactionHash Transaction that allowed the compose hash or device, or "already-registered".
 	TransactionHash *string `json:"transaction_hash,omitempty"`
+
+	// Name Name of the new CVM, unique in the workspace; the platform chooses one when absent; newer servers only.
+	Name *string `json:"name,omitempty"`
 }
 
 // CreateInstanceType A size that a new CVM can have, in answers only.
@@ -1770,7 +1773,7 @@ type CreateWebhookRequest struct {
 	URL string `json:"url"`
 
 	// Events Types of events to post, such as cvm.created; the set is open.
-	Events []string `json:"events"`
+	Events List[string] `json:"events"`
 
 	// Name Name to show, at most 100 characters.
 	Name *string `json:"name,omitempty"`
@@ -1851,7 +1854,7 @@ type DeviceAllowlist struct {
 // DiagnoseDomainsRequest The custom domains to diagnose for a CVM, in requests.
 type DiagnoseDomainsRequest struct {
 	// Domains Domains to check, each with the port it leads to.
-	Domains []DomainCheck `json:"domains"`
+	Domains List[DomainCheck] `json:"domains"`
 }
 
 // Disk One disk of a CVM as the guest sees it, in answers only.
@@ -1977,7 +1980,7 @@ type GPUAvailability struct {
 // GPUConfig The GPUs a CVM shall have, in requests.
 type GPUConfig struct {
 	// GPUs GPUs to attach, each named by its slot.
-	GPUs []GPU `json:"gpus"`
+	GPUs List[GPU] `json:"gpus"`
 
 	// AttachMode Which GPUs to attach: "listed" or "all"; "listed" when absent; more may come.
 	AttachMode *GPUConfigAttachMode `json:"attach_mode,omitempty"`
@@ -1991,7 +1994,7 @@ type GatewayNode struct {
 	// ID Id of the gateway, with prefix gn_ in newer API versions.
 	ID ID `json:"id"`
 
-	// TeepodID Node that the gateway runs on; empty when unknown.
+	// TeepodID Node that the gateway runs on, in the id space of teepods; empty when unknown.
 	TeepodID ID `json:"teepod_id,omitempty"`
 
 	// KMSContractID Contract that the gateway belongs to, with prefix kc_ in newer API versions.
@@ -2010,7 +2013,7 @@ type GatewayNode struct {
 // GetStatusesRequest The CVMs whose status is wanted, in requests.
 type GetStatusesRequest struct {
 	// VMUUIDs UUIDs of the CVMs; no limit is published.
-	VMUUIDs []string `json:"vm_uuids"`
+	VMUUIDs List[string] `json:"vm_uuids"`
 }
 
 // GitHubImport What an import of keys from GitHub did, in answers.
@@ -2483,7 +2486,7 @@ type NodeImage struct {
 
 // NodeKMSRelation A node and a KMS that work together, in answers only.
 type NodeKMSRelation struct {
-	// TeepodID The node, as a provision takes it.
+	// TeepodID Node, in the id space of teepods, as teepod_id of a request takes it.
 	TeepodID ID `json:"teepod_id"`
 
 	// KMSID The KMS, with prefix kms_ in newer API versions.
@@ -2502,9 +2505,9 @@ type NodeKMSRelation struct {
 	SupportedOSImages []string `json:"supported_os_images,omitzero"`
 }
 
-// NodeMeta A node (teepod) in short, in answers only.
+// NodeMeta A node in short, in answers only.
 type NodeMeta struct {
-	// ID Id of the node.
+	// ID Id of the node, in the id space of teepods.
 	ID ID `json:"id"`
 
 	// Name Name of the node.
@@ -2524,6 +2527,27 @@ type NodeOSImage struct {
 
 	// OSImageHash Hash that identifies the image, in hex; empty when unknown.
 	OSImageHash string `json:"os_image_hash,omitempty"`
+
+	// Slug Short name of the image; newer servers only.
+	Slug string `json:"slug,omitempty"`
+
+	// Release Release that the image belongs to; newer servers only; not documented further.
+	Release string `json:"release,omitempty"`
+
+	// PublishedAt Time when the image was published, RFC 3339; newer servers only.
+	PublishedAt Time `json:"published_at,omitzero"`
+
+	// RequiresGPU Whether the image is made for CVMs with GPUs; newer servers only.
+	RequiresGPU *bool `json:"requires_gpu,omitempty"`
+
+	// SupportsCPU Whether a CVM without GPUs can boot the image; newer servers only.
+	SupportsCPU *bool `json:"supports_cpu,omitempty"`
+
+	// SupportsGPU Whether a CVM with GPUs can boot the image; newer servers only.
+	SupportsGPU *bool `json:"supports_gpu,omitempty"`
+
+	// Enabled Whether the image can be chosen; newer servers only.
+	Enabled *bool `json:"enabled,omitempty"`
 }
 
 // NodePage One page of nodes, in answers only.
@@ -2561,10 +2585,10 @@ type NodeRef struct {
 	// ObjectType Kind of the reference, always "node".
 	ObjectType string `json:"object_type,omitempty"`
 
-	// ID Identifier of the node.
+	// ID Id of the node in the id space of nodes; a number in older API versions.
 	ID ID `json:"id,omitempty"`
 
-	// NodeID The same identifier under its newer name.
+	// NodeID Id of the node in the id space of nodes.
 	NodeID ID `json:"node_id,omitempty"`
 
 	// Name Name of the node.
@@ -2644,6 +2668,12 @@ type OSImageVariant struct {
 
 	// IsCurrent Whether the CVM runs this image now; false when absent.
 	IsCurrent *bool `json:"is_current,omitempty"`
+
+	// RequiresGPU Whether the image is made for CVMs with GPUs; newer servers only.
+	RequiresGPU *bool `json:"requires_gpu,omitempty"`
+
+	// Enabled Whether the image can be chosen; newer servers only.
+	Enabled *bool `json:"enabled,omitempty"`
 }
 
 // OnChainDevice A device and whether the KMS's contract allows it, in answers.
@@ -2704,6 +2734,15 @@ type OnChainKMSContract struct {
 
 	// OSImages Guest OS images of those nodes.
 	OSImages []OnChainOSImage `json:"os_images"`
+
+	// K256PubKey Public key of the KMS root, secp256k1, 33 bytes compressed, hexadecimal; empty for a KMS without keys on chain; newer servers only.
+	K256PubKey string `json:"k256_pubkey,omitempty"`
+
+	// CAPubKey Public key of the KMS root CA, DER SPKI, hexadecimal; newer servers only.
+	CAPubKey string `json:"ca_pubkey,omitempty"`
+
+	// GatewayContractAddress Address of the contract of the gateway app, 0x and 40 hexadecimal digits; newer servers only.
+	GatewayContractAddress string `json:"gateway_contract_address,omitempty"`
 }
 
 // OnChainKMSInfo The root keys that a KMS contract holds, in answers.
@@ -2921,7 +2960,7 @@ type PreLaunchUpgrade struct {
 	// CurrentHash Hash of the CVM's script, in hex; empty when it has none.
 	CurrentHash string `json:"current_hash,omitempty"`
 
-	// LatestOfficialHash Hash of the latest official script, in hex.
+	// LatestOfficialHash Hash of the script that the server calls its latest official one, in hex; compare it with a published one, do not rely on it.
 	LatestOfficialHash string `json:"latest_official_hash"`
 
 	// IsOfficial Whether the CVM's script is an official one.
@@ -2960,10 +2999,10 @@ type Provision struct {
 	// InstanceType Instance type that was chosen, such as "tdx.small".
 	InstanceType string `json:"instance_type,omitempty"`
 
-	// TeepodID Id of the chosen node, older name; absent in newer answers.
+	// TeepodID Id of the chosen node in the id space of teepods; absent in newer answers.
 	TeepodID ID `json:"teepod_id,omitempty"`
 
-	// NodeID Id of the chosen node, newer name; absent in older answers.
+	// NodeID Id of the chosen node in the id space of nodes; absent in older answers.
 	NodeID ID `json:"node_id,omitempty"`
 
 	// KMSID Id of a KMS node; deprecated in favour of kms_contract_id.
@@ -2993,7 +3032,7 @@ type ProvisionComposeUpdateRequest struct {
 	// DockerComposeFile Docker-compose file, YAML text; official clients limit it to 204800 bytes together with the pre-launch script.
 	DockerComposeFile *string `json:"docker_compose_file,omitempty"`
 
-	// InitScript Script that runs before the Docker daemon starts; none when absent.
+	// InitScript Script that runs before the Docker daemon starts; none when absent. A list of scripts, which newer guests take, is kept in AdditionalProperties.
 	InitScript *string `json:"init_script,omitempty"`
 
 	// KMSEnabled Whether the app gets its keys from a KMS; true when absent.
@@ -3002,7 +3041,7 @@ type ProvisionComposeUpdateRequest struct {
 	// LocalKeyProviderEnabled Whether the app gets its keys from a local key provider; false when absent.
 	LocalKeyProviderEnabled *bool `json:"local_key_provider_enabled,omitempty"`
 
-	// ManifestVersion Schema version of the document; 2 when absent.
+	// ManifestVersion Schema version of the document; 2 when absent. Version 3, which is text, is kept in AdditionalProperties.
 	ManifestVersion *int `json:"manifest_version,omitempty"`
 
 	// Name Name of the app; "" is allowed and hashed as such.
@@ -3011,10 +3050,10 @@ type ProvisionComposeUpdateRequest struct {
 	// NoInstanceID Whether the instance goes without an instance id; false when absent.
 	NoInstanceID *bool `json:"no_instance_id,omitempty"`
 
-	// PreLaunchScript Shell script sourced before the containers start; when absent the server puts in its current official one.
+	// PreLaunchScript Shell script sourced before the containers start; when absent the server puts in its current official one. It is not ordered before the app on a reboot; a gate belongs in init_script.
 	PreLaunchScript *string `json:"pre_launch_script,omitempty"`
 
-	// PublicLogs Whether the logs are public; true when absent.
+	// PublicLogs Whether the container logs are public: true lets everybody read them, and absent means true.
 	PublicLogs *bool `json:"public_logs,omitempty"`
 
 	// PublicSysInfo Whether the system information is public; true when absent.
@@ -3053,7 +3092,7 @@ type ProvisionComposeUpdateRequest struct {
 	// KeyProviderID Pin of the key provider in hex: public key of the KMS root CA, or measurement of a local one.
 	KeyProviderID *string `json:"key_provider_id,omitempty"`
 
-	// SwapSize Size of the swap space in bytes, or text such as "2G"; no swap when absent; newer servers only.
+	// SwapSize Size of the swap space in bytes, or text such as "2G"; no swap when absent; newer servers only. It is left out when empty.
 	SwapSize RawJSON `json:"swap_size,omitempty"`
 
 	// PortPolicy Rules for the ports of the app; none when absent; newer servers only.
@@ -3070,9 +3109,9 @@ type ProvisionElizaRequest struct {
 	Characterfile string `json:"characterfile"`
 
 	// EnvKeys Names of the environment variables the agent will get.
-	EnvKeys []string `json:"env_keys"`
+	EnvKeys List[string] `json:"env_keys"`
 
-	// TeepodID Id of the node to run on; the server chooses when absent.
+	// TeepodID Node to run on. Id of the node in the older id space of teepods (Teepod.id), which teepod_id of an answer shows. A node id is another number; sending one here can choose another machine. The server chooses when absent.
 	TeepodID *int `json:"teepod_id,omitempty"`
 
 	// Image Name of the OS image; the server chooses when absent.
@@ -3120,16 +3159,17 @@ type ProvisionRequest struct {
 	// Image Name of the OS image; the server chooses when absent.
 	Image *string `json:"image,omitempty"`
 
-	// PreferDev Whether a development image is preferred when the server chooses.
+	// PreferDev Whether the server chooses a development image, whose guest can be entered. False chooses a production image. When absent the server decides by the name of the image, and without a name it chooses a development image: send false for production.
 	PreferDev *bool `json:"prefer_dev,omitempty"`
 
-	// TeepodID Id of the node to run on; send this or node_id, never both.
+	// TeepodID Deprecated; use node_id. Id of the node in the older id space of teepods (Teepod.id), which teepod_id of an answer shows. A node id is another number; sending one here can choose another machine. Send one of both; the server chooses when both are absent.
+	// Deprecated: this property has been marked as deprecated upstream, but no `x-deprecated-reason` was set
 	TeepodID *int `json:"teepod_id,omitempty"`
 
 	// Region Region to run in; any region when absent.
 	Region *string `json:"region,omitempty"`
 
-	// Listed Whether the CVM is marked as listed; true when absent.
+	// Listed Whether the CVM is marked as listed. The published default is true, the default of the real service is false; send the value that is meant.
 	Listed *bool `json:"listed,omitempty"`
 
 	// KMSID Id of a KMS node; deprecated in favour of kms_contract_id.
@@ -3174,7 +3214,7 @@ type ProvisionRequest struct {
 	// ExperimentalVPCServerAppID App id of a VPC server; experimental and not documented further.
 	ExperimentalVPCServerAppID *string `json:"experimental_vpc_server_app_id,omitempty"`
 
-	// NodeID Id of the node to run on, newer name; send this or teepod_id, never both.
+	// NodeID Node to run on. Id of the node in the id space of nodes (Node.id), which node_id of an answer shows. A teepod id is another number of another id space. Send this or teepod_id, never both; the server chooses when both are absent.
 	NodeID *int `json:"node_id,omitempty"`
 
 	// KMSContract Address of the KMS contract to use, in hex; kms_contract_id is preferred.
@@ -3426,10 +3466,11 @@ type RenameRequest struct {
 
 // ReplicateRequest Options for one more CVM of the same app, in requests.
 type ReplicateRequest struct {
-	// TeepodID Id of the node for the replica, older name; send this or node_id, never both.
+	// TeepodID Deprecated; use node_id. Id of the node in the older id space of teepods (Teepod.id), which teepod_id of an answer shows. A node id is another number; sending one here can choose another machine. Send one of both.
+	// Deprecated: this property has been marked as deprecated upstream, but no `x-deprecated-reason` was set
 	TeepodID *int `json:"teepod_id,omitempty"`
 
-	// NodeID Id of the node for the replica; the server chooses when absent.
+	// NodeID Node for the replica. Id of the node in the id space of nodes (Node.id), which node_id of an answer shows. A teepod id is another number of another id space. The server chooses when both are absent.
 	NodeID *int `json:"node_id,omitempty"`
 
 	// EncryptedEnv Encrypted environment of the replica, in hex; secret; never logged.
@@ -3538,7 +3579,7 @@ type ScheduleDeleteRequest struct {
 // SetCVMSSHKeysRequest The SSH keys that shall enter a CVM, in requests; they replace the old ones.
 type SetCVMSSHKeysRequest struct {
 	// SSHKeyIDs Identifiers of the keys; an empty list lets nobody in.
-	SSHKeyIDs []string `json:"ssh_key_ids"`
+	SSHKeyIDs List[string] `json:"ssh_key_ids"`
 
 	// Usernames Members of the workspace whose keys shall enter, too.
 	Usernames []string `json:"usernames,omitzero"`
@@ -3556,7 +3597,7 @@ type SetListedRequest struct {
 // SetPortsRequest The complete set of ports to map to a CVM, in requests; it replaces the old one.
 type SetPortsRequest struct {
 	// Ports All ports to map from now on.
-	Ports []PortRequest `json:"ports"`
+	Ports List[PortRequest] `json:"ports"`
 }
 
 // StopBatchError One CVM that a batch could not stop, in answers only.
@@ -3571,7 +3612,7 @@ type StopBatchError struct {
 // StopBatchRequest The CVMs to stop in one call, in requests.
 type StopBatchRequest struct {
 	// CVMIDs Ids of the CVMs, 50 at most.
-	CVMIDs []string `json:"cvm_ids"`
+	CVMIDs List[string] `json:"cvm_ids"`
 }
 
 // StopBatchResult The outcome of stopping several CVMs, in answers only.
@@ -3797,6 +3838,12 @@ type UpdateCVMRequest struct {
 
 	// AllowForceStop Whether, by its name, the CVM may be stopped hard; false when absent; not documented further.
 	AllowForceStop *bool `json:"allow_force_stop,omitempty"`
+
+	// InstanceType Instance type in place of vcpu and memory, such as tdx.small; needs a restart; newer servers only.
+	InstanceType *string `json:"instance_type,omitempty"`
+
+	// AllowRestart Whether the CVM may be restarted to take a new size; newer servers only.
+	AllowRestart *bool `json:"allow_restart,omitempty"`
 }
 
 // UpdateEnvsRequest The new encrypted environment of a CVM, in requests. A changed list of names under an on-chain KMS is answered 465 first.
@@ -3948,7 +3995,7 @@ type VM struct {
 	// Status Status right after the call, such as "starting", "stopping" or "restarting"; more may come.
 	Status string `json:"status"`
 
-	// TeepodID Id of the node the CVM runs on.
+	// TeepodID Id of the node that the CVM runs on, in the id space of teepods.
 	TeepodID ID `json:"teepod_id"`
 
 	// Teepod Node the CVM runs on; absent when unknown.
@@ -4308,19 +4355,23 @@ type AttestationsListRecentParams struct {
 
 // CVMsListAllParams defines parameters for CVMsListAll.
 type CVMsListAllParams struct {
-	// UserID Creator of the CVMs to keep, usr_ and more, or "0".
+	// UserID Creator of the CVMs to keep, usr_ and more, or "0". Deprecated: newer servers refuse it.
+	// Deprecated: this property has been marked as deprecated upstream, but no `x-deprecated-reason` was set
 	UserID *string `form:"user_id,omitempty" json:"user_id,omitempty"`
 
-	// TeepodID Number of the node to keep.
+	// TeepodID Node to keep, in the id space of teepods. Deprecated: newer servers refuse it.
+	// Deprecated: this property has been marked as deprecated upstream, but no `x-deprecated-reason` was set
 	TeepodID *int `form:"teepod_id,omitempty" json:"teepod_id,omitempty"`
 }
 
 // CVMsListParams defines parameters for CVMsList.
 type CVMsListParams struct {
-	// UserID Creator of the CVMs to keep, usr_ and more, or "0".
+	// UserID Creator of the CVMs to keep, usr_ and more, or "0". Deprecated: newer servers refuse it.
+	// Deprecated: this property has been marked as deprecated upstream, but no `x-deprecated-reason` was set
 	UserID *string `form:"user_id,omitempty" json:"user_id,omitempty"`
 
-	// TeepodID Number of the node to keep.
+	// TeepodID Node to keep, in the id space of teepods. Deprecated: newer servers refuse it.
+	// Deprecated: this property has been marked as deprecated upstream, but no `x-deprecated-reason` was set
 	TeepodID *int `form:"teepod_id,omitempty" json:"teepod_id,omitempty"`
 
 	// Page Page number, from 1.
@@ -4598,6 +4649,8 @@ type CVMsUpdatePreLaunchScriptTextRequestBody = CVMsUpdatePreLaunchScriptTextBod
 type CVMsReplicateJSONRequestBody = ReplicateRequest
 
 // CVMsUpdateResourcesJSONRequestBody defines body for CVMsUpdateResources for application/json ContentType.
+//
+// Deprecated: this type has been marked as deprecated upstream, but no `x-deprecated-reason` was set
 type CVMsUpdateResourcesJSONRequestBody = UpdateResourcesRequest
 
 // CVMsRestartJSONRequestBody defines body for CVMsRestart for application/json ContentType.
@@ -4627,865 +4680,150 @@ type WebhooksCreateJSONRequestBody = CreateWebhookRequest
 // WebhooksUpdateJSONRequestBody defines body for WebhooksUpdate for application/json ContentType.
 type WebhooksUpdateJSONRequestBody = UpdateWebhookRequest
 
-// Getter for additional properties for AppCompose. Returns the specified
-// element and whether it was found
-func (a AppCompose) Get(fieldName string) (value RawJSON, found bool) {
-	if a.AdditionalProperties != nil {
-		value, found = a.AdditionalProperties[fieldName]
-	}
-	return
-}
-
-// Setter for additional properties for AppCompose
-func (a *AppCompose) Set(fieldName string, value RawJSON) {
-	if a.AdditionalProperties == nil {
-		a.AdditionalProperties = make(map[string]RawJSON)
-	}
-	a.AdditionalProperties[fieldName] = value
-}
-
-// Override default JSON handling for AppCompose to handle AdditionalProperties
-func (a *AppCompose) UnmarshalJSON(b []byte) error {
-	object := make(map[string]json.RawMessage)
-	err := json.Unmarshal(b, &object)
+// UnmarshalJSON keeps what does not fit a field in AdditionalProperties.
+func (a *AppCompose) UnmarshalJSON(data []byte) error {
+	rest, err := decodeMembers(data, []member{
+		{name: "allowed_envs", field: &a.AllowedEnvs, required: false},
+		{name: "bash_script", field: &a.BashScript, required: false},
+		{name: "default_gateway_domain", field: &a.DefaultGatewayDomain, required: false},
+		{name: "docker_compose_file", field: &a.DockerComposeFile, required: false},
+		{name: "init_script", field: &a.InitScript, required: false},
+		{name: "kms_enabled", field: &a.KMSEnabled, required: false},
+		{name: "local_key_provider_enabled", field: &a.LocalKeyProviderEnabled, required: false},
+		{name: "manifest_version", field: &a.ManifestVersion, required: false},
+		{name: "name", field: &a.Name, required: true},
+		{name: "no_instance_id", field: &a.NoInstanceID, required: false},
+		{name: "pre_launch_script", field: &a.PreLaunchScript, required: false},
+		{name: "public_logs", field: &a.PublicLogs, required: false},
+		{name: "public_sysinfo", field: &a.PublicSysInfo, required: false},
+		{name: "public_tcbinfo", field: &a.PublicTCBInfo, required: false},
+		{name: "runner", field: &a.Runner, required: false},
+		{name: "gateway_enabled", field: &a.GatewayEnabled, required: false},
+		{name: "features", field: &a.Features, required: false},
+		{name: "salt", field: &a.Salt, required: false},
+		{name: "secure_time", field: &a.SecureTime, required: false},
+		{name: "storage_fs", field: &a.StorageFS, required: false},
+		{name: "tproxy_enabled", field: &a.TproxyEnabled, required: false},
+		{name: "key_provider", field: &a.KeyProvider, required: false},
+		{name: "key_provider_id", field: &a.KeyProviderID, required: false},
+		{name: "swap_size", field: &a.SwapSize, required: false},
+		{name: "port_policy", field: &a.PortPolicy, required: false},
+	})
 	if err != nil {
-		return err
+		return fmt.Errorf("AppCompose: %w", err)
 	}
-
-	if raw, found := object["allowed_envs"]; found {
-		err = json.Unmarshal(raw, &a.AllowedEnvs)
-		if err != nil {
-			return fmt.Errorf("error reading 'allowed_envs': %w", err)
-		}
-		delete(object, "allowed_envs")
-	}
-
-	if raw, found := object["bash_script"]; found {
-		err = json.Unmarshal(raw, &a.BashScript)
-		if err != nil {
-			return fmt.Errorf("error reading 'bash_script': %w", err)
-		}
-		delete(object, "bash_script")
-	}
-
-	if raw, found := object["default_gateway_domain"]; found {
-		err = json.Unmarshal(raw, &a.DefaultGatewayDomain)
-		if err != nil {
-			return fmt.Errorf("error reading 'default_gateway_domain': %w", err)
-		}
-		delete(object, "default_gateway_domain")
-	}
-
-	if raw, found := object["docker_compose_file"]; found {
-		err = json.Unmarshal(raw, &a.DockerComposeFile)
-		if err != nil {
-			return fmt.Errorf("error reading 'docker_compose_file': %w", err)
-		}
-		delete(object, "docker_compose_file")
-	}
-
-	if raw, found := object["init_script"]; found {
-		err = json.Unmarshal(raw, &a.InitScript)
-		if err != nil {
-			return fmt.Errorf("error reading 'init_script': %w", err)
-		}
-		delete(object, "init_script")
-	}
-
-	if raw, found := object["kms_enabled"]; found {
-		err = json.Unmarshal(raw, &a.KMSEnabled)
-		if err != nil {
-			return fmt.Errorf("error reading 'kms_enabled': %w", err)
-		}
-		delete(object, "kms_enabled")
-	}
-
-	if raw, found := object["local_key_provider_enabled"]; found {
-		err = json.Unmarshal(raw, &a.LocalKeyProviderEnabled)
-		if err != nil {
-			return fmt.Errorf("error reading 'local_key_provider_enabled': %w", err)
-		}
-		delete(object, "local_key_provider_enabled")
-	}
-
-	if raw, found := object["manifest_version"]; found {
-		err = json.Unmarshal(raw, &a.ManifestVersion)
-		if err != nil {
-			return fmt.Errorf("error reading 'manifest_version': %w", err)
-		}
-		delete(object, "manifest_version")
-	}
-
-	if raw, found := object["name"]; found {
-		err = json.Unmarshal(raw, &a.Name)
-		if err != nil {
-			return fmt.Errorf("error reading 'name': %w", err)
-		}
-		delete(object, "name")
-	}
-
-	if raw, found := object["no_instance_id"]; found {
-		err = json.Unmarshal(raw, &a.NoInstanceID)
-		if err != nil {
-			return fmt.Errorf("error reading 'no_instance_id': %w", err)
-		}
-		delete(object, "no_instance_id")
-	}
-
-	if raw, found := object["pre_launch_script"]; found {
-		err = json.Unmarshal(raw, &a.PreLaunchScript)
-		if err != nil {
-			return fmt.Errorf("error reading 'pre_launch_script': %w", err)
-		}
-		delete(object, "pre_launch_script")
-	}
-
-	if raw, found := object["public_logs"]; found {
-		err = json.Unmarshal(raw, &a.PublicLogs)
-		if err != nil {
-			return fmt.Errorf("error reading 'public_logs': %w", err)
-		}
-		delete(object, "public_logs")
-	}
-
-	if raw, found := object["public_sysinfo"]; found {
-		err = json.Unmarshal(raw, &a.PublicSysInfo)
-		if err != nil {
-			return fmt.Errorf("error reading 'public_sysinfo': %w", err)
-		}
-		delete(object, "public_sysinfo")
-	}
-
-	if raw, found := object["public_tcbinfo"]; found {
-		err = json.Unmarshal(raw, &a.PublicTCBInfo)
-		if err != nil {
-			return fmt.Errorf("error reading 'public_tcbinfo': %w", err)
-		}
-		delete(object, "public_tcbinfo")
-	}
-
-	if raw, found := object["runner"]; found {
-		err = json.Unmarshal(raw, &a.Runner)
-		if err != nil {
-			return fmt.Errorf("error reading 'runner': %w", err)
-		}
-		delete(object, "runner")
-	}
-
-	if raw, found := object["gateway_enabled"]; found {
-		err = json.Unmarshal(raw, &a.GatewayEnabled)
-		if err != nil {
-			return fmt.Errorf("error reading 'gateway_enabled': %w", err)
-		}
-		delete(object, "gateway_enabled")
-	}
-
-	if raw, found := object["features"]; found {
-		err = json.Unmarshal(raw, &a.Features)
-		if err != nil {
-			return fmt.Errorf("error reading 'features': %w", err)
-		}
-		delete(object, "features")
-	}
-
-	if raw, found := object["salt"]; found {
-		err = json.Unmarshal(raw, &a.Salt)
-		if err != nil {
-			return fmt.Errorf("error reading 'salt': %w", err)
-		}
-		delete(object, "salt")
-	}
-
-	if raw, found := object["secure_time"]; found {
-		err = json.Unmarshal(raw, &a.SecureTime)
-		if err != nil {
-			return fmt.Errorf("error reading 'secure_time': %w", err)
-		}
-		delete(object, "secure_time")
-	}
-
-	if raw, found := object["storage_fs"]; found {
-		err = json.Unmarshal(raw, &a.StorageFS)
-		if err != nil {
-			return fmt.Errorf("error reading 'storage_fs': %w", err)
-		}
-		delete(object, "storage_fs")
-	}
-
-	if raw, found := object["tproxy_enabled"]; found {
-		err = json.Unmarshal(raw, &a.TproxyEnabled)
-		if err != nil {
-			return fmt.Errorf("error reading 'tproxy_enabled': %w", err)
-		}
-		delete(object, "tproxy_enabled")
-	}
-
-	if raw, found := object["key_provider"]; found {
-		err = json.Unmarshal(raw, &a.KeyProvider)
-		if err != nil {
-			return fmt.Errorf("error reading 'key_provider': %w", err)
-		}
-		delete(object, "key_provider")
-	}
-
-	if raw, found := object["key_provider_id"]; found {
-		err = json.Unmarshal(raw, &a.KeyProviderID)
-		if err != nil {
-			return fmt.Errorf("error reading 'key_provider_id': %w", err)
-		}
-		delete(object, "key_provider_id")
-	}
-
-	if raw, found := object["swap_size"]; found {
-		err = json.Unmarshal(raw, &a.SwapSize)
-		if err != nil {
-			return fmt.Errorf("error reading 'swap_size': %w", err)
-		}
-		delete(object, "swap_size")
-	}
-
-	if raw, found := object["port_policy"]; found {
-		err = json.Unmarshal(raw, &a.PortPolicy)
-		if err != nil {
-			return fmt.Errorf("error reading 'port_policy': %w", err)
-		}
-		delete(object, "port_policy")
-	}
-
-	if len(object) != 0 {
-		a.AdditionalProperties = make(map[string]RawJSON)
-		for fieldName, fieldBuf := range object {
-			var fieldVal RawJSON
-			err := json.Unmarshal(fieldBuf, &fieldVal)
-			if err != nil {
-				return fmt.Errorf("error unmarshaling field %s: %w", fieldName, err)
-			}
-			a.AdditionalProperties[fieldName] = fieldVal
-		}
+	if rest != nil {
+		a.AdditionalProperties = rest
 	}
 	return nil
 }
 
-// Override default JSON handling for AppCompose to handle AdditionalProperties
+// MarshalJSON writes the fields that are set and AdditionalProperties, ordered by name.
 func (a AppCompose) MarshalJSON() ([]byte, error) {
-	var err error
-	object := make(map[string]json.RawMessage)
-
-	if a.AllowedEnvs != nil {
-		object["allowed_envs"], err = json.Marshal(a.AllowedEnvs)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'allowed_envs': %w", err)
-		}
-	}
-
-	if a.BashScript != nil {
-		object["bash_script"], err = json.Marshal(a.BashScript)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'bash_script': %w", err)
-		}
-	}
-
-	if a.DefaultGatewayDomain != nil {
-		object["default_gateway_domain"], err = json.Marshal(a.DefaultGatewayDomain)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'default_gateway_domain': %w", err)
-		}
-	}
-
-	if a.DockerComposeFile != nil {
-		object["docker_compose_file"], err = json.Marshal(a.DockerComposeFile)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'docker_compose_file': %w", err)
-		}
-	}
-
-	if a.InitScript != nil {
-		object["init_script"], err = json.Marshal(a.InitScript)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'init_script': %w", err)
-		}
-	}
-
-	if a.KMSEnabled != nil {
-		object["kms_enabled"], err = json.Marshal(a.KMSEnabled)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'kms_enabled': %w", err)
-		}
-	}
-
-	if a.LocalKeyProviderEnabled != nil {
-		object["local_key_provider_enabled"], err = json.Marshal(a.LocalKeyProviderEnabled)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'local_key_provider_enabled': %w", err)
-		}
-	}
-
-	if a.ManifestVersion != nil {
-		object["manifest_version"], err = json.Marshal(a.ManifestVersion)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'manifest_version': %w", err)
-		}
-	}
-
-	object["name"], err = json.Marshal(a.Name)
+	data, err := encodeMembers([]member{
+		{name: "allowed_envs", field: a.AllowedEnvs, required: false},
+		{name: "bash_script", field: a.BashScript, required: false},
+		{name: "default_gateway_domain", field: a.DefaultGatewayDomain, required: false},
+		{name: "docker_compose_file", field: a.DockerComposeFile, required: false},
+		{name: "init_script", field: a.InitScript, required: false},
+		{name: "kms_enabled", field: a.KMSEnabled, required: false},
+		{name: "local_key_provider_enabled", field: a.LocalKeyProviderEnabled, required: false},
+		{name: "manifest_version", field: a.ManifestVersion, required: false},
+		{name: "name", field: a.Name, required: true},
+		{name: "no_instance_id", field: a.NoInstanceID, required: false},
+		{name: "pre_launch_script", field: a.PreLaunchScript, required: false},
+		{name: "public_logs", field: a.PublicLogs, required: false},
+		{name: "public_sysinfo", field: a.PublicSysInfo, required: false},
+		{name: "public_tcbinfo", field: a.PublicTCBInfo, required: false},
+		{name: "runner", field: a.Runner, required: false},
+		{name: "gateway_enabled", field: a.GatewayEnabled, required: false},
+		{name: "features", field: a.Features, required: false},
+		{name: "salt", field: a.Salt, required: false},
+		{name: "secure_time", field: a.SecureTime, required: false},
+		{name: "storage_fs", field: a.StorageFS, required: false},
+		{name: "tproxy_enabled", field: a.TproxyEnabled, required: false},
+		{name: "key_provider", field: a.KeyProvider, required: false},
+		{name: "key_provider_id", field: a.KeyProviderID, required: false},
+		{name: "swap_size", field: a.SwapSize, required: false},
+		{name: "port_policy", field: a.PortPolicy, required: false},
+	}, a.AdditionalProperties)
 	if err != nil {
-		return nil, fmt.Errorf("error marshaling 'name': %w", err)
+		return nil, fmt.Errorf("AppCompose: %w", err)
 	}
-
-	if a.NoInstanceID != nil {
-		object["no_instance_id"], err = json.Marshal(a.NoInstanceID)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'no_instance_id': %w", err)
-		}
-	}
-
-	if a.PreLaunchScript != nil {
-		object["pre_launch_script"], err = json.Marshal(a.PreLaunchScript)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'pre_launch_script': %w", err)
-		}
-	}
-
-	if a.PublicLogs != nil {
-		object["public_logs"], err = json.Marshal(a.PublicLogs)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'public_logs': %w", err)
-		}
-	}
-
-	if a.PublicSysInfo != nil {
-		object["public_sysinfo"], err = json.Marshal(a.PublicSysInfo)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'public_sysinfo': %w", err)
-		}
-	}
-
-	if a.PublicTCBInfo != nil {
-		object["public_tcbinfo"], err = json.Marshal(a.PublicTCBInfo)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'public_tcbinfo': %w", err)
-		}
-	}
-
-	if a.Runner != nil {
-		object["runner"], err = json.Marshal(a.Runner)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'runner': %w", err)
-		}
-	}
-
-	if a.GatewayEnabled != nil {
-		object["gateway_enabled"], err = json.Marshal(a.GatewayEnabled)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'gateway_enabled': %w", err)
-		}
-	}
-
-	if a.Features != nil {
-		object["features"], err = json.Marshal(a.Features)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'features': %w", err)
-		}
-	}
-
-	if a.Salt != nil {
-		object["salt"], err = json.Marshal(a.Salt)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'salt': %w", err)
-		}
-	}
-
-	if a.SecureTime != nil {
-		object["secure_time"], err = json.Marshal(a.SecureTime)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'secure_time': %w", err)
-		}
-	}
-
-	if a.StorageFS != nil {
-		object["storage_fs"], err = json.Marshal(a.StorageFS)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'storage_fs': %w", err)
-		}
-	}
-
-	if a.TproxyEnabled != nil {
-		object["tproxy_enabled"], err = json.Marshal(a.TproxyEnabled)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'tproxy_enabled': %w", err)
-		}
-	}
-
-	if a.KeyProvider != nil {
-		object["key_provider"], err = json.Marshal(a.KeyProvider)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'key_provider': %w", err)
-		}
-	}
-
-	if a.KeyProviderID != nil {
-		object["key_provider_id"], err = json.Marshal(a.KeyProviderID)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'key_provider_id': %w", err)
-		}
-	}
-
-	object["swap_size"], err = json.Marshal(a.SwapSize)
-	if err != nil {
-		return nil, fmt.Errorf("error marshaling 'swap_size': %w", err)
-	}
-
-	if a.PortPolicy != nil {
-		object["port_policy"], err = json.Marshal(a.PortPolicy)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'port_policy': %w", err)
-		}
-	}
-
-	for fieldName, field := range a.AdditionalProperties {
-		object[fieldName], err = json.Marshal(field)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling '%s': %w", fieldName, err)
-		}
-	}
-	return json.Marshal(object)
+	return data, nil
 }
 
-// Getter for additional properties for ProvisionComposeUpdateRequest. Returns the specified
-// element and whether it was found
-func (a ProvisionComposeUpdateRequest) Get(fieldName string) (value RawJSON, found bool) {
-	if a.AdditionalProperties != nil {
-		value, found = a.AdditionalProperties[fieldName]
-	}
-	return
-}
-
-// Setter for additional properties for ProvisionComposeUpdateRequest
-func (a *ProvisionComposeUpdateRequest) Set(fieldName string, value RawJSON) {
-	if a.AdditionalProperties == nil {
-		a.AdditionalProperties = make(map[string]RawJSON)
-	}
-	a.AdditionalProperties[fieldName] = value
-}
-
-// Override default JSON handling for ProvisionComposeUpdateRequest to handle AdditionalProperties
-func (a *ProvisionComposeUpdateRequest) UnmarshalJSON(b []byte) error {
-	object := make(map[string]json.RawMessage)
-	err := json.Unmarshal(b, &object)
+// UnmarshalJSON keeps what does not fit a field in AdditionalProperties.
+func (a *ProvisionComposeUpdateRequest) UnmarshalJSON(data []byte) error {
+	rest, err := decodeMembers(data, []member{
+		{name: "allowed_envs", field: &a.AllowedEnvs, required: false},
+		{name: "bash_script", field: &a.BashScript, required: false},
+		{name: "default_gateway_domain", field: &a.DefaultGatewayDomain, required: false},
+		{name: "docker_compose_file", field: &a.DockerComposeFile, required: false},
+		{name: "init_script", field: &a.InitScript, required: false},
+		{name: "kms_enabled", field: &a.KMSEnabled, required: false},
+		{name: "local_key_provider_enabled", field: &a.LocalKeyProviderEnabled, required: false},
+		{name: "manifest_version", field: &a.ManifestVersion, required: false},
+		{name: "name", field: &a.Name, required: true},
+		{name: "no_instance_id", field: &a.NoInstanceID, required: false},
+		{name: "pre_launch_script", field: &a.PreLaunchScript, required: false},
+		{name: "public_logs", field: &a.PublicLogs, required: false},
+		{name: "public_sysinfo", field: &a.PublicSysInfo, required: false},
+		{name: "public_tcbinfo", field: &a.PublicTCBInfo, required: false},
+		{name: "runner", field: &a.Runner, required: false},
+		{name: "gateway_enabled", field: &a.GatewayEnabled, required: false},
+		{name: "features", field: &a.Features, required: false},
+		{name: "salt", field: &a.Salt, required: false},
+		{name: "secure_time", field: &a.SecureTime, required: false},
+		{name: "storage_fs", field: &a.StorageFS, required: false},
+		{name: "tproxy_enabled", field: &a.TproxyEnabled, required: false},
+		{name: "update_env_vars", field: &a.UpdateEnvVars, required: false},
+		{name: "key_provider", field: &a.KeyProvider, required: false},
+		{name: "key_provider_id", field: &a.KeyProviderID, required: false},
+		{name: "swap_size", field: &a.SwapSize, required: false},
+		{name: "port_policy", field: &a.PortPolicy, required: false},
+	})
 	if err != nil {
-		return err
+		return fmt.Errorf("ProvisionComposeUpdateRequest: %w", err)
 	}
-
-	if raw, found := object["allowed_envs"]; found {
-		err = json.Unmarshal(raw, &a.AllowedEnvs)
-		if err != nil {
-			return fmt.Errorf("error reading 'allowed_envs': %w", err)
-		}
-		delete(object, "allowed_envs")
-	}
-
-	if raw, found := object["bash_script"]; found {
-		err = json.Unmarshal(raw, &a.BashScript)
-		if err != nil {
-			return fmt.Errorf("error reading 'bash_script': %w", err)
-		}
-		delete(object, "bash_script")
-	}
-
-	if raw, found := object["default_gateway_domain"]; found {
-		err = json.Unmarshal(raw, &a.DefaultGatewayDomain)
-		if err != nil {
-			return fmt.Errorf("error reading 'default_gateway_domain': %w", err)
-		}
-		delete(object, "default_gateway_domain")
-	}
-
-	if raw, found := object["docker_compose_file"]; found {
-		err = json.Unmarshal(raw, &a.DockerComposeFile)
-		if err != nil {
-			return fmt.Errorf("error reading 'docker_compose_file': %w", err)
-		}
-		delete(object, "docker_compose_file")
-	}
-
-	if raw, found := object["init_script"]; found {
-		err = json.Unmarshal(raw, &a.InitScript)
-		if err != nil {
-			return fmt.Errorf("error reading 'init_script': %w", err)
-		}
-		delete(object, "init_script")
-	}
-
-	if raw, found := object["kms_enabled"]; found {
-		err = json.Unmarshal(raw, &a.KMSEnabled)
-		if err != nil {
-			return fmt.Errorf("error reading 'kms_enabled': %w", err)
-		}
-		delete(object, "kms_enabled")
-	}
-
-	if raw, found := object["local_key_provider_enabled"]; found {
-		err = json.Unmarshal(raw, &a.LocalKeyProviderEnabled)
-		if err != nil {
-			return fmt.Errorf("error reading 'local_key_provider_enabled': %w", err)
-		}
-		delete(object, "local_key_provider_enabled")
-	}
-
-	if raw, found := object["manifest_version"]; found {
-		err = json.Unmarshal(raw, &a.ManifestVersion)
-		if err != nil {
-			return fmt.Errorf("error reading 'manifest_version': %w", err)
-		}
-		delete(object, "manifest_version")
-	}
-
-	if raw, found := object["name"]; found {
-		err = json.Unmarshal(raw, &a.Name)
-		if err != nil {
-			return fmt.Errorf("error reading 'name': %w", err)
-		}
-		delete(object, "name")
-	}
-
-	if raw, found := object["no_instance_id"]; found {
-		err = json.Unmarshal(raw, &a.NoInstanceID)
-		if err != nil {
-			return fmt.Errorf("error reading 'no_instance_id': %w", err)
-		}
-		delete(object, "no_instance_id")
-	}
-
-	if raw, found := object["pre_launch_script"]; found {
-		err = json.Unmarshal(raw, &a.PreLaunchScript)
-		if err != nil {
-			return fmt.Errorf("error reading 'pre_launch_script': %w", err)
-		}
-		delete(object, "pre_launch_script")
-	}
-
-	if raw, found := object["public_logs"]; found {
-		err = json.Unmarshal(raw, &a.PublicLogs)
-		if err != nil {
-			return fmt.Errorf("error reading 'public_logs': %w", err)
-		}
-		delete(object, "public_logs")
-	}
-
-	if raw, found := object["public_sysinfo"]; found {
-		err = json.Unmarshal(raw, &a.PublicSysInfo)
-		if err != nil {
-			return fmt.Errorf("error reading 'public_sysinfo': %w", err)
-		}
-		delete(object, "public_sysinfo")
-	}
-
-	if raw, found := object["public_tcbinfo"]; found {
-		err = json.Unmarshal(raw, &a.PublicTCBInfo)
-		if err != nil {
-			return fmt.Errorf("error reading 'public_tcbinfo': %w", err)
-		}
-		delete(object, "public_tcbinfo")
-	}
-
-	if raw, found := object["runner"]; found {
-		err = json.Unmarshal(raw, &a.Runner)
-		if err != nil {
-			return fmt.Errorf("error reading 'runner': %w", err)
-		}
-		delete(object, "runner")
-	}
-
-	if raw, found := object["gateway_enabled"]; found {
-		err = json.Unmarshal(raw, &a.GatewayEnabled)
-		if err != nil {
-			return fmt.Errorf("error reading 'gateway_enabled': %w", err)
-		}
-		delete(object, "gateway_enabled")
-	}
-
-	if raw, found := object["features"]; found {
-		err = json.Unmarshal(raw, &a.Features)
-		if err != nil {
-			return fmt.Errorf("error reading 'features': %w", err)
-		}
-		delete(object, "features")
-	}
-
-	if raw, found := object["salt"]; found {
-		err = json.Unmarshal(raw, &a.Salt)
-		if err != nil {
-			return fmt.Errorf("error reading 'salt': %w", err)
-		}
-		delete(object, "salt")
-	}
-
-	if raw, found := object["secure_time"]; found {
-		err = json.Unmarshal(raw, &a.SecureTime)
-		if err != nil {
-			return fmt.Errorf("error reading 'secure_time': %w", err)
-		}
-		delete(object, "secure_time")
-	}
-
-	if raw, found := object["storage_fs"]; found {
-		err = json.Unmarshal(raw, &a.StorageFS)
-		if err != nil {
-			return fmt.Errorf("error reading 'storage_fs': %w", err)
-		}
-		delete(object, "storage_fs")
-	}
-
-	if raw, found := object["tproxy_enabled"]; found {
-		err = json.Unmarshal(raw, &a.TproxyEnabled)
-		if err != nil {
-			return fmt.Errorf("error reading 'tproxy_enabled': %w", err)
-		}
-		delete(object, "tproxy_enabled")
-	}
-
-	if raw, found := object["update_env_vars"]; found {
-		err = json.Unmarshal(raw, &a.UpdateEnvVars)
-		if err != nil {
-			return fmt.Errorf("error reading 'update_env_vars': %w", err)
-		}
-		delete(object, "update_env_vars")
-	}
-
-	if raw, found := object["key_provider"]; found {
-		err = json.Unmarshal(raw, &a.KeyProvider)
-		if err != nil {
-			return fmt.Errorf("error reading 'key_provider': %w", err)
-		}
-		delete(object, "key_provider")
-	}
-
-	if raw, found := object["key_provider_id"]; found {
-		err = json.Unmarshal(raw, &a.KeyProviderID)
-		if err != nil {
-			return fmt.Errorf("error reading 'key_provider_id': %w", err)
-		}
-		delete(object, "key_provider_id")
-	}
-
-	if raw, found := object["swap_size"]; found {
-		err = json.Unmarshal(raw, &a.SwapSize)
-		if err != nil {
-			return fmt.Errorf("error reading 'swap_size': %w", err)
-		}
-		delete(object, "swap_size")
-	}
-
-	if raw, found := object["port_policy"]; found {
-		err = json.Unmarshal(raw, &a.PortPolicy)
-		if err != nil {
-			return fmt.Errorf("error reading 'port_policy': %w", err)
-		}
-		delete(object, "port_policy")
-	}
-
-	if len(object) != 0 {
-		a.AdditionalProperties = make(map[string]RawJSON)
-		for fieldName, fieldBuf := range object {
-			var fieldVal RawJSON
-			err := json.Unmarshal(fieldBuf, &fieldVal)
-			if err != nil {
-				return fmt.Errorf("error unmarshaling field %s: %w", fieldName, err)
-			}
-			a.AdditionalProperties[fieldName] = fieldVal
-		}
+	if rest != nil {
+		a.AdditionalProperties = rest
 	}
 	return nil
 }
 
-// Override default JSON handling for ProvisionComposeUpdateRequest to handle AdditionalProperties
+// MarshalJSON writes the fields that are set and AdditionalProperties, ordered by name.
 func (a ProvisionComposeUpdateRequest) MarshalJSON() ([]byte, error) {
-	var err error
-	object := make(map[string]json.RawMessage)
-
-	if a.AllowedEnvs != nil {
-		object["allowed_envs"], err = json.Marshal(a.AllowedEnvs)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'allowed_envs': %w", err)
-		}
-	}
-
-	if a.BashScript != nil {
-		object["bash_script"], err = json.Marshal(a.BashScript)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'bash_script': %w", err)
-		}
-	}
-
-	if a.DefaultGatewayDomain != nil {
-		object["default_gateway_domain"], err = json.Marshal(a.DefaultGatewayDomain)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'default_gateway_domain': %w", err)
-		}
-	}
-
-	if a.DockerComposeFile != nil {
-		object["docker_compose_file"], err = json.Marshal(a.DockerComposeFile)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'docker_compose_file': %w", err)
-		}
-	}
-
-	if a.InitScript != nil {
-		object["init_script"], err = json.Marshal(a.InitScript)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'init_script': %w", err)
-		}
-	}
-
-	if a.KMSEnabled != nil {
-		object["kms_enabled"], err = json.Marshal(a.KMSEnabled)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'kms_enabled': %w", err)
-		}
-	}
-
-	if a.LocalKeyProviderEnabled != nil {
-		object["local_key_provider_enabled"], err = json.Marshal(a.LocalKeyProviderEnabled)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'local_key_provider_enabled': %w", err)
-		}
-	}
-
-	if a.ManifestVersion != nil {
-		object["manifest_version"], err = json.Marshal(a.ManifestVersion)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'manifest_version': %w", err)
-		}
-	}
-
-	object["name"], err = json.Marshal(a.Name)
+	data, err := encodeMembers([]member{
+		{name: "allowed_envs", field: a.AllowedEnvs, required: false},
+		{name: "bash_script", field: a.BashScript, required: false},
+		{name: "default_gateway_domain", field: a.DefaultGatewayDomain, required: false},
+		{name: "docker_compose_file", field: a.DockerComposeFile, required: false},
+		{name: "init_script", field: a.InitScript, required: false},
+		{name: "kms_enabled", field: a.KMSEnabled, required: false},
+		{name: "local_key_provider_enabled", field: a.LocalKeyProviderEnabled, required: false},
+		{name: "manifest_version", field: a.ManifestVersion, required: false},
+		{name: "name", field: a.Name, required: true},
+		{name: "no_instance_id", field: a.NoInstanceID, required: false},
+		{name: "pre_launch_script", field: a.PreLaunchScript, required: false},
+		{name: "public_logs", field: a.PublicLogs, required: false},
+		{name: "public_sysinfo", field: a.PublicSysInfo, required: false},
+		{name: "public_tcbinfo", field: a.PublicTCBInfo, required: false},
+		{name: "runner", field: a.Runner, required: false},
+		{name: "gateway_enabled", field: a.GatewayEnabled, required: false},
+		{name: "features", field: a.Features, required: false},
+		{name: "salt", field: a.Salt, required: false},
+		{name: "secure_time", field: a.SecureTime, required: false},
+		{name: "storage_fs", field: a.StorageFS, required: false},
+		{name: "tproxy_enabled", field: a.TproxyEnabled, required: false},
+		{name: "update_env_vars", field: a.UpdateEnvVars, required: false},
+		{name: "key_provider", field: a.KeyProvider, required: false},
+		{name: "key_provider_id", field: a.KeyProviderID, required: false},
+		{name: "swap_size", field: a.SwapSize, required: false},
+		{name: "port_policy", field: a.PortPolicy, required: false},
+	}, a.AdditionalProperties)
 	if err != nil {
-		return nil, fmt.Errorf("error marshaling 'name': %w", err)
+		return nil, fmt.Errorf("ProvisionComposeUpdateRequest: %w", err)
 	}
-
-	if a.NoInstanceID != nil {
-		object["no_instance_id"], err = json.Marshal(a.NoInstanceID)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'no_instance_id': %w", err)
-		}
-	}
-
-	if a.PreLaunchScript != nil {
-		object["pre_launch_script"], err = json.Marshal(a.PreLaunchScript)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'pre_launch_script': %w", err)
-		}
-	}
-
-	if a.PublicLogs != nil {
-		object["public_logs"], err = json.Marshal(a.PublicLogs)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'public_logs': %w", err)
-		}
-	}
-
-	if a.PublicSysInfo != nil {
-		object["public_sysinfo"], err = json.Marshal(a.PublicSysInfo)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'public_sysinfo': %w", err)
-		}
-	}
-
-	if a.PublicTCBInfo != nil {
-		object["public_tcbinfo"], err = json.Marshal(a.PublicTCBInfo)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'public_tcbinfo': %w", err)
-		}
-	}
-
-	if a.Runner != nil {
-		object["runner"], err = json.Marshal(a.Runner)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'runner': %w", err)
-		}
-	}
-
-	if a.GatewayEnabled != nil {
-		object["gateway_enabled"], err = json.Marshal(a.GatewayEnabled)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'gateway_enabled': %w", err)
-		}
-	}
-
-	if a.Features != nil {
-		object["features"], err = json.Marshal(a.Features)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'features': %w", err)
-		}
-	}
-
-	if a.Salt != nil {
-		object["salt"], err = json.Marshal(a.Salt)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'salt': %w", err)
-		}
-	}
-
-	if a.SecureTime != nil {
-		object["secure_time"], err = json.Marshal(a.SecureTime)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'secure_time': %w", err)
-		}
-	}
-
-	if a.StorageFS != nil {
-		object["storage_fs"], err = json.Marshal(a.StorageFS)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'storage_fs': %w", err)
-		}
-	}
-
-	if a.TproxyEnabled != nil {
-		object["tproxy_enabled"], err = json.Marshal(a.TproxyEnabled)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'tproxy_enabled': %w", err)
-		}
-	}
-
-	if a.UpdateEnvVars != nil {
-		object["update_env_vars"], err = json.Marshal(a.UpdateEnvVars)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'update_env_vars': %w", err)
-		}
-	}
-
-	if a.KeyProvider != nil {
-		object["key_provider"], err = json.Marshal(a.KeyProvider)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'key_provider': %w", err)
-		}
-	}
-
-	if a.KeyProviderID != nil {
-		object["key_provider_id"], err = json.Marshal(a.KeyProviderID)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'key_provider_id': %w", err)
-		}
-	}
-
-	object["swap_size"], err = json.Marshal(a.SwapSize)
-	if err != nil {
-		return nil, fmt.Errorf("error marshaling 'swap_size': %w", err)
-	}
-
-	if a.PortPolicy != nil {
-		object["port_policy"], err = json.Marshal(a.PortPolicy)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'port_policy': %w", err)
-		}
-	}
-
-	for fieldName, field := range a.AdditionalProperties {
-		object[fieldName], err = json.Marshal(field)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling '%s': %w", fieldName, err)
-		}
-	}
-	return json.Marshal(object)
+	return data, nil
 }

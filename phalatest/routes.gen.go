@@ -6,6 +6,7 @@ package phalatest
 func routes() []route {
 	return []route{
 		{operation: "Account.Get", verb: "GET", path: "/api/v1/auth/me", status: 200},
+		{operation: "Account.RevokeToken", verb: "DELETE", path: "/api/v1/tokens/self", status: 204},
 		{operation: "Apps.CheckAllowed", verb: "POST", path: "/api/v1/apps/{app_id}/is-allowed", status: 200},
 		{operation: "Apps.CheckCVMsAllowed", verb: "POST", path: "/api/v1/apps/{app_id}/cvms/is-allowed", status: 200},
 		{operation: "Apps.CreateInstance", verb: "POST", path: "/api/v1/apps/{app_id}/instances", status: 200},
