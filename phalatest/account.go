@@ -1,5 +1,7 @@
 package phalatest
 
+import "net/http"
+
 // The one user and the one workspace behind the API key.
 const (
 	userID, userName, userEmail = "usr_test1", "tester", "tester@phala.test"
@@ -32,4 +34,10 @@ func getAccount(s *Server, c *call) answer {
 		},
 		"credits": object{"balance": "100", "granted_balance": "0", "is_post_paid": false, "outstanding_amount": nil},
 	})
+}
+
+// revokeToken ends the API key of the workspace for good.
+func revokeToken(s *Server, _ *call) answer {
+	s.revoked.Store(true)
+	return answer{status: http.StatusNoContent}
 }

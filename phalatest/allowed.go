@@ -2,6 +2,7 @@ package phalatest
 
 import (
 	"context"
+	"encoding/hex"
 	"net/http"
 	"slices"
 	"strings"
@@ -164,6 +165,7 @@ func getOnChain(s *Server, c *call) answer {
 		}
 		contracts = append(contracts, object{
 			"contract_address": k.address(), "chain_id": id, "chain_name": chain, "devices": devices, "os_images": images,
+			"k256_pubkey": k.signer().String(), "ca_pubkey": hex.EncodeToString(k.rootCA()), "gateway_contract_address": nil,
 		})
 	}
 	return ok(object{"chain_name": chain, "chain_id": id, "contracts": contracts})

@@ -200,6 +200,9 @@ func everyOperation(t *testing.T, version string) {
 	step(c.CVMs.UpdatePreLaunchScript(ctx, id, "#!/bin/sh\n", nil))
 	step(c.CVMs.UpdateEnvs(ctx, id, openapi.UpdateEnvsRequest{EncryptedEnv: env}))
 	step(c.CVMs.UpdateOSImage(ctx, id, openapi.UpdateOSImageRequest{OSImageName: "dstack-0.5.6"}))
+	step(c.CVMs.Update(ctx, id, openapi.UpdateCVMRequest{InstanceType: openapi.Ptr("tdx.medium"), AllowRestart: openapi.Ptr(true)}, nil))
+	wait(id)
+	assert.Equal(t, "tdx.medium", must(c.CVMs.Get(ctx, id)).Resource.InstanceType)
 	step(c.CVMs.UpdateResources(ctx, id, openapi.UpdateResourcesRequest{InstanceType: openapi.Ptr("tdx.large")}))
 	must(c.CVMs.UpdateVisibility(ctx, id, openapi.UpdateVisibilityRequest{PublicLogs: false, PublicSysInfo: true}))
 	wait(id)
@@ -234,7 +237,9 @@ func everyOperation(t *testing.T, version string) {
 	// Replicas, revisions, and the app.
 	must(c.CVMs.Replicate(ctx, id, &openapi.ReplicateRequest{NodeID: openapi.Ptr(2)}, nil))
 	replica := must(c.Apps.Replicate(ctx, p.AppID, id, nil, nil))
-	must(c.Apps.CreateInstance(ctx, p.AppID, nil))
+	assert.Equal(t, "web-9", must(c.Apps.CreateInstance(ctx, p.AppID, &openapi.CreateInstanceRequest{Name: openapi.Ptr("web-9")})).Name)
+	_, err = c.Apps.CreateInstance(ctx, p.AppID, &openapi.CreateInstanceRequest{Name: openapi.Ptr("web-9")})
+	require.ErrorIs(t, err, client.ErrConflict)
 	for _, vm := range must(c.Apps.ListCVMs(ctx, p.AppID)) {
 		wait(vm.VMUUID)
 	}
@@ -289,6 +294,9 @@ func everyOperation(t *testing.T, version string) {
 	at := openapi.Time{Time: time.Now().Add(time.Hour)}
 	must(c.CVMs.ScheduleDelete(ctx, id, &openapi.ScheduleDeleteRequest{ScheduledDeleteAt: &at}))
 	require.NoError(t, c.CVMs.Delete(ctx, "model"))
+	require.NoError(t, c.Account.RevokeToken(ctx))
+	_, err = c.Account.Get(ctx)
+	require.ErrorIs(t, err, client.ErrUnauthorized)
 
 	refused := map[string]bool{"Apps.CheckAllowed": true, "CVMs.CheckAllowed": true, "Attestations.GetCollateral": true}
 	for _, r := range routes() {

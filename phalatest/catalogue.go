@@ -189,7 +189,9 @@ func listAvailableImages(s *Server, _ *call, vm *cvm) answer {
 			if i.dev {
 				kind = "dev"
 			}
-			entry[kind] = object{"name": i.name, "slug": i.slug, "os_image_hash": i.hash(), "is_current": i == vm.image}
+			entry[kind] = object{
+				"name": i.name, "slug": i.slug, "os_image_hash": i.hash(), "is_current": i == vm.image, "requires_gpu": false, "enabled": true,
+			}
 		}
 		all = append(all, entry)
 	}

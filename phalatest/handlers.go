@@ -95,7 +95,8 @@ func handlers() map[string]handler {
 		"KMS.GetOnChain":         getOnChain,
 		"KMS.ListContractNodes":  listContractNodes,
 
-		"Account.Get": getAccount,
+		"Account.Get":         getAccount,
+		"Account.RevokeToken": revokeToken,
 
 		"Workspaces.List":      listWorkspaces,
 		"Workspaces.Get":       onWorkspace(getWorkspace),

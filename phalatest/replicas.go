@@ -92,7 +92,15 @@ func (s *Server) addReplica(c *call, vm *cvm, ch change, n *node) answer {
 		return *bad
 	}
 	replica := s.newCVM(vm.app, ch.doc)
-	replica.name, replica.node, replica.image, replica.size = vm.name, n, vm.image, vm.size
+	if ch.name != "" {
+		if len(s.named(ch.name)) > 0 {
+			return nameTaken(ch.name)
+		}
+		replica.name = ch.name
+	} else {
+		replica.name = vm.name
+	}
+	replica.node, replica.image, replica.size = n, vm.image, vm.size
 	replica.listed, replica.userConfig, replica.kmsURLs, replica.gatewayURLs = vm.listed, vm.userConfig, vm.kmsURLs, vm.gatewayURLs
 	env := ch.env
 	if env == nil && vm.encryptedEnv != "" {
@@ -118,6 +126,11 @@ func createInstance(s *Server, c *call, a *app) answer {
 	if r.Token != nil && *r.Token != "" {
 		return s.redeemReplica(c, vm)
 	}
+	if r.Name != nil {
+		if err := compose.ValidateName(*r.Name); err != nil {
+			return invalid("Value error, "+err.Error(), "value_error", "body", "name")
+		}
+	}
 	n, bad := s.otherNode(vm, r.NodeID, r.TeepodID)
 	if bad != nil {
 		return *bad
@@ -126,7 +139,7 @@ func createInstance(s *Server, c *call, a *app) answer {
 	if bad != nil {
 		return *bad
 	}
-	ch := change{kind: "create", doc: doc, env: r.EncryptedEnv}
+	ch := change{kind: "create", name: deref(r.Name), doc: doc, env: r.EncryptedEnv}
 	return s.wantReplica(c, vm, ch, n, approval{hash: deref(r.ComposeHash), transaction: deref(r.TransactionHash)})
 }
 

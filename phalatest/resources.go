@@ -22,7 +22,10 @@ func (s *Server) availableNode(n *node) object {
 	}
 	images := []object{}
 	for _, i := range s.images {
-		images = append(images, object{"name": i.name, "is_dev": i.dev, "version": i.version, "os_image_hash": i.hash()})
+		images = append(images, object{
+			"name": i.name, "is_dev": i.dev, "version": i.version, "os_image_hash": i.hash(), "slug": i.slug, "release": i.versionText(),
+			"published_at": "2026-01-21T08:30:05Z", "requires_gpu": false, "supports_cpu": true, "supports_gpu": false, "enabled": true,
+		})
 	}
 	return object{
 		"teepod_id": n.id, "node_id": n.id, "name": n.name, "listed": true, "resource_score": 1.0,

@@ -71,7 +71,7 @@ func (s *Server) admit(c *call) (answer, bool) {
 		case key == "":
 			s.wrong("%s: no X-API-Key", c.route.operation)
 			return plain(http.StatusUnauthorized, "Not authenticated"), true
-		case subtle.ConstantTimeCompare([]byte(key), []byte(s.APIKey)) != 1:
+		case subtle.ConstantTimeCompare([]byte(key), []byte(s.APIKey)) != 1 || s.revoked.Load():
 			return plain(http.StatusUnauthorized, "Invalid API key"), true
 		}
 		if c.Header.Get("X-Phala-Version") == "" {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -28,6 +29,8 @@ type TB interface {
 type Server struct {
 	// APIKey is the key that the server accepts.
 	APIKey string
+
+	revoked atomic.Bool // APIKey, by its owner
 
 	tb         TB
 	log        *slog.Logger

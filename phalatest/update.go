@@ -9,6 +9,7 @@ import (
 // change is what an update makes of a CVM; what is nil stays.
 type change struct {
 	kind       string // operation type
+	name       string // of an instance to be; empty for that of the CVM it is made from
 	doc        *document
 	env        *openapi.Secret
 	userConfig *string
@@ -145,7 +146,7 @@ func updateCVM(s *Server, c *call, vm *cvm) answer {
 			return invalidCompose(err)
 		}
 	}
-	next, bad := s.resized(vm.size, nil, r.VCPU, r.Memory, r.DiskSize)
+	next, bad := s.resized(vm.size, r.InstanceType, r.VCPU, r.Memory, r.DiskSize)
 	if bad != nil {
 		return *bad
 	}
