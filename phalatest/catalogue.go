@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/phala-go/phala/attest"
+	"github.com/phala-go/phala/kms"
 )
 
 // instanceType is a size that a CVM can have.
@@ -39,10 +40,10 @@ func nodes() []*node {
 }
 
 // device is the device id of a node, the hash of its PPID.
-func (n *node) device() string { return fmt.Sprintf("%x", n.deviceID()) }
+func (n *node) device() string { return n.deviceID().String() }
 
 // deviceID is device as a contract takes it.
-func (n *node) deviceID() [32]byte {
+func (n *node) deviceID() kms.DeviceID {
 	ppid := n.machine()
 	return attest.DeviceID(ppid[:])
 }
