@@ -73,10 +73,7 @@ func requireEnv(t testing.TB, s *phalatest.Server, cvm string, want []compose.En
 	t.Helper()
 	env, err := s.Env(cvm)
 	require.NoError(t, err)
-	require.Len(t, env, len(want))
-	for i := range want {
-		require.True(t, compose.EnvVar(env[i]) == want[i], want[i].Key)
-	}
+	require.ElementsMatch(t, want, env)
 }
 
 func TestRun(t *testing.T) {

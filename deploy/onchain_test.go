@@ -506,7 +506,7 @@ func TestOneMoreCVMOnAChainSurvivesACrashAtEachStep(t *testing.T) {
 	t.Parallel()
 	for name, begin := range map[string]func(x *chained, r *deploy.Result, opts ...deploy.Option) error{
 		"replica": func(x *chained, r *deploy.Result, opts ...deploy.Option) error {
-			return second(deploy.Replicate(t.Context(), x.c, deploy.Replica{CVM: r.State.CVM, NodeID: 2}, opts...))
+			return second(deploy.Replicate(t.Context(), x.c, deploy.Replica{CVM: r.State.CVM, NodeID: 12}, opts...))
 		},
 		"instance": func(x *chained, r *deploy.Result, opts ...deploy.Option) error {
 			return second(deploy.AddInstance(t.Context(), x.c, deploy.Instance{AppID: r.State.AppID, DockerCompose: "services: {}\n"}, opts...))

@@ -26,7 +26,7 @@ func (s *Server) asked(c *call, a *app, hashText string, nodeID *int, deviceID *
 	}
 	if deviceID != nil {
 		want := strings.ToLower(strings.TrimPrefix(*deviceID, "0x"))
-		i := slices.IndexFunc(s.nodes, func(n *node) bool { return n.device() == want })
+		i := slices.IndexFunc(s.nodes, func(n *node) bool { return n.device.String() == want })
 		if i < 0 {
 			return plain(http.StatusNotFound, "Unknown device")
 		}
@@ -41,7 +41,7 @@ func (s *Server) asked(c *call, a *app, hashText string, nodeID *int, deviceID *
 func (a *app) describeConsent(hash compose.Hash, n *node) object {
 	is := a.consent(hash, n)
 	described := object{
-		"app_contract_address": a.contract(), "compose_hash": hash.String(), "device_id": n.device(),
+		"app_contract_address": a.contract(), "compose_hash": hash.String(), "device_id": n.device.String(),
 		"compose_hash_allowed": is.hash, "allow_any_device": is.anyDevice, "device_id_allowed": any(is.device), "is_allowed": is.given(),
 	}
 	if is.anyDevice {
@@ -116,7 +116,7 @@ func deviceAllowlist(s *Server, c *call, a *app) answer {
 			status = "not_allowed"
 		}
 		devices = append(devices, object{
-			"device_id": n.device(), "node_name": n.name, "cvm_ids": ids, "allowed_onchain": is.device, "status": status,
+			"device_id": n.device.String(), "node_name": n.name, "cvm_ids": ids, "allowed_onchain": is.device, "status": status,
 		})
 	}
 	return ok(object{
@@ -158,7 +158,7 @@ func getOnChain(s *Server, c *call) answer {
 		id = k.chain.ChainID()
 		devices, images := []object{}, []object{}
 		for _, n := range s.nodes {
-			devices = append(devices, object{"device_id": n.device(), "node_name": n.name, "on_chain_allowed": nil})
+			devices = append(devices, object{"device_id": n.device.String(), "node_name": n.name, "on_chain_allowed": nil})
 		}
 		for _, i := range s.images {
 			images = append(images, object{"name": i.name, "version": i.versionText(), "os_image_hash": i.hash(), "on_chain_allowed": nil})

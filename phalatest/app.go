@@ -15,6 +15,7 @@ type app struct {
 	id        kms.AppID
 	number    int
 	name      string
+	tenant    *Tenant
 	created   time.Time
 	kms       *keyService
 	deployer  string        // of its contract; empty under the central KMS
@@ -36,16 +37,27 @@ func (s *Server) findApp(text string) *app {
 }
 
 func (s *Server) newApp(p *provision) *app {
+	t := p.key.tenant
 	s.appNumber++
-	a := &app{id: p.key.app, number: s.appNumber, name: p.name, created: time.Now().UTC(), kms: p.kms, key: p.envKey}
+	a := &app{id: p.key.app, number: s.appNumber, name: p.name, tenant: t, created: time.Now().UTC(), kms: p.kms, key: p.envKey}
 	s.apps[a.id] = a
+	t.apps = append(t.apps, a)
+	return a
+}
+
+// app returns the app of an id that the key of a call may see. What needs no key shows the apps of all tenants.
+func (c *call) app(text string) *app {
+	a := c.server.findApp(text)
+	if a == nil || c.tenant != a.tenant && !c.route.public && !c.route.optionalKey {
+		return nil
+	}
 	return a
 }
 
 // onApp is a handler of an operation on one app.
 func onApp(h func(*Server, *call, *app) answer) handler {
 	return func(s *Server, c *call) answer {
-		a := s.findApp(c.params["app_id"])
+		a := c.app(c.params["app_id"])
 		if a == nil {
 			return plain(http.StatusNotFound, "App not found")
 		}
@@ -56,7 +68,7 @@ func onApp(h func(*Server, *call, *app) answer) handler {
 // onInstance is a handler of an operation on a CVM of an app.
 func onInstance(h func(*Server, *call, *cvm) answer) handler {
 	return onApp(func(s *Server, c *call, a *app) answer {
-		vm, bad := s.find(c.params["vm_uuid"])
+		vm, bad := c.tenant.find(c.params["vm_uuid"])
 		if bad != nil {
 			return *bad
 		}
@@ -81,7 +93,7 @@ func (a *app) describe(s *Server, c *call) object {
 		"created_at": stamp(a.created), "kms_type": a.kms.kind, "profile": nil, "current_cvm": cvms[0], "cvms": cvms, "cvm_count": len(cvms),
 	}
 	if !c.nested() {
-		described["team_slug"], described["team_name"] = workspaceSlug, workspaceName
+		described["team_slug"], described["team_name"] = a.tenant.slug, a.tenant.name
 	}
 	return described
 }
@@ -94,7 +106,7 @@ func listApps(s *Server, c *call) answer {
 	query := c.URL.Query()
 	is := func(name, value string) bool { return !query.Has(name) || query.Get(name) == value }
 	var found []*app
-	for _, a := range s.sortedApps() {
+	for _, a := range c.tenant.apps {
 		fits := slices.ContainsFunc(a.cvms, func(vm *cvm) bool {
 			return (len(query["status"]) == 0 || slices.Contains(query["status"], vm.status)) &&
 				is("listed", fmt.Sprint(vm.listed)) && is("base_image", vm.image.name) && is("instance_type", vm.size.kind) &&
@@ -107,24 +119,14 @@ func listApps(s *Server, c *call) answer {
 	return page(c, found, 20, "dstack_apps", "total_pages", func(a *app) object { return a.describe(s, c) })
 }
 
-// sortedApps are all apps, oldest first.
-func (s *Server) sortedApps() []*app {
-	all := make([]*app, 0, len(s.apps))
-	for _, a := range s.apps {
-		all = append(all, a)
-	}
-	slices.SortFunc(all, func(a, b *app) int { return a.number - b.number })
-	return all
-}
-
-func filterOptions(s *Server, _ *call) answer {
+func filterOptions(_ *Server, c *call) answer {
 	statuses, versions, kinds, regions, names := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
-	for _, vm := range s.cvms {
+	for _, vm := range c.tenant.cvms {
 		statuses[vm.status], versions[vm.image.name], kinds[vm.size.kind] = true, true, true
 		regions[vm.node.region], names[vm.node.name] = true, true
 	}
 	slugs, types := map[string]bool{}, map[string]bool{}
-	for _, vm := range s.cvms {
+	for _, vm := range c.tenant.cvms {
 		slugs[vm.app.kms.slug], types[vm.app.kms.kind] = true, true
 	}
 	return ok(object{

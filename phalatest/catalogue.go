@@ -2,11 +2,11 @@ package phalatest
 
 import (
 	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"net/http"
 	"slices"
 
-	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/kms"
 )
 
@@ -29,29 +29,29 @@ func instanceTypes() []instanceType {
 	}
 }
 
-// node is a machine that CVMs run on.
+// node is a machine that CVMs run on. It has a number in each of two id spaces: node_id and teepod_id.
 type node struct {
-	id           int
+	id, teepod   int
 	name, region string
+	hardware     [16]byte // PPID, the identity of the processor
+	userData     [20]byte // in the header of its quotes
+	device       kms.DeviceID
+	used         Quotas // by the CVMs of all tenants
 }
 
+// nodes has numbers that are other machines in the other id space, so that a node id sent as a teepod id is found
+// out.
 func nodes() []*node {
-	return []*node{{1, "test1", "test"}, {2, "test2", "test-2"}}
+	return []*node{
+		{id: 7, teepod: 12, name: "test1", region: "test", hardware: [16]byte{15: 1}},
+		{id: 12, teepod: 7, name: "test2", region: "test-2", hardware: [16]byte{15: 2}},
+	}
 }
 
-// device is the device id of a node, the hash of its PPID.
-func (n *node) device() string { return n.deviceID().String() }
+func (n *node) ppid() string { return hex.EncodeToString(n.hardware[:]) }
 
-// deviceID is device as a contract takes it.
-func (n *node) deviceID() kms.DeviceID {
-	ppid := n.machine()
-	return attest.DeviceID(ppid[:])
-}
-
-func (n *node) ppid() string { return fmt.Sprintf("%x", n.machine()) }
-
-// machine is the PPID, the identity of the node's processor.
-func (n *node) machine() [16]byte { return [16]byte{15: byte(n.id)} }
+// ppidHash is the SHA-256 of the PPID, which is not the device id under every rule.
+func (n *node) ppidHash() string { return hashHex(n.hardware[:]) }
 
 // image is an OS image.
 type image struct {
@@ -86,7 +86,15 @@ func (s *Server) instanceType(id string) *instanceType {
 }
 
 func (s *Server) node(id int) *node {
-	i := slices.IndexFunc(s.nodes, func(n *node) bool { return n.id == id })
+	return s.nodeWhere(func(n *node) bool { return n.id == id })
+}
+
+func (s *Server) teepod(id int) *node {
+	return s.nodeWhere(func(n *node) bool { return n.teepod == id })
+}
+
+func (s *Server) nodeWhere(is func(*node) bool) *node {
+	i := slices.IndexFunc(s.nodes, is)
 	if i < 0 {
 		return nil
 	}
@@ -139,7 +147,7 @@ func listFamily(s *Server, c *call) answer {
 
 func (s *Server) nodeRef(n *node) object {
 	return object{
-		"object_type": "node", "id": n.id, "node_id": n.id, "name": n.name, "region": n.region, "device_id": n.device(),
+		"object_type": "node", "id": n.id, "node_id": n.id, "name": n.name, "region": n.region, "device_id": n.device.String(),
 		"ppid": n.ppid(), "status": "ONLINE", "version": "0.5.5",
 	}
 }
@@ -163,7 +171,7 @@ func listPPIDs(s *Server, _ *call) answer {
 func listDeviceIDs(s *Server, _ *call) answer {
 	all := []string{}
 	for _, n := range s.nodes {
-		all = append(all, n.device())
+		all = append(all, n.device.String())
 	}
 	return ok(all)
 }

@@ -70,7 +70,7 @@ func (a *app) consent(hash compose.Hash, n *node) consent {
 	ctx, cancel := context.WithTimeout(context.Background(), chainTimeout)
 	defer cancel()
 	var c consent
-	c.hash, c.device, c.anyDevice, c.err = a.kms.chain.Allowed(ctx, a.id, hash, n.deviceID())
+	c.hash, c.device, c.anyDevice, c.err = a.kms.chain.Allowed(ctx, a.id, hash, n.device)
 	return c
 }
 
@@ -94,21 +94,24 @@ func (s *Server) allowed(a *app, hash compose.Hash, n *node, by approval, fresh 
 	case !c.hash:
 		return refuse(statusNotAllowed, "ERR-01-008", "The contract does not allow compose hash "+hash.String())
 	case !c.given():
-		return refuse(statusNotAllowed, "ERR-01-008", "The contract does not allow device "+n.device())
+		return refuse(statusNotAllowed, "ERR-01-008", "The contract does not allow device "+n.device.String())
 	case by.transaction == alreadyRegistered:
 		return nil
 	}
-	return a.verifyTransaction(by.transaction)
+	return a.verifyTransaction(by.transaction, s.unknown.transaction)
 }
 
 // verifyTransaction holds a transaction against the contract of the app.
-func (a *app) verifyTransaction(text string) *answer {
+func (a *app) verifyTransaction(text string, rule TransactionRule) *answer {
 	no := func(why string) *answer {
 		return refuse(statusTxInvalid, "ERR-01-007", fmt.Sprintf("Transaction %.80s: %s", text, why))
 	}
 	var tx common.Hash
 	if err := tx.UnmarshalText([]byte(text)); err != nil {
 		return no("not the hash of a transaction")
+	}
+	if tx == (common.Hash{}) || rule == TransactionAny {
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), chainTimeout)
 	defer cancel()
@@ -120,7 +123,7 @@ func (a *app) verifyTransaction(text string) *answer {
 		return no("no receipt")
 	case !worked:
 		return no("it has reverted")
-	case to != a.id.Address():
+	case rule == TransactionToApp && to != a.id.Address():
 		return no("it called another contract")
 	}
 	return nil

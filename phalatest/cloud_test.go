@@ -39,10 +39,10 @@ func TestReplicasShareNameAndAppID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, c, vm := running(t, "web-1")
 		ctx := t.Context()
-		replica, err := c.CVMs.Replicate(ctx, "web-1", &openapi.ReplicateRequest{NodeID: openapi.Ptr(2)}, nil)
+		replica, err := c.CVMs.Replicate(ctx, "web-1", &openapi.ReplicateRequest{NodeID: openapi.Ptr(12)}, nil)
 		require.NoError(t, err)
 		assert.Equal(t, vm.AppID, replica.AppID)
-		assert.Equal(t, openapi.ID("2"), replica.TeepodID)
+		assert.Equal(t, openapi.ID("7"), replica.TeepodID, "node 12 is teepod 7")
 		assert.NotEqual(t, vm.VMUUID, replica.VMUUID)
 
 		_, err = c.CVMs.Get(ctx, "web-1")
@@ -154,7 +154,7 @@ func TestAPreparedUpdateWaitsForItsToken(t *testing.T) {
 			return required
 		}
 		commit := func(token openapi.Secret, hash string) error {
-			_, err := c.CVMs.CommitUpdate(ctx, "web-1", &openapi.CommitUpdateRequest{Token: &token, ComposeHash: &hash}, nil)
+			_, err := c.CVMs.CommitUpdate(ctx, vm.VMUUID, &openapi.CommitUpdateRequest{Token: &token, ComposeHash: &hash}, nil)
 			return err
 		}
 		hash := func() string {
@@ -297,14 +297,14 @@ func TestWhereAndHowLarge(t *testing.T) {
 	require.NoError(t, err)
 	vm, err := c.CVMs.Create(t.Context(), openapi.CreateCVMRequest{AppID: p.AppID, ComposeHash: p.ComposeHash})
 	require.NoError(t, err)
-	assert.Equal(t, []any{"tdx.large", 4, openapi.ID("2"), "dstack-dev-0.5.5"}, []any{p.InstanceType, vm.VCPU, vm.TeepodID, vm.BaseImage})
+	assert.Equal(t, []any{"tdx.large", 4, openapi.ID("7"), "dstack-dev-0.5.5"}, []any{p.InstanceType, vm.VCPU, vm.TeepodID, vm.BaseImage})
 	filtered, err := c.Apps.List(t.Context(), &openapi.AppsListParams{Region: openapi.Ptr("test-2"), InstanceType: openapi.Ptr("tdx.large")})
 	require.NoError(t, err)
 	assert.Equal(t, 1, filtered.Total)
 	filtered, err = c.Apps.List(t.Context(), &openapi.AppsListParams{Region: openapi.Ptr("test")})
 	require.NoError(t, err)
 	assert.Zero(t, filtered.Total)
-	onNode, err := c.CVMs.List(t.Context(), &openapi.CVMsListParams{TeepodID: openapi.Ptr(1)})
+	onNode, err := c.CVMs.List(t.Context(), &openapi.CVMsListParams{TeepodID: openapi.Ptr(12)})
 	require.NoError(t, err)
 	assert.Zero(t, onNode.Total)
 	for want, params := range map[int]openapi.CVMsListParams{
@@ -421,7 +421,7 @@ func TestShapesOfTheOldestVersion(t *testing.T) {
 		}
 		get("/cvms/web-1", &detail)
 		assert.Equal(t, json.Number("1"), detail.ID)
-		assert.Equal(t, 1, detail.TeepodID)
+		assert.Equal(t, 12, detail.TeepodID)
 		var app struct {
 			CVMs []struct {
 				TeepodName string `json:"teepod_name"`

@@ -19,13 +19,13 @@ func provisionUpdate(s *Server, c *call, vm *cvm) answer {
 	if err != nil {
 		return invalidCompose(err)
 	}
-	doc, err := completed(raw)
-	if err != nil {
-		return invalidCompose(err)
+	doc, bad := s.completed(raw)
+	if bad != nil {
+		return *bad
 	}
 	vm.composes[doc.hash.String()] = doc
 	return ok(object{
-		"app_id": vm.app.id.String(), "device_id": vm.node.device(), "compose_hash": doc.hash.String(), "kms_info": vm.app.kms.describe(),
+		"app_id": vm.app.id.String(), "device_id": vm.node.device.String(), "compose_hash": doc.hash.String(), "kms_info": vm.app.kms.describe(),
 		"compose_hash_registered": vm.app.kms.onChain() && vm.app.consent(doc.hash, vm.node).hash, "compose_unchanged": doc.hash == vm.doc.hash,
 	})
 }
@@ -56,19 +56,16 @@ func commitComposeUpdate(s *Server, c *call, vm *cvm) answer {
 
 // submitComposeFile provisions and commits in one call.
 func submitComposeFile(s *Server, c *call, vm *cvm) answer {
-	var r openapi.SubmitComposeFileRequest
+	var r struct {
+		openapi.SubmitComposeFileRequest
+		ComposeFile json.RawMessage `json:"compose_file"`
+	}
 	if bad, ok := s.decode(c, &r); !ok {
 		return bad
 	}
-	var raw struct {
-		ComposeFile json.RawMessage `json:"compose_file"`
-	}
-	if err := json.Unmarshal(c.body, &raw); err != nil {
-		return invalid(err.Error(), "value_error", "body", "compose_file")
-	}
-	doc, err := completed(raw.ComposeFile)
-	if err != nil {
-		return invalidCompose(err)
+	doc, bad := s.completed(r.ComposeFile)
+	if bad != nil {
+		return *bad
 	}
 	if hash, err := compose.ParseHash(r.ComposeHash); err != nil || hash != doc.hash {
 		return plain(http.StatusBadRequest, "compose_hash is not the hash of compose_file, which is "+doc.hash.String())

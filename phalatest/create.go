@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
 )
@@ -18,7 +19,7 @@ func createCVM(s *Server, c *call) answer {
 	if bad, ok := s.decode(c, &request); !ok {
 		return bad
 	}
-	p, err := s.findProvision(request.AppID, request.ComposeHash)
+	p, err := c.tenant.findProvision(request.AppID, request.ComposeHash)
 	switch {
 	case errors.Is(err, errNoProvision):
 		return structured(statusHashInvalid, "ERR-01-006", "The compose hash is unknown or has expired; provision again")
@@ -30,15 +31,15 @@ func createCVM(s *Server, c *call) answer {
 		return invalid(err.Error(), "value_error", "body", "app_id")
 	}
 	if a := s.apps[id]; a != nil {
-		if a.cvms[0].doc.hash != p.key.hash {
-			return structured(http.StatusConflict, "ERR-03-007", "The app id runs with another compose hash")
+		if a.tenant != c.tenant || a.cvms[0].doc.hash != p.key.hash {
+			return structured(http.StatusConflict, "ERR-03-007", "The app id is in use with another compose hash")
 		}
 		return ok(a.cvms[0].describeVM(c))
 	}
-	if len(s.named(p.name)) > 0 {
+	if len(c.tenant.named(p.name)) > 0 {
 		return nameTaken(p.name)
 	}
-	if bad := s.overQuota(p.size); bad != nil {
+	if bad := c.tenant.overQuota(p.size); bad != nil {
 		return *bad
 	}
 	if p.kms.onChain() {
@@ -83,9 +84,11 @@ func (s *Server) launch(c *call, vm *cvm, env *openapi.Secret) answer {
 	if env != nil {
 		vm.takeEnv(s, string(*env))
 	}
-	s.cvms = append(s.cvms, vm)
+	t := vm.tenant()
+	t.cvms = append(t.cvms, vm)
 	vm.app.cvms = append(vm.app.cvms, vm)
 	s.enroll(vm)
+	s.account(vm, 1)
 	s.bootCVM(vm, "create", "created")
 	s.revise(vm, "create")
 	return ok(vm.describeVM(c))
@@ -108,17 +111,28 @@ func (vm *cvm) takeEnv(s *Server, encrypted string) {
 	vm.env = env
 }
 
-// allowedEnv is the environment without the names that the app-compose does not allow: what the app sees.
+// allowedEnv is the environment as the containers see it: without the names that the app-compose does not allow, and
+// with what the guest's file of it makes of the values.
 func (vm *cvm) allowedEnv() []kms.EnvVar {
-	return slices.DeleteFunc(slices.Clone(vm.env), func(v kms.EnvVar) bool { return !slices.Contains(vm.doc.app.AllowedEnvs, v.Key) })
+	allowed := slices.DeleteFunc(slices.Clone(vm.env), func(v kms.EnvVar) bool { return !slices.Contains(vm.doc.app.AllowedEnvs, v.Key) })
+	return compose.GuestEnv(allowed)
 }
 
-// Env is the environment of a CVM as its guest has decrypted it: what the app sees. The identifier may have
-// every form that the API takes.
+// Env returns the environment of a CVM as its containers see it, in the order of the names: what the guest has
+// decrypted, the app-compose allows, and the way through the guest has left of it. The identifier may have every form
+// that the API takes; a name is one of the first workspace.
 func (s *Server) Env(cvmID string) ([]kms.EnvVar, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	vm, bad := s.find(cvmID)
+	t := s.own()
+	if found := s.identified(cvmID); len(found) > 0 && len(t.named(cvmID)) == 0 {
+		t = found[0].tenant()
+	}
+	return t.env(cvmID)
+}
+
+func (t *Tenant) env(cvmID string) ([]kms.EnvVar, error) {
+	vm, bad := t.find(cvmID)
 	switch {
 	case bad != nil && bad.status == http.StatusConflict:
 		return nil, fmt.Errorf("phalatest: several cvms go by %s", cvmID)

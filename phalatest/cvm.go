@@ -62,11 +62,13 @@ func (vm *cvm) numberOrID(c *call) any {
 	return vm.number
 }
 
+func (vm *cvm) tenant() *Tenant { return vm.app.tenant }
+
 func (vm *cvm) running() bool { return vm.status == "running" }
 
 // identifiers are all that name a CVM, in lower case where case does not matter.
 func (vm *cvm) identifiers() []string {
-	ids := []string{"name " + vm.name, vm.id(), strconv.Itoa(vm.number), vm.uuid, "app_" + vm.app.id.String()}
+	ids := []string{vm.app.tenant.nameKey(vm.name), vm.id(), strconv.Itoa(vm.number), vm.uuid, "app_" + vm.app.id.String()}
 	if vm.instance != "" {
 		ids = append(ids, "instance_"+vm.instance)
 	}
@@ -90,16 +92,26 @@ func (s *Server) dismiss(vm *cvm) {
 	}
 }
 
-// named are the CVMs of that name: replicas share one.
-func (s *Server) named(name string) []*cvm { return s.index["name "+name] }
-
-// find returns the CVM that an identifier names, in every form that the API takes. A name and an app id may
-// stand for several.
-func (s *Server) find(id string) (*cvm, *answer) {
-	found, code := s.named(id), "ERR-03-002"
-	if key := strings.ToLower(strings.ReplaceAll(id, "-", "")); len(found) == 0 && !strings.HasPrefix(key, "name ") {
-		found, code = s.index[key], "ERR-03-010"
+// identified are the CVMs of an identifier that is no name, of all tenants: those of one app at most.
+func (s *Server) identified(id string) []*cvm {
+	key := strings.ToLower(strings.ReplaceAll(id, "-", ""))
+	if strings.HasPrefix(key, "name ") {
+		return nil
 	}
+	return s.index[key]
+}
+
+// find returns the CVM that the key of a call may see. Without a key, as where a token stands for it, a CVM has no
+// name.
+func (c *call) find(id string) (*cvm, *answer) {
+	if c.tenant == nil {
+		return oneOf(c.server.identified(id), id, "ERR-03-010")
+	}
+	return c.tenant.find(id)
+}
+
+// oneOf is the only CVM of those that an identifier names.
+func oneOf(found []*cvm, id, code string) (*cvm, *answer) {
 	switch len(found) {
 	case 0:
 		bad := cvmNotFound(id)
@@ -125,7 +137,7 @@ func dashed(uuid string) string {
 // onCVM is a handler of an operation on one CVM.
 func onCVM(h func(*Server, *call, *cvm) answer) handler {
 	return func(s *Server, c *call) answer {
-		vm, bad := s.find(c.params["cvm_id"])
+		vm, bad := c.find(c.params["cvm_id"])
 		if bad != nil {
 			return *bad
 		}

@@ -7,12 +7,13 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-func (s *Server) describeCVMKeys(vm *cvm, restart bool) object {
+func describeCVMKeys(vm *cvm, restart bool) object {
+	t := vm.tenant()
 	keys := []object{}
 	for _, id := range vm.keyIDs {
-		if k := s.sshKey(id); k != nil {
+		if k := t.sshKey(id); k != nil {
 			keys = append(keys, object{
-				"id": k.id, "owner_user_id": userID, "owner_username": userName, "added_by_user_id": userID, "name": k.name,
+				"id": k.id, "owner_user_id": t.userID(), "owner_username": t.userName(), "added_by_user_id": t.userID(), "name": k.name,
 				"public_key": k.public, "fingerprint": k.fingerprint, "key_type": k.kind,
 			})
 		}
@@ -20,7 +21,7 @@ func (s *Server) describeCVMKeys(vm *cvm, restart bool) object {
 	return object{"keys": keys, "restart_required": restart}
 }
 
-func listCVMKeys(s *Server, _ *call, vm *cvm) answer { return ok(s.describeCVMKeys(vm, false)) }
+func listCVMKeys(_ *Server, _ *call, vm *cvm) answer { return ok(describeCVMKeys(vm, false)) }
 
 // setCVMKeys gives a CVM keys of the account: those named, and all of the users named.
 func setCVMKeys(s *Server, c *call, vm *cvm) answer {
@@ -33,16 +34,16 @@ func setCVMKeys(s *Server, c *call, vm *cvm) answer {
 	}
 	next := []string{}
 	for _, id := range r.SSHKeyIDs {
-		if s.sshKey(id) == nil {
+		if c.tenant.sshKey(id) == nil {
 			return plain(http.StatusNotFound, "SSH key "+id+" not found")
 		}
 		next = append(next, id)
 	}
 	for _, user := range r.Usernames {
-		if user != userName {
+		if user != c.tenant.userName() {
 			return plain(http.StatusNotFound, "User "+user+" not found")
 		}
-		for _, k := range s.sshKeys {
+		for _, k := range c.tenant.sshKeys {
 			if !slices.Contains(next, k.id) {
 				next = append(next, k.id)
 			}
@@ -54,5 +55,5 @@ func setCVMKeys(s *Server, c *call, vm *cvm) answer {
 		s.bootCVM(vm, "restart", "restarting")
 		changed = false
 	}
-	return ok(s.describeCVMKeys(vm, changed))
+	return ok(describeCVMKeys(vm, changed))
 }

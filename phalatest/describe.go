@@ -10,13 +10,13 @@ const gatewayDomain = "dstack-test1.phala.test"
 
 // describeVM is the answer of the operations that change a CVM. Its id is a number in older versions.
 func (vm *cvm) describeVM(c *call) object {
-	user := any(1)
+	user := any(vm.tenant().userNumber())
 	if c.hashedIDs() {
-		user = userID
+		user = vm.tenant().userID()
 	}
 	return object{
-		"id": vm.numberOrID(c), "name": vm.name, "status": vm.status, "teepod_id": vm.node.id,
-		"teepod": object{"id": vm.node.id, "name": vm.node.name}, "user_id": user, "app_id": vm.app.id.String(),
+		"id": vm.numberOrID(c), "name": vm.name, "status": vm.status, "teepod_id": vm.node.teepod,
+		"teepod": object{"id": vm.node.teepod, "name": vm.node.name}, "user_id": user, "app_id": vm.app.id.String(),
 		"vm_uuid": dashed(vm.uuid), "instance_id": orNull(vm.instance), "app_url": appURL(vm.app), "base_image": vm.image.name,
 		"vcpu": vm.size.vcpu, "memory": vm.size.memory, "disk_size": vm.size.disk, "manifest_version": 2,
 		"version": vm.image.versionText(), "runner": deref(vm.doc.app.Runner), "docker_compose_file": vm.doc.app.DockerComposeFile,
@@ -66,7 +66,7 @@ func (vm *cvm) describe(s *Server, c *call) object {
 		"services":               []object{}, "endpoints": vm.urls(),
 		"public_logs": deref(app.PublicLogs), "public_sysinfo": deref(app.PublicSysInfo), "public_tcbinfo": deref(app.PublicTCBInfo),
 		"gateway_enabled": deref(app.GatewayEnabled), "secure_time": deref(app.SecureTime), "storage_fs": deref(app.StorageFS),
-		"workspace": workspaceRef(), "creator": userRef(), "created_at": stamp(vm.created), "deleted_at": nil,
+		"workspace": vm.tenant().workspaceRef(), "creator": vm.tenant().userRef(), "created_at": stamp(vm.created), "deleted_at": nil,
 		"listed": vm.listed, "project_type": nil,
 		"hourly_rate": object{"total": s.rate(vm), "compute": s.rate(vm), "disk": "0"}, "billing_interval": "hourly", "gpu_rental_order": nil,
 	}
@@ -81,8 +81,8 @@ func (vm *cvm) describeHosted(s *Server, c *call) object {
 			"boot_progress": orNull(vm.boot), "boot_error": orNull(vm.failure), "shutdown_progress": nil,
 			"image_version": vm.image.name, "events": []object{},
 		},
-		"name": vm.name, "managed_user": object{"id": 1, "username": userName},
-		"node":   object{"id": vm.node.id, "name": vm.node.name, "region_identifier": vm.node.region},
+		"name": vm.name, "managed_user": object{"id": vm.tenant().userNumber(), "username": vm.tenant().userName()},
+		"node":   object{"id": vm.node.teepod, "name": vm.node.name, "region_identifier": vm.node.region},
 		"listed": vm.listed, "status": vm.status, "in_progress": vm.op != nil, "dapp_dashboard_url": nil, "syslog_endpoint": vm.logURL(c, vmSource, ""),
 		"allow_upgrade": true, "project_id": vm.app.project(), "project_type": nil, "billing_period": "hourly",
 		"kms_info": vm.app.kms.describe(), "contract_address": vm.app.contract(), "deployer_address": orNull(vm.app.deployer), "vcpu": vm.size.vcpu,
@@ -93,7 +93,7 @@ func (vm *cvm) describeHosted(s *Server, c *call) object {
 // describeFlat is a CVM by itself as it was shown before 2026-01-21.
 func (vm *cvm) describeFlat(s *Server, c *call) object {
 	return object{
-		"id": vm.number, "teepod_id": vm.node.id, "teepod": object{"id": vm.node.id, "name": vm.node.name, "region_identifier": vm.node.region},
+		"id": vm.number, "teepod_id": vm.node.teepod, "teepod": object{"id": vm.node.teepod, "name": vm.node.name, "region_identifier": vm.node.region},
 		"name": vm.name, "status": vm.status, "in_progress": vm.op != nil, "app_id": vm.app.id.String(), "vm_uuid": dashed(vm.uuid),
 		"instance_id": orNull(vm.instance), "vcpu": vm.size.vcpu, "memory": vm.size.memory, "disk_size": vm.size.disk,
 		"base_image": vm.image.name, "encrypted_env_pubkey": vm.app.key.String(), "listed": vm.listed, "project_id": vm.app.project(),
@@ -108,7 +108,7 @@ func (vm *cvm) describeFlat(s *Server, c *call) object {
 func (vm *cvm) describeBasic(_ *Server) object {
 	return object{
 		"vm_uuid": dashed(vm.uuid), "app_id": vm.app.id.String(), "name": vm.name, "status": vm.status, "vcpu": vm.size.vcpu,
-		"memory": vm.size.memory, "disk_size": vm.size.disk, "teepod_id": vm.node.id, "teepod_name": vm.node.name,
+		"memory": vm.size.memory, "disk_size": vm.size.disk, "teepod_id": vm.node.teepod, "teepod_name": vm.node.name,
 		"region_identifier": vm.node.region, "kms_type": vm.app.kms.kind, "instance_type": vm.size.kind, "listed": vm.listed,
 		"base_image": vm.image.name, "kms_slug": vm.app.kms.slug, "kms_id": vm.app.kms.id, "instance_id": orNull(vm.instance),
 		"machine_info": object{"vcpu": vm.size.vcpu, "memory": vm.size.memory, "disk_size": vm.size.disk, "gpu_count": vm.size.gpus},

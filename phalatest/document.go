@@ -2,7 +2,12 @@ package phalatest
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"maps"
+	"net/http"
+
+	"go.yaml.in/yaml/v3"
 
 	"github.com/phala-go/phala/compose"
 )
@@ -14,34 +19,43 @@ type document struct {
 	hash compose.Hash
 }
 
-// officialScript is what the cloud adds where an app has no pre-launch script.
-const officialScript = "#!/bin/bash\n# phalatest pre-launch script v2\necho \"----------------------------------------------\"\n"
-
-// olderScript was the official one once.
-const olderScript = "#!/bin/bash\n# phalatest pre-launch script v1\n"
-
-// completed fills in the platform's defaults, and reads the exact text that a CVM gets.
-func completed(doc []byte) (*document, error) {
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(doc, &members); err != nil {
-		return nil, err
-	}
-	script, err := json.Marshal(officialScript)
+// completed fills in the platform's defaults, and reads the text that a CVM gets. What was sent stays as it is: a
+// member that is null is there, and part of the hash.
+func (s *Server) completed(sent []byte) (*document, *answer) {
+	clean, err := compose.Canonicalize(sent)
 	if err != nil {
-		return nil, err
+		bad := invalidCompose(err)
+		return nil, &bad
 	}
-	defaults := map[string]json.RawMessage{"pre_launch_script": script}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(clean, &members); err != nil {
+		bad := invalidCompose(err)
+		return nil, &bad
+	}
+	script, err := json.Marshal(s.script)
+	if err != nil {
+		bad := invalidCompose(err)
+		return nil, &bad
+	}
+	full := map[string]json.RawMessage{"pre_launch_script": script}
 	for name, value := range map[string]string{
 		"allowed_envs": `[]`, "features": `["kms","tproxy-net"]`, "gateway_enabled": `true`, "kms_enabled": `true`,
 		"local_key_provider_enabled": `false`, "manifest_version": `2`, "name": `""`, "no_instance_id": `false`,
 		"public_logs": `true`, "public_sysinfo": `true`, "public_tcbinfo": `true`,
 		"runner": `"docker-compose"`, "secure_time": `false`, "storage_fs": `"zfs"`, "tproxy_enabled": `true`,
 	} {
-		defaults[name] = json.RawMessage(value)
+		full[name] = json.RawMessage(value)
 	}
-	maps.DeleteFunc(members, func(_ string, value json.RawMessage) bool { return string(value) == "null" })
-	maps.Copy(defaults, members)
-	return readDocument(defaults)
+	maps.Copy(full, members)
+	if text, runner := string(full["docker_compose_file"]), string(full["runner"]); runner != `"bash"` && (text == "" || text == "null" || text == `""`) {
+		return nil, refuse(http.StatusBadRequest, "ERR-01-002", "Compose file is required")
+	}
+	doc, err := readDocument(full)
+	if err != nil {
+		bad := invalidCompose(err)
+		return nil, &bad
+	}
+	return doc, nil
 }
 
 // with is the document with other members.
@@ -73,7 +87,40 @@ func readDocument(members map[string]json.RawMessage) (*document, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &document{text: text, app: app, hash: compose.Sum(text)}, app.Validate()
+	if err := app.Validate(); err != nil {
+		return nil, err
+	}
+	if app.DockerComposeFile != nil && deref(app.Runner) != "bash" {
+		if err := checkComposeText(*app.DockerComposeFile); err != nil {
+			return nil, err
+		}
+	}
+	return &document{text: text, app: app, hash: compose.Sum(text)}, nil
+}
+
+// checkComposeText refuses a docker-compose text as the platform does: one that does not parse, and a variable whose
+// value is null, as "KEY:" is.
+func checkComposeText(text string) error {
+	var file struct {
+		Services map[string]struct {
+			Environment any `yaml:"environment"`
+		} `yaml:"services"`
+	}
+	if err := yaml.Unmarshal([]byte(text), &file); err != nil {
+		return fmt.Errorf("docker_compose_file: %w", err)
+	}
+	if file.Services == nil {
+		return errors.New("docker_compose_file: no services")
+	}
+	for _, name := range sortedKeys(file.Services) {
+		variables, _ := file.Services[name].Environment.(map[string]any)
+		for _, key := range sortedKeys(variables) {
+			if variables[key] == nil {
+				return fmt.Errorf("docker_compose_file: services.%s.environment.%s: the value is null", name, key)
+			}
+		}
+	}
+	return nil
 }
 
 func (d *document) composeFile() string { return deref(d.app.DockerComposeFile) }

@@ -52,7 +52,7 @@ func getAttestation(s *Server, _ *call, vm *cvm) answer {
 }
 
 func getAppAttestations(s *Server, c *call, a *app) answer {
-	if c.anonymous && !a.shown() {
+	if c.tenant != a.tenant && !a.shown() {
 		return plain(http.StatusNotFound, "App not found")
 	}
 	instances := []object{}
@@ -79,7 +79,7 @@ func (a *app) shown() bool {
 func (s *Server) describeProof(vm *cvm) object {
 	described := object{
 		"vm_uuid": dashed(vm.uuid), "name": vm.name, "instance_id": orNull(vm.instance), "status": vm.status, "image_version": vm.image.name,
-		"quote": nil, "ppid": vm.node.ppid(), "ppid_sha256": vm.node.device(), "device_id": vm.node.device(), "fmspc": fmspc,
+		"quote": nil, "ppid": vm.node.ppid(), "ppid_sha256": vm.node.ppidHash(), "device_id": vm.node.device.String(), "fmspc": fmspc,
 		"tee_tcb_svn": nil, "mr_config_id": nil, "cpusvn": nil, "pcesvn": nil, "tcb_info": nil, "app_certificates": nil,
 		"compose_file": string(vm.doc.text), "eventlog": nil, "error": nil,
 	}
@@ -90,6 +90,10 @@ func (s *Server) describeProof(vm *cvm) object {
 	}
 	described["quote"], described["tcb_info"] = orNull(hex.EncodeToString(p.evidence.Quote)), p.tcbInfo
 	described["app_certificates"] = []object{p.certificate}
+	if s.unknown.oldEvidence {
+		described["tcb_info"], described["app_certificates"] = nil, nil
+		described["compose_file"], described["eventlog"] = p.evidence.AppCompose, attest.LogEntries(p.evidence.EventLog)
+	}
 	if p.quote != nil {
 		described["tee_tcb_svn"], described["mr_config_id"] = hex.EncodeToString(p.quote.TEETCBSVN[:]), p.quote.MRConfigID.String()
 	}
@@ -97,14 +101,14 @@ func (s *Server) describeProof(vm *cvm) object {
 }
 
 func evaluateTCB(s *Server, c *call, a *app) answer {
-	if c.anonymous && !a.shown() {
+	if c.tenant != a.tenant && !a.shown() {
 		return plain(http.StatusNotFound, "App not found")
 	}
 	instances := []object{}
 	for _, vm := range a.cvms {
 		evaluated := object{
 			"vm_uuid": dashed(vm.uuid), "name": vm.name, "instance_id": vm.instance, "status": vm.status, "image_version": vm.image.name,
-			"ppid": vm.node.ppid(), "device_id": vm.node.device(), "evaluation_update": "early", "evaluation_ok": nil,
+			"ppid": vm.node.ppid(), "device_id": vm.node.device.String(), "evaluation_update": "early", "evaluation_ok": nil,
 			"evaluation_status": nil, "error": nil,
 		}
 		if p := s.prove(vm); p.missing != "" {
@@ -112,7 +116,7 @@ func evaluateTCB(s *Server, c *call, a *app) answer {
 		} else if _, tcb := s.judge(p.evidence.Quote); tcb == nil {
 			evaluated["error"] = "the quote cannot be judged"
 		} else {
-			status := tcb.Status()
+			status := worst(tcb)
 			evaluated["evaluation_ok"], evaluated["evaluation_status"] = status == attest.UpToDate, status
 		}
 		instances = append(instances, evaluated)

@@ -11,7 +11,7 @@ func (s *Server) Exit(cvmID string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.live()
-	vm, bad := s.find(cvmID)
+	vm, bad := s.own().find(cvmID)
 	switch {
 	case bad != nil:
 		return fmt.Errorf("phalatest: no cvm %s", cvmID)

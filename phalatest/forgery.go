@@ -38,8 +38,10 @@ func (s *Server) forge(name string, set func(*forged)) {
 		s.forged[name] = &forged{}
 	}
 	set(s.forged[name])
-	for _, vm := range s.named(name) {
-		vm.minted = nil
+	for _, t := range s.tenants {
+		for _, vm := range t.named(name) {
+			vm.minted = nil
+		}
 	}
 }
 

@@ -46,7 +46,7 @@ func (h *hardware) build(nodes []*node) error {
 		return err
 	}
 	options := append([]quotetest.Option{
-		quotetest.WithFMSPC([6]byte(kind)), quotetest.WithPPID(nodes[0].machine()),
+		quotetest.WithFMSPC([6]byte(kind)), quotetest.WithPPID(nodes[0].hardware),
 		quotetest.WithCollateralTime(now.Add(-time.Hour), now.AddDate(collateralYears, 0, 0)),
 	}, h.options...)
 	if h.authority, err = quotetest.New(options...); err != nil {
@@ -54,7 +54,7 @@ func (h *hardware) build(nodes []*node) error {
 	}
 	h.machines = map[*node]*quotetest.Authority{nodes[0]: h.authority}
 	for _, n := range nodes[1:] {
-		if h.machines[n], err = h.authority.Machine(n.machine()); err != nil {
+		if h.machines[n], err = h.authority.Machine(n.hardware); err != nil {
 			return err
 		}
 	}
@@ -81,7 +81,7 @@ func (s *Server) AttestationPolicy() attest.Policy {
 		p.OSImageHashes = append(p.OSImageHashes, i.hashBytes())
 	}
 	for _, n := range s.nodes {
-		p.Devices = append(p.Devices, n.deviceID())
+		p.Devices = append(p.Devices, n.device)
 	}
 	return p
 }
@@ -122,4 +122,14 @@ func (s *Server) judge(raw []byte) (genuine bool, tcb *attest.TCB) {
 		genuine = genuine && report.Check(name).Outcome == attest.Passed
 	}
 	return genuine, report.Attested.TCB
+}
+
+// worst is the first of the three states that is not UpToDate.
+func worst(t *attest.TCB) attest.TCBStatus {
+	for _, status := range []attest.TCBStatus{t.Platform, t.Module, t.QuotingEnclave} {
+		if status != "" && status != attest.UpToDate {
+			return status
+		}
+	}
+	return attest.UpToDate
 }

@@ -25,13 +25,13 @@ func refreshInstanceIDs(s *Server, c *call) answer {
 	if bad, ok := s.decode(c, &r); !ok {
 		return bad
 	}
-	chosen := slices.Clone(s.cvms)
+	chosen := slices.Clone(c.tenant.cvms)
 	items := []object{}
 	counts := map[string]int{}
 	if len(r.CVMIDs) > 0 {
 		chosen = nil
 		for _, id := range r.CVMIDs {
-			vm, bad := s.find(id)
+			vm, bad := c.tenant.find(id)
 			if bad != nil {
 				counts["error"]++
 				items = append(items, object{"cvm_id": id, "identifier": id, "status": "error", "source": "none", "reason": bad.body.(object)["message"]})

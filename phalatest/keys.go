@@ -8,10 +8,9 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 )
 
-// keys are the secrets of the cloud: the central KMS's root key and the team's wallet.
+// keys are the secrets of the cloud: the root key of the central KMS.
 type keys struct {
-	root   *ecdsa.PrivateKey
-	wallet common.Address
+	root *ecdsa.PrivateKey
 }
 
 func newKeys(seed string) (*keys, error) {
@@ -19,9 +18,13 @@ func newKeys(seed string) (*keys, error) {
 	if err != nil {
 		return nil, fmt.Errorf("phalatest: seed: %w", err)
 	}
-	wallet, err := crypto.ToECDSA(crypto.Keccak256([]byte("team wallet"), []byte(seed)))
-	if err != nil {
-		return nil, fmt.Errorf("phalatest: seed: %w", err)
+	return &keys{root: root}, nil
+}
+
+// wallet is the address of the wallet of a tenant. Nobody has its key: nothing is ever signed with it.
+func (*keys) wallet(seed string, tenant int) common.Address {
+	if tenant > 1 {
+		seed += fmt.Sprint(" tenant ", tenant)
 	}
-	return &keys{root: root, wallet: crypto.PubkeyToAddress(wallet.PublicKey)}, nil
+	return common.BytesToAddress(crypto.Keccak256([]byte("team wallet"), []byte(seed)))
 }

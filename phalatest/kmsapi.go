@@ -76,10 +76,10 @@ func getEnvKey(k *keyService, c *call) answer {
 	return ok(object{"public_key": key.String(), "signature": hex.EncodeToString(signature)})
 }
 
-func nextAppIDs(s *Server, c *call) answer {
+func nextAppIDs(_ *Server, c *call) answer {
 	ids := []object{}
 	for i := range uint64(c.number("counts", 1)) {
-		ids = append(ids, object{"app_id": kms.DeriveAppID(s.keys.wallet, s.nonce+i).Address().Hex(), "nonce": s.nonce + i})
+		ids = append(ids, object{"app_id": kms.DeriveAppID(c.tenant.wallet, c.tenant.nonce+i).Address().Hex(), "nonce": c.tenant.nonce + i})
 	}
 	return ok(object{"app_ids": ids})
 }

@@ -53,7 +53,7 @@ func stopBatch(s *Server, c *call) answer {
 	}
 	stopped, skipped, errors := 0, 0, []object{}
 	for _, id := range request.CVMIDs {
-		vm, bad := s.find(id)
+		vm, bad := c.tenant.find(id)
 		switch {
 		case bad != nil:
 			errors = append(errors, object{"cvm_id": id, "error": bad.body.(object)["message"]})

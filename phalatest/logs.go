@@ -173,7 +173,7 @@ func (q logQuery) format(l logLine, container bool) string {
 
 // serveLog answers a request to the host of the logs.
 func (s *Server) serveLog(w http.ResponseWriter, r *http.Request, at string) {
-	c := &call{Request: r, route: &route{operation: logOperation}}
+	c := &call{Request: r, server: s, route: &route{operation: logOperation}}
 	if r.Header.Get("X-API-Key") != "" {
 		s.wrong("%s: the API key was sent to the host of a log", logOperation)
 	}

@@ -172,9 +172,30 @@ func (vm *cvm) turn(status string) {
 // remove forgets a CVM, and its app with the last one.
 func (s *Server) remove(vm *cvm) {
 	s.dismiss(vm)
-	same := func(other *cvm) bool { return other == vm }
-	s.cvms = slices.DeleteFunc(s.cvms, same)
-	if vm.app.cvms = slices.DeleteFunc(vm.app.cvms, same); len(vm.app.cvms) == 0 {
+	s.account(vm, -1)
+	t := vm.tenant()
+	t.cvms = without(t.cvms, vm, (*cvm).order)
+	if vm.app.cvms = without(vm.app.cvms, vm, (*cvm).order); len(vm.app.cvms) == 0 {
 		delete(s.apps, vm.app.id)
+		t.apps = without(t.apps, vm.app, (*app).order)
 	}
+}
+
+// account adds what a CVM has to what its workspace and its node have given away, times by.
+func (s *Server) account(vm *cvm, by int) {
+	vm.tenant().used.add(vm.size, by)
+	vm.node.used.add(vm.size, by)
+}
+
+func (vm *cvm) order() int { return vm.number }
+
+func (a *app) order() int { return a.number }
+
+// without is a list in rising order without one of it.
+func without[T comparable](list []T, one T, order func(T) int) []T {
+	at, found := slices.BinarySearchFunc(list, order(one), func(other T, number int) int { return order(other) - number })
+	if !found {
+		return list
+	}
+	return slices.Delete(list, at, at+1)
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func (o *operation) describe(c *call) object {
+func (o *operation) describe(c *call, by *Tenant) object {
 	status, duration := "in_progress", any(nil)
 	switch {
 	case o.failure != "":
@@ -22,13 +22,13 @@ func (o *operation) describe(c *call) object {
 	for _, e := range o.events {
 		events = append(events, object{"event_type": e.kind, "timestamp": stamp(e.at), "state": e.state})
 	}
-	user := any(1)
+	user := any(by.userNumber())
 	if c.hashedIDs() {
-		user = userID
+		user = by.userID()
 	}
 	return object{
 		"correlation_id": o.id, "operation_type": o.kind, "target_state": o.target, "triggered_by": user,
-		"triggered_by_username": userName, "triggered_by_email": userEmail, "started_at": stamp(o.started),
+		"triggered_by_username": by.userName(), "triggered_by_email": by.userEmail(), "started_at": stamp(o.started),
 		"completed_at": stampOrNull(o.ended), "duration_ms": duration, "status": status, "error_message": orNull(o.failure),
 		"sub_operations": []string{}, "events": events, "instance_name": o.name, "compose_hash": o.hash,
 	}
@@ -59,7 +59,7 @@ func listOperations(_ *Server, c *call, vm *cvm) answer {
 	end := min(seen+c.number("limit", 50), len(all))
 	items := []object{}
 	for _, o := range all[seen:end] {
-		items = append(items, o.describe(c))
+		items = append(items, o.describe(c, vm.tenant()))
 	}
 	next := any(nil)
 	if end < len(all) {

@@ -51,7 +51,7 @@ func (p *prepared) urls() (page, post string) {
 	if p.replica {
 		kind = "replica"
 	}
-	return "https://cloud.phala.test/" + workspaceSlug + "/cvms/" + id + "/confirm-" + kind + "?token=" + p.token + "&compose_hash=" + p.hash.String(),
+	return "https://cloud.phala.test/" + p.vm.tenant().slug + "/cvms/" + id + "/confirm-" + kind + "?token=" + p.token + "&compose_hash=" + p.hash.String(),
 		"https://phala.test/api/v1/cvms/" + id + "/commit-" + kind + "?token=" + p.token
 }
 
@@ -59,7 +59,7 @@ func (p *prepared) urls() (page, post string) {
 func (a *app) registration(hash compose.Hash, n *node) []object {
 	return []object{
 		{"field": "compose_hash", "value": hash.String()}, {"field": "app_id", "value": a.id.String()},
-		{"field": "device_id", "value": n.device()}, {"field": "kms_info", "value": a.kms.describe()},
+		{"field": "device_id", "value": n.device.String()}, {"field": "kms_info", "value": a.kms.describe()},
 		{"field": "onchain_status", "value": a.consent(hash, n).describe()},
 	}
 }
@@ -138,8 +138,8 @@ func getCommitUpdate(s *Server, c *call, vm *cvm) answer {
 		return *tokenInvalid()
 	}
 	return ok(object{
-		"workspace": object{"name": workspaceName, "slug": workspaceSlug}, "cvm_id": dashed(vm.uuid), "cvm_name": vm.name,
-		"app_id": vm.app.id.String(), "compose_hash": p.hash.String(), "initiated_by": object{"user_id": userID, "username": userName},
+		"workspace": object{"name": vm.tenant().name, "slug": vm.tenant().slug}, "cvm_id": dashed(vm.uuid), "cvm_name": vm.name,
+		"app_id": vm.app.id.String(), "compose_hash": p.hash.String(), "initiated_by": object{"user_id": vm.tenant().userID(), "username": vm.tenant().userName()},
 		"created_at": stamp(p.created), "expires_at": stamp(p.expires()),
 	})
 }

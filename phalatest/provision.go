@@ -16,8 +16,9 @@ import (
 const provisionTTL = 14 * 24 * time.Hour
 
 type provisionKey struct {
-	app  kms.AppID
-	hash compose.Hash
+	tenant *Tenant
+	app    kms.AppID
+	hash   compose.Hash
 }
 
 // provision is an app-compose that the cloud knows and nothing runs yet.
@@ -39,27 +40,24 @@ type provision struct {
 }
 
 func provisionCVM(s *Server, c *call) answer {
-	var request openapi.ProvisionRequest
+	var request provisionRequest
 	if bad, ok := s.decode(c, &request); !ok {
 		return bad
 	}
-	var raw struct {
-		ComposeFile json.RawMessage `json:"compose_file"`
-	}
-	if err := json.Unmarshal(c.body, &raw); err != nil {
-		return invalid(err.Error(), "value_error", "body", "compose_file")
-	}
-	if request.ComposeFile.DockerComposeFile == nil || *request.ComposeFile.DockerComposeFile == "" {
-		return structured(http.StatusBadRequest, "ERR-01-002", "Compose file is required")
-	}
-	p, bad := s.provision(request, raw.ComposeFile)
+	p, bad := s.provision(c.tenant, request.ProvisionRequest, request.ComposeFile)
 	if bad != nil {
 		return *bad
 	}
 	return ok(s.describeProvision(p))
 }
 
-func (s *Server) provision(request openapi.ProvisionRequest, composeFile []byte) (*provision, *answer) {
+// provisionRequest is a request whose document is read as it came: the type of the description cannot hold every one.
+type provisionRequest struct {
+	openapi.ProvisionRequest
+	ComposeFile json.RawMessage `json:"compose_file"`
+}
+
+func (s *Server) provision(t *Tenant, request openapi.ProvisionRequest, composeFile []byte) (*provision, *answer) {
 	if err := compose.ValidateName(request.Name); err != nil {
 		bad := invalid("Value error, "+err.Error(), "value_error", "body", "name")
 		return nil, &bad
@@ -68,11 +66,11 @@ func (s *Server) provision(request openapi.ProvisionRequest, composeFile []byte)
 	if service == nil {
 		return nil, refuse(http.StatusNotFound, "ERR-02-011", "No such KMS")
 	}
-	doc, err := completed(composeFile)
-	if err != nil {
-		return nil, refuse(http.StatusBadRequest, "ERR-01-003", err.Error())
+	doc, bad := s.completed(composeFile)
+	if bad != nil {
+		return nil, bad
 	}
-	if len(s.named(request.Name)) > 0 {
+	if len(t.named(request.Name)) > 0 {
 		bad := nameTaken(request.Name)
 		return nil, &bad
 	}
@@ -80,18 +78,18 @@ func (s *Server) provision(request openapi.ProvisionRequest, composeFile []byte)
 	if bad != nil {
 		return nil, bad
 	}
-	if bad := s.overQuota(size); bad != nil {
+	if bad := t.overQuota(size); bad != nil {
 		return nil, bad
 	}
 	node, bad := s.chooseNode(request.NodeID, request.TeepodID, request.Region)
 	if bad != nil {
 		return nil, bad
 	}
-	image, bad := s.chooseImage(request.Image, deref(request.PreferDev))
+	image, bad := s.chooseImage(request.Image, request.PreferDev == nil || *request.PreferDev)
 	if bad != nil {
 		return nil, bad
 	}
-	id, bad := s.chooseAppID(request, service, doc.hash)
+	id, bad := t.chooseAppID(request, service, doc.hash)
 	if bad != nil {
 		return nil, bad
 	}
@@ -100,8 +98,8 @@ func (s *Server) provision(request openapi.ProvisionRequest, composeFile []byte)
 		return nil, refuse(http.StatusInternalServerError, "", err.Error())
 	}
 	p := &provision{
-		key: provisionKey{id, doc.hash}, kms: service, envKey: key, name: request.Name, doc: doc, size: size, image: image, node: node,
-		listed: request.Listed == nil || *request.Listed, userConfig: deref(request.UserConfig),
+		key: provisionKey{t, id, doc.hash}, kms: service, envKey: key, name: request.Name, doc: doc, size: size, image: image, node: node,
+		listed: deref(request.Listed), userConfig: deref(request.UserConfig),
 		kmsURLs: request.KMSURLs, gatewayURLs: request.GatewayURLs, ports: request.Ports,
 		expires: time.Now().Add(provisionTTL),
 	}
@@ -109,16 +107,22 @@ func (s *Server) provision(request openapi.ProvisionRequest, composeFile []byte)
 	return p, nil
 }
 
-// chooseNode takes the node that was asked for, or the first of the region.
+// chooseNode takes the node that was asked for in either id space, or the first of the region.
 func (s *Server) chooseNode(nodeID, teepodID *int, region *string) (*node, *answer) {
-	if nodeID == nil {
-		nodeID = teepodID
-	}
-	if nodeID != nil {
-		if n := s.node(*nodeID); n != nil {
-			return n, nil
+	var asked *node
+	switch {
+	case nodeID != nil && teepodID != nil:
+		return nil, refuse(http.StatusBadRequest, "ERR-02-009", "node_id and teepod_id exclude each other")
+	case nodeID != nil:
+		if asked = s.node(*nodeID); asked == nil {
+			return nil, refuse(http.StatusNotFound, "ERR-01-001", fmt.Sprintf("Node %d was not found", *nodeID))
 		}
-		return nil, refuse(http.StatusNotFound, "ERR-01-001", fmt.Sprintf("Node %d was not found", *nodeID))
+		return asked, nil
+	case teepodID != nil:
+		if asked = s.teepod(*teepodID); asked == nil {
+			return nil, refuse(http.StatusNotFound, "ERR-01-001", fmt.Sprintf("Teepod %d was not found", *teepodID))
+		}
+		return asked, nil
 	}
 	for _, n := range s.nodes {
 		if region == nil || *region == n.region {
@@ -144,7 +148,7 @@ func (s *Server) chooseImage(name *string, dev bool) (*image, *answer) {
 }
 
 // chooseAppID gives the app id that was asked for, or else the next of the wallet.
-func (s *Server) chooseAppID(request openapi.ProvisionRequest, service *keyService, hash compose.Hash) (kms.AppID, *answer) {
+func (t *Tenant) chooseAppID(request openapi.ProvisionRequest, service *keyService, hash compose.Hash) (kms.AppID, *answer) {
 	no := func(message string) (kms.AppID, *answer) {
 		return kms.AppID{}, refuse(http.StatusBadRequest, "ERR-02-008", message)
 	}
@@ -160,8 +164,8 @@ func (s *Server) chooseAppID(request openapi.ProvisionRequest, service *keyServi
 		}
 		return id, nil
 	case request.Nonce == nil && request.AppID == nil:
-		id := kms.DeriveAppID(s.keys.wallet, s.nonce)
-		s.nonce++
+		id := kms.DeriveAppID(t.wallet, t.nonce)
+		t.nonce++
 		return id, nil
 	case request.Nonce == nil || request.AppID == nil:
 		return no("nonce and app_id go together")
@@ -173,16 +177,16 @@ func (s *Server) chooseAppID(request openapi.ProvisionRequest, service *keyServi
 	switch {
 	case err != nil:
 		return no(err.Error())
-	case id != kms.DeriveAppID(s.keys.wallet, nonce):
+	case id != kms.DeriveAppID(t.wallet, nonce):
 		return no("the app_id does not follow from the nonce")
 	}
-	if _, again := s.provisions[provisionKey{id, hash}]; again {
+	if _, again := t.server.provisions[provisionKey{t, id, hash}]; again {
 		return id, nil
 	}
-	if nonce < s.nonce {
+	if nonce < t.nonce {
 		return no(fmt.Sprintf("the nonce %d has been used", nonce))
 	}
-	s.nonce = nonce + 1
+	t.nonce = nonce + 1
 	return id, nil
 }
 
@@ -205,8 +209,8 @@ func (s *Server) describeProvision(p *provision) object {
 	}
 	return object{
 		"app_id": id, "compose_hash": p.key.hash.String(),
-		"app_env_encrypt_pubkey": key, "device_id": p.node.device(), "fmspc": fmspc,
-		"os_image_hash": p.image.hash(), "instance_type": p.size.kind, "teepod_id": p.node.id, "node_id": p.node.id,
+		"app_env_encrypt_pubkey": key, "device_id": p.node.device.String(), "fmspc": fmspc,
+		"os_image_hash": p.image.hash(), "instance_type": p.size.kind, "teepod_id": p.node.teepod, "node_id": p.node.id,
 		"kms_info": p.kms.describe(),
 	}
 }
@@ -216,7 +220,7 @@ const fmspc = "b0c06f000000"
 // errNoProvision says that nothing was provisioned for an app id and hash, or too long ago.
 var errNoProvision = errors.New("no provision")
 
-func (s *Server) findProvision(appText, hashText string) (*provision, error) {
+func (t *Tenant) findProvision(appText, hashText string) (*provision, error) {
 	id, err := kms.ParseAppID(appText)
 	if err != nil {
 		return nil, err
@@ -225,9 +229,9 @@ func (s *Server) findProvision(appText, hashText string) (*provision, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := s.provisions[provisionKey{id, hash}]
+	p := t.server.provisions[provisionKey{t, id, hash}]
 	if p == nil { // the id of an app on a chain is known only after its contract was deployed
-		p = s.provisions[provisionKey{hash: hash}]
+		p = t.server.provisions[provisionKey{tenant: t, hash: hash}]
 	}
 	if p == nil || time.Now().After(p.expires) {
 		return nil, errNoProvision

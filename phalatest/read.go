@@ -11,15 +11,15 @@ import (
 // chosen are the CVMs that the filters of a list let through.
 func (s *Server) chosen(c *call) []*cvm {
 	query := c.URL.Query()
-	if user := query.Get("user_id"); user != "" && user != "0" && user != userID {
+	if user := query.Get("user_id"); user != "" && user != "0" && user != c.tenant.userID() {
 		return nil
 	}
 	node, family, kinds := query.Get("teepod_id"), query.Get("family"), query["instance_types"]
 	if node == "" && family == "" && len(kinds) == 0 {
-		return s.cvms
+		return c.tenant.cvms
 	}
-	return slices.DeleteFunc(slices.Clone(s.cvms), func(vm *cvm) bool {
-		return node != "" && strconv.Itoa(vm.node.id) != node ||
+	return slices.DeleteFunc(slices.Clone(c.tenant.cvms), func(vm *cvm) bool {
+		return node != "" && strconv.Itoa(vm.node.teepod) != node ||
 			family != "" && family != "all" && s.instanceType(vm.size.kind).family != family ||
 			len(kinds) > 0 && !slices.Contains(kinds, vm.size.kind)
 	})
@@ -70,7 +70,7 @@ func getStatuses(s *Server, c *call) answer {
 	}
 	all := object{}
 	for _, id := range request.VMUUIDs {
-		vm, bad := s.find(id)
+		vm, bad := c.tenant.find(id)
 		if bad != nil {
 			continue
 		}

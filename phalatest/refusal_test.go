@@ -159,7 +159,7 @@ func TestSettingsShow(t *testing.T) {
 		require.NoError(t, c.CVMs.WaitFor(ctx, "web-2", "running"))
 
 		// An instance with another compose is a revision of its own, which redeploying levels.
-		instance, err := c.Apps.CreateInstance(ctx, p.AppID, &openapi.CreateInstanceRequest{DockerComposeFile: openapi.Ptr("services: {b: {}}\n"), NodeID: openapi.Ptr(2)})
+		instance, err := c.Apps.CreateInstance(ctx, p.AppID, &openapi.CreateInstanceRequest{DockerComposeFile: openapi.Ptr("services: {b: {}}\n"), NodeID: openapi.Ptr(12)})
 		require.NoError(t, err)
 		require.NoError(t, c.CVMs.WaitFor(ctx, instance.VMUUID, "running"))
 		revisions, err := c.Apps.ListRevisions(ctx, p.AppID, nil)

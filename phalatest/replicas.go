@@ -88,12 +88,12 @@ func (s *Server) otherNode(vm *cvm, nodeID, teepodID *int) (*node, *answer) {
 }
 
 func (s *Server) addReplica(c *call, vm *cvm, ch change, n *node) answer {
-	if bad := s.overQuota(vm.size); bad != nil {
+	if bad := vm.tenant().overQuota(vm.size); bad != nil {
 		return *bad
 	}
 	replica := s.newCVM(vm.app, ch.doc)
 	if ch.name != "" {
-		if len(s.named(ch.name)) > 0 {
+		if len(vm.tenant().named(ch.name)) > 0 {
 			return nameTaken(ch.name)
 		}
 		replica.name = ch.name

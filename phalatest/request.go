@@ -14,11 +14,13 @@ import (
 // call is a request that a handler answers.
 type call struct {
 	*http.Request
+	server    *Server
 	route     *route
 	params    map[string]string
 	body      []byte
 	version   string
-	anonymous bool // without an API key
+	tenant    *Tenant // nil without an API key
+	anonymous bool    // without an API key
 }
 
 // hashedIDs tells the versions in which all ids are strings with a prefix.

@@ -14,12 +14,7 @@ const (
 )
 
 func (s *Server) availableNode(n *node) object {
-	var used Quotas
-	for _, vm := range s.cvms {
-		if vm.node == n {
-			used = used.plus(vm.size)
-		}
-	}
+	used := n.used
 	images := []object{}
 	for _, i := range s.images {
 		images = append(images, object{
@@ -28,15 +23,15 @@ func (s *Server) availableNode(n *node) object {
 		})
 	}
 	return object{
-		"teepod_id": n.id, "node_id": n.id, "name": n.name, "listed": true, "resource_score": 1.0,
+		"teepod_id": n.teepod, "node_id": n.id, "name": n.name, "listed": true, "resource_score": 1.0,
 		"remaining_vcpu": nodeVCPU - used.VCPUs, "remaining_memory": nodeMemory - used.MemoryMB, "remaining_cvm_slots": nodeSlots - used.CVMs,
-		"images": images, "support_onchain_kms": s.chain != nil, "fmspc": fmspc, "device_id": n.device(), "region_identifier": n.region,
+		"images": images, "support_onchain_kms": s.chain != nil, "fmspc": fmspc, "device_id": n.device.String(), "region_identifier": n.region,
 		"default_kms": s.services[0].slug, "kms_list": s.kmsSlugs(),
-		"device_ids": []object{{"device_id": n.device(), "algorithm_version": "1", "enabled": true}},
+		"device_ids": []object{{"device_id": n.device.String(), "algorithm_version": "1", "enabled": true}},
 	}
 }
 
-func (s *Server) available() object {
+func (s *Server) available(t *Tenant) object {
 	all := []object{}
 	for _, n := range s.nodes {
 		all = append(all, s.availableNode(n))
@@ -50,8 +45,8 @@ func (s *Server) available() object {
 	return object{
 		"tier": workspaceTier, "nodes": all,
 		"capacity": object{
-			"max_instances": limit(s.quotas.CVMs), "max_vcpu": limit(s.quotas.VCPUs), "max_memory": limit(s.quotas.MemoryMB),
-			"max_disk": limit(s.quotas.DiskGB),
+			"max_instances": limit(t.quotas.CVMs), "max_vcpu": limit(t.quotas.VCPUs), "max_memory": limit(t.quotas.MemoryMB),
+			"max_disk": limit(t.quotas.DiskGB),
 		},
 	}
 }
@@ -64,8 +59,8 @@ func (s *Server) kmsSlugs() []string {
 	return slugs
 }
 
-func listAvailable(s *Server, _ *call) answer {
-	available := s.available()
+func listAvailable(s *Server, c *call) answer {
+	available := s.available(c.tenant)
 	all := []object{}
 	for _, k := range s.services {
 		all = append(all, k.describe())
@@ -83,7 +78,7 @@ func listCreateResources(s *Server, c *call) answer {
 		}
 		return number
 	}
-	resources := s.available()
+	resources := s.available(c.tenant)
 	names, relations, types, services, gateways := []string{}, []object{}, []object{}, []object{}, []object{}
 	for _, i := range s.images {
 		names = append(names, i.name)
@@ -93,7 +88,7 @@ func listCreateResources(s *Server, c *call) answer {
 		kmsID, contractID := id(k.id, i+1), id(k.contractID, i+1)
 		for _, n := range s.nodes {
 			relations = append(relations, object{
-				"teepod_id": n.id, "kms_id": kmsID, "kms_type": kind, "kms_contract_id": contractID, "kms_contract_address": k.address(),
+				"teepod_id": n.teepod, "kms_id": kmsID, "kms_type": kind, "kms_contract_id": contractID, "kms_contract_address": k.address(),
 				"supported_os_images": names,
 			})
 		}

@@ -34,9 +34,9 @@ func (s *Server) revise(vm *cvm, kind string) {
 func (r *revision) describe() object {
 	return object{
 		"revision_id": r.id, "app_id": r.vm.app.id.String(), "vm_uuid": dashed(r.vm.uuid), "compose_hash": r.doc.hash.String(),
-		"created_at": stamp(r.created), "trace_id": r.trace, "operation_type": r.kind, "triggered_by": userRef(),
+		"created_at": stamp(r.created), "trace_id": r.trace, "operation_type": r.kind, "triggered_by": r.vm.tenant().userRef(),
 		"cvm":       object{"object_type": "cvm", "vm_uuid": dashed(r.vm.uuid), "app_id": r.vm.app.id.String(), "name": r.vm.name},
-		"workspace": workspaceRef(),
+		"workspace": r.vm.tenant().workspaceRef(),
 	}
 }
 
@@ -106,7 +106,7 @@ func redeployApp(s *Server, c *call, a *app) answer {
 	if len(request.VMUUIDs) > 0 {
 		chosen = nil
 		for _, id := range request.VMUUIDs {
-			vm, bad := s.find(id)
+			vm, bad := c.tenant.find(id)
 			if bad != nil || vm.app != a {
 				return cvmNotFound(id)
 			}

@@ -26,7 +26,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := requestID()
 	w.Header().Set("X-Request-ID", id)
 	body, err := readBody(r)
-	c := &call{Request: r, body: body, version: strings.ToLower(r.Header.Get("X-Phala-Version"))}
+	c := &call{Request: r, server: s, body: body, version: strings.ToLower(r.Header.Get("X-Phala-Version"))}
 	c.route, c.params = s.router.find(r.Method, r.URL.EscapedPath())
 	if c.version == "" {
 		c.version = newestVersion
@@ -71,8 +71,13 @@ func (s *Server) admit(c *call) (answer, bool) {
 		case key == "":
 			s.wrong("%s: no X-API-Key", c.route.operation)
 			return plain(http.StatusUnauthorized, "Not authenticated"), true
-		case subtle.ConstantTimeCompare([]byte(key), []byte(s.APIKey)) != 1 || s.revoked.Load():
-			return plain(http.StatusUnauthorized, "Invalid API key"), true
+		default:
+			s.mu.Lock()
+			c.tenant = s.tenant(key)
+			s.mu.Unlock()
+			if c.tenant == nil {
+				return plain(http.StatusUnauthorized, "Invalid API key"), true
+			}
 		}
 		if c.Header.Get("X-Phala-Version") == "" {
 			s.wrong("%s: no X-Phala-Version", c.route.operation)
@@ -138,6 +143,8 @@ func (s *Server) write(w http.ResponseWriter, c *call, a answer, id string, faul
 		f.finish()
 	}
 }
+
+func sameKey(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
 func requestID() string {
 	var id [8]byte

@@ -8,8 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -27,14 +25,14 @@ type TB interface {
 
 // Server is a Phala Cloud in this process. It is safe for concurrent use.
 type Server struct {
-	// APIKey is the key that the server accepts.
+	// APIKey is the key of the first workspace; see [Server.NewTenant] for others.
 	APIKey string
-
-	revoked atomic.Bool // APIKey, by its owner
 
 	tb         TB
 	log        *slog.Logger
 	lenient    bool
+	script     string // that documents without one get
+	unknown    unknowns
 	seed       string
 	clock      *clock
 	described  *description
@@ -47,9 +45,8 @@ type Server struct {
 	types      []instanceType
 	nodes      []*node
 	images     []*image
-	quotas     Quotas
+	quotas     Quotas // of the first workspace
 	hardware   *hardware
-	since      time.Time // when the workspace was created
 
 	listen   sync.Once
 	http     *httptest.Server
@@ -58,16 +55,14 @@ type Server struct {
 	webhooks *webhooks
 
 	mu         sync.Mutex // of all that follows
-	nonce      uint64
+	tenants    []*Tenant  // the workspace of the server itself first
 	provisions map[provisionKey]*provision
 	prepared   map[string]*prepared // by token
 	apps       map[kms.AppID]*app
-	cvms       []*cvm // oldest first
 	index      map[string][]*cvm
-	busy       []*cvm // in an operation
-	scheduled  []*cvm // to be deleted at a time
-	lived      int64  // tick up to which they did
-	sshKeys    []*sshKey
+	busy       []*cvm              // in an operation
+	scheduled  []*cvm              // to be deleted at a time
+	lived      int64               // tick up to which they did
 	github     map[string][]string // public keys by user
 	dns        map[string]string
 	quotes     map[string]*uploadedQuote // by checksum
@@ -104,6 +99,7 @@ func Start(opts ...Option) (*Server, error) {
 	s := &Server{
 		APIKey:     "phak_test",
 		seed:       "phalatest",
+		script:     officialScript,
 		clock:      newClock(DefaultTick),
 		router:     newRouter(routes()),
 		operations: map[string]bool{},
@@ -111,7 +107,6 @@ func Start(opts ...Option) (*Server, error) {
 		types:      instanceTypes(),
 		nodes:      nodes(),
 		images:     images(),
-		since:      time.Now().UTC(),
 		provisions: map[provisionKey]*provision{},
 		prepared:   map[string]*prepared{},
 		apps:       map[kms.AppID]*app{},
@@ -141,6 +136,8 @@ func Start(opts ...Option) (*Server, error) {
 	if s.keys, err = newKeys(s.seed); err != nil {
 		return nil, err
 	}
+	s.setDevices()
+	s.addTenant("Test", s.APIKey).quotas = s.quotas
 	s.services = []*keyService{centralKMS(s.keys.root)}
 	if s.chain != nil {
 		s.services = append(s.services, chainKMS(s.chain))
@@ -176,21 +173,19 @@ func (s *Server) URL() string {
 	return s.http.URL + "/api/v1"
 }
 
-// Client is a client of this cloud, through [Server.Transport]. Options come after its own.
+// Client returns a client of this cloud with [Server.APIKey], through [Server.Transport]. Options come after its own.
 func (s *Server) Client(opts ...client.Option) (*client.Client, error) {
-	own := []client.Option{
-		client.WithAPIKey(s.APIKey),
-		client.WithBaseURL("https://phala.test/api/v1"),
-		client.WithHTTPClient(&http.Client{Transport: s.Transport()}),
-	}
-	return client.New(append(own, opts...)...)
+	return s.own().Client(opts...)
 }
+
+// own is the workspace of the server itself, to which [Server.APIKey] belongs.
+func (s *Server) own() *Tenant { return s.tenants[0] }
 
 // KMSRoot is the root key of the central KMS, to be pinned.
 func (s *Server) KMSRoot() kms.Signer { return kms.SignerOf(s.keys.root) }
 
 // TeamWallet is the wallet on the server whose nonces make the app ids.
-func (s *Server) TeamWallet() common.Address { return s.keys.wallet }
+func (s *Server) TeamWallet() common.Address { return s.own().wallet }
 
 // Tick moves the life of all CVMs one step on, where [WithManualTicks] has stopped it.
 func (s *Server) Tick() {

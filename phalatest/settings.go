@@ -17,7 +17,7 @@ func rename(s *Server, c *call, vm *cvm) answer {
 		return invalid("Value error, "+err.Error(), "value_error", "body", "name")
 	}
 	if r.Name != vm.name {
-		if len(s.named(r.Name)) > 0 {
+		if len(vm.tenant().named(r.Name)) > 0 {
 			return nameTaken(r.Name)
 		}
 		s.dismiss(vm)

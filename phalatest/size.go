@@ -93,30 +93,21 @@ type Quotas struct {
 	MemoryMB, DiskGB int
 }
 
-func (s *Server) used() Quotas {
-	var used Quotas
-	for _, vm := range s.cvms {
-		used = used.plus(vm.size)
-	}
-	return used
-}
-
-func (q Quotas) plus(of size) Quotas {
-	return Quotas{q.CVMs + 1, q.VCPUs + of.vcpu, q.MemoryMB + of.memory, q.DiskGB + of.disk}
+// add counts a CVM of a size, times by.
+func (q *Quotas) add(of size, by int) {
+	q.CVMs, q.VCPUs, q.MemoryMB, q.DiskGB = q.CVMs+by, q.VCPUs+by*of.vcpu, q.MemoryMB+by*of.memory, q.DiskGB+by*of.disk
 }
 
 // overQuota is the refusal of one more CVM of that size, or nil.
-func (s *Server) overQuota(of size) *answer {
-	if s.quotas == (Quotas{}) {
-		return nil
-	}
-	then := s.used().plus(of)
+func (t *Tenant) overQuota(of size) *answer {
+	then := t.used
+	then.add(of, 1)
 	for _, m := range []struct {
 		name         string
 		limit, would int
 	}{
-		{"CVMs", s.quotas.CVMs, then.CVMs}, {"vCPUs", s.quotas.VCPUs, then.VCPUs},
-		{"MB of memory", s.quotas.MemoryMB, then.MemoryMB}, {"GB of disk", s.quotas.DiskGB, then.DiskGB},
+		{"CVMs", t.quotas.CVMs, then.CVMs}, {"vCPUs", t.quotas.VCPUs, then.VCPUs},
+		{"MB of memory", t.quotas.MemoryMB, then.MemoryMB}, {"GB of disk", t.quotas.DiskGB, then.DiskGB},
 	} {
 		if m.limit > 0 && m.would > m.limit {
 			return refuse(http.StatusForbidden, "ERR-02-015", fmt.Sprintf("Quota exceeded: %d %s of %d", m.would, m.name, m.limit))

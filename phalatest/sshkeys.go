@@ -15,6 +15,7 @@ import (
 // sshKey is a key of the account.
 type sshKey struct {
 	id, name, public, kind, fingerprint string
+	tenant                              *Tenant
 	github                              string // user it came from; empty where it was added by hand
 	created                             time.Time
 	synced                              time.Time
@@ -33,25 +34,25 @@ func parseSSHKey(text string) (kind, fingerprint string, err error) {
 	return fields[0], "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:]), nil
 }
 
-func (s *Server) addSSHKey(name, public, github string) (*sshKey, *answer) {
+func (t *Tenant) addSSHKey(name, public, github string) (*sshKey, *answer) {
 	kind, fingerprint, err := parseSSHKey(public)
 	if err != nil {
 		bad := plain(http.StatusBadRequest, err.Error())
 		return nil, &bad
 	}
-	if slices.ContainsFunc(s.sshKeys, func(k *sshKey) bool { return k.fingerprint == fingerprint }) {
+	if slices.ContainsFunc(t.sshKeys, func(k *sshKey) bool { return k.fingerprint == fingerprint }) {
 		bad := plain(http.StatusBadRequest, "The key is there already")
 		return nil, &bad
 	}
-	s.keyNumber++
+	t.server.keyNumber++
 	k := &sshKey{
-		id: fmt.Sprintf("sshkey_%06d", s.keyNumber), name: name, public: public, kind: kind, fingerprint: fingerprint, github: github,
+		id: fmt.Sprintf("sshkey_%06d", t.server.keyNumber), tenant: t, name: name, public: public, kind: kind, fingerprint: fingerprint, github: github,
 		created: time.Now().UTC(),
 	}
 	if github != "" {
 		k.synced = k.created
 	}
-	s.sshKeys = append(s.sshKeys, k)
+	t.sshKeys = append(t.sshKeys, k)
 	return k, nil
 }
 
@@ -61,14 +62,14 @@ func (k *sshKey) describe() object {
 		source, metadata = "github", object{"github_username": k.github}
 	}
 	return object{
-		"id": k.id, "user_id": userID, "name": k.name, "public_key": k.public, "fingerprint": k.fingerprint, "key_type": k.kind,
+		"id": k.id, "user_id": k.tenant.userID(), "name": k.name, "public_key": k.public, "fingerprint": k.fingerprint, "key_type": k.kind,
 		"source": source, "key_metadata": metadata, "last_synced_at": stampOrNull(k.synced), "created_at": stamp(k.created), "updated_at": stamp(k.created),
 	}
 }
 
-func listSSHKeys(s *Server, _ *call) answer {
+func listSSHKeys(_ *Server, c *call) answer {
 	all := []object{}
-	for _, k := range s.sshKeys {
+	for _, k := range c.tenant.sshKeys {
 		all = append(all, k.describe())
 	}
 	return ok(all)
@@ -79,34 +80,34 @@ func createSSHKey(s *Server, c *call) answer {
 	if bad, ok := s.decode(c, &r); !ok {
 		return bad
 	}
-	k, bad := s.addSSHKey(r.Name, r.PublicKey, "")
+	k, bad := c.tenant.addSSHKey(r.Name, r.PublicKey, "")
 	if bad != nil {
 		return *bad
 	}
 	return answer{status: http.StatusCreated, body: k.describe()}
 }
 
-func (s *Server) sshKey(id string) *sshKey {
-	i := slices.IndexFunc(s.sshKeys, func(k *sshKey) bool { return k.id == id })
+func (t *Tenant) sshKey(id string) *sshKey {
+	i := slices.IndexFunc(t.sshKeys, func(k *sshKey) bool { return k.id == id })
 	if i < 0 {
 		return nil
 	}
-	return s.sshKeys[i]
+	return t.sshKeys[i]
 }
 
 // deleteSSHKey takes the key from the account and from the CVMs that have it.
-func deleteSSHKey(s *Server, c *call) answer {
-	k := s.sshKey(c.params["key_id"])
+func deleteSSHKey(_ *Server, c *call) answer {
+	k := c.tenant.sshKey(c.params["key_id"])
 	if k == nil {
 		return plain(http.StatusNotFound, "SSH key not found")
 	}
-	s.dropSSHKey(k)
+	c.tenant.dropSSHKey(k)
 	return noContent()
 }
 
-func (s *Server) dropSSHKey(k *sshKey) {
-	s.sshKeys = slices.DeleteFunc(s.sshKeys, func(other *sshKey) bool { return other == k })
-	for _, vm := range s.cvms {
+func (t *Tenant) dropSSHKey(k *sshKey) {
+	t.sshKeys = slices.DeleteFunc(t.sshKeys, func(other *sshKey) bool { return other == k })
+	for _, vm := range t.cvms {
 		vm.keyIDs = slices.DeleteFunc(vm.keyIDs, func(id string) bool { return id == k.id })
 	}
 }
@@ -128,13 +129,13 @@ func importGitHub(s *Server, c *call) answer {
 	if !there {
 		return plain(http.StatusBadRequest, "GitHub does not know the user "+r.GitHubUsername)
 	}
-	added, skipped := s.addFromGitHub(r.GitHubUsername, keys)
+	added, skipped := c.tenant.addFromGitHub(r.GitHubUsername, keys)
 	return ok(object{"github_username": r.GitHubUsername, "keys_added": added, "keys_skipped": skipped, "errors": []string{}})
 }
 
-func (s *Server) addFromGitHub(user string, keys []string) (added, skipped int) {
+func (t *Tenant) addFromGitHub(user string, keys []string) (added, skipped int) {
 	for i, public := range keys {
-		if _, bad := s.addSSHKey(fmt.Sprintf("%s-%d", user, i+1), public, user); bad != nil {
+		if _, bad := t.addSSHKey(fmt.Sprintf("%s-%d", user, i+1), public, user); bad != nil {
 			skipped++
 			continue
 		}
@@ -144,9 +145,9 @@ func (s *Server) addFromGitHub(user string, keys []string) (added, skipped int) 
 }
 
 // syncGitHub makes the keys that came from GitHub those that are there now.
-func syncGitHub(s *Server, _ *call) answer {
+func syncGitHub(s *Server, c *call) answer {
 	users, added, updated, removed := map[string]bool{}, 0, 0, 0
-	for _, k := range slices.Clone(s.sshKeys) {
+	for _, k := range slices.Clone(c.tenant.sshKeys) {
 		switch {
 		case k.github == "":
 			continue
@@ -154,13 +155,13 @@ func syncGitHub(s *Server, _ *call) answer {
 			k.synced = time.Now().UTC()
 			updated++
 		default:
-			s.dropSSHKey(k)
+			c.tenant.dropSSHKey(k)
 			removed++
 		}
 		users[k.github] = true
 	}
 	for user := range users {
-		n, _ := s.addFromGitHub(user, s.github[user])
+		n, _ := c.tenant.addFromGitHub(user, s.github[user])
 		added += n
 	}
 	return ok(object{"synced_count": added + updated, "keys_added": added, "keys_updated": updated, "keys_removed": removed, "errors": []string{}})

@@ -91,12 +91,18 @@ func (s *Server) apply(vm *cvm, ch change) answer {
 		vm.userConfig = *ch.userConfig
 	}
 	if ch.size != nil {
+		s.account(vm, -1)
 		vm.size = *ch.size
+		s.account(vm, 1)
 	}
 	if ch.image != nil {
 		vm.image = ch.image
 	}
-	s.bootCVM(vm, ch.kind, "updating")
+	if s.unknown.staysStopped && (vm.status == "stopped" || vm.status == "exited") {
+		vm.begin(s, ch.kind, "updating", vm.status, step{status: "updating"}, step{status: vm.status})
+	} else {
+		s.bootCVM(vm, ch.kind, "updating")
+	}
 	if ch.doc != nil || ch.env != nil || ch.userConfig != nil {
 		s.revise(vm, ch.kind)
 	}

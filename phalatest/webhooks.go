@@ -38,6 +38,7 @@ type webhooks struct {
 // hook is one webhook.
 type hook struct {
 	id, url, secret, name string
+	tenant                *Tenant
 	events                []string
 	enabled               bool
 	created, updated      time.Time
@@ -70,24 +71,24 @@ func (w *webhooks) run(fn func()) {
 	}
 }
 
-// Emit posts an event to the webhooks that ask for its type, as the cloud does on its own when something happens
+// Emit posts an event to the webhooks of the first workspace that ask for its type, as the cloud does on its own when something happens
 // to a CVM: an approval that an update waits for, or a type of tomorrow. data is encoded as JSON.
 func (s *Server) Emit(event webhook.Type, data any) error {
-	if err := s.webhooks.emit(event, data); err != nil {
+	if err := s.webhooks.emit(s.own(), event, data); err != nil {
 		return fmt.Errorf("phalatest: event %s: %w", event, err)
 	}
 	return nil
 }
 
-func (w *webhooks) emit(typ webhook.Type, data any) error {
-	event, err := newEvent(typ, data)
+func (w *webhooks) emit(t *Tenant, typ webhook.Type, data any) error {
+	event, err := t.newEvent(typ, data)
 	if err != nil {
 		return err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, h := range w.hooks {
-		if h.enabled && slices.Contains(h.events, string(typ)) {
+		if h.tenant == t && h.enabled && slices.Contains(h.events, string(typ)) {
 			w.start(h, delivery{event: event})
 		}
 	}
@@ -95,11 +96,11 @@ func (w *webhooks) emit(typ webhook.Type, data any) error {
 }
 
 // newEvent is an event of the workspace that happens now.
-func newEvent(typ webhook.Type, data any) (webhook.Event, error) {
+func (t *Tenant) newEvent(typ webhook.Type, data any) (webhook.Event, error) {
 	raw, err := json.Marshal(data)
 	return webhook.Event{
 		ID: newEventID(), Type: typ, Version: "1", CreatedAt: time.Now().UTC(),
-		Workspace: webhook.Workspace{ID: "test", Name: "Test"}, Data: raw,
+		Workspace: webhook.Workspace{ID: t.slug, Name: t.name}, Data: raw,
 	}, err
 }
 
@@ -115,10 +116,10 @@ func newWebhookSecret() string {
 	return "whsec_" + base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// find returns the webhook of an id. The lock is held.
-func (w *webhooks) find(id string) *hook {
+// find returns the webhook of an id in a workspace. The lock is held.
+func (w *webhooks) find(t *Tenant, id string) *hook {
 	for _, h := range w.hooks {
-		if h.id == id {
+		if h.tenant == t && h.id == id {
 			return h
 		}
 	}

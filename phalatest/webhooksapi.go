@@ -27,7 +27,7 @@ func withWebhooks(h func(*Server, *call, *webhooks) answer) handler {
 // onWebhook is a handler of an operation on one webhook.
 func onWebhook(fn func(*Server, *call, *webhooks, *hook) answer) handler {
 	return withWebhooks(func(s *Server, c *call, w *webhooks) answer {
-		h := w.find(c.params["webhook_id"])
+		h := w.find(c.tenant, c.params["webhook_id"])
 		if h == nil {
 			return plain(http.StatusNotFound, "Webhook not found")
 		}
@@ -47,7 +47,7 @@ func addWebhook(s *Server, c *call, w *webhooks) answer {
 	}
 	now := time.Now().UTC()
 	h := &hook{
-		id: "wh_" + newUUID(), url: request.URL, events: request.Events, enabled: true, secret: newWebhookSecret(),
+		tenant: c.tenant, id: "wh_" + newUUID(), url: request.URL, events: request.Events, enabled: true, secret: newWebhookSecret(),
 		created: now, updated: now, name: deref(request.Name),
 	}
 	if request.Secret != nil {
@@ -98,10 +98,12 @@ func (h *hook) masked() string {
 	return "whsec_****..." + tail[max(0, len(tail)-4):]
 }
 
-func listWebhooks(_ *Server, _ *call, w *webhooks) answer {
+func listWebhooks(_ *Server, c *call, w *webhooks) answer {
 	all := []object{}
 	for _, h := range w.hooks {
-		all = append(all, h.describe(h.masked()))
+		if h.tenant == c.tenant {
+			all = append(all, h.describe(h.masked()))
+		}
 	}
 	return ok(all)
 }
@@ -167,7 +169,7 @@ func rotateWebhookSecret(_ *Server, _ *call, w *webhooks, h *hook) answer {
 
 // testWebhook delivers an event that nothing has caused, whatever the webhook asks for.
 func testWebhook(_ *Server, _ *call, w *webhooks, h *hook) answer {
-	event, err := newEvent(webhookTest, object{"message": "a test of the webhook"})
+	event, err := h.tenant.newEvent(webhookTest, object{"message": "a test of the webhook"})
 	if err != nil {
 		return plain(http.StatusInternalServerError, err.Error())
 	}

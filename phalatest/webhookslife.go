@@ -18,7 +18,7 @@ func (s *Server) happened(vm *cvm, event string) {
 	case webhook.CVMReplicaPendingApproval:
 		data = vm.replica.describe()
 	}
-	if err := s.webhooks.emit(webhook.Type(event), data); err != nil {
+	if err := s.webhooks.emit(vm.tenant(), webhook.Type(event), data); err != nil {
 		s.wrong("event %s: %v", event, err)
 	}
 }
@@ -32,12 +32,12 @@ func (p *prepared) describe() webhook.PendingApproval {
 	}
 	return webhook.PendingApproval{
 		CVMID: dashed(p.vm.uuid), CVMName: p.vm.name, ComposeHash: "0x" + p.hash.String(), AppID: "0x" + p.vm.app.id.String(),
-		DeviceID: "0x" + p.node.device(), KMS: contract,
+		DeviceID: "0x" + p.node.device.String(), KMS: contract,
 		OnChainAction: webhook.OnChainAction{
 			To: "0x" + p.vm.app.id.String(), Method: "addComposeHash(bytes32)", Calldata: p.hash.String(),
 		},
 		CommitToken: webhook.Secret(p.token), CommitURL: webhook.Secret(page), APICommitURL: webhook.Secret(post),
-		ExpiresAt: p.expires(), InitiatedBy: webhook.Initiator{UserID: userID, Username: userName},
+		ExpiresAt: p.expires(), InitiatedBy: webhook.Initiator{UserID: p.vm.tenant().userID(), Username: p.vm.tenant().userName()},
 	}
 }
 
@@ -78,5 +78,5 @@ func (s *Server) busyAfterLiving() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.live()
-	return slices.ContainsFunc(s.cvms, func(vm *cvm) bool { return vm.op != nil })
+	return slices.ContainsFunc(s.busy, func(vm *cvm) bool { return vm.op != nil })
 }

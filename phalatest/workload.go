@@ -14,12 +14,12 @@ func provisionEliza(s *Server, c *call) answer {
 		return bad
 	}
 	composeFile, err := json.Marshal(object{
-		"docker_compose_file": "services:\n  eliza:\n    image: phalanetwork/eliza\n", "allowed_envs": r.EnvKeys,
+		"docker_compose_file": "services:\n  eliza:\n    image: phalanetwork/eliza\n", "allowed_envs": append([]string{}, r.EnvKeys...),
 	})
 	if err != nil {
 		return invalidCompose(err)
 	}
-	p, bad := s.provision(openapi.ProvisionRequest{Name: r.Name, TeepodID: r.TeepodID, Image: r.Image}, composeFile)
+	p, bad := s.provision(c.tenant, openapi.ProvisionRequest{Name: r.Name, TeepodID: r.TeepodID, Image: r.Image}, composeFile)
 	if bad != nil {
 		return *bad
 	}
@@ -46,7 +46,7 @@ func createWorkload(s *Server, c *call) answer {
 	if err != nil {
 		return invalidCompose(err)
 	}
-	p, bad := s.provision(openapi.ProvisionRequest{Name: r.Name, InstanceType: &r.InstanceType}, composeFile)
+	p, bad := s.provision(c.tenant, openapi.ProvisionRequest{Name: r.Name, InstanceType: &r.InstanceType}, composeFile)
 	if bad != nil {
 		return *bad
 	}

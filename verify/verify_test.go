@@ -27,7 +27,7 @@ func TestApp_EveryInstance(t *testing.T) {
 		s, c, trust := cloud(t)
 		first := running(t, c, trust)
 		app := first.State.AppID
-		second, err := deploy.Replicate(t.Context(), c, deploy.Replica{CVM: first.State.CVM, NodeID: 2}, trust)
+		second, err := deploy.Replicate(t.Context(), c, deploy.Replica{CVM: first.State.CVM, NodeID: 12}, trust)
 		require.NoError(t, err)
 
 		policy := s.AttestationPolicy()
@@ -37,7 +37,7 @@ func TestApp_EveryInstance(t *testing.T) {
 		assert.Equal(t, first.CVM.VMUUID, result.Instances[0].CVM)
 		assert.Equal(t, second.CVM.VMUUID, result.Instances[1].CVM)
 		assert.NotEqual(t, result.Instances[0].Report.Attested.InstanceID, result.Instances[1].Report.Attested.InstanceID)
-		assert.NotEqual(t, result.Instances[0].Report.Attested.Devices, result.Instances[1].Report.Attested.Devices, "each node is a machine of its own")
+		assert.NotEqual(t, result.Instances[0].Report.Attested.DeviceID, result.Instances[1].Report.Attested.DeviceID, "each node is a machine of its own")
 
 		s.Fault("Apps.ListCVMs", phalatest.Fault{Status: http.StatusNotFound})
 		result, err = verify.App(t.Context(), c, app, policy)

@@ -1,0 +1,149 @@
+package phalatest
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/phala-go/phala/client"
+	"github.com/phala-go/phala/kms"
+)
+
+// Tenant is a workspace of the cloud with an API key and a user of its own. Tenants share the nodes, the images and
+// the KMS, and see nothing of each other: to the key of one, the apps and CVMs of another do not exist.
+type Tenant struct {
+	// APIKey is the key of the workspace.
+	APIKey string
+
+	server     *Server
+	number     int // 1 is the workspace of the server itself
+	name, slug string
+	wallet     common.Address // on the server; its nonces make the app ids
+	since      time.Time
+	quotas     Quotas
+
+	// The lock of the server guards what follows.
+	revoked bool
+	nonce   uint64
+	apps    []*app // oldest first
+	cvms    []*cvm // oldest first
+	used    Quotas
+	sshKeys []*sshKey
+}
+
+// NewTenant adds a workspace to the cloud.
+func (s *Server) NewTenant(name string) *Tenant {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.addTenant(name, "")
+}
+
+// addTenant adds a workspace. An empty key is chosen here.
+func (s *Server) addTenant(name, key string) *Tenant {
+	t := &Tenant{
+		server: s, number: len(s.tenants) + 1, name: name, slug: slugOf(name), since: time.Now().UTC(),
+		wallet: s.keys.wallet(s.seed, len(s.tenants)+1),
+	}
+	taken := func(other *Tenant) bool { return other.slug == t.slug }
+	if t.slug == "" || slices.ContainsFunc(s.tenants, taken) {
+		t.slug += fmt.Sprint("tenant-", t.number)
+	}
+	if t.APIKey = key; key == "" {
+		t.APIKey = "phak_" + hashHex([]byte(s.seed + " " + t.slug))[:32]
+	}
+	s.tenants = append(s.tenants, t)
+	return t
+}
+
+// slugOf is a name in lower case, with hyphens in place of what a slug cannot hold.
+func slugOf(name string) string {
+	fields := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') })
+	return strings.Join(fields, "-")
+}
+
+// Client returns a client of this cloud with the key of the workspace, through [Server.Transport]. Options come
+// after its own.
+func (t *Tenant) Client(opts ...client.Option) (*client.Client, error) {
+	own := []client.Option{
+		client.WithAPIKey(t.APIKey),
+		client.WithBaseURL("https://phala.test/api/v1"),
+		client.WithHTTPClient(&http.Client{Transport: t.server.Transport()}),
+	}
+	return client.New(append(own, opts...)...)
+}
+
+// TeamWallet returns the wallet on the server whose nonces make the app ids of the workspace.
+func (t *Tenant) TeamWallet() common.Address { return t.wallet }
+
+// Env is [Server.Env] for a CVM of the workspace.
+func (t *Tenant) Env(cvmID string) ([]kms.EnvVar, error) {
+	t.server.mu.Lock()
+	defer t.server.mu.Unlock()
+	return t.env(cvmID)
+}
+
+// tenant returns the workspace of an API key, or nil.
+func (s *Server) tenant(key string) *Tenant {
+	for _, t := range s.tenants {
+		if sameKey(key, t.APIKey) && !t.revoked {
+			return t
+		}
+	}
+	return nil
+}
+
+// app returns an app of the workspace by its id, with or without a prefix.
+func (t *Tenant) app(text string) *app {
+	a := t.server.findApp(text)
+	if a == nil || a.tenant != t {
+		return nil
+	}
+	return a
+}
+
+// named are the CVMs of that name in the workspace: replicas share one.
+func (t *Tenant) named(name string) []*cvm { return t.server.index[t.nameKey(name)] }
+
+func (t *Tenant) nameKey(name string) string { return fmt.Sprint("name ", t.number, " ", name) }
+
+// find returns the CVM of the workspace that an identifier names, in every form that the API takes. A name and an app
+// id may stand for several.
+func (t *Tenant) find(id string) (*cvm, *answer) {
+	found, code := t.named(id), "ERR-03-002"
+	if len(found) == 0 {
+		found, code = t.server.identified(id), "ERR-03-010"
+	}
+	if len(found) > 0 && found[0].app.tenant != t {
+		found = nil
+	}
+	return oneOf(found, id, code)
+}
+
+// userID, userName and userEmail are of the one user of the workspace.
+func (t *Tenant) userID() string { return fmt.Sprintf("usr_test%d", t.number) }
+
+func (t *Tenant) userName() string {
+	if t.number == 1 {
+		return "tester"
+	}
+	return "tester-" + t.slug
+}
+
+func (t *Tenant) userEmail() string { return t.userName() + "@phala.test" }
+
+// userNumber is the id of the user in older versions of the API.
+func (t *Tenant) userNumber() int { return t.number }
+
+func (t *Tenant) id() string { return fmt.Sprintf("wks_test%d", t.number) }
+
+func (t *Tenant) userRef() object {
+	return object{"object_type": "user", "id": t.userID(), "username": t.userName(), "avatar_url": nil}
+}
+
+func (t *Tenant) workspaceRef() object {
+	return object{"object_type": "workspace", "id": t.id(), "name": t.name, "slug": t.slug, "avatar_url": nil}
+}
