@@ -22,12 +22,23 @@ const (
 	CheckTDXModule CheckName = "tdx-module"
 	// CheckQEIdentity: the quoting enclave is Intel's.
 	CheckQEIdentity CheckName = "qe-identity"
+	// CheckTCBEvaluation: the collateral is of the evaluation number that the policy requires, or newer.
+	CheckTCBEvaluation CheckName = "tcb-evaluation"
 	// CheckTCBStatus: the state of platform, TDX module and quoting enclave is one of the accepted.
 	CheckTCBStatus CheckName = "tcb-status"
 	// CheckAdvisories: each security advisory that applies is one of the accepted.
 	CheckAdvisories CheckName = "advisories"
-	// CheckDebug: the host cannot look into the TD.
+	// CheckSecondOpinion: go-tdx-guest comes to the same result about the signature and, if it can judge it, the
+	// collateral. It never turns a failure into a success.
+	CheckSecondOpinion CheckName = "second-opinion"
+	// CheckDebug: the host cannot read the memory of the TD.
 	CheckDebug CheckName = "debug"
+	// CheckSEPTVE: the host cannot inject a page fault (#VE) into the TD: SEPT_VE_DISABLE is set.
+	CheckSEPTVE CheckName = "sept-ve-disable"
+	// CheckMigratable: the TD cannot be moved to another machine: the MIGRATABLE attribute is not set.
+	CheckMigratable CheckName = "migratable"
+	// CheckReservedAttributes: no attribute of the TD is set whose meaning this package does not know.
+	CheckReservedAttributes CheckName = "reserved-attributes"
 	// CheckServiceTD: no service TD has a hand in it; TD 1.5 only.
 	CheckServiceTD CheckName = "service-td"
 	// CheckMeasurements: MRTD and RTMR0 to RTMR2 are of the allow-list.
@@ -68,9 +79,14 @@ var (
 	ErrRevoked           = errors.New("a certificate is revoked")
 	ErrTDXModule         = errors.New("the TDX module is not Intel's")
 	ErrQEIdentity        = errors.New("the quoting enclave is not Intel's")
+	ErrTCBEvaluation     = errors.New("the collateral is older than the policy requires")
 	ErrTCBStatus         = errors.New("the TCB status is not accepted")
 	ErrAdvisory          = errors.New("a security advisory is not accepted")
+	ErrSecondOpinion     = errors.New("go-tdx-guest disagrees")
 	ErrDebug             = errors.New("the TD can be debugged")
+	ErrSEPTVE            = errors.New("SEPT_VE_DISABLE is off")
+	ErrMigratable        = errors.New("the TD is migratable")
+	ErrAttributes        = errors.New("a reserved attribute of the TD is set")
 	ErrServiceTD         = errors.New("a service TD is bound")
 	ErrMeasurement       = errors.New("the measurements are not known")
 	ErrEventLog          = errors.New("the event log is malformed")
@@ -122,12 +138,68 @@ type Check struct {
 	Actual   string `json:"actual,omitempty"`
 	// Detail says in words what was found, or why nothing could be.
 	Detail string `json:"detail,omitempty"`
+	// Pin is the line of Go that makes a policy require the value that was found; empty if the check was asked
+	// for, or if there is no such line.
+	Pin string `json:"pin,omitempty"`
 
 	err     error
 	blocked bool // by another check that failed
 }
 
-// fatal tells whether the check makes the verification fail.
+// fatal reports whether whether the check makes the verification fail.
 func (c *Check) fatal() bool {
 	return !c.Waived && (c.Outcome == Failed || c.Outcome == NotPossible)
+}
+
+// row is a check in the table of [Verify].
+type row struct {
+	name CheckName
+	// rests are the checks that must have left behind what this one works on. A check that failed may have done
+	// so: the event log is replayed although the signature is wrong, so that the report is complete.
+	rests []CheckName
+	// asked reports whether the policy, or the messenger, expects something. nil means always.
+	asked func(*verifier) bool
+	// run makes the check. It is not called if a check that it rests on left nothing behind.
+	run func(*verifier) Check
+	// left reports whether the check left behind what others rest on. nil means that none does.
+	left func(*verifier) bool
+}
+
+// table has all checks, in the order in which they are made and reported.
+func table() []row {
+	quote := []CheckName{CheckQuote}
+	pck := []CheckName{CheckQuote, CheckSignature}
+	collateral := []CheckName{CheckQuote, CheckSignature, CheckCollateral, CheckCollateralTime}
+	events := []CheckName{CheckQuote, CheckEventLog, CheckBootEvents}
+	return []row{
+		{name: CheckQuote, run: (*verifier).checkQuote, left: func(v *verifier) bool { return v.q != nil }},
+		{name: CheckSignature, rests: quote, run: (*verifier).checkSignature, left: func(v *verifier) bool { return v.pck != nil }},
+		{name: CheckCollateral, rests: pck, run: (*verifier).checkCollateral, left: func(v *verifier) bool { return v.fetched }},
+		{name: CheckCollateralTime, rests: []CheckName{CheckQuote, CheckSignature, CheckCollateral}, run: (*verifier).checkCollateralTime, left: func(v *verifier) bool { return v.collateral != nil }},
+		{name: CheckRevocation, rests: collateral, run: (*verifier).checkRevocation},
+		{name: CheckTDXModule, rests: collateral, run: (*verifier).checkTDXModule},
+		{name: CheckQEIdentity, rests: collateral, run: (*verifier).checkQEIdentity},
+		{name: CheckTCBEvaluation, rests: collateral, asked: func(v *verifier) bool { return v.p.MinTCBEvaluation > 0 }, run: (*verifier).checkTCBEvaluation},
+		{name: CheckTCBStatus, rests: collateral, run: (*verifier).checkTCBStatus, left: func(v *verifier) bool { return v.r.Attested.TCB != nil }},
+		{name: CheckAdvisories, rests: append(collateral[:len(collateral):len(collateral)], CheckTCBStatus), asked: func(v *verifier) bool { return v.p.Advisories != nil }, run: (*verifier).checkAdvisories},
+		{name: CheckSecondOpinion, rests: pck, run: (*verifier).checkSecondOpinion},
+		{name: CheckDebug, rests: quote, run: (*verifier).checkDebug},
+		{name: CheckSEPTVE, rests: quote, run: (*verifier).checkSEPTVE},
+		{name: CheckMigratable, rests: quote, run: (*verifier).checkMigratable},
+		{name: CheckReservedAttributes, rests: quote, run: (*verifier).checkReservedAttributes},
+		{name: CheckServiceTD, rests: quote, run: (*verifier).checkServiceTD},
+		{name: CheckMeasurements, rests: quote, asked: func(v *verifier) bool { return len(v.p.Measurements) > 0 }, run: (*verifier).checkMeasurements},
+		{name: CheckEventLog, rests: quote, run: (*verifier).checkEventLog, left: func(v *verifier) bool { return v.replayed }},
+		{name: CheckBootEvents, rests: []CheckName{CheckQuote, CheckEventLog}, run: (*verifier).checkBootEvents, left: func(v *verifier) bool { return v.events != nil }},
+		{name: CheckAppID, rests: events, asked: func(v *verifier) bool { return !v.p.AppID.IsZero() || !v.e.AppID.IsZero() }, run: (*verifier).checkAppID},
+		{name: CheckComposeHash, rests: events, asked: func(v *verifier) bool { return len(v.p.ComposeHashes) > 0 }, run: (*verifier).checkComposeHash},
+		{name: CheckComposeText, rests: events, run: (*verifier).checkComposeText},
+		{name: CheckInstanceID, rests: events, asked: func(v *verifier) bool { return v.p.InstanceID != "" || v.e.InstanceID != "" }, run: (*verifier).checkInstanceID},
+		{name: CheckKeyProvider, rests: events, asked: func(v *verifier) bool { return len(v.p.KMSRootCAs)+len(v.p.KeyProviders) > 0 }, run: (*verifier).checkKeyProvider},
+		{name: CheckOSImage, rests: events, asked: func(v *verifier) bool { return len(v.p.OSImageHashes) > 0 }, run: (*verifier).checkOSImage},
+		{name: CheckMRConfigID, rests: events, run: (*verifier).checkMRConfigID},
+		{name: CheckReportData, rests: quote, asked: func(v *verifier) bool { return v.p.ReportData != nil }, run: (*verifier).checkReportData},
+		{name: CheckDevice, rests: pck, asked: func(v *verifier) bool { return len(v.p.Devices) > 0 }, run: (*verifier).checkDevice},
+		{name: CheckCloud, rests: quote, asked: func(v *verifier) bool { return v.p.Cloud != nil }, run: (*verifier).checkCloud},
+	}
 }

@@ -4,13 +4,12 @@ import (
 	"bytes"
 	"context"
 	"crypto/ecdsa"
-	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
-	"math/big"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -49,8 +48,8 @@ func (r CollateralRequest) Trusted() error {
 	return nil
 }
 
-// CollateralFunc gets the collateral for a platform. See [IntelPCS], [CloudCollateral] and
-// [OfflineCollateral]; [CollateralCache] keeps what any of them gets.
+// CollateralFunc gets the collateral for a platform. See [IntelPCS], [OfflineCollateral] and [FirstCollateral];
+// [CollateralCache] keeps what any of them gets. An error that is [ErrNotPossible] says that the source has none.
 type CollateralFunc func(context.Context, CollateralRequest) (*Collateral, error)
 
 // Collateral is what Intel publishes and signs about a kind of platform: its security levels (TCB info), the
@@ -252,8 +251,7 @@ func parseSigned(text, signature string, signer *x509.Certificate, into any) err
 	if !ok {
 		return fmt.Errorf("signer %.80q has no ECDSA key", signer.Subject.CommonName)
 	}
-	digest := sha256.Sum256([]byte(text))
-	if !ecdsa.Verify(key, digest[:], new(big.Int).SetBytes(sig[:32]), new(big.Int).SetBytes(sig[32:])) {
+	if !signed(key, []byte(text), sig) {
 		return fmt.Errorf("not signed by %.80q", signer.Subject.CommonName)
 	}
 	return json.Unmarshal([]byte(text), into)
@@ -298,19 +296,60 @@ func sameKey(a, b *x509.Certificate) bool {
 	return bytes.Equal(a.RawSubjectPublicKeyInfo, b.RawSubjectPublicKeyInfo) && bytes.Equal(a.RawSubject, b.RawSubject)
 }
 
-// OfflineCollateral answers with collateral that is at hand. Out of several it takes the first for the
-// platform in question.
-func OfflineCollateral(collateral ...*Collateral) CollateralFunc {
-	return func(_ context.Context, request CollateralRequest) (*Collateral, error) {
-		for _, c := range collateral {
-			if c.serves(request) {
-				return c, nil
-			}
-		}
-		return nil, fmt.Errorf("%w: none for FMSPC %s and CA %s", ErrCollateral, request.FMSPC, request.CA)
+// checkCollateral gets collateral for this platform, under the roots.
+func (v *verifier) checkCollateral() Check {
+	c, err := v.fetch()
+	switch {
+	case err == nil:
+		v.fetched, v.collateral = true, c
+		return passed(fmt.Sprintf("FMSPC %s, evaluation %d", v.pck.extensions.FMSPC, c.evaluation()), "")
+	case errors.Is(err, ErrSignature):
+		return blocked(CheckCollateral, CheckSignature, true)
+	case errors.Is(err, ErrCollateralExpired), errors.Is(err, ErrClock):
+		// That has a check of its own, whoever noticed.
+		v.fetched, v.late = true, err
+		return passed("", "there, but not to be used")
+	case errors.Is(err, ErrNotPossible):
+		return Check{Outcome: NotPossible, Detail: err.Error(), err: err}
+	case !errors.Is(err, ErrCollateral):
+		err = fmt.Errorf("%w: %w", ErrCollateral, err)
 	}
+	return failed(err, "", "")
 }
 
+// fetch gets the collateral from the source of the policy.
+func (v *verifier) fetch() (*Collateral, error) {
+	if v.p.Collateral == nil {
+		return nil, &missingError{ErrCollateral, "the policy names no source of collateral, such as attest.IntelPCS(nil)"}
+	}
+	request := CollateralRequest{
+		FMSPC: v.pck.extensions.FMSPC, CA: v.pck.ca(), Quote: v.q.raw, Now: v.now, Roots: v.p.Roots,
+		platform: v.pck,
+	}
+	c, err := v.p.Collateral(v.ctx, request)
+	switch {
+	case err != nil:
+		return nil, err
+	case c == nil:
+		return nil, fmt.Errorf("%w: the source returned none", ErrCollateral)
+	case !c.serves(request):
+		return nil, fmt.Errorf("%w: it is for FMSPC %.20q, want %s", ErrCollateral, c.tcb.Fmspc, request.FMSPC)
+	case !strings.EqualFold(c.tcb.PceID, v.pck.extensions.PCEID):
+		return nil, fmt.Errorf("%w: it is for PCE %.20q, want %s", ErrCollateral, c.tcb.PceID, v.pck.extensions.PCEID)
+	}
+	return c, c.trusted(v.p.Roots)
+}
+
+// checkCollateralTime compares the clock with the collateral.
+func (v *verifier) checkCollateralTime() Check {
+	if v.late != nil {
+		return failed(v.late, "", "")
+	}
+	if err := v.collateral.holds(v.now); err != nil {
+		return failed(err, "", "")
+	}
+	return passed("until "+v.collateral.NextUpdate().UTC().Format("2006-01-02 15:04:05Z"), "")
+}
 func (c *Collateral) serves(request CollateralRequest) bool {
 	return c != nil && strings.EqualFold(c.tcb.Fmspc, request.FMSPC) && caOf(c.pckChain.signer.Subject.CommonName) == request.CA
 }

@@ -27,9 +27,11 @@ type Evidence struct {
 	AppCompose string
 	// ConfigDocument is the exact text that the third form of mr_config_id binds; empty where there is none.
 	ConfigDocument string
-	// AppID and InstanceID are what the messenger says this is about; zero and empty where it does not say.
+	// AppID and InstanceID are what the messenger states that this is about; zero and empty if it does not.
 	AppID      kms.AppID
 	InstanceID string
+	// Device is the device id that the guest states, for the report alone; zero if it states none.
+	Device kms.DeviceID
 }
 
 // FromCVM takes the evidence out of an answer about one CVM. The API gives its quote within the description

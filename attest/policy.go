@@ -3,8 +3,10 @@ package attest
 import (
 	"context"
 	"crypto/x509"
+	"encoding/hex"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/phala-go/phala/compose"
@@ -28,20 +30,33 @@ type Policy struct {
 	// KMSRootCAs are the public keys (DER SubjectPublicKeyInfo) of the root CAs of the KMSes that may give
 	// the app its keys; see [ParseKMSRootCA].
 	KMSRootCAs [][]byte
-	// OSImageHashes are the operating system images that may run.
+	// KeyProviders are others than a KMS that may give the app its keys, or a KMS by its id in hexadecimal:
+	// local-sgx with the MRENCLAVE of its enclave, tpm without an id.
+	KeyProviders []KeyProvider
+	// OSImageHashes are the operating system images that may run; see [ParseOSImageHashes].
 	OSImageHashes [][32]byte
 	// Measurements are the known good values of MRTD and RTMR0 to RTMR2.
 	Measurements []KnownGood
-	// Devices are the machines on which it may run; see [DeviceID].
-	Devices [][32]byte
+	// Devices are the machines on which it may run, by either of the two ids that follow from a quote; see
+	// [DeviceIDs]. A placeholder, which some guests state, is refused.
+	Devices []kms.DeviceID
 	// ReportData is what the guest must have asked to be signed: a nonce, which proves that the quote is
 	// fresh ([RawReportData]), or a key ([RATLSReportData]). A quote carries no time, so without it an old
 	// one passes.
 	ReportData *[64]byte
 
-	// TCBStatuses are the accepted states of platform, TDX module and quoting enclave; UpToDate alone where
-	// it is empty. Revoked cannot be accepted.
+	// TCBStatuses are the accepted states of platform, TDX module and quoting enclave; UpToDate alone if it is
+	// empty. Revoked cannot be accepted.
 	TCBStatuses []TCBStatus
+	// OutOfDateGrace is how long a part may be out of date, counted from the tcbDate of the level that would be
+	// UpToDate ([TCBLevel.Wanted]), which is when its fixes were published. Within it OutOfDate counts as
+	// UpToDate, and OutOfDateConfigurationNeeded as ConfigurationNeeded. Zero accepts no delay. The report shows
+	// what was forgiven, and Advisories may still refuse it.
+	OutOfDateGrace time.Duration
+	// MinTCBEvaluation is the least evaluation number (tcbEvaluationDataNumber) that the collateral may have.
+	// Intel publishes several at a time, and a source could answer with an older one that is valid still. Zero
+	// accepts any.
+	MinTCBEvaluation int
 	// Advisories, where not nil, are the security advisories that may apply, such as "INTEL-SA-00837".
 	Advisories []string
 
@@ -62,6 +77,20 @@ type Policy struct {
 	Waive []CheckName
 }
 
+// ParseOSImageHashes reads hashes of operating system images for [Policy.OSImageHashes], 64 hexadecimal digits
+// each, with or without "0x".
+func ParseOSImageHashes(texts ...string) ([][32]byte, error) {
+	hashes := make([][32]byte, len(texts))
+	for i, text := range texts {
+		raw, err := hex.DecodeString(strings.TrimPrefix(text, "0x"))
+		if err != nil || len(raw) != len(hashes[i]) {
+			return nil, fmt.Errorf("hash of an operating system image %.80q: want 64 hexadecimal digits", text)
+		}
+		copy(hashes[i][:], raw)
+	}
+	return hashes, nil
+}
+
 // KnownGood is an entry of the allow-list of measurements. A register that is zero in it may have any value.
 type KnownGood struct {
 	// Name is for the report, such as "dstack-0.5.5, 2 vCPU, 4 GiB".
@@ -78,20 +107,13 @@ type CustomCheck struct {
 	Check func(context.Context, *Report) error
 }
 
-// names are all checks, in their order.
-func names() []CheckName {
-	return []CheckName{
-		CheckQuote, CheckSignature, CheckCollateral, CheckCollateralTime, CheckRevocation, CheckTDXModule,
-		CheckQEIdentity, CheckTCBStatus, CheckAdvisories, CheckDebug, CheckServiceTD, CheckMeasurements,
-		CheckEventLog, CheckBootEvents, CheckAppID, CheckComposeHash, CheckComposeText, CheckInstanceID,
-		CheckKeyProvider, CheckOSImage, CheckMRConfigID, CheckReportData, CheckDevice, CheckCloud,
-	}
-}
-
 // Validate fails with [ErrPolicy] where the policy contradicts itself. [Verify] does so first of all; call it to
 // know earlier.
 func (p *Policy) Validate() error {
-	known := names()
+	var known []CheckName
+	for _, row := range table() {
+		known = append(known, row.name)
+	}
 	for _, c := range p.Checks {
 		if c.Name == "" || c.Check == nil || slices.Contains(known, c.Name) {
 			return fmt.Errorf("%w: custom check %q needs a function and a name of its own", ErrPolicy, c.Name)
@@ -103,8 +125,26 @@ func (p *Policy) Validate() error {
 			return fmt.Errorf("%w: %q is not a check that can be waived", ErrPolicy, name)
 		}
 	}
-	if slices.Contains(p.TCBStatuses, Revoked) {
-		return fmt.Errorf("%w: TCB status %s cannot be accepted", ErrPolicy, Revoked)
+	for _, status := range p.TCBStatuses {
+		if status == Revoked {
+			return fmt.Errorf("%w: TCB status %s cannot be accepted", ErrPolicy, Revoked)
+		}
+		if !slices.Contains(statuses(), status) {
+			return fmt.Errorf("%w: TCB status %.80q, want one of %s", ErrPolicy, status, statuses())
+		}
+	}
+	if p.OutOfDateGrace < 0 || p.MinTCBEvaluation < 0 {
+		return fmt.Errorf("%w: grace period %s and evaluation number %d, neither may be negative", ErrPolicy, p.OutOfDateGrace, p.MinTCBEvaluation)
+	}
+	for i, id := range p.Devices {
+		if id.IsZero() || isPlaceholder(id) {
+			return fmt.Errorf("%w: device %d (%s) names no machine: it is zero, or the SHA-256 of nothing, which some guests state", ErrPolicy, i, id)
+		}
+	}
+	for i, provider := range p.KeyProviders {
+		if provider.Name == "" || provider.Name != "tpm" && provider.Name != "none" && provider.ID == "" {
+			return fmt.Errorf("%w: key provider %d (%.80q) needs a name and an id; only that of tpm and none is empty", ErrPolicy, i, provider)
+		}
 	}
 	for i, m := range p.Measurements {
 		if m.MRTD.IsZero() && m.RTMR0.IsZero() && m.RTMR1.IsZero() && m.RTMR2.IsZero() {
@@ -119,29 +159,6 @@ func (p *Policy) Validate() error {
 	return nil
 }
 
-// asks tells whether a check has something to do under this policy.
-func (p *Policy) asks(name CheckName) bool {
-	switch name {
-	case CheckAppID:
-		return !p.AppID.IsZero()
-	case CheckComposeHash:
-		return len(p.ComposeHashes) > 0
-	case CheckInstanceID:
-		return p.InstanceID != ""
-	case CheckKeyProvider:
-		return len(p.KMSRootCAs) > 0
-	case CheckOSImage:
-		return len(p.OSImageHashes) > 0
-	case CheckMeasurements:
-		return len(p.Measurements) > 0
-	case CheckDevice:
-		return len(p.Devices) > 0
-	case CheckAdvisories:
-		return p.Advisories != nil
-	}
-	return true
-}
-
 func (m *KnownGood) matches(q *Quote) bool {
 	for _, pair := range [][2]Measurement{{m.MRTD, q.MRTD}, {m.RTMR0, q.RTMR[0]}, {m.RTMR1, q.RTMR[1]}, {m.RTMR2, q.RTMR[2]}} {
 		if !pair[0].IsZero() && !equal(pair[0][:], pair[1][:]) {
@@ -149,4 +166,23 @@ func (m *KnownGood) matches(q *Quote) bool {
 		}
 	}
 	return true
+}
+
+// checkCloud compares the cloud's opinion.
+func (v *verifier) checkCloud() Check {
+	if v.p.Cloud == nil {
+		return Check{Outcome: NotAsked}
+	}
+	opinion, err := v.p.Cloud(v.ctx, v.q.raw)
+	switch {
+	case err != nil:
+		return notPossible(ErrCloud, "", err.Error())
+	case !confirms(opinion):
+		return failed(ErrCloud, "verified", "not verified")
+	}
+	return passed("verified", "")
+}
+
+func confirms(opinion *openapi.QuoteVerification) bool {
+	return opinion != nil && opinion.Success && opinion.Quote != nil && opinion.Quote.Verified != nil && *opinion.Quote.Verified
 }

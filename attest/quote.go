@@ -1,11 +1,16 @@
 package attest
 
 import (
+	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
+
+	"github.com/phala-go/phala/kms"
 )
 
 // MaxQuote is the largest quote that is looked at, in bytes. Real ones have about 5,000.
@@ -23,6 +28,7 @@ const (
 	certsQE      = 6 // certification data: QE report and what certifies it
 	certsPCK     = 5 // certification data: the PCK chain, PEM
 	qeReportSize = 384
+	qeReportData = 320 // where the report data of a report body begins
 )
 
 // Quote is what the hardware says of one trust domain (TD), with the chain that signed it. Parsing believes
@@ -30,8 +36,10 @@ const (
 type Quote struct {
 	// Version of the format: 4, or 5.
 	Version uint16
-	// TD15 is true where the body is that of TD 1.5.
+	// TD15 is true if the body is that of TD 1.5.
 	TD15 bool
+	// UserData is the quoting enclave's own: 16 bytes that identify the platform, and zeros.
+	UserData [20]byte
 	// TEETCBSVN are the security version numbers of the TDX module.
 	TEETCBSVN [16]byte
 	// MRSEAM measures the TDX module; MRSignerSEAM is zero for Intel's own.
@@ -55,9 +63,12 @@ type Quote struct {
 	TEETCBSVN2  [16]byte
 	MRServiceTD Measurement
 
-	raw      []byte // without the padding
-	qeReport []byte
-	pckChain []byte
+	raw     []byte // without the padding
+	message []byte // the part that the attestation key signs
+
+	signature, attestationKey         []byte
+	qeReport, qeSignature, qeAuthData []byte
+	pckChain                          []byte
 }
 
 // ParseQuote reads a quote of version 4, or of version 5 with the body of TD 1.0 or TD 1.5. Each length in it
@@ -97,6 +108,7 @@ func ParseQuote(raw []byte) (*Quote, error) {
 		return nil, fmt.Errorf("version %d, want 4 or 5", q.Version)
 	}
 	body := r.take(size)
+	message := len(raw) - len(r.data)
 	signed := r.sized(r.uint32())
 	if r.short {
 		return nil, fmt.Errorf("%d bytes, shorter than the quote announces", len(raw))
@@ -106,7 +118,8 @@ func ParseQuote(raw []byte) (*Quote, error) {
 			return nil, fmt.Errorf("byte %d after the end of the quote is %#x, only zeros may follow", i, b)
 		}
 	}
-	q.raw = raw[:len(raw)-len(r.data)]
+	q.raw, q.message = raw[:len(raw)-len(r.data)], raw[:message]
+	copy(q.UserData[:], header[headerSize-len(q.UserData):])
 	q.readBody(body)
 	return q, q.readSignature(signed)
 }
@@ -130,8 +143,8 @@ func (q *Quote) readBody(body []byte) {
 // 0.3.1 slices by those lengths without looking, and panics where they are wrong.
 func (q *Quote) readSignature(signed []byte) error {
 	r := reader{data: signed}
-	r.take(64) // signature
-	r.take(64) // attestation key
+	q.signature = r.take(64)
+	q.attestationKey = r.take(64)
 	if kind := r.uint16(); !r.short && kind != certsQE {
 		return fmt.Errorf("certification data of type %d, want %d", kind, certsQE)
 	}
@@ -140,8 +153,8 @@ func (q *Quote) readSignature(signed []byte) error {
 		return fmt.Errorf("signature of %d bytes: its lengths do not add up", len(signed))
 	}
 	q.qeReport = certification.take(qeReportSize)
-	certification.take(64) // signature of the QE report
-	certification.sized(uint32(certification.uint16()))
+	q.qeSignature = certification.take(64)
+	q.qeAuthData = certification.sized(uint32(certification.uint16()))
 	if kind := certification.uint16(); !certification.short && kind != certsPCK {
 		return fmt.Errorf("quoting enclave certified by data of type %d, want %d (a PCK chain)", kind, certsPCK)
 	}
@@ -150,6 +163,34 @@ func (q *Quote) readSignature(signed []byte) error {
 		return fmt.Errorf("certification data: its lengths do not add up")
 	}
 	return nil
+}
+
+// MRAggregated is the SHA-256 over MRTD and the four run-time registers, and over mr_config_id, mr_owner and
+// mr_owner_config where one of these is not zero. DstackApp and DstackKms contracts compare it.
+func (q *Quote) MRAggregated() [32]byte {
+	registers := []Measurement{q.MRTD, q.RTMR[0], q.RTMR[1], q.RTMR[2], q.RTMR[3]}
+	if !q.MRConfigID.IsZero() || !q.MROwner.IsZero() || !q.MROwnerConfig.IsZero() {
+		registers = append(registers, q.MRConfigID, q.MROwner, q.MROwnerConfig)
+	}
+	return sha256.Sum256(concat(registers))
+}
+
+// MRSystem is the SHA-256 over MRTD, RTMR0 to RTMR2 and the SHA-256 of the payload of the key-provider event,
+// or 32 zero bytes without one. It identifies hardware, image and KMS, whatever the app.
+func (q *Quote) MRSystem(keyProvider []byte) [32]byte {
+	var provider [32]byte
+	if len(keyProvider) > 0 {
+		provider = sha256.Sum256(keyProvider)
+	}
+	return sha256.Sum256(append(concat([]Measurement{q.MRTD, q.RTMR[0], q.RTMR[1], q.RTMR[2]}), provider[:]...))
+}
+
+func concat(registers []Measurement) []byte {
+	var b []byte
+	for _, m := range registers {
+		b = slices.Concat(b, m[:])
+	}
+	return b
 }
 
 // reader takes bytes from the front, and remembers when there were too few.
@@ -196,3 +237,91 @@ func decodeQuote(text string) ([]byte, error) {
 	}
 	return raw, nil
 }
+
+// Measurement is a SHA-384, as TDX keeps them in MRTD and in the four run-time registers (RTMR).
+type Measurement [48]byte
+
+// ParseMeasurement reads 96 hexadecimal digits of either case, with or without "0x".
+func ParseMeasurement(text string) (Measurement, error) {
+	var m Measurement
+	bare := strings.TrimPrefix(text, "0x")
+	if len(bare) != 2*len(m) {
+		return Measurement{}, fmt.Errorf("measurement %.120q: %d characters, want 96 hexadecimal digits", text, len(bare))
+	}
+	if _, err := hex.Decode(m[:], []byte(bare)); err != nil {
+		return Measurement{}, fmt.Errorf("measurement %.120q: want 96 hexadecimal digits", text)
+	}
+	return m, nil
+}
+
+// String gives 96 lower-case hexadecimal digits.
+func (m Measurement) String() string { return hex.EncodeToString(m[:]) }
+
+// MarshalText is String.
+func (m Measurement) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// UnmarshalText is [ParseMeasurement].
+func (m *Measurement) UnmarshalText(text []byte) error {
+	parsed, err := ParseMeasurement(string(text))
+	if err != nil {
+		return err
+	}
+	*m = parsed
+	return nil
+}
+
+// IsZero tells a register that nothing was measured into.
+func (m Measurement) IsZero() bool { return m == Measurement{} }
+
+func equal(a, b []byte) bool { return subtle.ConstantTimeCompare(a, b) == 1 }
+
+// DeviceID returns the id of a machine: the SHA-256 of the PPID of its PCK certificate, which guests state since
+// dstack 0.5.6 (commit 3c75b2ad of 2025-12-20), or of the 20 bytes of user data in the header of its quotes,
+// which guests state up to 0.5.5.
+func DeviceID(identifier []byte) kms.DeviceID { return sha256.Sum256(identifier) }
+
+// DeviceIDs are the ids of a machine that follow from its quote. Both are genuine.
+type DeviceIDs struct {
+	// PPID is the SHA-256 of the PPID, the rule since dstack 0.5.6; zero if the PCK certificate has none.
+	PPID kms.DeviceID `json:"ppid"`
+	// UserData is the SHA-256 of the user data in the quote's header, the rule up to dstack 0.5.5; zero if that is
+	// all zeros.
+	UserData kms.DeviceID `json:"user_data"`
+}
+
+// device is the id by the user data of the header.
+func (q *Quote) device() kms.DeviceID {
+	if q.UserData == [20]byte{} {
+		return kms.DeviceID{}
+	}
+	return DeviceID(q.UserData[:])
+}
+
+// String returns both ids with their rules.
+func (d DeviceIDs) String() string {
+	var all []string
+	if !d.PPID.IsZero() {
+		all = append(all, fmt.Sprintf("%s (SHA-256 of the PPID, stated since dstack 0.5.6)", d.PPID))
+	}
+	if !d.UserData.IsZero() {
+		all = append(all, fmt.Sprintf("%s (SHA-256 of the quote's user data, stated up to dstack 0.5.5)", d.UserData))
+	}
+	return strings.Join(all, " and ")
+}
+
+// describe compares what somebody states with what follows from the quote. It is text for a report, because some
+// guests state a placeholder.
+func (d DeviceIDs) describe(stated kms.DeviceID) string {
+	switch {
+	case stated.IsZero():
+		return ""
+	case isPlaceholder(stated):
+		return fmt.Sprintf("the guest states %s, the SHA-256 of nothing, which names no machine", stated)
+	case stated.Equal(d.PPID), stated.Equal(d.UserData):
+		return fmt.Sprintf("the guest states %s", stated)
+	}
+	return fmt.Sprintf("the guest states %s, which follows from its quote by no known rule", stated)
+}
+
+// isPlaceholder reports whether the id is the SHA-256 of nothing, which some guests state in place of an id.
+func isPlaceholder(id kms.DeviceID) bool { return id.Equal(sha256.Sum256(nil)) }

@@ -33,8 +33,8 @@ type Attested struct {
 	// MRAggregated and MRSystem are 64 hexadecimal digits; see [Quote.MRAggregated].
 	MRAggregated string `json:"mr_aggregated,omitempty"`
 	MRSystem     string `json:"mr_system,omitempty"`
-	// DeviceID is the SHA-256 of the platform's PPID, 64 hexadecimal digits.
-	DeviceID string `json:"device_id,omitempty"`
+	// Devices are the ids of the machine that follow from the quote.
+	Devices DeviceIDs `json:"devices"`
 	// FMSPC names the kind of platform, 12 hexadecimal digits.
 	FMSPC string `json:"fmspc,omitempty"`
 	// TCB is the state of the platform; nil without collateral.
@@ -80,6 +80,9 @@ func (r *Report) String() string {
 			line += ": " + c.Detail
 		}
 		fmt.Fprintf(&b, "%s\n", line)
+		if c.Pin != "" {
+			fmt.Fprintf(&b, "  %-16s   to require it: %s\n", "", c.Pin)
+		}
 		switch {
 		case c.Outcome == Passed && c.Actual != "":
 			fmt.Fprintf(&b, "  %-16s   %s\n", "", c.Actual)

@@ -59,9 +59,10 @@ func strict(tb testing.TB, a *quotetest.Authority) attest.Policy {
 	p.KMSRootCAs = [][]byte{quotetest.KMSRootCA()}
 	p.OSImageHashes = [][32]byte{s.OSImageHash}
 	p.Measurements = []attest.KnownGood{{Name: "test image", MRTD: q.MRTD, RTMR0: q.RTMR[0], RTMR1: q.RTMR[1], RTMR2: q.RTMR[2]}}
-	p.Devices = [][32]byte{attest.DeviceID([]byte("quotetest machine"[:16]))}
+	p.Devices = []kms.DeviceID{attest.DeviceID([]byte("quotetest machine"[:16]))}
 	p.ReportData = &s.ReportData
 	p.Advisories = []string{}
+	p.MinTCBEvaluation = 17
 	p.Cloud = func(context.Context, []byte) (*openapi.QuoteVerification, error) {
 		return &openapi.QuoteVerification{Success: true, Quote: &openapi.Quote{Verified: openapi.Ptr(true)}}, nil
 	}
@@ -78,8 +79,9 @@ func strict(tb testing.TB, a *quotetest.Authority) attest.Policy {
 func sentinels() []error {
 	return []error{
 		attest.ErrQuote, attest.ErrSignature, attest.ErrCollateral, attest.ErrCollateralExpired, attest.ErrClock,
-		attest.ErrRevoked, attest.ErrTDXModule, attest.ErrQEIdentity, attest.ErrTCBStatus, attest.ErrAdvisory,
-		attest.ErrDebug, attest.ErrServiceTD, attest.ErrMeasurement, attest.ErrEventLog, attest.ErrEventDigest,
+		attest.ErrRevoked, attest.ErrTDXModule, attest.ErrQEIdentity, attest.ErrTCBEvaluation, attest.ErrTCBStatus,
+		attest.ErrAdvisory, attest.ErrSecondOpinion, attest.ErrDebug, attest.ErrSEPTVE, attest.ErrMigratable,
+		attest.ErrAttributes, attest.ErrServiceTD, attest.ErrMeasurement, attest.ErrEventLog, attest.ErrEventDigest,
 		attest.ErrEventPreimage, attest.ErrReplay, attest.ErrMissingEvent, attest.ErrDuplicateEvent, attest.ErrAppID,
 		attest.ErrComposeHash, attest.ErrComposeText, attest.ErrInstanceID, attest.ErrKeyProvider, attest.ErrOSImage,
 		attest.ErrMRConfigID, attest.ErrReportData, attest.ErrDevice, attest.ErrCloud, attest.ErrCustom,
@@ -119,7 +121,7 @@ func TestVerifyPassesEveryCheck(t *testing.T) {
 		assert.Equal(t, s.InstanceID, r.Attested.InstanceID)
 		assert.Equal(t, "kms", r.Attested.KeyProvider.Name)
 		assert.Equal(t, "zfs", r.Attested.StorageFS)
-		assert.Equal(t, attest.UpToDate, r.Attested.TCB.Platform)
+		assert.Equal(t, attest.UpToDate, r.Attested.TCB.Platform.Status)
 	}
 }
 
@@ -424,8 +426,9 @@ func TestLies(t *testing.T) {
 			want:     []error{attest.ErrMRConfigID}, check: attest.CheckMRConfigID,
 		},
 		{
-			name:     "no mr_config_id",
+			name:     "no mr_config_id, and no compose hash is expected",
 			hardware: []quotetest.Change{quotetest.ChangeQuote(func(q *attest.Quote) { q.MRConfigID = attest.Measurement{} })},
+			policy:   func(p *attest.Policy) { p.ComposeHashes = nil },
 			want:     []error{attest.ErrMRConfigID}, check: attest.CheckMRConfigID,
 		},
 		{
@@ -599,7 +602,7 @@ func TestLies(t *testing.T) {
 			c := r.Check(lie.check)
 			require.NotNil(t, c)
 			assert.Contains(t, []attest.Outcome{attest.Failed, attest.NotPossible}, c.Outcome)
-			assert.GreaterOrEqual(t, len(r.Checks), 25, "every check must be reported")
+			assert.GreaterOrEqual(t, len(r.Checks), 30, "every check must be reported")
 			assert.Contains(t, r.String(), "NOT VERIFIED")
 		})
 	}
@@ -678,10 +681,13 @@ func TestAcceptedTCBStatus(t *testing.T) {
 	p.TCBStatuses = append(p.TCBStatuses, attest.OutOfDate)
 	r, err := attest.Verify(t.Context(), mint(t, a, spec()), p)
 	require.NoError(t, err)
-	assert.Equal(t, &attest.TCB{
-		Platform: attest.ConfigurationNeeded, Module: attest.OutOfDate, QuotingEnclave: attest.UpToDate,
-		Advisories: []string{"INTEL-SA-00837"}, Evaluation: 17,
-	}, r.Attested.TCB)
+	tcb := r.Attested.TCB
+	require.NotNil(t, tcb.Module)
+	assert.Equal(t, []attest.TCBStatus{attest.ConfigurationNeeded, attest.OutOfDate, attest.UpToDate},
+		[]attest.TCBStatus{tcb.Platform.Status, tcb.Module.Status, tcb.QuotingEnclave.Status})
+	assert.Equal(t, attest.OutOfDate, tcb.Status())
+	assert.Equal(t, []string{"INTEL-SA-00837"}, tcb.Advisories())
+	assert.Equal(t, 17, tcb.Evaluation)
 
 	// What the library would refuse because of the status must still be refused for anything else.
 	broken := mint(t, a, spec())
@@ -692,7 +698,8 @@ func TestAcceptedTCBStatus(t *testing.T) {
 	requireOnly(t, err, attest.ErrQEIdentity)
 }
 
-func TestVersion5IsNotVerified(t *testing.T) {
+// Quotes of version 5 have the same signatures around a body that says what it is.
+func TestVerify_Version5(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
 	for _, td15 := range []bool{false, true} {
@@ -700,22 +707,39 @@ func TestVersion5IsNotVerified(t *testing.T) {
 		s.QuoteVersion, s.TD15 = 5, td15
 		e := mint(t, a, s)
 		r, err := attest.Verify(t.Context(), e, strict(t, a))
-		requireOnly(t, err, attest.ErrSignature)
-		require.ErrorIs(t, err, attest.ErrNotPossible)
-		assert.Equal(t, attest.NotPossible, r.Check(attest.CheckSignature).Outcome)
-		assert.Regexp(t, `signature +not verified`, r.String())
-
-		p := strict(t, a)
-		p.Waive = []attest.CheckName{attest.CheckSignature}
-		r, err = attest.Verify(t.Context(), e, p)
 		require.NoError(t, err)
-		assert.True(t, r.Check(attest.CheckSignature).Waived)
+		assert.Equal(t, attest.NotAsked, r.Check(attest.CheckSecondOpinion).Outcome, "go-tdx-guest does not know version 5")
 	}
 	s := spec()
 	s.QuoteVersion, s.TD15 = 5, true
 	e := mint(t, a, s, quotetest.ChangeQuote(func(q *attest.Quote) { q.MRServiceTD[0] = 1 }))
 	_, err := attest.Verify(t.Context(), e, strict(t, a))
-	requireOnly(t, err, attest.ErrSignature, attest.ErrServiceTD)
+	requireOnly(t, err, attest.ErrServiceTD)
+}
+
+// Every bit of a quote counts: one that is signed or signs breaks the signature, any other makes it malformed.
+func TestVerify_BitFlips(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	for _, version := range []uint16{4, 5} {
+		s := spec()
+		s.QuoteVersion, s.TD15 = version, version == 5
+		e := mint(t, a, s)
+		p := strict(t, a)
+		padding := 70
+		for at := 0; at < len(e.Quote)-padding; at += 5 + at/97%7 {
+			flipped := e
+			flipped.Quote = slices.Clone(e.Quote)
+			flipped.Quote[at] ^= 1 << (at % 8)
+			_, err := attest.Verify(t.Context(), flipped, p)
+			if err == nil {
+				// The PEM text around the certificates carries no information in places, such as line ends.
+				assert.Greater(t, at, 1200, "version %d: the bit in byte %d does not count", version, at)
+				continue
+			}
+			assert.True(t, errors.Is(err, attest.ErrSignature) || errors.Is(err, attest.ErrQuote), "version %d, byte %d: %v", version, at, err)
+		}
+	}
 }
 
 func TestWaive(t *testing.T) {
@@ -735,6 +759,9 @@ func TestWaive(t *testing.T) {
 		attest.CheckCollateral, attest.CheckCollateralTime, attest.CheckRevocation, attest.CheckTDXModule,
 		attest.CheckQEIdentity, attest.CheckTCBStatus, attest.CheckAdvisories,
 	}
+	_, err = attest.Verify(t.Context(), mint(t, a, spec()), p)
+	require.ErrorContains(t, err, "tcb-evaluation: not possible to check: it rests on collateral")
+	p.MinTCBEvaluation = 0
 	_, err = attest.Verify(t.Context(), mint(t, a, spec()), p)
 	require.NoError(t, err)
 }

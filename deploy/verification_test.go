@@ -36,10 +36,10 @@ func TestRunProvesEveryCheckOfTheHardware(t *testing.T) {
 		for _, check := range r.Report.Checks {
 			outcomes[check.Name] = check.Outcome
 		}
-		assert.Len(t, outcomes, 24)
+		assert.Len(t, outcomes, 29)
 		for name, outcome := range outcomes {
 			switch name {
-			case attest.CheckAdvisories, attest.CheckServiceTD, attest.CheckReportData, attest.CheckCloud:
+			case attest.CheckTCBEvaluation, attest.CheckAdvisories, attest.CheckServiceTD, attest.CheckReportData, attest.CheckCloud:
 				assert.Equal(t, attest.NotAsked, outcome, name)
 			default:
 				assert.Equal(t, attest.Passed, outcome, name)
@@ -318,7 +318,7 @@ func TestWithoutAPolicyWhatIsMissingIsTold(t *testing.T) {
 	}
 }
 
-// Evidence without collateral, or without mr_config_id, leaves the rest of the report to be read.
+// Evidence without collateral leaves the rest of the report to be read.
 func TestWithoutAPolicyAReportMayBeIncomplete(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -326,8 +326,7 @@ func TestWithoutAPolicyAReportMayBeIncomplete(t *testing.T) {
 		open   attest.CheckName
 		is     error
 	}{
-		"no collateral":   {refuseCollateral, attest.CheckCollateral, nil},
-		"no mr_config_id": {unconfigured, attest.CheckMRConfigID, nil},
+		"no collateral": {refuseCollateral, attest.CheckCollateral, nil},
 		"another text, and no collateral": {func(s *phalatest.Server) {
 			refuseCollateral(s)
 			s.BootInstead("web-1", func(sp *quotetest.Spec) { sp.AppCompose = flipped(sp.AppCompose) })

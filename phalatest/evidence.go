@@ -116,7 +116,7 @@ func evaluateTCB(s *Server, c *call, a *app) answer {
 		} else if _, tcb := s.judge(p.evidence.Quote); tcb == nil {
 			evaluated["error"] = "the quote cannot be judged"
 		} else {
-			status := worst(tcb)
+			status := tcb.Status()
 			evaluated["evaluation_ok"], evaluated["evaluation_status"] = status == attest.UpToDate, status
 		}
 		instances = append(instances, evaluated)

@@ -63,7 +63,7 @@ func TestEvidenceIsReal(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, evidence.Quote, others[0].Quote, "minted once")
 		instance := all.Instances[0]
-		assert.Equal(t, instance.DeviceID, report.Attested.DeviceID)
+		assert.Equal(t, instance.DeviceID, report.Attested.Devices.PPID.String())
 		assert.Equal(t, instance.FMSPC, report.Attested.FMSPC)
 		assert.Equal(t, instance.MRConfigID, report.Quote.MRConfigID.String())
 		assert.Equal(t, instance.TEETCBSVN, hex.EncodeToString(report.Quote.TEETCBSVN[:]))

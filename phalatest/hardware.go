@@ -123,13 +123,3 @@ func (s *Server) judge(raw []byte) (genuine bool, tcb *attest.TCB) {
 	}
 	return genuine, report.Attested.TCB
 }
-
-// worst is the first of the three states that is not UpToDate.
-func worst(t *attest.TCB) attest.TCBStatus {
-	for _, status := range []attest.TCBStatus{t.Platform, t.Module, t.QuotingEnclave} {
-		if status != "" && status != attest.UpToDate {
-			return status
-		}
-	}
-	return attest.UpToDate
-}

@@ -116,9 +116,9 @@ func (i *Instance) facts() []fact {
 		}
 	}
 	if a.TCB != nil {
-		all = append(all, fact{"tcb", a.TCB.String()}, fact{"advisories", strings.Join(a.TCB.Advisories, ", ")})
+		all = append(all, fact{"tcb", a.TCB.String()}, fact{"advisories", strings.Join(a.TCB.Advisories(), ", ")})
 	}
-	return append(all, fact{"system", a.MRSystem}, fact{"device", a.DeviceID})
+	return append(all, fact{"system", a.MRSystem}, fact{"device", a.Devices.String()})
 }
 
 // memory is what was seen of the instances so far, by instance. A value that a round does not show stays, so that a

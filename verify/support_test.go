@@ -1,9 +1,18 @@
 package verify_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
+	"math/big"
 	"net/http"
+	"net/url"
+	"os"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -14,7 +23,13 @@ import (
 	"github.com/phala-go/phala/phalatest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// net/http reads it once per process; nothing of this package may use it.
+	if err := os.Setenv("HTTPS_PROXY", "http://proxy.invalid:3128"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // cloud returns a fake cloud, a client of it, and the option that trusts its hardware.
 func cloud(t testing.TB, opts ...phalatest.Option) (*phalatest.Server, *client.Client, deploy.Option) {
@@ -71,4 +86,35 @@ func flipped(text string) string {
 	b := []byte(text)
 	b[len(b)/2] ^= 1
 	return string(b)
+}
+
+func mustURL(t testing.TB, text string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(text)
+	require.NoError(t, err)
+	return u
+}
+
+// copied returns a certificate with a key of its own and the extensions of another certificate.
+func copied(t testing.TB, from *x509.Certificate) *tls.Certificate {
+	t.Helper()
+	return selfSigned(t, &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: from.Subject, NotBefore: from.NotBefore, NotAfter: from.NotAfter,
+		ExtraExtensions: from.Extensions[len(from.Extensions)-2:],
+	})
+}
+
+// ordinary returns a certificate without a quote.
+func ordinary(t testing.TB) *tls.Certificate {
+	t.Helper()
+	return selfSigned(t, &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)})
+}
+
+func selfSigned(t testing.TB, template *x509.Certificate) *tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	require.NoError(t, err)
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }

@@ -37,7 +37,7 @@ func TestApp_EveryInstance(t *testing.T) {
 		assert.Equal(t, first.CVM.VMUUID, result.Instances[0].CVM)
 		assert.Equal(t, second.CVM.VMUUID, result.Instances[1].CVM)
 		assert.NotEqual(t, result.Instances[0].Report.Attested.InstanceID, result.Instances[1].Report.Attested.InstanceID)
-		assert.NotEqual(t, result.Instances[0].Report.Attested.DeviceID, result.Instances[1].Report.Attested.DeviceID, "each node is a machine of its own")
+		assert.NotEqual(t, result.Instances[0].Report.Attested.Devices, result.Instances[1].Report.Attested.Devices, "each node is a machine of its own")
 
 		s.Fault("Apps.ListCVMs", phalatest.Fault{Status: http.StatusNotFound})
 		result, err = verify.App(t.Context(), c, app, policy)

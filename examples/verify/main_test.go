@@ -21,7 +21,7 @@ func TestTheEmbeddedCloud(t *testing.T) {
 	var out, problems strings.Builder
 	require.NoError(t, run(t.Context(), nil, &out, &problems))
 	assert.Contains(t, out.String(), "✓ verified  verify")
-	assert.Equal(t, 24, strings.Count(out.String(), "\n  "), "a line for every check")
+	assert.Equal(t, 29, strings.Count(out.String(), "\n  "), "a line for every check")
 	assert.Contains(t, out.String(), "  – report-data      not asked")
 
 	out.Reset()

@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
 	"math/big"
@@ -121,6 +122,21 @@ func (a *Authority) Machine(ppid [16]byte) (*Authority, error) {
 		return nil, fmt.Errorf("quotetest: %w", err)
 	}
 	return m, nil
+}
+
+// userData is what the quoting enclave puts into the header: 16 bytes that identify the machine, and zeros. It is
+// not the PPID, so that the two rules for device ids differ.
+func (a *Authority) userData() [20]byte {
+	var user [20]byte
+	sum := sha256.Sum256(append([]byte("quotetest quoting enclave of "), a.ppid...))
+	copy(user[:16], sum[:])
+	return user
+}
+
+// Devices are the ids of the machine by both rules, for [attest.Policy.Devices].
+func (a *Authority) Devices() attest.DeviceIDs {
+	user := a.userData()
+	return attest.DeviceIDs{PPID: attest.DeviceID(a.ppid), UserData: attest.DeviceID(user[:])}
 }
 
 // Roots has the authority's root, in the place of Intel's.

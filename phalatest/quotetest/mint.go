@@ -223,7 +223,8 @@ func (a *Authority) quote(q *attest.Quote, changes []Change) ([]byte, error) {
 	b = append(b, make([]byte, 4)...)             // SVNs of the QE and PCE
 	vendor := sha256.Sum256([]byte("quotetest vendor"))
 	b = append(b, vendor[:16]...)
-	b = append(b, make([]byte, 20)...) // user data
+	user := a.userData()
+	b = append(b, user[:]...)
 	body := bodyBytes(q)
 	if q.Version == 5 {
 		kind := uint16(2)

@@ -1,7 +1,6 @@
 package quotetest_test
 
 import (
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"log"
@@ -97,7 +96,8 @@ func TestTwoMachines(t *testing.T) {
 	require.NoError(t, err)
 	ppid := [16]byte{1}
 	want := attest.DeviceID(ppid[:])
-	assert.Equal(t, hex.EncodeToString(want[:]), report.Attested.DeviceID)
+	assert.Equal(t, want, report.Attested.Devices.PPID)
+	assert.NotEqual(t, want, report.Attested.Devices.UserData)
 }
 
 // A second machine has an identity of its own below the same root; only the first one is revoked.
@@ -112,7 +112,7 @@ func TestMachine(t *testing.T) {
 	report, err := attest.Verify(t.Context(), evidence, authority.Policy())
 	require.NoError(t, err)
 	device := attest.DeviceID(append(make([]byte, 15), 2))
-	assert.Equal(t, hex.EncodeToString(device[:]), report.Attested.DeviceID)
+	assert.Equal(t, device, report.Attested.Devices.PPID)
 
 	revoked, err := authority.Mint(quotetest.Spec{})
 	require.NoError(t, err)

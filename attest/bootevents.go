@@ -1,0 +1,300 @@
+package attest
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/kms"
+)
+
+// systemReady ends the part of the log that dstack alone writes: after it the app may extend events of any
+// name.
+const systemReady = "system-ready"
+
+// BootEvents are the values that dstack measures before it gives control to the app. They mean something only
+// after the log was replayed against a verified quote.
+type BootEvents struct {
+	AppID       kms.AppID    `json:"app_id"`
+	ComposeHash compose.Hash `json:"compose_hash"`
+	// InstanceID is 40 hexadecimal digits, or empty for an app without instance ids.
+	InstanceID string `json:"instance_id,omitempty"`
+	// KeyProvider gave the app its keys; nil where the log names none.
+	KeyProvider *KeyProvider `json:"key_provider,omitempty"`
+	// OSImageHash is 64 hexadecimal digits; empty where the image was not measured.
+	OSImageHash string `json:"os_image_hash,omitempty"`
+	// StorageFS is the file system of the disk, "zfs" or "ext4"; empty in older logs.
+	StorageFS string `json:"storage_fs,omitempty"`
+
+	gpuPolicyHash      string
+	initScriptHashes   []string
+	keyProviderPayload []byte
+}
+
+// KeyProvider is who gives an app its keys.
+type KeyProvider struct {
+	// Name is "kms", "local-sgx", "tpm" or "none".
+	Name string `json:"name"`
+	// ID is, for a KMS, the public key of its root CA (DER SubjectPublicKeyInfo, lower-case hexadecimal); for
+	// local-sgx the MRENCLAVE of the provider's enclave (64 hexadecimal digits); for a TPM it is empty.
+	ID string `json:"id"`
+}
+
+// String returns the name, and the id if there is one.
+func (p KeyProvider) String() string { return strings.TrimSpace(p.Name + " " + p.ID) }
+
+// ReadBootEvents takes the values from the runtime events of RTMR3 that come before system-ready. It refuses a
+// log in which one of them is there twice, except os-image-hash with the same value, and a log without
+// system-ready, which dstack writes since 0.4: without it nobody can tell dstack's events from the app's.
+func ReadBootEvents(log []Event) (*BootEvents, error) {
+	found := map[string][]byte{}
+	var scripts []string
+	ready := false
+	for i := range log {
+		e := &log[i]
+		if e.IMR != 3 || e.Type != RuntimeEvent {
+			continue
+		}
+		if e.Name == systemReady {
+			ready = true
+			break
+		}
+		// With the first form of the digest, "a:b" with payload "c" hashes as "a" with payload "b:c" does, so
+		// that an event could be hidden under another name.
+		if strings.Contains(e.Name, ":") {
+			return nil, fmt.Errorf("%w: entry %d: name %.80q has a colon", ErrEventLog, i, e.Name)
+		}
+		if e.Name == "init-script-hash" { // one for each script
+			scripts = append(scripts, hex.EncodeToString(e.Payload))
+			continue
+		}
+		if before, twice := found[e.Name]; twice && isBootEvent(e.Name) {
+			// Some genuine guests measure the hash of their image twice.
+			if e.Name == "os-image-hash" && bytes.Equal(before, e.Payload) {
+				continue
+			}
+			return nil, fmt.Errorf("%w: %s, entry %d: %.32x, before it %.32x", ErrDuplicateEvent, e.Name, i, e.Payload, before)
+		}
+		found[e.Name] = e.Payload
+	}
+	if !ready {
+		return nil, fmt.Errorf("%w: %s, which dstack measures since version 0.4 before the app begins: without it the app could have written any of these events", ErrMissingEvent, systemReady)
+	}
+	events, err := bootEventsOf(found)
+	if err != nil {
+		return nil, err
+	}
+	events.initScriptHashes = scripts
+	return events, nil
+}
+
+func isBootEvent(name string) bool {
+	switch name {
+	case "app-id", "compose-hash", "instance-id", "key-provider", "os-image-hash", "storage-fs", "gpu-policy-hash":
+		return true
+	}
+	return false
+}
+
+func bootEventsOf(found map[string][]byte) (*BootEvents, error) {
+	b := &BootEvents{
+		InstanceID: hex.EncodeToString(found["instance-id"]), OSImageHash: hex.EncodeToString(found["os-image-hash"]),
+		StorageFS: string(found["storage-fs"]), gpuPolicyHash: hex.EncodeToString(found["gpu-policy-hash"]),
+		keyProviderPayload: found["key-provider"],
+	}
+	for name, into := range map[string][]byte{"app-id": b.AppID[:], "compose-hash": b.ComposeHash[:]} {
+		payload, ok := found[name]
+		if !ok {
+			return nil, fmt.Errorf("%w: %s", ErrMissingEvent, name)
+		}
+		if len(payload) != len(into) {
+			return nil, fmt.Errorf("%w: %s of %d bytes, want %d", ErrEventLog, name, len(payload), len(into))
+		}
+		copy(into, payload)
+	}
+	for name, size := range map[string]int{"instance-id": 20, "os-image-hash": 32} {
+		if n := len(found[name]); n != 0 && n != size {
+			return nil, fmt.Errorf("%w: %s of %d bytes, want %d", ErrEventLog, name, n, size)
+		}
+	}
+	if payload, ok := found["key-provider"]; ok {
+		b.KeyProvider = &KeyProvider{}
+		if err := json.Unmarshal(payload, b.KeyProvider); err != nil {
+			return nil, fmt.Errorf("%w: key-provider: %w", ErrEventLog, err)
+		}
+		b.KeyProvider.ID = strings.ToLower(b.KeyProvider.ID)
+	}
+	return b, nil
+}
+
+// sizeOf bounds an event log that was not read by [ParseEventLog].
+func sizeOf(log []Event) error {
+	size := 0
+	for i := range log {
+		e := &log[i]
+		if size += 32 + 2*(len(e.Digest)+len(e.Payload)+len(e.Preimage)) + len(e.Name); size > MaxEventLog {
+			return fmt.Errorf("%w: more than %d bytes", ErrEventLog, MaxEventLog)
+		}
+	}
+	return nil
+}
+
+// checkEventLog replays the event log; only then are its values looked at. A register of which the log has no
+// event is compared with nothing: RTMR0 to RTMR2 are for the measurements, and nothing is read from their events.
+func (v *verifier) checkEventLog() Check {
+	if len(v.e.EventLog) == 0 {
+		return notPossible(ErrEventLog, "", "the evidence has no event log")
+	}
+	if err := sizeOf(v.e.EventLog); err != nil {
+		return failed(err, "", "")
+	}
+	registers, err := Replay(v.e.EventLog)
+	if err != nil {
+		return failed(err, "", "")
+	}
+	var replayed, left []string
+	for i, register := range registers {
+		name := fmt.Sprintf("RTMR%d", i)
+		if i < 3 && register.IsZero() {
+			left = append(left, name)
+			continue
+		}
+		if !equal(register[:], v.q.RTMR[i][:]) {
+			return failed(fmt.Errorf("%w: %s", ErrReplay, name), v.q.RTMR[i].String(), register.String())
+		}
+		replayed = append(replayed, name)
+	}
+	v.replayed = true
+	detail := fmt.Sprintf("%d events, %s", len(v.e.EventLog), strings.Join(replayed, ", "))
+	if len(left) > 0 {
+		detail += fmt.Sprintf("; the log has none of %s, which only known measurements can prove", strings.Join(left, ", "))
+	}
+	return passed("", detail)
+}
+
+// checkBootEvents reads what dstack measured.
+func (v *verifier) checkBootEvents() Check {
+	events, err := ReadBootEvents(v.e.EventLog)
+	if err != nil {
+		return failed(err, "", "")
+	}
+	v.events, v.r.Attested.BootEvents = events, events
+	sum := v.q.MRSystem(events.keyProviderPayload)
+	v.r.Attested.MRSystem = hex.EncodeToString(sum[:])
+	return passed("", "")
+}
+
+// checkAppID compares the measured id with that of the policy, and with the one that the messenger stated.
+func (v *verifier) checkAppID() Check {
+	actual := v.events.AppID
+	switch {
+	case !v.p.AppID.IsZero() && !equal(actual[:], v.p.AppID[:]):
+		return failed(ErrAppID, v.p.AppID.String(), actual.String())
+	case !v.e.AppID.IsZero() && !equal(actual[:], v.e.AppID[:]):
+		return failed(fmt.Errorf("%w than the messenger states", ErrAppID), v.e.AppID.String(), actual.String())
+	case v.p.AppID.IsZero():
+		return Check{Outcome: NotAsked, Detail: "it is " + actual.String()}
+	}
+	return passed(actual.String(), "")
+}
+
+func (v *verifier) checkComposeHash() Check {
+	var hashes []string
+	for _, h := range v.p.ComposeHashes {
+		hashes = append(hashes, h.String())
+	}
+	return compare(ErrComposeHash, hashes, v.events.ComposeHash.String())
+}
+
+// checkComposeText hashes the text as it came.
+func (v *verifier) checkComposeText() Check {
+	expected := v.events.ComposeHash
+	if v.e.AppCompose == "" {
+		if len(v.p.ComposeHashes) > 0 {
+			return Check{Outcome: NotAsked, Detail: "the evidence has no app-compose text, and the policy expects its hash"}
+		}
+		return notPossible(ErrComposeText, "", fmt.Sprintf(
+			"the evidence has no app-compose text to compare with the measured hash %s, and Policy.ComposeHashes is empty", expected))
+	}
+	actual := compose.Sum([]byte(v.e.AppCompose))
+	if actual.Equal(expected) {
+		return passed(expected.String(), "")
+	}
+	c := failed(ErrComposeText, expected.String(), actual.String())
+	for difference, text := range map[string]string{
+		"a newline at the end too much": strings.TrimRight(v.e.AppCompose, "\r\n"), "no newline at the end": v.e.AppCompose + "\n",
+	} {
+		if sum := compose.Sum([]byte(text)); sum.Equal(expected) {
+			c.err = fmt.Errorf("%w: it has %s, and is the same but for that; the hash is that of the exact bytes", ErrComposeText, difference)
+			c.Detail = c.err.Error()
+		}
+	}
+	return c
+}
+
+func (v *verifier) checkInstanceID() Check {
+	actual := v.events.InstanceID
+	expected, sentinel := v.p.InstanceID, ErrInstanceID
+	if expected == "" && v.e.InstanceID != "" {
+		expected, sentinel = v.e.InstanceID, fmt.Errorf("%w than the messenger states", ErrInstanceID)
+	}
+	if expected == "" {
+		return passed(actual, "")
+	}
+	bare, err := parseInstanceID(expected)
+	if err != nil {
+		return failed(fmt.Errorf("%w: %w", sentinel, err), "", actual)
+	}
+	return compare(sentinel, []string{bare}, actual)
+}
+
+func (v *verifier) checkKeyProvider() Check {
+	var actual string
+	if p := v.events.KeyProvider; p != nil {
+		actual = p.String()
+	}
+	var accepted []string
+	for _, spki := range v.p.KMSRootCAs {
+		accepted = append(accepted, KeyProvider{"kms", hex.EncodeToString(spki)}.String())
+	}
+	for _, p := range v.p.KeyProviders {
+		accepted = append(accepted, KeyProvider{p.Name, strings.ToLower(p.ID)}.String())
+	}
+	return compare(ErrKeyProvider, accepted, actual)
+}
+
+// checkOSImage compares the hash of the image that the guest measured. It is the KMS's word: the guest got it
+// from there, and nobody computed it from the registers. What the report adds is how to pin it.
+func (v *verifier) checkOSImage() Check {
+	var images []string
+	for _, h := range v.p.OSImageHashes {
+		images = append(images, hex.EncodeToString(h[:]))
+	}
+	c := compare(ErrOSImage, images, v.events.OSImageHash)
+	c.Detail = strings.TrimPrefix(c.Detail+"; reported by the guest in an event of RTMR3, not computed from MRTD and RTMR0 to RTMR2", "; ")
+	if v.events.OSImageHash != "" {
+		c.Pin = fmt.Sprintf("policy.OSImageHashes, err = attest.ParseOSImageHashes(%q)", v.events.OSImageHash)
+	}
+	return c
+}
+
+// checkMRConfigID compares what the host was told at start with what the guest measured.
+func (v *verifier) checkMRConfigID() Check {
+	actual := v.q.MRConfigID
+	switch {
+	case actual.IsZero() && len(v.p.ComposeHashes) > 0:
+		return Check{Outcome: NotAsked, Detail: "the host set none; RTMR3 and the expected compose hash bind the app"}
+	case actual.IsZero():
+		return notPossible(ErrMRConfigID, "", "the host set none; RTMR3 and a compose hash in Policy.ComposeHashes would bind the app without it")
+	case len(v.e.ConfigDocument) > MaxConfigDocument:
+		return failed(fmt.Errorf("%w: document of %d bytes, want at most %d", ErrMRConfigID, len(v.e.ConfigDocument), MaxConfigDocument), "", "")
+	}
+	expected, err := configOf(actual, v.events, []byte(v.e.ConfigDocument))
+	if err != nil {
+		return failed(fmt.Errorf("%w: %w", ErrMRConfigID, err), "", actual.String())
+	}
+	return compare(ErrMRConfigID, []string{expected.String()}, actual.String())
+}

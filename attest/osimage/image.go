@@ -1,0 +1,85 @@
+package osimage
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+)
+
+// Image is one image of the dstack operating system. Make one with [Open] or [FromMaterial], or name one by its
+// hash: &Image{Hash: …, Version: "0.6.0"}. It may be used from several goroutines.
+type Image struct {
+	// Hash names the image.
+	Hash Hash
+	// Version of dstack, such as "0.5.4"; empty if it is not known.
+	Version string
+	// Development is true for an image that lets its operator in. Only [Open] can know; in an Image that the
+	// caller writes it is the caller's statement.
+	Development bool
+
+	measurement *Measurement // nil if only the hash is known
+	kernel      *kernel      // nil if only the measurement is known
+}
+
+// String returns the version, the kind and the hash, such as "dstack 0.5.4, production, os image 9b69…".
+func (i *Image) String() string {
+	version, kind := "dstack of an unknown version", "production"
+	if i.Version != "" {
+		version = "dstack " + i.Version
+	}
+	if i.Development {
+		kind = "development"
+	}
+	return fmt.Sprintf("%s, %s, os image %s", version, kind, i.Hash)
+}
+
+// FromMaterial checks the material of a guest against itself and returns the image that it describes. That the
+// guest booted this image follows only if the computed registers are those of its quote, and that the image is a
+// good one only if its hash is an expected one. The version, and whether it is a development image, are not part
+// of the material.
+func FromMaterial(m Material) (*Image, error) {
+	if len(m.ChecksumFile) > maxChecksums {
+		return nil, fmt.Errorf("%s: %d bytes, want at most %d", checksumFile, len(m.ChecksumFile), maxChecksums)
+	}
+	want, err := listed(m.ChecksumFile, measurementFile)
+	if err != nil {
+		return nil, err
+	}
+	if have := sha256.Sum256(m.Measurement); subtle.ConstantTimeCompare(have[:], want[:]) != 1 {
+		return nil, fmt.Errorf("%s: SHA-256 %x, want %x as listed in %s", measurementFile, have, want, checksumFile)
+	}
+	measurement, err := ParseMeasurement(m.Measurement)
+	if err != nil {
+		return nil, err
+	}
+	return &Image{Hash: sha256.Sum256(m.ChecksumFile), measurement: measurement}, nil
+}
+
+// Registers returns what a guest with this image and machine measures. There are two results, because QEMU
+// measures the firmware in one of two orders, which its version decides; they differ in MRTD alone. The error is
+// [ErrHashOnly], [ErrMemory], or names the value of the machine that cannot be.
+func (i *Image) Registers(m Machine) ([]Registers, error) {
+	if i.measurement == nil {
+		return nil, ErrHashOnly
+	}
+	kernel := i.measurement.Kernel
+	if !fixedPlacement(m.Memory) {
+		if i.kernel == nil {
+			return nil, fmt.Errorf("%w: this one has %d bytes", ErrMemory, m.Memory)
+		}
+		var err error
+		if kernel, err = i.kernel.digest(m.Memory); err != nil {
+			return nil, err
+		}
+	}
+	return i.measurement.candidates(m, kernel)
+}
+
+// Validate reports an image that names nothing.
+func (i *Image) Validate() error {
+	if i == nil || i.Hash.IsZero() {
+		return errors.New("an OS image without a hash")
+	}
+	return nil
+}
