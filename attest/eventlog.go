@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"unicode/utf8"
 
+	"github.com/phala-go/phala/attest/osimage"
 	"github.com/phala-go/phala/openapi"
 )
 
@@ -213,4 +214,40 @@ func LogEntries(log []Event) []openapi.EventLogEntry {
 		}
 	}
 	return entries
+}
+
+// eventACPI is the type of the three events in which the firmware measures what QEMU passes to it: the loader's
+// commands, the root pointer and the tables of ACPI.
+const eventACPI = 10
+
+// acpiDigests returns their digests in this order, or nil if the log does not have exactly these three. dstack 0.6
+// names them; in older logs their order tells.
+func acpiDigests(log []Event) []osimage.Digest {
+	names := []string{"acpi-loader", "acpi-rsdp", "acpi-tables"}
+	var found []osimage.Digest
+	for i := range log {
+		e := &log[i]
+		if e.IMR != 0 || e.Type != eventACPI {
+			continue
+		}
+		if len(found) == len(names) || len(e.Digest) != len(Measurement{}) || e.Name != "" && e.Name != names[len(found)] {
+			return nil
+		}
+		found = append(found, osimage.Digest(e.Digest))
+	}
+	if len(found) != len(names) {
+		return nil
+	}
+	return found
+}
+
+// onlyACPI reports whether a log is stripped as dstack 0.6 does it: of RTMR0 it has the ACPI digests alone.
+func onlyACPI(log []Event) bool {
+	n := 0
+	for i := range log {
+		if log[i].IMR == 0 {
+			n++
+		}
+	}
+	return n == 3 && acpiDigests(log) != nil
 }

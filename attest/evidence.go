@@ -27,6 +27,9 @@ type Evidence struct {
 	AppCompose string
 	// ConfigDocument is the exact text that the third form of mr_config_id binds; empty where there is none.
 	ConfigDocument string
+	// VMConfig is the JSON text in which the host describes the virtual machine and its image; empty if there is
+	// none. It is needed to compute the image's registers, and cannot make another image look like that one.
+	VMConfig string
 	// AppID and InstanceID are what the messenger states that this is about; zero and empty if it does not.
 	AppID      kms.AppID
 	InstanceID string

@@ -17,24 +17,38 @@ const maxCertificate = MaxEventLog
 
 // Extensions of an RA-TLS certificate, from dstack's ra-tls/src/oids.rs; each is an OCTET STRING.
 const (
-	extensionQuote    = 1
-	extensionEventLog = 2
+	extensionQuote       = 1 // up to dstack 0.5.8
+	extensionEventLog    = 2 // up to dstack 0.5.8
+	extensionAttestation = 8 // from dstack 0.5.9 on, in place of both
 )
 
 func ratlsOID(n int) asn1.ObjectIdentifier {
 	return asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 62397, 1, n}
 }
 
-// ErrNoQuote says that a certificate carries no quote. Newer guests put another form of evidence into it; get
-// the quote from the API then, see [Peer.Evidence].
+// ErrNoQuote is returned for a certificate without a quote and without an attestation, such as one that only a KMS
+// signed. Get the evidence from the API then, see [Peer.Evidence].
 var ErrNoQuote = errors.New("the certificate carries no quote")
 
-// FromCertificate takes quote and event log out of an RA-TLS certificate. The app-compose text is not in it.
+// FromCertificate takes the evidence out of an RA-TLS certificate: the attestation of a guest from dstack 0.5.9 on,
+// the quote and the event log of an older one. The app-compose text is in neither.
 func FromCertificate(certificate *x509.Certificate) (Evidence, error) {
 	if certificate == nil {
 		return Evidence{}, errors.New("evidence: no certificate")
 	}
 	e := Evidence{Name: certificate.Subject.CommonName}
+	attestation, err := extension(certificate, extensionAttestation)
+	if err != nil {
+		return Evidence{}, err
+	}
+	if attestation != nil {
+		name := e.Name
+		if e, err = FromAttestation(attestation); err != nil {
+			return Evidence{}, fmt.Errorf("certificate %.80q: %w", name, err)
+		}
+		e.Name = name
+		return e, nil
+	}
 	quote, err := extension(certificate, extensionQuote)
 	if err != nil {
 		return Evidence{}, err

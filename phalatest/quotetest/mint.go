@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	"github.com/phala-go/phala/attest"
+	"github.com/phala-go/phala/attest/osimage"
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/kms"
 )
@@ -26,6 +27,11 @@ type Spec struct {
 	KeyProvider attest.KeyProvider
 	// OSImageHash is the hash of the operating system's image.
 	OSImageHash [32]byte
+	// OSImage, if not nil, is the image that it boots: the registers follow from it, the event log is stripped as in
+	// a certificate, and the vm_config describes it. OSImageHash is by default its hash.
+	OSImage *OSImage
+	// Attestation is the form of the evidence in the certificate of [Authority.Certificate].
+	Attestation AttestationForm
 	// StorageFS is "zfs" by default.
 	StorageFS string
 	// ReportData is what the guest asks to be signed.
@@ -74,6 +80,15 @@ func (a *Authority) Mint(spec Spec, changes ...Change) (attest.Evidence, error) 
 	if err != nil {
 		return attest.Evidence{}, fmt.Errorf("quotetest: %w", err)
 	}
+	var registers osimage.Registers
+	var config string
+	if spec.OSImage != nil {
+		var firmware []attest.Event
+		if firmware, registers, config, err = spec.OSImage.boot(); err != nil {
+			return attest.Evidence{}, fmt.Errorf("quotetest: %w", err)
+		}
+		log = append(firmware, Strip(log)...)
+	}
 	for _, c := range changes {
 		if c.log != nil {
 			log = c.log(log)
@@ -86,6 +101,9 @@ func (a *Authority) Mint(spec Spec, changes ...Change) (attest.Evidence, error) 
 	q.MRSEAM, q.MRTD = named("TDX module"), named("firmware")
 	if q.RTMR, err = attest.Replay(log); err != nil {
 		return attest.Evidence{}, fmt.Errorf("quotetest: %w", err)
+	}
+	if spec.OSImage != nil {
+		q.MRTD, q.RTMR[0], q.RTMR[1], q.RTMR[2] = registers.MRTD, registers.RTMR0, registers.RTMR1, registers.RTMR2
 	}
 	document, err := spec.configID(q)
 	if err != nil {
@@ -102,7 +120,7 @@ func (a *Authority) Mint(spec Spec, changes ...Change) (attest.Evidence, error) 
 	}
 	return attest.Evidence{
 		Name: spec.Name, Quote: raw, EventLog: log, AppCompose: spec.AppCompose, ConfigDocument: string(document),
-		AppID: spec.AppID, InstanceID: spec.InstanceID,
+		VMConfig: config, AppID: spec.AppID, InstanceID: spec.InstanceID,
 	}, nil
 }
 
@@ -122,6 +140,9 @@ func (s *Spec) fill() {
 	}
 	if s.KeyProvider == (attest.KeyProvider{}) {
 		s.KeyProvider = attest.KeyProvider{Name: "kms", ID: hex.EncodeToString(KMSRootCA())}
+	}
+	if s.OSImageHash == [32]byte{} && s.OSImage != nil {
+		s.OSImageHash, _ = s.OSImage.Hash() // boot reports the error
 	}
 	if s.OSImageHash == [32]byte{} {
 		s.OSImageHash = sha256.Sum256([]byte("quotetest image"))

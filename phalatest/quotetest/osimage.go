@@ -1,0 +1,114 @@
+package quotetest
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/phala-go/phala/attest"
+	"github.com/phala-go/phala/attest/osimage"
+)
+
+// eventACPI is the type of the firmware's events for what QEMU passes to it.
+const eventACPI = 10
+
+// OSImage is an image of the dstack operating system that a CVM boots. Its registers are those that follow from it.
+type OSImage struct {
+	// Measurement are the digests of the image; [NewOSImage] fills in plausible ones.
+	Measurement osimage.Measurement
+	// Version and Development are stated by the image's metadata.json.
+	Version     string
+	Development bool
+	// Memory is the size of the guest's memory in bytes, 2 GiB by default.
+	Memory uint64
+	// HashOnly leaves the material out of the vm_config, as guests up to dstack 0.5 do.
+	HashOnly bool
+}
+
+// NewOSImage returns a made-up image of dstack 0.6.0. Different names are different images.
+func NewOSImage(name string) *OSImage {
+	digest := func(what string) osimage.Digest { return osimage.Digest(named(what + " of " + name)) }
+	return &OSImage{
+		Version: "0.6.0", Memory: 2 << 30,
+		Measurement: osimage.Measurement{
+			MRTDSinglePass: digest("firmware"), MRTDTwoPass: digest("firmware in two passes"), Kernel: digest("kernel"),
+			CommandLine: digest("command line"), Initrd: digest("initial file system"),
+			// The ranges of dstack's firmware.
+			TDHOB: []byte{0x80, 0x10, 9, 4, 0, 6, 9, 2, 0x0b, 2, 0x10, 0x10},
+		},
+	}
+}
+
+// files are the small files of the image: all that is needed to know it.
+func (i *OSImage) files() (map[string][]byte, error) {
+	measurement, err := i.Measurement.Encode()
+	if err != nil {
+		return nil, err
+	}
+	metadata, err := json.Marshal(map[string]any{
+		"bios": "ovmf.fd", "kernel": "bzImage", "initrd": "initramfs.cpio.gz", "cmdline": "console=hvc0",
+		"version": i.Version, "is_dev": i.Development,
+	})
+	if err != nil {
+		return nil, err
+	}
+	checksums := fmt.Sprintf("%x  metadata.json\n%x  measurement.tdx.cbor\n", sha256.Sum256(metadata), sha256.Sum256(measurement))
+	return map[string][]byte{"metadata.json": metadata, "measurement.tdx.cbor": measurement, "sha256sum.txt": []byte(checksums)}, nil
+}
+
+// Hash returns the hash of the image.
+func (i *OSImage) Hash() (osimage.Hash, error) {
+	files, err := i.files()
+	return sha256.Sum256(files["sha256sum.txt"]), err
+}
+
+// Write writes the image into a directory that [osimage.Open] reads.
+func (i *OSImage) Write(directory string) error {
+	files, err := i.files()
+	for name, data := range files {
+		if err == nil {
+			err = os.WriteFile(filepath.Join(directory, name), data, 0o600)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("quotetest: %w", err)
+	}
+	return nil
+}
+
+// boot returns what the firmware measures, the registers that follow, and the vm_config.
+func (i *OSImage) boot() (log []attest.Event, registers osimage.Registers, config string, err error) {
+	files, err := i.files()
+	if err != nil {
+		return nil, registers, "", err
+	}
+	var acpi []osimage.Digest
+	for _, name := range []string{"acpi-loader", "acpi-rsdp", "acpi-tables"} {
+		digest := named(name)
+		acpi = append(acpi, osimage.Digest(digest))
+		log = append(log, attest.Event{IMR: 0, Type: eventACPI, Name: name, Digest: digest[:], Payload: []byte("ACPI DATA")})
+	}
+	material := osimage.Material{ChecksumFile: files["sha256sum.txt"], Measurement: files["measurement.tdx.cbor"]}
+	image, err := osimage.FromMaterial(material)
+	if err != nil {
+		return nil, registers, "", err
+	}
+	both, err := image.Registers(osimage.Machine{Memory: i.Memory, ACPI: acpi})
+	if err != nil {
+		return nil, registers, "", err
+	}
+	name := "dstack-" + i.Version
+	if i.Development {
+		name = "dstack-dev-" + i.Version
+	}
+	members := map[string]any{
+		"os_image_hash": image.Hash, "memory_size": i.Memory, "image": name, "cpu_count": 2, "spec_version": 1,
+	}
+	if !i.HashOnly {
+		members["tdx_measurement"], members["tdx_attestation_variant"] = material, "lite"
+	}
+	text, err := json.Marshal(members)
+	return log, both[0], string(text), err
+}
