@@ -34,7 +34,6 @@ type node struct {
 	id, teepod   int
 	name, region string
 	hardware     [16]byte // PPID, the identity of the processor
-	userData     [20]byte // in the header of its quotes
 	device       kms.DeviceID
 	used         Quotas // by the CVMs of all tenants
 }

@@ -81,7 +81,7 @@ func (s *Server) AttestationPolicy() attest.Policy {
 		p.OSImageHashes = append(p.OSImageHashes, i.hashBytes())
 	}
 	for _, n := range s.nodes {
-		p.Devices = append(p.Devices, n.device)
+		p.Devices = append(p.Devices, attest.DeviceID(n.hardware[:]))
 	}
 	return p
 }

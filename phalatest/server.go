@@ -136,7 +136,9 @@ func Start(opts ...Option) (*Server, error) {
 	if s.keys, err = newKeys(s.seed); err != nil {
 		return nil, err
 	}
-	s.setDevices()
+	if err := s.setDevices(); err != nil {
+		return nil, fmt.Errorf("phalatest: %w", err)
+	}
 	s.addTenant("Test", s.APIKey).quotas = s.quotas
 	s.services = []*keyService{centralKMS(s.keys.root)}
 	if s.chain != nil {

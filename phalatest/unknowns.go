@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 
+	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/kms"
 )
 
@@ -48,17 +49,22 @@ func WithDeviceRule(rule DeviceRule) Option {
 }
 
 // setDevices makes the device ids of the nodes.
-func (s *Server) setDevices() {
+func (s *Server) setDevices() error {
 	for _, n := range s.nodes {
-		of := n.hardware[:]
 		switch s.unknown.device {
+		case DeviceOfPPID:
+			n.device = attest.DeviceID(n.hardware[:])
 		case DeviceOfUserData:
-			of = n.userData[:]
+			machine, err := s.machine(n)
+			if err != nil {
+				return err
+			}
+			n.device = machine.Devices().UserData
 		case DevicePlaceholder:
-			of = nil
+			n.device = kms.DeviceID(sha256.Sum256(nil))
 		}
-		n.device = kms.DeviceID(sha256.Sum256(of))
 	}
+	return nil
 }
 
 // TransactionRule is which transaction hash the cloud accepts as the registration of a hash. The zero hash and
