@@ -1,9 +1,6 @@
 package compose
 
-import (
-	"fmt"
-	"strings"
-)
+import "slices"
 
 // EnvUse is one variable that a docker-compose file uses.
 type EnvUse struct {
@@ -14,7 +11,8 @@ type EnvUse struct {
 	// Required reports whether the app needs a value: some use of the variable has no default (${X}, $X), refuses
 	// to start without one (${X:?}, ${X?}), or passes it through.
 	Required bool
-	// Refused reports whether Docker Compose refuses to start if the variable is not set: ${X:?} or ${X?}.
+	// Refused reports whether Docker Compose refuses to start if the variable is not set: ${X:?}, ${X?}, or the
+	// environment of a secret or config.
 	Refused bool
 	// HasDefault reports whether some use has a default: ${X:-default} or ${X-default}.
 	HasDefault bool
@@ -27,17 +25,22 @@ type EnvUse struct {
 // what Docker Compose looks up: variables in values, with those inside of defaults such as ${A:-${B}}, and
 // names that are passed through. "$$" is a dollar sign, and so is a dollar sign before anything but a name or
 // a brace; comments and keys do not count. A variable that is only used inside of the default of another is
-// not Required. A text that Docker Compose refuses for some values of its variables is an error.
+// not Required, and COMPOSE_PROJECT_NAME is not, which Docker Compose sets.
+//
+// Text that is no YAML, or that Docker Compose refuses for some values of the variables, is an error.
 func EnvUses(dockerCompose string) ([]EnvUse, error) {
-	var uses envUses
-	text := withoutComments(dockerCompose)
-	line := 1
-	for part := range strings.Lines(text) {
-		if err := uses.value(part, line); err != nil {
+	documents, err := parseYAML(dockerCompose)
+	if err != nil {
+		return nil, err
+	}
+	uses := envUses{seen: map[*yamlNode]bool{}}
+	for _, document := range documents {
+		if err := uses.values(document); err != nil {
 			return nil, err
 		}
-		line++
+		uses.passedIn(document)
 	}
+	slices.SortStableFunc(uses.list, func(a, b EnvUse) int { return a.Line - b.Line })
 	return uses.list, nil
 }
 
@@ -54,12 +57,17 @@ func EnvNames(dockerCompose string) ([]string, error) {
 	return names, nil
 }
 
+// composeProjectName is the variable that Docker Compose sets itself.
+const composeProjectName = "COMPOSE_PROJECT_NAME"
+
 // envUses collects uses by name.
 type envUses struct {
 	list  []EnvUse
 	index map[string]int
+	seen  map[*yamlNode]bool
 }
 
+// of returns the use of a name, which is valid until the next one is added.
 func (u *envUses) of(name string, line int) *EnvUse {
 	i, known := u.index[name]
 	if !known {
@@ -70,30 +78,96 @@ func (u *envUses) of(name string, line int) *EnvUse {
 		u.index[name] = i
 		u.list = append(u.list, EnvUse{Name: name, Line: line})
 	}
-	return &u.list[i]
+	use := &u.list[i]
+	use.Line = min(use.Line, line)
+	return use
 }
 
-// value adds the variables of a value.
-func (u *envUses) value(text string, line int) error {
-	err := references(text, func(r reference) {
-		use := u.of(r.name, line)
+// values adds the variables in the values of a node, each node once. Keys are no values.
+func (u *envUses) values(n *yamlNode) error {
+	if u.seen[n] || n.tag == "!reset" { // which Docker Compose drops before it looks at values
+		return nil
+	}
+	u.seen[n] = true
+	switch n.kind {
+	case yamlScalar:
+		return u.text(n)
+	case yamlMapping:
+		for i := 1; i < len(n.items); i += 2 {
+			if err := u.values(n.items[i]); err != nil {
+				return err
+			}
+		}
+	case yamlSequence:
+		for _, item := range n.items {
+			if err := u.values(item); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// text adds the variables of a scalar.
+func (u *envUses) text(n *yamlNode) error {
+	err := references(n.value, func(r reference) {
+		use := u.of(r.name, n.line)
 		switch r.operator {
 		case ":-", "-":
 			use.HasDefault = true
 		case ":+", "+":
 		default:
-			use.Required = use.Required || !r.nested
+			use.Required = use.Required || !r.nested && r.name != composeProjectName
 			use.Refused = use.Refused || r.operator != "" && !r.nested
 		}
 	})
 	if err != nil {
-		return fmt.Errorf("docker-compose file, line %d: %w; write $$ for a dollar sign", line, err)
+		return &yamlError{n.line, err.Error() + "; write $$ for a dollar sign"}
 	}
 	return nil
 }
 
-// passed adds a variable that is passed through.
-func (u *envUses) passed(name string, line int) {
+// passedIn adds the variables that a document passes through.
+func (u *envUses) passedIn(document *yamlNode) {
+	for _, group := range []string{"services", "jobs"} {
+		for _, service := range document.get(group).entries() {
+			u.passedTo(service.value.get("environment"))
+			u.passedTo(service.value.get("build").get("args"))
+		}
+	}
+	for _, group := range []string{"secrets", "configs"} {
+		for _, file := range document.get(group).entries() {
+			if name := file.value.get("environment"); name != nil {
+				if use := u.passed(name.value, name.line); use != nil {
+					use.Refused = true
+				}
+			}
+		}
+	}
+}
+
+// passedTo adds the variables that an environment passes through: a key without a value, or a name alone in a list.
+func (u *envUses) passedTo(environment *yamlNode) {
+	for _, e := range environment.entries() {
+		if e.value.isNull() {
+			u.passed(e.key.value, e.key.line)
+		}
+	}
+	if environment != nil && environment.kind == yamlSequence {
+		for _, item := range environment.items {
+			if item.kind == yamlScalar {
+				u.passed(item.value, item.line)
+			}
+		}
+	}
+}
+
+// passed adds a variable that is passed through, unless the text is no name, and returns its use.
+func (u *envUses) passed(name string, line int) *EnvUse {
+	if ValidateEnvName(name) != nil {
+		return nil
+	}
 	use := u.of(name, line)
 	use.Required, use.PassedThrough = true, true
+	return use
 }
