@@ -1,6 +1,7 @@
 package client
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -62,9 +63,10 @@ type APIError struct {
 	// RetryAfter is how long the API asks to wait; 0 where it does not say.
 	RetryAfter time.Duration
 	// Raw is the body as it came, at most 1 MiB. It may repeat what was sent and is never printed.
-	Raw []byte
+	Raw Hidden
 
 	hasRetryAfter bool
+	tooLong       time.Duration // the bound that RetryAfter is beyond; 0 if it was or could be obeyed
 }
 
 // FieldError is one detail of an [APIError].
@@ -76,7 +78,7 @@ type FieldError struct {
 	// Type is the API's name for the kind of violation, such as "missing".
 	Type string
 	// Value is what the API says of the field, as JSON. It may repeat what was sent and is never printed.
-	Value []byte
+	Value Hidden
 }
 
 // Link leads to more about a failure.
@@ -102,11 +104,17 @@ func (e *APIError) Error() string {
 	if e.Attempts > 1 {
 		fmt.Fprintf(&b, " after %d attempts", e.Attempts)
 	}
+	if e.hasRetryAfter && e.RetryAfter > 0 {
+		fmt.Fprintf(&b, ", retry after %s", e.RetryAfter)
+		if e.tooLong > 0 {
+			fmt.Fprintf(&b, " (more than the %s that are waited)", e.tooLong)
+		}
+	}
 	return b.String()
 }
 
 // Format keeps every verb to what Error says: Raw and the values of the fields may hold secrets.
-func (e *APIError) Format(f fmt.State, verb rune) {
+func (e APIError) Format(f fmt.State, verb rune) {
 	if verb == 'q' {
 		fmt.Fprintf(f, "%q", e.Error())
 		return
@@ -114,8 +122,42 @@ func (e *APIError) Format(f fmt.State, verb rune) {
 	_, _ = f.Write([]byte(e.Error()))
 }
 
-// LogValue gives the error as a group, without Raw and values.
-func (e *APIError) LogValue() slog.Value {
+// shown is what logs and JSON show of an APIError.
+type shown struct {
+	Operation  string       `json:"operation"`
+	Method     string       `json:"method,omitempty"`
+	StatusCode int          `json:"status"`
+	Code       Code         `json:"code,omitempty"`
+	Message    string       `json:"message"`
+	Fields     []shownField `json:"fields,omitempty"`
+	RequestID  string       `json:"request_id,omitempty"`
+	Attempts   int          `json:"attempts"`
+	RetryAfter string       `json:"retry_after,omitempty"`
+}
+
+type shownField struct {
+	Field   string `json:"field,omitempty"`
+	Message string `json:"message,omitempty"`
+	Type    string `json:"type,omitempty"`
+}
+
+// MarshalJSON writes the error without Raw and values.
+func (e APIError) MarshalJSON() ([]byte, error) {
+	s := shown{
+		Operation: e.Operation, Method: e.Method, StatusCode: e.StatusCode, Code: e.Code, Message: e.Message,
+		RequestID: e.RequestID, Attempts: e.Attempts,
+	}
+	for _, f := range e.Fields {
+		s.Fields = append(s.Fields, shownField{f.Field, f.Message, f.Type})
+	}
+	if e.hasRetryAfter {
+		s.RetryAfter = e.RetryAfter.String()
+	}
+	return json.Marshal(s)
+}
+
+// LogValue returns the error as a group, without Raw and values.
+func (e APIError) LogValue() slog.Value {
 	attrs := []slog.Attr{
 		slog.String("operation", e.Operation),
 		slog.Int("status", e.StatusCode),

@@ -14,6 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/phala-go/phala/openapi"
+
+	"github.com/phala-go/phala/internal/cloudtext"
 )
 
 func decoded(status int, body string, header ...string) *APIError {
@@ -48,8 +50,8 @@ func TestErrorShapes(t *testing.T) {
 		"wrong types":      {400, `{"detail":5,"message":{"a":1},"error_code":7,"details":"x","links":[1,{"url":"https://x"}],"suggestions":[1,"ok"]}`, "", "bad request", nil, ""},
 		"vendor, nothing":  {466, ``, "", ErrHashInvalidOrExpired.Error(), nil, ""},
 		"unknown status":   {599, ``, "", "status 599", nil, ""},
-		"control codes":    {400, `{"detail":"a\nb\u001b[31m"}`, "", "a b [31m", nil, ""},
-		"long":             {400, `{"detail":"` + strings.Repeat("é", 2000) + `"}`, "", strings.Repeat("é", 500) + "…", nil, ""},
+		"control codes":    {400, `{"detail":"a\nb\u001b[31m"}`, "", `a b\x1b[31m`, nil, ""},
+		"long":             {400, `{"detail":"` + strings.Repeat("é", 2000) + `"}`, "", strings.Repeat("é", cloudtext.Limit/2) + "…", nil, ""},
 	} {
 		e := decoded(tt.status, tt.body)
 		assert.Equal(t, tt.code, e.Code, name)
@@ -145,7 +147,7 @@ func FuzzDecodeError(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body string, status int) {
 		e := decodeError(&http.Response{StatusCode: status, Header: http.Header{}}, []byte(body), time.Now())
-		if e.Message == "" || strings.ContainsAny(e.Error(), "\r\n") || len(e.Message) > maxMessage+len("…") {
+		if e.Message == "" || strings.ContainsAny(e.Error(), "\r\n") || len(e.Message) > 6*cloudtext.Limit+len("…") {
 			t.Fatalf("%q", e.Error())
 		}
 		var h *HashRegistrationRequired

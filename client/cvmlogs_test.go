@@ -44,11 +44,9 @@ func TestLogsAreFetchedWithoutAnythingOfTheClient(t *testing.T) {
 	c := logCloud(t, func(r *http.Request) (*http.Response, error) {
 		got = r
 		return reply(200, "one\ntwo\n", "Content-Type", "text/plain"), nil
-	}, WithHeader("X-Team", "secret"), WithMiddleware(func(next RoundTrip) RoundTrip {
-		return func(r *http.Request) (*http.Response, error) {
-			r.Header.Set("Authorization", "Bearer secret")
-			return next(r)
-		}
+	}, WithHeader("X-Team", "secret"), WithMiddleware(func(_ string, r *http.Request, next RoundTrip) (*http.Response, error) {
+		r.Header.Set("Authorization", "Bearer secret")
+		return next(r)
 	}))
 	all := LogOptions{
 		Tail: 10, Follow: true, Since: "10m", Until: "2026-01-21T10:00:00+01:00", Timestamps: true,

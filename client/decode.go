@@ -1,189 +1,177 @@
 package client
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
-	"strconv"
-	"strings"
-	"time"
+	"reflect"
 )
 
-// maxMessage bounds the text that is taken from a body into a message, in bytes.
-const maxMessage = 1000
+// ErrDecode is matched by the errors of an answer that came whole and could not be decoded. Asking again would
+// not help.
+var ErrDecode = errors.New("the answer cannot be decoded")
 
-// errorBody is the union of the shapes of error bodies, read leniently: a member of another type than
-// expected is as good as absent.
-type errorBody struct {
-	Detail           json.RawMessage `json:"detail"`
-	ErrorCode        json.RawMessage `json:"error_code"`
-	Code             json.RawMessage `json:"code"`
-	Message          json.RawMessage `json:"message"`
-	RequestID        json.RawMessage `json:"request_id"`
-	Details          json.RawMessage `json:"details"`
-	Suggestions      json.RawMessage `json:"suggestions"`
-	Links            json.RawMessage `json:"links"`
-	Error            json.RawMessage `json:"error"`
-	ErrorDescription json.RawMessage `json:"error_description"`
+// DecodeError is returned for an answer that came whole and is not what its operation answers. What was asked
+// for may have been done.
+type DecodeError struct {
+	// Operation that was called, such as "CVMs.Get".
+	Operation string
+	// StatusCode is the HTTP status of the answer.
+	StatusCode int
+	// Err is what does not fit.
+	Err error
 }
 
-func decodeError(resp *http.Response, data []byte, now time.Time) *APIError {
-	e := &APIError{StatusCode: resp.StatusCode, RequestID: resp.Header.Get("X-Request-Id"), Raw: data, Attempts: 1}
-	e.RetryAfter, e.hasRetryAfter = retryAfter(resp.Header, now)
-	var body errorBody
-	if json.Unmarshal(data, &body) == nil {
-		e.take(body)
-	}
-	e.Message = clean(e.Message)
-	if e.Message == "" {
-		e.Message = statusText(resp.StatusCode)
-	}
-	return e
+func (e *DecodeError) Error() string {
+	return fmt.Sprintf("%s: %v", e.Operation, e.Err)
 }
 
-// take reads the members of a body. "detail" may be a text, a list of violations, or the body itself once
-// more, as older servers nest it.
-func (e *APIError) take(body errorBody) {
-	e.Code = Code(firstText(body.ErrorCode, body.Code))
-	e.Message = firstText(body.Message, body.ErrorDescription)
-	if id := text(body.RequestID); id != "" {
-		e.RequestID = id
+// Unwrap returns Err.
+func (e *DecodeError) Unwrap() error { return e.Err }
+
+// Is matches [ErrDecode].
+func (*DecodeError) Is(target error) bool { return target == ErrDecode }
+
+const (
+	// largeAnswer is the size in bytes from which on the items of an answer are counted before it is decoded, and
+	// the decoding ends with the context. Smaller ones are done in a few milliseconds.
+	largeAnswer = 256 << 10
+	// maxItems bounds the items of one list. The longest of the API, all CVMs of a workspace, has 27,000 in the
+	// 32 MiB that are read.
+	maxItems = 50_000
+	// maxValues bounds the lists, objects and items of an answer in all.
+	maxValues = 1_000_000
+)
+
+// decode reads an answer into a pointer to what the caller wants: text, bytes, or anything of JSON.
+func decode(ctx context.Context, resp *http.Response, answer any) error {
+	data, err := bodyBytes(resp)
+	if err != nil {
+		return err
 	}
-	e.Suggestions = list[string](body.Suggestions)
-	e.Links = list[Link](body.Links)
-	e.Fields = details(body.Details)
-	if e.Message == "" {
-		e.Message = text(body.Error)
-	}
-	if plain := text(body.Detail); plain != "" && e.Message == "" {
-		e.Message = plain
-		return
-	}
-	if violations := violations(body.Detail); len(violations) > 0 {
-		e.Fields = append(e.Fields, violations...)
-		if e.Message == "" {
-			e.Message = violations[0].Message
+	switch into := answer.(type) {
+	case *[]byte:
+		*into = data
+		return nil
+	case *string:
+		if mediaType(resp.Header) != "application/json" || json.Unmarshal(data, into) != nil {
+			*into = string(data)
 		}
-		return
-	}
-	var nested errorBody
-	if json.Unmarshal(body.Detail, &nested) != nil {
-		return
-	}
-	nested.Detail = nil
-	inner := &APIError{RequestID: e.RequestID}
-	inner.take(nested)
-	e.RequestID = inner.RequestID
-	if e.Code == "" {
-		e.Code = inner.Code
-	}
-	if e.Message == "" {
-		e.Message = inner.Message
-	}
-	e.Fields = append(e.Fields, inner.Fields...)
-	e.Suggestions = append(e.Suggestions, inner.Suggestions...)
-	e.Links = append(e.Links, inner.Links...)
-}
-
-// details reads the list of a structured error: {"field", "value", "message"}.
-func details(raw json.RawMessage) []FieldError {
-	var fields []FieldError
-	for _, item := range list[struct {
-		Field   json.RawMessage `json:"field"`
-		Value   json.RawMessage `json:"value"`
-		Message json.RawMessage `json:"message"`
-	}](raw) {
-		fields = append(fields, FieldError{Field: text(item.Field), Message: clean(text(item.Message)), Value: item.Value})
-	}
-	return fields
-}
-
-// violations reads the list of a 422: {"loc", "msg", "type"}. The location loses its leading "body".
-func violations(raw json.RawMessage) []FieldError {
-	var fields []FieldError
-	for _, item := range list[struct {
-		Loc   []json.RawMessage `json:"loc"`
-		Msg   json.RawMessage   `json:"msg"`
-		Type  json.RawMessage   `json:"type"`
-		Input json.RawMessage   `json:"input"`
-	}](raw) {
-		var path []string
-		for i, step := range item.Loc {
-			name := text(step)
-			if name == "" {
-				name = string(step)
-			}
-			if i == 0 && name == "body" {
-				continue
-			}
-			path = append(path, name)
-		}
-		fields = append(fields, FieldError{
-			Field: strings.Join(path, "."), Message: clean(text(item.Msg)), Type: text(item.Type), Value: item.Input,
-		})
-	}
-	return fields
-}
-
-// list reads a JSON list, leaving out what is not of the expected type.
-func list[T any](raw json.RawMessage) []T {
-	var items []json.RawMessage
-	if json.Unmarshal(raw, &items) != nil {
 		return nil
 	}
-	var values []T
-	for _, item := range items {
-		var v T
-		if json.Unmarshal(item, &v) == nil {
-			values = append(values, v)
+	blank := bytes.TrimSpace(data)
+	if resp.StatusCode == http.StatusAccepted && (len(blank) == 0 || string(blank) == "null") {
+		// Some updates are accepted without a word about them.
+		data = []byte("{}")
+	} else if len(blank) == 0 {
+		return errors.New("the answer is empty")
+	}
+	if err := unmarshal(ctx, data, answer); err != nil {
+		return fmt.Errorf("the answer (%s, %d bytes) cannot be read: %w", describeMedia(resp.Header), len(data), err)
+	}
+	if v := reflect.ValueOf(answer).Elem(); v.Kind() == reflect.Pointer && v.IsNil() {
+		return errors.New("the answer is null")
+	}
+	return nil
+}
+
+// unmarshal decodes JSON. A large answer is decoded beside the caller, who does not wait for it once the context
+// has ended.
+func unmarshal(ctx context.Context, data []byte, answer any) error {
+	if len(data) < largeAnswer {
+		return lenientUnmarshal(data, answer)
+	}
+	if err := checkCounts(data); err != nil {
+		return err
+	}
+	into := reflect.New(reflect.TypeOf(answer).Elem())
+	done := make(chan error, 1)
+	go func() { done <- lenientUnmarshal(data, into.Interface()) }()
+	select {
+	case err := <-done:
+		if err == nil {
+			reflect.ValueOf(answer).Elem().Set(into.Elem())
+		}
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// checkCounts refuses an answer whose lists are so long that decoding it would take far more memory than it has
+// bytes. It looks at the structure only; what is not JSON is for the decoder.
+func checkCounts(data []byte) error {
+	var items []int // of each list or object that is open
+	values := 0
+	for i := 0; i < len(data); i++ {
+		switch data[i] {
+		case '"':
+			end := stringEnd(data[i+1:])
+			if end < 0 {
+				return nil
+			}
+			i += end
+		case '[', '{':
+			items = append(items, 1)
+			values++
+		case ']', '}':
+			if len(items) > 0 {
+				items = items[:len(items)-1]
+			}
+		case ',':
+			if len(items) == 0 {
+				return nil
+			}
+			items[len(items)-1]++
+			values++
+			if items[len(items)-1] > maxItems {
+				return fmt.Errorf("a list has more than %d items", maxItems)
+			}
+		}
+		if values > maxValues {
+			return fmt.Errorf("it has more than %d values", maxValues)
 		}
 	}
-	return values
+	return nil
 }
 
-func text(raw json.RawMessage) string {
-	var s string
-	if json.Unmarshal(raw, &s) != nil {
-		return ""
-	}
-	return s
-}
-
-func firstText(raws ...json.RawMessage) string {
-	for _, raw := range raws {
-		if s := text(raw); s != "" {
-			return s
+// stringEnd returns the place after the closing quote of a string that was opened, or -1.
+func stringEnd(data []byte) int {
+	for at := 0; ; {
+		i := bytes.IndexByte(data[at:], '"')
+		if i < 0 {
+			return -1
+		}
+		at += i + 1
+		escapes := 0
+		for j := at - 2; j >= 0 && data[j] == '\\'; j-- {
+			escapes++
+		}
+		if escapes%2 == 0 {
+			return at
 		}
 	}
-	return ""
 }
 
-// clean makes a server's text fit for one line of a log.
-func clean(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, s)
-	if len(s) > maxMessage {
-		s = strings.ToValidUTF8(s[:maxMessage], "") + "…"
+func describeMedia(h http.Header) string {
+	if media := mediaType(h); media != "" {
+		return media
 	}
-	return strings.TrimSpace(s)
+	return "no content type"
 }
 
-func statusText(status int) string {
-	switch status {
-	case StatusHashRegistrationRequired:
-		return ErrHashRegistrationRequired.Error()
-	case StatusHashInvalidOrExpired:
-		return ErrHashInvalidOrExpired.Error()
-	case StatusTxVerificationFailed:
-		return ErrTxVerificationFailed.Error()
-	case StatusHashNotAllowed:
-		return ErrHashNotAllowed.Error()
+// bodyBytes is the body that the pipeline has read already, without a copy; a middleware may have put
+// another one there.
+func bodyBytes(resp *http.Response) ([]byte, error) {
+	if b, ok := resp.Body.(*buffered); ok && b.Len() == len(b.data) {
+		return b.data, nil
 	}
-	if s := http.StatusText(status); s != "" {
-		return strings.ToLower(s)
+	data, more, err := readAll(resp, maxBody)
+	if err == nil && more {
+		err = &BodyTooLargeError{Operation: "the answer", Limit: maxBody}
 	}
-	return "status " + strconv.Itoa(status)
+	return data, err
 }

@@ -1,44 +1,45 @@
 package client
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strings"
 
 	"github.com/phala-go/phala/openapi"
 )
 
 // Do sends a request that the API knows and this SDK may not, through the same pipeline. The path is below
-// /api/v1 and may have a query: "/cvms/web/stats?x=1". in is sent as JSON unless it is nil; the answer is
-// decoded from JSON into out, a pointer, unless that is nil. A *string or *[]byte takes it as it is.
+// /api/v1, which it may begin with, and may have a query: "/cvms/web/stats?x=1". in is sent as JSON unless it is
+// nil; the answer is decoded from JSON into out, a pointer, unless that is nil. A *string or *[]byte takes it as
+// it is.
 //
 // A path with an empty, "." or ".." segment, an encoded slash, or a host is refused. An operation that is
 // not described is repeated as safe if it is a GET or HEAD, else as unsafe.
 func (c *Client) Do(ctx context.Context, method, path string, in, out any, opts ...CallOption) error {
+	if v := reflect.ValueOf(out); out != nil && (v.Kind() != reflect.Pointer || v.IsNil()) {
+		return fmt.Errorf("client: Do: out is a %T, want a pointer that is not nil, or nil", out)
+	}
 	req, err := c.doRequest(method, path, in)
 	if err != nil {
 		return err
 	}
-	resp, err := c.send(ctx, 0, opts, req, nil)
-	if err != nil {
+	k := c.call(opAny, opts)
+	resp, err := k.open(ctx, req, nil)
+	if err != nil || out == nil {
+		if err == nil {
+			err = resp.Body.Close()
+		}
 		return err
 	}
 	defer resp.Body.Close()
-	if out == nil {
-		return nil
-	}
-	switch into := out.(type) {
-	case *string:
-		err = decode(resp, into)
-	case *[]byte:
-		err = decode(resp, into)
-	default:
-		err = decode(resp, &out)
-	}
-	if err != nil {
-		return fmt.Errorf("%s %s: %w", req.Method, req.URL.Path, err)
+	if err := decode(ctx, resp, out); err != nil {
+		return &DecodeError{Operation: req.Method + " " + req.URL.Path, StatusCode: resp.StatusCode, Err: err}
 	}
 	return nil
 }
@@ -50,6 +51,9 @@ func (c *Client) doRequest(method, path string, in any) (*http.Request, error) {
 	escaped, query, _ := strings.Cut(path, "?")
 	if !strings.HasPrefix(escaped, "/") || strings.ContainsAny(path, "#\\") {
 		return nil, fmt.Errorf("%w: the path must begin with a slash and have no fragment or backslash", ErrRoute)
+	}
+	if rest, ok := strings.CutPrefix(escaped, basePath+"/"); ok {
+		escaped = "/" + rest
 	}
 	for segment := range strings.SplitSeq(escaped[1:], "/") {
 		plain, err := url.PathUnescape(segment)
@@ -71,5 +75,35 @@ func (c *Client) doRequest(method, path string, in any) (*http.Request, error) {
 		Header: make(http.Header, 8),
 	}
 	req.URL.RawQuery = query
-	return setJSON(req, in)
+	return req, setJSON(req, in)
+}
+
+// resolve returns the URL of an escaped path below the base URL.
+func (c *Client) resolve(path string) *url.URL {
+	u := *c.base
+	escaped := c.base.Path + basePath + path
+	u.Path = escaped
+	if plain, err := url.PathUnescape(escaped); err == nil && plain != escaped {
+		u.Path, u.RawPath = plain, escaped
+	}
+	return &u
+}
+
+// setJSON sets the body of a request, unless it is nil.
+func setJSON(req *http.Request, body any) error {
+	if body == nil {
+		return nil
+	}
+	if v := reflect.ValueOf(body); v.Kind() == reflect.Pointer && v.IsNil() {
+		return nil
+	}
+	data, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("body: %w", err)
+	}
+	req.ContentLength = int64(len(data))
+	req.Body = io.NopCloser(bytes.NewReader(data))
+	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
+	req.Header["Content-Type"] = []string{"application/json"}
+	return nil
 }

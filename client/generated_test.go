@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -58,17 +59,25 @@ func describedOperations(t *testing.T) map[string]describedOperation {
 func TestEveryOperationIsOneMethod(t *testing.T) {
 	t.Parallel()
 	described := describedOperations(t)
-	file, err := parser.ParseFile(token.NewFileSet(), "services.gen.go", nil, 0)
+	files, err := filepath.Glob("*.gen.go")
 	require.NoError(t, err)
 	seen := map[string]int{}
-	for _, decl := range file.Decls {
-		fn, ok := decl.(*ast.FuncDecl)
-		if !ok || fn.Recv == nil {
+	for _, name := range files {
+		if name == "pages.gen.go" {
 			continue
 		}
-		receiver := fn.Recv.List[0].Type.(*ast.StarExpr).X.(*ast.Ident).Name
-		seen[strings.TrimSuffix(receiver, "Service")+"."+fn.Name.Name]++
-		assert.Len(t, fn.Body.List, 1, "%s.%s is more than one line", receiver, fn.Name.Name)
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		require.NoError(t, err)
+		for _, decl := range file.Decls {
+			fn, ok := decl.(*ast.FuncDecl)
+			if !ok || fn.Recv == nil || fn.Name.Name == "Format" {
+				continue
+			}
+			service := strings.TrimSuffix(fn.Recv.List[0].Type.(*ast.StarExpr).X.(*ast.Ident).Name, "Service")
+			assert.Equal(t, strings.ToLower(service)+".gen.go", name)
+			seen[service+"."+fn.Name.Name]++
+			assert.Len(t, fn.Body.List, 2, "%s.%s does more than to build a request and to send it", service, fn.Name.Name)
+		}
 	}
 	for name := range described {
 		assert.Equal(t, 1, seen[name], name)

@@ -3,6 +3,7 @@ package client
 import (
 	"encoding/json"
 
+	"github.com/phala-go/phala/internal/cloudtext"
 	"github.com/phala-go/phala/openapi"
 )
 
@@ -25,6 +26,16 @@ type HashRegistrationRequired struct {
 	APICommitURL openapi.Secret
 	// OnChainStatus is what the contract allows already; nil where the API does not say.
 	OnChainStatus *OnChainStatus
+}
+
+// MarshalJSON writes the payload without the token and the addresses that hold it.
+func (h HashRegistrationRequired) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		ComposeHash   string         `json:"compose_hash"`
+		AppID         string         `json:"app_id,omitempty"`
+		DeviceID      string         `json:"device_id,omitempty"`
+		OnChainStatus *OnChainStatus `json:"onchain_status,omitempty"`
+	}{h.ComposeHash, h.AppID, h.DeviceID, h.OnChainStatus})
 }
 
 // OnChainStatus is what an app's contract allows.
@@ -59,25 +70,26 @@ func decodeHashRegistration(e *APIError) *HashRegistrationRequired {
 	_ = json.Unmarshal(e.Raw, &nested)
 	for _, from := range []legacyHash{flat, nested.Detail} {
 		if from.ComposeHash != "" {
-			h.ComposeHash, h.AppID, h.DeviceID, h.KMSInfo = from.ComposeHash, from.AppID, from.DeviceID, from.KMSInfo
+			h.ComposeHash, h.AppID = cloudtext.Clean(from.ComposeHash), cloudtext.Clean(from.AppID)
+			h.DeviceID, h.KMSInfo = cloudtext.Clean(from.DeviceID), from.KMSInfo
 		}
 	}
 	for _, f := range e.Fields {
 		switch f.Field {
 		case "compose_hash":
-			h.ComposeHash = text(f.Value)
+			h.ComposeHash = cloudtext.Clean(text(json.RawMessage(f.Value)))
 		case "app_id":
-			h.AppID = text(f.Value)
+			h.AppID = cloudtext.Clean(text(json.RawMessage(f.Value)))
 		case "device_id":
-			h.DeviceID = text(f.Value)
+			h.DeviceID = cloudtext.Clean(text(json.RawMessage(f.Value)))
 		case "kms_info":
 			_ = json.Unmarshal(f.Value, &h.KMSInfo)
 		case "commit_token":
-			h.CommitToken = openapi.Secret(text(f.Value))
+			h.CommitToken = openapi.Secret(text(json.RawMessage(f.Value)))
 		case "commit_url":
-			h.CommitURL = openapi.Secret(text(f.Value))
+			h.CommitURL = openapi.Secret(text(json.RawMessage(f.Value)))
 		case "api_commit_url":
-			h.APICommitURL = openapi.Secret(text(f.Value))
+			h.APICommitURL = openapi.Secret(text(json.RawMessage(f.Value)))
 		case "onchain_status":
 			_ = json.Unmarshal(f.Value, &h.OnChainStatus)
 		}

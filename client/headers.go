@@ -12,22 +12,22 @@ var ErrNoAPIKey = errors.New("no api key: use WithAPIKey or set PHALA_CLOUD_API_
 
 // setHeaders puts the client's headers on a request. The slices are shared between requests: a header is
 // replaced, never changed in place.
-func (c *Client) setHeaders(req *http.Request, rt *route, cfg *callConfig) error {
-	h := req.Header
-	for key, values := range cfg.header {
+func (c *Client) setHeaders(req *http.Request, p *plan) error {
+	h, rt := req.Header, p.route
+	for key, values := range p.config.header {
 		h[key] = values
 	}
 	if h["Accept"] == nil {
 		h["Accept"] = c.accept
 	}
 	h["User-Agent"] = c.agent
-	h[versionHeader] = c.versionOf(rt, cfg)
+	h[versionHeader] = c.versionOf(rt, &p.config)
 	delete(h, keyHeader)
 	switch {
 	case rt != nil && rt.public:
 		// The key would tell the cloud nothing that it needs, so it does not travel.
 	case c.key != nil:
-		h[keyHeader] = c.key
+		h[keyHeader] = c.key.header
 	case rt != nil && rt.optionalKey:
 	default:
 		return ErrNoAPIKey
@@ -45,8 +45,8 @@ func (c *Client) versionOf(rt *route, cfg *callConfig) []string {
 	return c.version
 }
 
-// stayHome refuses a request that a middleware has pointed at another host: it carries the API key.
-func (c *Client) stayHome(req *http.Request) error {
+// checkHost refuses a request that a middleware has pointed at another host: it carries the API key.
+func (c *Client) checkHost(req *http.Request) error {
 	if req.URL.Scheme == c.base.Scheme && req.URL.Host == c.base.Host && (req.Host == "" || req.Host == c.base.Host) {
 		return nil
 	}

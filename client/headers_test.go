@@ -81,11 +81,9 @@ func TestTheKeyGoesToNoOtherHost(t *testing.T) {
 		"header": func(r *http.Request) { r.Host = "evil.example" },
 	} {
 		c := newTest(t, func(*http.Request) (*http.Response, error) { sent++; return reply(200, cvmJSON), nil },
-			WithMiddleware(func(next RoundTrip) RoundTrip {
-				return func(r *http.Request) (*http.Response, error) {
-					change(r)
-					return next(r)
-				}
+			WithMiddleware(func(_ string, r *http.Request, next RoundTrip) (*http.Response, error) {
+				change(r)
+				return next(r)
 			}))
 		_, err := c.CVMs.Get(t.Context(), "web-1")
 		require.ErrorIs(t, err, ErrRoute, name)

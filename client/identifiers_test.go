@@ -39,10 +39,11 @@ func FuzzCVMPath(f *testing.F) {
 	}
 	r := newRouter(operations())
 	f.Fuzz(func(t *testing.T, id string) {
-		path, err := r.fill(opCVMsGetStats, []openapi.PathParam{cvmPath(id)})
+		req, err := openapi.NewCVMsGetStatsRequest("https://h", cvmPath(id))
 		if err != nil {
 			return
 		}
+		path := strings.TrimPrefix(req.URL.EscapedPath(), basePath)
 		if r.match("GET", path) != opCVMsGetStats || strings.Count(path, "/") != 3 {
 			t.Fatalf("%q became %s", id, path)
 		}

@@ -6,32 +6,40 @@ import (
 	"time"
 )
 
-func (c *Client) logAttempt(req *http.Request, rt *route, status int, err error, attempt int, began time.Time) {
+// attempted is how an attempt went.
+type attempted struct {
+	number int
+	status int // 0 without an answer
+	err    error
+	began  time.Time
+}
+
+func (c *Client) logAttempt(req *http.Request, p *plan, a attempted) {
 	if c.logger == nil || !c.logger.Enabled(req.Context(), slog.LevelDebug) {
 		return
 	}
 	attrs := []slog.Attr{
-		slog.String("operation", operationName(req, rt)),
+		slog.String("operation", p.name),
 		slog.String("method", req.Method),
 		slog.String("path", req.URL.Path),
-		slog.Int("attempt", attempt),
-		slog.Duration("took", time.Since(began)),
+		slog.Int("attempt", a.number),
+		slog.Duration("took", time.Since(a.began)),
 	}
-	if status != 0 {
-		attrs = append(attrs, slog.Int("status", status))
+	if a.status != 0 {
+		attrs = append(attrs, slog.Int("status", a.status))
 	}
-	if err != nil {
-		attrs = append(attrs, slog.Any("error", err))
+	if a.err != nil {
+		attrs = append(attrs, slog.Any("error", a.err))
 	}
 	c.logger.LogAttrs(req.Context(), slog.LevelDebug, "phala: call", attrs...)
 }
 
-func (c *Client) logRetry(req *http.Request, rt *route, err error, wait time.Duration) {
+func (c *Client) logRetry(req *http.Request, p *plan, err error, wait time.Duration) {
 	if c.logger == nil {
 		return
 	}
 	c.logger.LogAttrs(req.Context(), slog.LevelWarn, "phala: repeating a call",
-		slog.String("operation", operationName(req, rt)),
+		slog.String("operation", p.name),
 		slog.Duration("wait", wait),
 		slog.Any("error", err))
 }

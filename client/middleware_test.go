@@ -12,12 +12,10 @@ func TestMiddlewareOrder(t *testing.T) {
 	t.Parallel()
 	var order []string
 	wrap := func(name string) Option {
-		return WithMiddleware(func(next RoundTrip) RoundTrip {
-			return func(r *http.Request) (*http.Response, error) {
-				order = append(order, name+" in")
-				defer func() { order = append(order, name+" out") }()
-				return next(r)
-			}
+		return WithMiddleware(func(_ string, r *http.Request, next RoundTrip) (*http.Response, error) {
+			order = append(order, name+" in")
+			defer func() { order = append(order, name+" out") }()
+			return next(r)
 		})
 	}
 	attempts := 0

@@ -24,9 +24,6 @@ type CallOption interface {
 	applyCall(*callConfig) error
 }
 
-// RoundTrip sends one request and returns its answer, as an http.RoundTripper does.
-type RoundTrip func(*http.Request) (*http.Response, error)
-
 const (
 	// DefaultBaseURL is the production cloud.
 	DefaultBaseURL = "https://cloud-api.phala.com/api/v1"
@@ -48,7 +45,6 @@ type config struct {
 	httpClient *http.Client
 	userAgent  string
 	logger     *slog.Logger
-	middleware []func(RoundTrip) RoundTrip
 	timeoutSet bool
 	call       callConfig
 }
@@ -62,6 +58,10 @@ type callConfig struct {
 	timeout      time.Duration
 	conflictWait time.Duration
 	prefetch     bool // of the next page, by iterators
+	middleware   []Middleware
+	query        []string // escaped pairs
+	members      []bodyMember
+	answer       *Answer
 }
 
 type clientOption func(*config) error
@@ -149,18 +149,6 @@ func WithLogger(l *slog.Logger) Option {
 	})
 }
 
-// WithMiddleware wraps each call, outside of its retries; the first one given is the outermost. A
-// middleware may not send the request to another host.
-func WithMiddleware(m func(next RoundTrip) RoundTrip) Option {
-	return clientOption(func(c *config) error {
-		if m == nil {
-			return errors.New("middleware: nil")
-		}
-		c.middleware = append(c.middleware, m)
-		return nil
-	})
-}
-
 // WithAPIVersion asks for the shapes of another version of the API: a date such as "2026-01-21", or "latest".
 // Operations that pin a version keep it unless this is given for the call.
 func WithAPIVersion(version string) CallOption {
@@ -197,13 +185,13 @@ func WithHeader(key, value string) CallOption {
 // WithTimeout bounds one attempt. For a stream it bounds the time until the answer begins, never the stream.
 func WithTimeout(d time.Duration) CallOption { return timeoutOption(d) }
 
-// WithRetry sets how failed calls are repeated.
+// WithRetry sets how failed calls are repeated; what is zero in the policy keeps its default.
 func WithRetry(p RetryPolicy) CallOption {
 	return callOption(func(c *callConfig) error {
 		if err := p.check(); err != nil {
 			return err
 		}
-		c.retry = p
+		c.retry = p.complete()
 		return nil
 	})
 }

@@ -2,27 +2,33 @@ package client
 
 import "time"
 
-// pace spreads the questions of a wait: it slows down while nothing changes.
+// pace spreads the questions of a wait: the first ones come early, for what is done soon, and it slows down while
+// nothing changes.
 type pace struct {
-	first time.Duration
-	most  time.Duration
+	usual time.Duration
 	next  time.Duration
 }
 
-// maxSlower is how much slower than at first a wait asks in the end.
-const maxSlower = 5
+const (
+	// early is how much sooner than usual the first question is repeated.
+	early = 8
+	// maxSlower is how much slower than usual a wait asks in the end.
+	maxSlower = 5
+)
 
-func newPace(first time.Duration) *pace {
-	return &pace{first: first, most: maxSlower * first, next: first}
-}
+func newPace(usual time.Duration) *pace { return &pace{usual: usual, next: usual / early} }
 
 // pause is how long to wait before asking again, a fifth more or less, so that many waits do not ask at the
 // same moment.
 func (p *pace) pause(changed bool) time.Duration {
 	if changed {
-		p.next = p.first
+		p.next = min(p.next, p.usual)
 	}
 	pause := p.next - p.next/5 + jitter(p.next/5*2)
-	p.next = min(p.next+p.next/2, p.most)
+	if p.next < p.usual {
+		p.next = min(2*p.next, p.usual)
+	} else {
+		p.next = min(p.next+p.next/2, maxSlower*p.usual)
+	}
 	return pause
 }

@@ -25,7 +25,7 @@ func isPermanent(err error) bool {
 	}
 	var large *sse.TooLargeError
 	var noStream *notStreamError
-	return errors.As(err, &large) || errors.As(err, &noStream) || errors.Is(err, errNoStream) ||
+	return errors.Is(err, ErrDecode) || errors.As(err, &large) || errors.As(err, &noStream) || errors.Is(err, errNoStream) ||
 		isMisconfigured(err) || errors.Is(err, openapi.ErrPathParam)
 }
 

@@ -21,8 +21,8 @@ func (s *AttestationsService) VerifyRaw(ctx context.Context, quote []byte, opts 
 	if err != nil {
 		return nil, fmt.Errorf("Attestations.VerifyRaw: %w", err)
 	}
-	return callBuilt[*openapi.QuoteVerification](ctx, s.client, opAttestationsVerify, opts)(
-		openapi.NewAttestationsVerifyRequestWithBody(s.client.server, media, bytes.NewReader(body)))
+	req, err := openapi.NewAttestationsVerifyRequestWithBody(s.client.server, media, bytes.NewReader(body))
+	return send[*openapi.QuoteVerification](ctx, s.client.call(opAttestationsVerify, opts), req, err)
 }
 
 func quoteForm(quote []byte) (body []byte, media string, err error) {

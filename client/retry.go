@@ -10,37 +10,64 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
-// RetryPolicy says how often and how fast a failed call is repeated. Whether it is, depends on the
-// operation: see the package comment.
+// RetryPolicy sets how often and how fast a failed call is repeated. Whether it is depends on the operation:
+// see the package comment. A field that is zero keeps its default.
 type RetryPolicy struct {
-	// MaxAttempts counts the first one, too; 1 means no repetition.
+	// MaxAttempts counts the first one, too: 4 by default, 1 for no repetition, at most 100.
 	MaxAttempts int
 	// BaseDelay bounds the first pause; each further bound is twice the one before. The pause is drawn
-	// evenly between zero and its bound.
+	// evenly between zero and its bound. 500 ms by default; [NoDelay] repeats at once.
 	BaseDelay time.Duration
-	// MaxDelay bounds every pause.
+	// MaxDelay bounds every pause; 10 s by default, or BaseDelay if that is longer.
 	MaxDelay time.Duration
-	// MaxRetryAfter is the longest Retry-After that is obeyed. Where the server asks for more, its error is
-	// returned at once.
+	// MaxRetryAfter is the longest Retry-After that is obeyed; 30 s by default. If the server asks for more, its
+	// error is returned at once; with [NoDelay], whenever it asks for a pause at all.
 	MaxRetryAfter time.Duration
 }
 
-// DefaultRetryPolicy is four attempts, pauses from 500 ms to 10 s, and Retry-After up to 30 s.
-func DefaultRetryPolicy() RetryPolicy {
-	return RetryPolicy{MaxAttempts: 4, BaseDelay: 500 * time.Millisecond, MaxDelay: 10 * time.Second, MaxRetryAfter: 30 * time.Second}
+// NoDelay stands for no pause in a [RetryPolicy], whose zero fields keep their defaults.
+const NoDelay time.Duration = -1
+
+// DefaultRetryPolicy returns what the zero policy stands for.
+func DefaultRetryPolicy() RetryPolicy { return RetryPolicy{}.complete() }
+
+// complete returns the policy with its defaults filled in, and without a pause for NoDelay.
+func (p RetryPolicy) complete() RetryPolicy {
+	if p.MaxAttempts == 0 {
+		p.MaxAttempts = 4
+	}
+	p.BaseDelay = pauseOr(p.BaseDelay, 500*time.Millisecond)
+	p.MaxDelay = pauseOr(p.MaxDelay, max(10*time.Second, p.BaseDelay))
+	p.MaxRetryAfter = pauseOr(p.MaxRetryAfter, 30*time.Second)
+	return p
+}
+
+func pauseOr(d, otherwise time.Duration) time.Duration {
+	switch d {
+	case 0:
+		return otherwise
+	case NoDelay:
+		return 0
+	}
+	return d
 }
 
 func (p RetryPolicy) check() error {
+	for name, d := range map[string]time.Duration{"base delay": p.BaseDelay, "max delay": p.MaxDelay, "max retry-after": p.MaxRetryAfter} {
+		if d < 0 && d != NoDelay {
+			return fmt.Errorf("retry: %s %s, want more than 0, 0 for the default, or NoDelay", name, d)
+		}
+	}
+	full := p.complete()
 	switch {
-	case p.MaxAttempts < 1 || p.MaxAttempts > 100:
-		return fmt.Errorf("retry: %d attempts, want 1 to 100", p.MaxAttempts)
-	case p.BaseDelay < 0 || p.MaxDelay < p.BaseDelay:
-		return fmt.Errorf("retry: pauses from %s to %s, want an order", p.BaseDelay, p.MaxDelay)
-	case p.MaxRetryAfter < 0:
-		return fmt.Errorf("retry: Retry-After up to %s, want 0 or more", p.MaxRetryAfter)
+	case full.MaxAttempts < 1 || full.MaxAttempts > 100:
+		return fmt.Errorf("retry: %d attempts, want 1 to 100, or 0 for the default", p.MaxAttempts)
+	case full.MaxDelay < full.BaseDelay:
+		return fmt.Errorf("retry: base delay %s is more than max delay %s", full.BaseDelay, full.MaxDelay)
 	}
 	return nil
 }
@@ -79,6 +106,9 @@ func repeatable(class retryClass, err error) bool {
 		return class != retryUnsafe || api.hasRetryAfter
 	case http.StatusBadGateway, http.StatusGatewayTimeout:
 		return class != retryUnsafe
+	case 520, 521, 522, 523, 524, 525, 526, 527, 530:
+		// A proxy in front of the API could not reach it, or gave up waiting.
+		return class != retryUnsafe
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusInternalServerError:
 		return class == retrySafe
 	}
@@ -92,22 +122,44 @@ func neverSent(err error) bool {
 	return errors.As(err, &dns) || errors.As(err, &op) && op.Op == "dial"
 }
 
-// isFinalTransport tells failures that repeating cannot mend, or must not try to.
+// isFinalTransport reports failures that repeating cannot mend, or must not try to.
 func isFinalTransport(err error) bool {
+	var (
+		tooLarge *BodyTooLargeError
+		stream   *unexpectedStreamError
+	)
+	return isTLSFailure(err) || errors.As(err, &tooLarge) || errors.As(err, &stream) ||
+		errors.Is(err, ErrRoute) || errors.Is(err, context.Canceled)
+}
+
+// isTLSFailure reports that the two sides did not agree on a secure connection, whoever found out. A handshake
+// that took too long is not one.
+func isTLSFailure(err error) bool {
 	var (
 		certificate *tls.CertificateVerificationError
 		authority   x509.UnknownAuthorityError
 		hostname    x509.HostnameError
 		invalid     x509.CertificateInvalidError
+		roots       x509.SystemRootsError
 		record      tls.RecordHeaderError
 		alert       tls.AlertError
-		tooLarge    *BodyTooLargeError
-		stream      *unexpectedStreamError
+		op          *net.OpError
 	)
-	return errors.As(err, &certificate) || errors.As(err, &authority) || errors.As(err, &hostname) ||
-		errors.As(err, &invalid) || errors.As(err, &record) || errors.As(err, &alert) ||
-		errors.As(err, &tooLarge) || errors.As(err, &stream) ||
-		errors.Is(err, ErrRoute) || errors.Is(err, context.Canceled)
+	if errors.As(err, &certificate) || errors.As(err, &authority) || errors.As(err, &hostname) || errors.As(err, &invalid) ||
+		errors.As(err, &roots) || errors.As(err, &record) || errors.As(err, &alert) || errors.Is(err, http.ErrSchemeMismatch) {
+		return true
+	}
+	// An alert of the other side, or one sent to it, comes as an OpError of its own kind.
+	if errors.As(err, &op) && (op.Op == "remote error" || op.Op == "local error") {
+		return true
+	}
+	// crypto/tls has no type for most of its failures.
+	for ; err != nil; err = errors.Unwrap(err) {
+		if text := err.Error(); strings.HasPrefix(text, "tls: ") || strings.HasPrefix(text, "x509: ") {
+			return true
+		}
+	}
+	return false
 }
 
 // retryAfter reads the Retry-After header: seconds or a date.
@@ -156,22 +208,23 @@ func sleep(ctx context.Context, d time.Duration) error {
 var errDeadlineTooClose = errors.New("the deadline comes before the next attempt")
 
 // retried sends a request until it succeeds, fails for good, or may not be repeated any more.
-func (c *Client) retried(req *http.Request, rt *route, cfg *callConfig) (*http.Response, error) {
-	ctx := req.Context()
-	class := classOf(req, rt)
+func (c *Client) retried(req *http.Request, p *plan) (*http.Response, error) {
+	ctx, cfg := req.Context(), &p.config
+	class := classOf(req, p.route)
 	start := time.Now()
 	for attempt, conflicts := 1, 0; ; {
-		resp, err := c.attempt(req, rt, cfg, attempt+conflicts)
+		p.attempts = attempt + conflicts
+		resp, err := c.attempt(req, p, p.attempts)
 		if err == nil {
-			c.bucket.succeed(attempt - 1)
+			c.budget.succeed(attempt - 1)
 			return resp, nil
 		}
 		if gone(req, err, attempt) {
-			c.bucket.succeed(attempt - 1)
+			c.budget.succeed(attempt - 1)
 			return noContent(req), nil
 		}
 		if api := (*APIError)(nil); errors.As(err, &api) {
-			api.Attempts = attempt + conflicts
+			api.Attempts = p.attempts
 		}
 		var wait time.Duration
 		switch {
@@ -186,12 +239,18 @@ func (c *Client) retried(req *http.Request, rt *route, cfg *callConfig) (*http.R
 			return nil, err
 		default:
 			var worth bool
-			if wait, worth = cfg.retry.pause(attempt, err); !worth || !c.bucket.take() {
+			if wait, worth = cfg.retry.pause(attempt, err); !worth {
+				if api := (*APIError)(nil); errors.As(err, &api) {
+					api.tooLong = cfg.retry.MaxRetryAfter
+				}
+				return nil, err
+			}
+			if !c.budget.take() {
 				return nil, err
 			}
 			attempt++
 		}
-		c.logRetry(req, rt, err, wait)
+		c.logRetry(req, p, err, wait)
 		if sleepErr := sleep(ctx, wait); errors.Is(sleepErr, errDeadlineTooClose) {
 			return nil, err
 		} else if sleepErr != nil {

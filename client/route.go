@@ -2,19 +2,24 @@ package client
 
 import (
 	"errors"
-	"fmt"
 	"sort"
 	"strings"
-
-	"github.com/phala-go/phala/openapi"
 )
 
 // ErrRoute is matched by the errors of a request whose path would reach another operation than the one
 // intended, or none. Nothing was sent.
 var ErrRoute = errors.New("the request would not reach its operation")
 
-// operation numbers the operations of the description; 0 is none of them.
+// operation numbers the operations of the description.
 type operation uint16
+
+// What a call may be besides an operation of the description.
+const (
+	opAny       operation = 0       // anything below the base URL
+	opDescribed operation = 1 << 15 // whichever operation the path is of, but one of them
+)
+
+func (op operation) known() bool { return op != opAny && op != opDescribed }
 
 // retryClass says when a failed call may be repeated.
 type retryClass uint8
@@ -35,6 +40,7 @@ type route struct {
 	public  bool // needs no API key, and none is sent
 	// optionalKey says that it works without an API key. One is sent where there is one, since it shows more.
 	optionalKey bool
+	text        bool  // its body is plain text
 	stream      bool  // can answer with server-sent events
 	limit       int64 // of the answer in bytes, where maxBody would be far too wide; else 0
 }
@@ -112,46 +118,9 @@ func fits(segments []string, path string) bool {
 	return true
 }
 
-// fill puts checked parameters into the path of op. Whether the path then leads to op is for the guard.
-func (r *router) fill(op operation, params []openapi.PathParam) (string, error) {
-	rt := &r.routes[op]
-	if len(params) == 0 {
-		return rt.path, nil
-	}
-	var b strings.Builder
-	rest := rt.path
-	for _, p := range params {
-		if err := p.Check(); err != nil {
-			return "", fmt.Errorf("%s: %w", rt.name, err)
-		}
-		open := strings.IndexByte(rest, '{')
-		end := strings.IndexByte(rest, '}')
-		b.WriteString(rest[:open])
-		writeEscaped(&b, string(p))
-		rest = rest[end+1:]
-	}
-	b.WriteString(rest)
-	return b.String(), nil
-}
-
 func (r *router) name(op operation) string {
-	if op == 0 {
+	if !op.known() {
 		return "no operation of the API"
 	}
 	return r.routes[op].name
-}
-
-// writeEscaped writes a checked segment; what is not unreserved in RFC 3986 is percent-encoded.
-func writeEscaped(b *strings.Builder, s string) {
-	const hex = "0123456789ABCDEF"
-	for i := range len(s) {
-		c := s[i]
-		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '.' || c == '~' {
-			b.WriteByte(c)
-		} else {
-			b.WriteByte('%')
-			b.WriteByte(hex[c>>4])
-			b.WriteByte(hex[c&15])
-		}
-	}
 }

@@ -25,36 +25,36 @@ func (e *unexpectedStreamError) Error() string {
 
 // attempt sends a request once. A value is read to its end within the attempt, so that a torn answer counts
 // as a failed attempt; a stream is handed out as soon as its headers are there.
-func (c *Client) attempt(req *http.Request, rt *route, cfg *callConfig, number int) (*http.Response, error) {
-	if err := c.stayHome(req); err != nil {
+func (c *Client) attempt(req *http.Request, p *plan, number int) (*http.Response, error) {
+	if err := c.checkHost(req); err != nil {
 		return nil, err
 	}
 	began := time.Now()
 	ctx, cancel := context.WithCancelCause(req.Context())
-	timer := time.AfterFunc(cfg.timeout, func() { cancel(errAttemptTimeout) })
+	timer := time.AfterFunc(p.config.timeout, func() { cancel(errAttemptTimeout) })
 	resp, err := c.http.Do(req.WithContext(ctx))
 	if err == nil && resp.StatusCode < 300 && wantsStream(req) {
 		if timer.Stop() {
 			resp.Body = &streamBody{ReadCloser: resp.Body, cancel: cancel}
-			c.logAttempt(req, rt, resp.StatusCode, nil, number, began)
+			c.logAttempt(req, p, attempted{number, resp.StatusCode, nil, began})
 			return resp, nil
 		}
 		_ = resp.Body.Close()
 		err = errAttemptTimeout
 	}
 	if err == nil {
-		resp, err = c.finish(req, rt, resp, began)
+		resp, err = c.finish(req, p, resp, began)
 	}
 	timer.Stop()
 	if err != nil {
-		err = c.explain(ctx, req, rt, cfg, err)
+		err = p.explain(ctx, req, err)
 	}
 	cancel(nil)
 	status := 0
 	if resp != nil {
 		status = resp.StatusCode
 	}
-	c.logAttempt(req, rt, status, err, number, began)
+	c.logAttempt(req, p, attempted{number, status, err, began})
 	if err != nil {
 		return nil, err
 	}
@@ -62,19 +62,19 @@ func (c *Client) attempt(req *http.Request, rt *route, cfg *callConfig, number i
 }
 
 // finish reads the body of an answer and turns a failure into an APIError.
-func (c *Client) finish(req *http.Request, rt *route, resp *http.Response, now time.Time) (*http.Response, error) {
+func (c *Client) finish(req *http.Request, p *plan, resp *http.Response, now time.Time) (*http.Response, error) {
 	defer resp.Body.Close()
 	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
 		if mediaType(resp.Header) == eventStream {
-			return resp, &unexpectedStreamError{operationName(req, rt)}
+			return resp, &unexpectedStreamError{p.name}
 		}
-		limit := rt.bodyLimit()
+		limit := p.route.bodyLimit()
 		data, more, err := readAll(resp, limit)
 		if err != nil {
 			return resp, err
 		}
 		if more {
-			return resp, &BodyTooLargeError{Operation: operationName(req, rt), Limit: limit}
+			return resp, &BodyTooLargeError{Operation: p.name, Limit: limit}
 		}
 		resp.Body = newBuffered(data)
 		return resp, nil
@@ -82,12 +82,12 @@ func (c *Client) finish(req *http.Request, rt *route, resp *http.Response, now t
 	// What was read of a failure counts, even where the connection broke within.
 	data, _, _ := readAll(resp, maxErrorBody)
 	api := decodeError(resp, data, now)
-	api.Operation, api.Method = operationName(req, rt), req.Method
+	api.Operation, api.Method = p.name, req.Method
 	return resp, api
 }
 
 // explain gives a transport error its operation, and takes the URL out of it: a query may hold a token.
-func (c *Client) explain(ctx context.Context, req *http.Request, rt *route, cfg *callConfig, err error) error {
+func (p *plan) explain(ctx context.Context, req *http.Request, err error) error {
 	var api *APIError
 	var large *BodyTooLargeError
 	var stream *unexpectedStreamError
@@ -95,14 +95,13 @@ func (c *Client) explain(ctx context.Context, req *http.Request, rt *route, cfg 
 		return err
 	}
 	err = withoutURL(err)
-	name := operationName(req, rt)
 	switch {
 	case req.Context().Err() != nil:
-		return fmt.Errorf("%s: %s %s: %w", name, req.Method, req.URL.Path, context.Cause(req.Context()))
+		return fmt.Errorf("%s: %w", p.name, context.Cause(req.Context()))
 	case errors.Is(context.Cause(ctx), errAttemptTimeout):
-		return fmt.Errorf("%s: %s %s: %w (%s): %w", name, req.Method, req.URL.Path, errAttemptTimeout, cfg.timeout, context.DeadlineExceeded)
+		return fmt.Errorf("%s: %w (%s): %w", p.name, errAttemptTimeout, p.config.timeout, context.DeadlineExceeded)
 	}
-	return fmt.Errorf("%s: %s %s: %w", name, req.Method, req.URL.Path, err)
+	return fmt.Errorf("%s: %w", p.name, err)
 }
 
 // withoutURL gives what is beneath the errors of net/http clients, of which a transport may hold one more:
@@ -113,13 +112,6 @@ func withoutURL(err error) error {
 		err = in.Err
 	}
 	return err
-}
-
-func operationName(req *http.Request, rt *route) string {
-	if rt != nil {
-		return rt.name
-	}
-	return req.Method + " " + req.URL.Path
 }
 
 func wantsStream(req *http.Request) bool {

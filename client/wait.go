@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/phala-go/phala/internal/cloudtext"
 	"github.com/phala-go/phala/openapi"
 )
 
@@ -32,10 +33,10 @@ func (e *WaitError) Error() string {
 	if s := e.State; s != nil {
 		fmt.Fprintf(&b, ", which is %s", s.Status)
 		if s.BootProgress != "" {
-			fmt.Fprintf(&b, " (%s)", clean(s.BootProgress))
+			fmt.Fprintf(&b, " (%s)", cloudtext.Clean(s.BootProgress))
 		}
 		if s.BootError != "" {
-			fmt.Fprintf(&b, ": %s", clean(s.BootError))
+			fmt.Fprintf(&b, ": %s", cloudtext.Clean(s.BootError))
 		}
 	}
 	fmt.Fprintf(&b, ": %v", e.Err)

@@ -257,11 +257,11 @@ func TestFailed(t *testing.T) {
 	}
 }
 
-// Asking slows down while nothing changes, and is quick again after a change.
+// The first questions come early; then asking slows down while nothing changes, and is quick again after a change.
 func TestPace(t *testing.T) {
 	t.Parallel()
 	p := newPace(10 * time.Second)
-	for _, want := range []float64{10, 15, 22.5, 33.75, 50, 50} {
+	for _, want := range []float64{1.25, 2.5, 5, 10, 15, 22.5, 33.75, 50, 50} {
 		assert.InDelta(t, want, p.pause(false).Seconds(), want/5+1e-9)
 	}
 	assert.InDelta(t, 10, p.pause(true).Seconds(), 2)

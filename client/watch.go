@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/phala-go/phala/internal/cloudtext"
 	"github.com/phala-go/phala/internal/sse"
 	"github.com/phala-go/phala/openapi"
 )
@@ -304,7 +305,11 @@ func (w *watch) open(ctx context.Context) (*http.Response, error) {
 		Interval: openapi.Ptr(int(w.options.Interval / time.Second)),
 		Timeout:  openapi.Ptr(int(w.options.Timeout / time.Second)),
 	})
-	return w.client.stream(ctx, opCVMsGetState, opts, req, err)
+	if err == nil {
+		req.Header["Accept"] = []string{eventStream}
+		req.Header["Cache-Control"] = []string{"no-cache"}
+	}
+	return w.client.call(opCVMsGetState, opts).open(ctx, req, err)
 }
 
 func streamError(data []byte) string {
@@ -315,9 +320,9 @@ func streamError(data []byte) string {
 	_ = json.Unmarshal(data, &body)
 	switch {
 	case body.Message != "":
-		return clean(body.Message)
+		return cloudtext.Clean(body.Message)
 	case body.Error != "":
-		return clean(body.Error)
+		return cloudtext.Clean(body.Error)
 	}
 	return "an error without a text"
 }

@@ -31,5 +31,5 @@ func ExampleSecret() {
 func ExamplePathParam() {
 	_, err := openapi.NewCVMsGetRequest("https://cloud-api.phala.com", "..")
 	fmt.Println(err)
-	// Output: error marshaling '..' as text: invalid path parameter: ".." would change the route
+	// Output: invalid path parameter: ".." would change the route
 }

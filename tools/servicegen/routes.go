@@ -32,6 +32,9 @@ func writeRoutes(ops []operation) string {
 		if o.MaxBytes != 0 {
 			fmt.Fprintf(&b, ", limit: %d", o.MaxBytes)
 		}
+		if o.textBody() != "" {
+			b.WriteString(", text: true")
+		}
 		if o.streams() {
 			b.WriteString(", stream: true")
 		}

@@ -6,11 +6,10 @@ import (
 	"strings"
 )
 
-// writeServices gives client/services.gen.go: a type for each service, a method for each operation.
-func writeServices(ops []operation) (string, error) {
+// writeServices returns the source of client/services.gen.go: a field for each service.
+func writeServices(services []string) string {
 	var b strings.Builder
-	b.WriteString(header + "package client\n\nimport (\n\t\"context\"\n\n\t\"github.com/phala-go/phala/openapi\"\n)\n\n")
-	services := servicesOf(ops)
+	b.WriteString(header + "package client\n\n")
 	b.WriteString("// Services holds the operations of the API, a field for each group of them.\ntype Services struct {\n")
 	for _, s := range services {
 		fmt.Fprintf(&b, "\t%s *%sService\n", s, s)
@@ -19,16 +18,23 @@ func writeServices(ops []operation) (string, error) {
 	for _, s := range services {
 		fmt.Fprintf(&b, "\t\t%s: &%sService{client: c},\n", s, s)
 	}
-	b.WriteString("\t}\n}\n\n")
-	for _, s := range services {
-		fmt.Fprintf(&b, "// %sService has the operations %s. Use it as the field %s of a [Client].\ntype %sService struct {\n\tclient *Client\n}\n\n", s, serviceTopic(s), s, s)
-		for _, o := range ops {
-			if o.Service != s {
-				continue
-			}
-			if err := writeMethod(&b, o); err != nil {
-				return "", err
-			}
+	b.WriteString("\t}\n}\n")
+	return b.String()
+}
+
+// writeService returns the source of the file of a service: its type, and a method for each of its operations.
+func writeService(service string, ops []operation) (string, error) {
+	var b strings.Builder
+	b.WriteString(header + "package client\n\nimport (\n\t\"context\"\n\t\"fmt\"\n\n\t\"github.com/phala-go/phala/openapi\"\n)\n\n")
+	comment(&b, fmt.Sprintf("%sService has the operations %s. Use it as the field %s of a [Client].", service, serviceTopic(service), service))
+	fmt.Fprintf(&b, "type %sService struct {\n\tclient *Client\n}\n\n", service)
+	fmt.Fprintf(&b, "// Format writes the name of the service, whatever the verb.\nfunc (s %sService) Format(f fmt.State, _ rune) { s.client.formatService(f, %q) }\n\n", service, service)
+	for _, o := range ops {
+		if o.Service != service {
+			continue
+		}
+		if err := writeMethod(&b, o); err != nil {
+			return "", err
 		}
 	}
 	return b.String(), nil
@@ -95,38 +101,26 @@ func writeMethod(b *strings.Builder, o operation) error {
 	}
 	args = append(args, "opts ...CallOption")
 
-	result, call, built := "error", "exec", "execBuilt"
+	request := "openapi.New" + o.OperationID + "Request"
+	built := []string{"s.client.server", strings.Join(segments, ", ")}
+	if o.hasParams() {
+		built = append(built, "params")
+	}
+	switch {
+	case text != "":
+		request += "WithBody"
+		built = append(built, fmt.Sprintf("textMedia(text, %q)", text), "textBody(text)")
+	case body != "":
+		built = append(built, "body")
+	}
+	result, send := "error", "exec"
 	if answer != "" {
-		result, call, built = "("+answer+", error)", "call["+answer+"]", "callBuilt["+answer+"]"
+		result, send = "("+answer+", error)", "send["+answer+"]"
 	}
 	writeDoc(b, o, body != "" && optional, text != "")
-	fmt.Fprintf(b, "func (s *%sService) %s(%s) %s {\n\treturn ", o.Service, o.Method, strings.Join(args, ", "), result)
-	path := strings.Join(segments, ", ")
-	if !o.hasParams() && text == "" {
-		sent := "nil"
-		if body != "" {
-			sent = "body"
-		}
-		fmt.Fprintf(b, "%s(%s)", call, join("ctx", "s.client", "op"+o.OperationID, "opts", sent, path))
-	} else {
-		params := ""
-		if o.hasParams() {
-			params = "params"
-		}
-		request := "openapi.New" + o.OperationID + "Request"
-		switch {
-		case text != "":
-			request = fmt.Sprintf("withText(text, %q)(%sWithBody(%s))", text, request, join("s.client.server", path, params, `""`, "nil"))
-		case body != "" && optional:
-			request = "withJSON(body)(" + request + "WithBody(" + join("s.client.server", path, params, `""`, "nil") + "))"
-		case body != "":
-			request += "(" + join("s.client.server", path, params, "body") + ")"
-		default:
-			request += "(" + join("s.client.server", path, params) + ")"
-		}
-		fmt.Fprintf(b, "%s(%s)(%s)", built, join("ctx", "s.client", "op"+o.OperationID, "opts"), request)
-	}
-	b.WriteString("\n}\n\n")
+	fmt.Fprintf(b, "func (s *%sService) %s(%s) %s {\n", o.Service, o.Method, strings.Join(args, ", "), result)
+	fmt.Fprintf(b, "\treq, err := %s(%s)\n", request, join(built...))
+	fmt.Fprintf(b, "\treturn %s(ctx, s.client.call(op%s, opts), req, err)\n}\n\n", send, o.OperationID)
 	return nil
 }
 

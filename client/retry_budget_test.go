@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestTheBucketEndsRetryStorms(t *testing.T) {
+func TestTheRetryBudgetEndsRetryStorms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sent := 0
 		c := newTest(t, func(*http.Request) (*http.Response, error) { sent++; return reply(503, "{}"), nil })
@@ -17,9 +17,9 @@ func TestTheBucketEndsRetryStorms(t *testing.T) {
 			_, err := c.CVMs.Get(t.Context(), "web-1")
 			require.ErrorIs(t, err, ErrServer)
 		}
-		assert.Equal(t, 200+bucketSize/retryCost, sent, "a retry for each five tokens and no more")
-		c.bucket.succeed(0)
-		c.bucket.succeed(100)
-		assert.LessOrEqual(t, c.bucket.tokens, bucketSize)
+		assert.Equal(t, 200+budgetSize/retryCost, sent, "a retry for each five tokens and no more")
+		c.budget.succeed(0)
+		c.budget.succeed(100)
+		assert.LessOrEqual(t, c.budget.tokens, budgetSize)
 	})
 }

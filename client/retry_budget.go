@@ -2,23 +2,23 @@ package client
 
 import "sync"
 
-// The token bucket ends retry storms: when most calls of a client fail, repeating each of them would only
+// The retry budget, a token bucket, ends retry storms: when most calls of a client fail, repeating each of them would only
 // add load. The numbers follow the standard mode of the AWS SDKs.
 const (
-	bucketSize = 500
+	budgetSize = 500
 	retryCost  = 5
 	refund     = 1
 )
 
-type bucket struct {
+type retryBudget struct {
 	mu     sync.Mutex
 	tokens int
 }
 
-func newBucket() *bucket { return &bucket{tokens: bucketSize} }
+func newRetryBudget() *retryBudget { return &retryBudget{tokens: budgetSize} }
 
 // take pays for a repetition, or says that there is nothing left to pay with.
-func (b *bucket) take() bool {
+func (b *retryBudget) take() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.tokens < retryCost {
@@ -29,8 +29,8 @@ func (b *bucket) take() bool {
 }
 
 // succeed gives back what repeating a call has cost, or a little for a call that worked at once.
-func (b *bucket) succeed(retries int) {
+func (b *retryBudget) succeed(retries int) {
 	b.mu.Lock()
-	b.tokens = min(bucketSize, b.tokens+max(refund, retries*retryCost))
+	b.tokens = min(budgetSize, b.tokens+max(refund, retries*retryCost))
 	b.mu.Unlock()
 }
