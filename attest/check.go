@@ -41,9 +41,10 @@ const (
 	CheckReservedAttributes CheckName = "reserved-attributes"
 	// CheckServiceTD: no service TD has a hand in it; TD 1.5 only.
 	CheckServiceTD CheckName = "service-td"
-	// CheckMeasurements: MRTD and RTMR0 to RTMR2 are of the allow-list.
+	// CheckMeasurements: MRTD and RTMR0 to RTMR2 are those of an expected image, or of the allow-list.
 	CheckMeasurements CheckName = "measurements"
-	// CheckEventLog: the log is there, each digest is that of its event, and it replays to all four registers.
+	// CheckEventLog: the log is there, each digest is that of its event, and it replays to RTMR3 and to each other
+	// register whose events it has.
 	CheckEventLog CheckName = "event-log"
 	// CheckBootEvents: what dstack measured before system-ready is complete and there once.
 	CheckBootEvents CheckName = "boot-events"
@@ -59,6 +60,8 @@ const (
 	CheckKeyProvider CheckName = "key-provider"
 	// CheckOSImage: the measured hash of the operating system's image is one of the expected.
 	CheckOSImage CheckName = "os-image"
+	// CheckProductionOS: the operating system is no development image, which lets its operator in.
+	CheckProductionOS CheckName = "production-os"
 	// CheckMRConfigID: what the host was told at start agrees with what was measured.
 	CheckMRConfigID CheckName = "mr-config-id"
 	// CheckReportData: the guest asked for this quote with the expected data: a nonce, or a TLS key.
@@ -101,6 +104,7 @@ var (
 	ErrInstanceID        = errors.New("another instance")
 	ErrKeyProvider       = errors.New("another key provider")
 	ErrOSImage           = errors.New("another operating system image")
+	ErrDevelopmentOS     = errors.New("the operating system is a development image")
 	ErrMRConfigID        = errors.New("mr_config_id does not fit what was measured")
 	ErrReportData        = errors.New("another report data")
 	ErrDevice            = errors.New("another device")
@@ -188,7 +192,7 @@ func table() []row {
 		{name: CheckMigratable, rests: quote, run: (*verifier).checkMigratable},
 		{name: CheckReservedAttributes, rests: quote, run: (*verifier).checkReservedAttributes},
 		{name: CheckServiceTD, rests: quote, run: (*verifier).checkServiceTD},
-		{name: CheckMeasurements, rests: quote, asked: func(v *verifier) bool { return len(v.p.Measurements) > 0 }, run: (*verifier).checkMeasurements},
+		{name: CheckMeasurements, rests: quote, asked: func(v *verifier) bool { return len(v.p.Images)+len(v.p.Measurements) > 0 }, run: (*verifier).checkMeasurements},
 		{name: CheckEventLog, rests: quote, run: (*verifier).checkEventLog, left: func(v *verifier) bool { return v.replayed }},
 		{name: CheckBootEvents, rests: []CheckName{CheckQuote, CheckEventLog}, run: (*verifier).checkBootEvents, left: func(v *verifier) bool { return v.events != nil }},
 		{name: CheckAppID, rests: events, asked: func(v *verifier) bool { return !v.p.AppID.IsZero() || !v.e.AppID.IsZero() }, run: (*verifier).checkAppID},
@@ -197,6 +201,7 @@ func table() []row {
 		{name: CheckInstanceID, rests: events, asked: func(v *verifier) bool { return v.p.InstanceID != "" || v.e.InstanceID != "" }, run: (*verifier).checkInstanceID},
 		{name: CheckKeyProvider, rests: events, asked: func(v *verifier) bool { return len(v.p.KMSRootCAs)+len(v.p.KeyProviders) > 0 }, run: (*verifier).checkKeyProvider},
 		{name: CheckOSImage, rests: events, asked: func(v *verifier) bool { return len(v.p.OSImageHashes) > 0 }, run: (*verifier).checkOSImage},
+		{name: CheckProductionOS, rests: quote, run: (*verifier).checkProductionOS},
 		{name: CheckMRConfigID, rests: events, run: (*verifier).checkMRConfigID},
 		{name: CheckReportData, rests: quote, asked: func(v *verifier) bool { return v.p.ReportData != nil }, run: (*verifier).checkReportData},
 		{name: CheckDevice, rests: pck, asked: func(v *verifier) bool { return len(v.p.Devices) > 0 }, run: (*verifier).checkDevice},

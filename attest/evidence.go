@@ -30,6 +30,9 @@ type Evidence struct {
 	// VMConfig is the JSON text in which the host describes the virtual machine and its image; empty if there is
 	// none. It is needed to compute the image's registers, and cannot make another image look like that one.
 	VMConfig string
+	// OSImage is the name that the messenger states for the image, such as dstack-0.5.4 or dstack-dev-0.5.4. It
+	// proves nothing, but a development image that is named so is refused. If empty, that of VMConfig counts.
+	OSImage string
 	// AppID and InstanceID are what the messenger states that this is about; zero and empty if it does not.
 	AppID      kms.AppID
 	InstanceID string
@@ -60,7 +63,7 @@ func FromApp(a *openapi.AppAttestations) ([]Evidence, error) {
 	for i := range a.Instances {
 		instance := &a.Instances[i]
 		e := &all[i]
-		*e = Evidence{Name: instance.Name, InstanceID: instance.InstanceID}
+		*e = Evidence{Name: instance.Name, InstanceID: instance.InstanceID, OSImage: instance.ImageVersion}
 		err := errors.Join(e.fillQuote(instance.Quote, instance.AppCertificates), e.fillTCBInfo(instance.TCBInfo, instance.EventLog))
 		if err == nil && a.AppID != "" {
 			e.AppID, err = kms.ParseAppID(a.AppID)

@@ -367,17 +367,6 @@ func (v *verifier) checkServiceTD() Check {
 	return passed("", "")
 }
 
-// checkMeasurements compares firmware, virtual hardware, kernel and command line with the allow-list.
-func (v *verifier) checkMeasurements() Check {
-	actual := fmt.Sprintf("MRTD %s, RTMR0 %s, RTMR1 %s, RTMR2 %s", v.q.MRTD, v.q.RTMR[0], v.q.RTMR[1], v.q.RTMR[2])
-	for i := range v.p.Measurements {
-		if m := &v.p.Measurements[i]; m.matches(v.q) {
-			return passed(actual, m.Name)
-		}
-	}
-	return failed(ErrMeasurement, fmt.Sprintf("one of %d known sets", len(v.p.Measurements)), actual)
-}
-
 func (v *verifier) checkReportData() Check {
 	actual := hex.EncodeToString(v.q.ReportData[:])
 	if v.p.ReportData == nil {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/phala-go/phala/attest/osimage"
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
@@ -18,7 +19,7 @@ import (
 // so, except where a default is named.
 //
 // Who can choose the firmware and the operating system can make them measure any app id and compose hash.
-// So an expected compose hash proves something about the app only together with Measurements (or with
+// So an expected compose hash proves something about the app only together with Images or Measurements (or with
 // OSImageHashes and a KMS that checks them before it gives out keys, and KMSRootCAs to tell that KMS).
 type Policy struct {
 	// AppID is the app.
@@ -33,9 +34,15 @@ type Policy struct {
 	// KeyProviders are others than a KMS that may give the app its keys, or a KMS by its id in hexadecimal:
 	// local-sgx with the MRENCLAVE of its enclave, tpm without an id.
 	KeyProviders []KeyProvider
-	// OSImageHashes are the operating system images that may run; see [ParseOSImageHashes].
+	// OSImageHashes are the hashes that the guest may have measured for its image; see [ParseOSImageHashes]. The
+	// guest got the hash from its KMS and nothing follows from it; Images are the stronger ones.
 	OSImageHashes [][32]byte
-	// Measurements are the known good values of MRTD and RTMR0 to RTMR2.
+	// Images are the operating system images that may run. MRTD and RTMR0 to RTMR2 are computed from them and
+	// compared with the quote, so that no KMS has to be believed. For guests from dstack 0.6 on the hash is enough
+	// ([osimage.ByHash]); for others, give the image itself ([osimage.Open]), once: it keeps what was computed.
+	// A development image fails in [CheckProductionOS].
+	Images []*osimage.Image
+	// Measurements are known good values of MRTD and RTMR0 to RTMR2, beside those of Images.
 	Measurements []KnownGood
 	// Devices are the machines on which it may run, by either of the two ids that follow from a quote; see
 	// [DeviceIDs]. A placeholder, which some guests state, is refused.
@@ -144,6 +151,11 @@ func (p *Policy) Validate() error {
 	for i, provider := range p.KeyProviders {
 		if provider.Name == "" || provider.Name != "tpm" && provider.Name != "none" && provider.ID == "" {
 			return fmt.Errorf("%w: key provider %d (%.80q) needs a name and an id; only that of tpm and none is empty", ErrPolicy, i, provider)
+		}
+	}
+	for i, image := range p.Images {
+		if err := image.Validate(); err != nil {
+			return fmt.Errorf("%w: image %d: %w", ErrPolicy, i, err)
 		}
 	}
 	for i, m := range p.Measurements {

@@ -39,6 +39,8 @@ type Attested struct {
 	FMSPC string `json:"fmspc,omitempty"`
 	// TCB is the state of the platform; nil without collateral.
 	TCB *TCB `json:"tcb,omitempty"`
+	// OSImage is the image from which the registers were computed; nil if none was.
+	OSImage *OSImage `json:"os_image,omitempty"`
 	// ReportData is 128 hexadecimal digits.
 	ReportData string `json:"report_data,omitempty"`
 }

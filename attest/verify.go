@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/phala-go/phala/attest/osimage"
 )
 
 // Verify makes every check of the policy on the evidence. If one fails, or is not possible, the error is an
@@ -70,7 +72,8 @@ type verifier struct {
 	collateral *Collateral
 	replayed   bool
 	events     *BootEvents
-	absent     []CheckName // checks that left nothing behind
+	image      *osimage.Image // the one of the policy whose registers these are
+	absent     []CheckName    // checks that left nothing behind
 }
 
 // check makes one check of the table.

@@ -84,7 +84,7 @@ func sentinels() []error {
 		attest.ErrAttributes, attest.ErrServiceTD, attest.ErrMeasurement, attest.ErrEventLog, attest.ErrEventDigest,
 		attest.ErrEventPreimage, attest.ErrReplay, attest.ErrMissingEvent, attest.ErrDuplicateEvent, attest.ErrAppID,
 		attest.ErrComposeHash, attest.ErrComposeText, attest.ErrInstanceID, attest.ErrKeyProvider, attest.ErrOSImage,
-		attest.ErrMRConfigID, attest.ErrReportData, attest.ErrDevice, attest.ErrCloud, attest.ErrCustom,
+		attest.ErrDevelopmentOS, attest.ErrMRConfigID, attest.ErrReportData, attest.ErrDevice, attest.ErrCloud, attest.ErrCustom,
 	}
 }
 
@@ -110,8 +110,8 @@ func TestVerifyPassesEveryCheck(t *testing.T) {
 		assert.True(t, r.Verified)
 		for _, c := range r.Checks {
 			want := attest.Passed
-			if c.Name == attest.CheckServiceTD {
-				want = attest.NotAsked // TD 1.0 has none
+			if c.Name == attest.CheckServiceTD || c.Name == attest.CheckProductionOS {
+				want = attest.NotAsked // TD 1.0 has none; nothing states the image
 			}
 			assert.Equal(t, want, c.Outcome, c.Name)
 			assert.False(t, c.Waived, c.Name)

@@ -123,3 +123,27 @@ func TestTDHOB_MemoryBounds(t *testing.T) {
 		seen[d] = memory
 	}
 }
+
+// If the size of the memory is not stated, the hand-off block's digest tells it.
+func TestImage_FindsTheMemory(t *testing.T) {
+	t.Parallel()
+	e := readEvidence(t, "dstack-tdx-lite-getquote")
+	image, err := FromMaterial(e.material(t))
+	require.NoError(t, err)
+	handoff := e.digests(t, 0, typeHandoff)[0]
+	registers, err := image.Registers(Machine{Handoff: &handoff, ACPI: e.digests(t, 0, typeACPI)})
+	require.NoError(t, err)
+	assert.Contains(t, registers, e.registers(t))
+
+	other := Digest{1}
+	registers, err = image.Registers(Machine{Handoff: &other, ACPI: e.digests(t, 0, typeACPI)})
+	require.NoError(t, err)
+	assert.True(t, registers[0].AnyRTMR0, "a block of no known size")
+
+	for name, memory := range map[string]uint64{
+		"nearcloud-2026-06-10-014855-0": 8 << 30, "nearcloud-2026-06-10-014855-2": 2 << 40, "solver-alice": 2 << 30,
+		"mpc-2026-08-14-50328c": 64 << 30,
+	} {
+		assert.Equal(t, memory, image.memory(readEvidence(t, name).digests(t, 0, typeHandoff)[0]), name)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"sync"
 )
 
 // Image is one image of the dstack operating system. Make one with [Open] or [FromMaterial], or name one by its
@@ -20,6 +21,9 @@ type Image struct {
 
 	measurement *Measurement // nil if only the hash is known
 	kernel      *kernel      // nil if only the measurement is known
+
+	mu       sync.Mutex
+	memories map[Digest]uint64 // by the digest of the hand-off block; 0 if it is of none
 }
 
 // String returns the version, the kind and the hash, such as "dstack 0.5.4, production, os image 9b69…".
@@ -63,6 +67,9 @@ func (i *Image) Registers(m Machine) ([]Registers, error) {
 	if i.measurement == nil {
 		return nil, ErrHashOnly
 	}
+	if m.Memory == 0 && m.Handoff != nil {
+		m.Memory = i.memory(*m.Handoff)
+	}
 	kernel := i.measurement.Kernel
 	if !fixedPlacement(m.Memory) {
 		if i.kernel == nil {
@@ -74,6 +81,49 @@ func (i *Image) Registers(m Machine) ([]Registers, error) {
 		}
 	}
 	return i.measurement.candidates(m, kernel)
+}
+
+// maxSearched is the largest memory that is searched for, in GiB.
+const maxSearched = 4 << 10
+
+// memory returns the size for which the hand-off block has the digest, or 0. The search takes a few milliseconds,
+// and is made once for each digest.
+func (i *Image) memory(handoff Digest) uint64 {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if found, ok := i.memories[handoff]; ok {
+		return found
+	}
+	found := uint64(0)
+	h, err := parseTDHOB(i.measurement.TDHOB)
+	for n := uint64(1); n <= maxSearched && err == nil; n++ {
+		if d, err := h.digest(n * gib); err == nil && d == handoff {
+			found = n * gib
+			break
+		}
+	}
+	if len(i.memories) < 256 { // digests come from the guest
+		if i.memories == nil {
+			i.memories = map[Digest]uint64{}
+		}
+		i.memories[handoff] = found
+	}
+	return found
+}
+
+// ByHash returns images of which only the hash is known, 64 hexadecimal digits each, with or without "0x". That is
+// enough for guests from dstack 0.6 on, which send the material of their image along. They count as production
+// images; set Development if one is not.
+func ByHash(hashes ...string) ([]*Image, error) {
+	images := make([]*Image, len(hashes))
+	for n, text := range hashes {
+		hash, err := ParseHash(text)
+		if err != nil {
+			return nil, err
+		}
+		images[n] = &Image{Hash: hash}
+	}
+	return images, nil
 }
 
 // Validate reports an image that names nothing.

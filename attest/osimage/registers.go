@@ -14,9 +14,12 @@ type Digest = [sha512.Size384]byte
 // Machine is what the registers depend on besides the image. Nothing in it has to be trusted: another value
 // yields registers that the quote does not have.
 type Machine struct {
-	// Memory is the size of the guest's memory in bytes; 0 if it is not known. RTMR0 is then not computed, and
-	// RTMR1 is that of a guest with 2 GiB or at least 2816 MiB.
+	// Memory is the size of the guest's memory in bytes; 0 if it is not known.
 	Memory uint64
+	// Handoff is the digest of the firmware's hand-off block, the first event of RTMR0 in the event log; nil if it is
+	// not there. If Memory is 0, the size is searched for which the block has this digest: whole GiB up to 4 TiB.
+	// Without one, RTMR0 is not computed, and RTMR1 is that of a guest with 2 GiB or at least 2816 MiB.
+	Handoff *Digest
 	// ACPI are the digests of the three ACPI events of RTMR0 (loader, RSDP, tables), from the event log; nil if
 	// they are not there. RTMR0 is then not computed.
 	ACPI []Digest
