@@ -20,8 +20,10 @@ type Call struct {
 	// Value is in wei; nil is none.
 	Value *hexutil.Big  `json:"value,omitempty"`
 	Data  hexutil.Bytes `json:"data"`
-	// Description says in words what the call does.
+	// Description is what the call does, in words.
 	Description string `json:"description"`
+	// Warning is what cannot be undone, in words, or "".
+	Warning string `json:"warning,omitempty"`
 }
 
 func (c Call) value() *big.Int {
@@ -31,7 +33,7 @@ func (c Call) value() *big.Int {
 	return c.Value.ToInt()
 }
 
-// same tells whether two calls do the same, however they are described.
+// same reports whether two calls do the same, however they are described.
 func (c Call) same(other Call) bool {
 	return c.To == other.To && c.value().Cmp(other.value()) == 0 && bytes.Equal(c.Data, other.Data)
 }
@@ -50,21 +52,33 @@ func checkNewApp(s kms.AppContract) error {
 	return nil
 }
 
-// DeployAppCall deploys an app's contract and registers it, through the factory of the KMS at contract. It
-// takes the factory with five arguments, which every generation has, unless spec asks for the TCB flag.
-func DeployAppCall(contract common.Address, spec kms.AppContract) (Call, error) {
+// DeployAppCall deploys an app's contract and registers it, through the factory of the KMS. The error is
+// [ErrNoTCBFlag] if spec requires an up-to-date TCB and the KMS's contracts cannot.
+func (c *Chain) DeployAppCall(spec kms.AppContract) (Call, error) {
 	if err := checkNewApp(spec); err != nil {
 		return Call{}, err
 	}
-	data, factory := []byte(nil), dstackkms.NewKms()
-	var err error
-	if spec.RequireTCBUpToDate {
-		data, err = factory.TryPackDeployAndRegisterApp0(spec.Owner, spec.DisableUpgrades, true, spec.AllowAnyDevice, spec.Device, spec.ComposeHash)
-	} else {
-		data, err = factory.TryPackDeployAndRegisterApp(spec.Owner, spec.DisableUpgrades, spec.AllowAnyDevice, spec.Device, spec.ComposeHash)
+	if spec.RequireTCBUpToDate && !c.version.HasTCBFlag() {
+		return Call{}, &ContractError{c.contract.Address, ErrNoTCBFlag}
 	}
-	return Call{To: contract, Data: data, Description: fmt.Sprintf("deploy and register an app owned by %s with compose hash %x", spec.Owner, spec.ComposeHash)}, err
+	call := Call{
+		To:          c.contract.Address,
+		Description: fmt.Sprintf("deploy and register an app owned by %s with compose hash %x", spec.Owner, spec.ComposeHash),
+	}
+	if spec.DisableUpgrades {
+		call.Warning = warnNoUpgrades
+	}
+	var err error
+	factory := dstackkms.NewKms()
+	if spec.RequireTCBUpToDate || !c.version.PlainFactory && c.version.TCBFactory {
+		call.Data, err = factory.TryPackDeployAndRegisterApp0(spec.Owner, spec.DisableUpgrades, spec.RequireTCBUpToDate, spec.AllowAnyDevice, spec.Device, spec.ComposeHash)
+	} else {
+		call.Data, err = factory.TryPackDeployAndRegisterApp(spec.Owner, spec.DisableUpgrades, spec.AllowAnyDevice, spec.Device, spec.ComposeHash)
+	}
+	return call, err
 }
+
+const warnNoUpgrades = "the contract can never be upgraded again, not even to repair it"
 
 // AddComposeHashCall allows the app to run what has the compose hash. A hash of zero is refused.
 func AddComposeHashCall(app kms.AppID, hash [32]byte) (Call, error) {
@@ -106,6 +120,20 @@ func RemoveDeviceCall(app kms.AppID, device kms.DeviceID) (Call, error) {
 func SetAllowAnyDeviceCall(app kms.AppID, allow bool) (Call, error) {
 	data, err := dstackapp.NewApp().TryPackSetAllowAnyDevice(allow)
 	return Call{To: app.Address(), Data: data, Description: fmt.Sprintf("set allow any device to %t for app %s", allow, app)}, err
+}
+
+// SetRequireTCBUpToDateCall refuses keys to platforms whose TCB is not up to date, or no longer does. Contracts
+// before dstack 0.5.9 do not have it.
+func SetRequireTCBUpToDateCall(app kms.AppID, require bool) (Call, error) {
+	data, err := dstackapp.NewApp().TryPackSetRequireTcbUpToDate(require)
+	return Call{To: app.Address(), Data: data, Description: fmt.Sprintf("set require TCB up to date to %t for app %s", require, app)}, err
+}
+
+// DisableUpgradesCall makes the code of the app's contract final. It cannot be undone: a fault in the contract can
+// then never be repaired, and what later contracts can do is never available to this app.
+func DisableUpgradesCall(app kms.AppID) (Call, error) {
+	data, err := dstackapp.NewApp().TryPackDisableUpgrades()
+	return Call{To: app.Address(), Data: data, Description: fmt.Sprintf("disable upgrades of the contract of app %s", app), Warning: warnNoUpgrades}, err
 }
 
 // TransferOwnershipCall makes to the owner of the contract, or nominates it where the contract asks the new

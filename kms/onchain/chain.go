@@ -19,13 +19,18 @@ type Contract struct {
 }
 
 // Chain is the contract of a KMS on its chain, and through it the contracts of its apps. It is safe for
-// concurrent use. Several sends of one account may be in flight at once, as long as all go through one Chain.
+// concurrent use. Several sends of one account may be in flight at once.
 type Chain struct {
 	rpc      RPC
+	reader   *reader
 	contract Contract
 	version  Version
-	cfg      config
-	nonces   nonces
+	// implementation is the code behind the proxy of the KMS when the chain was opened.
+	implementation common.Hash
+	cfg            config
+	pace           pace
+	nonces         *nonces
+	reached        height
 }
 
 // Option changes how a [Chain] behaves.
@@ -34,6 +39,8 @@ type Option func(*config) error
 type config struct {
 	signer        Signer
 	confirmations uint64
+	tag           BlockTag
+	maxHeadAge    time.Duration
 	maxFee        *big.Int
 	poll          time.Duration
 	wait          time.Duration
@@ -48,7 +55,11 @@ const (
 	defaultReplaceAfter  = 45 * time.Second
 )
 
-// WithSigner gives the account that changes are sent from.
+// byPace stands for a duration that depends on the chain.
+const byPace = -1
+
+// WithSigner sets the account that changes are sent from. Chains that are opened with the same Signer share its
+// nonces.
 func WithSigner(signer Signer) Option {
 	return func(c *config) error {
 		if signer == nil {
@@ -59,7 +70,7 @@ func WithSigner(signer Signer) Option {
 	}
 }
 
-// WithConfirmations gives the number of blocks, at least 1, that a transaction needs: 1 is the block that it
+// WithConfirmations sets the number of blocks, at least 1, that a transaction needs: 1 is the block that it
 // is in. The default is 1.
 func WithConfirmations(blocks uint64) Option {
 	return func(c *config) error {
@@ -67,6 +78,31 @@ func WithConfirmations(blocks uint64) Option {
 			return errors.New("0 confirmations, want at least 1")
 		}
 		c.confirmations = blocks
+		return nil
+	}
+}
+
+// WithBlockTag sets the newest block that counts: contracts are read there, and a transaction is confirmed when its
+// block is not above it. The default is [Latest].
+func WithBlockTag(tag BlockTag) Option {
+	return func(c *config) error {
+		if tag != Latest && tag != Safe && tag != Finalized {
+			return fmt.Errorf("block tag %.20q, want latest, safe or finalized", tag)
+		}
+		c.tag = tag
+		return nil
+	}
+}
+
+// WithMaxHeadAge sets how old the newest block may be. An endpoint with an older one has stopped, which is a
+// [*HeadError]. The default is two minutes on Ethereum and one on Base. On other chains, which may mine only when
+// there is a transaction, and with 0 the age is not checked.
+func WithMaxHeadAge(d time.Duration) Option {
+	return func(c *config) error {
+		if d < 0 {
+			return fmt.Errorf("a highest age of the newest block of %s, want 0 or more", d)
+		}
+		c.maxHeadAge = d
 		return nil
 	}
 }
@@ -83,17 +119,18 @@ func WithMaxFee(wei *big.Int) Option {
 	}
 }
 
-// WithWait bounds the wait for a transaction; after it the error is a [*PendingError]. The default is two
-// minutes.
+// WithWait bounds the wait for a transaction; after it the error is a [*PendingError]. The default is two minutes,
+// and with [WithBlockTag] 15 minutes for [Safe], and for [Finalized] 30 on Ethereum and 45 elsewhere.
 func WithWait(d time.Duration) Option { return positive(d, "wait", func(c *config) { c.wait = d }) }
 
-// WithPollInterval gives the time between two looks at the chain. The default is a second.
+// WithPollInterval sets the time between two looks at the chain. The pauses before a failed read is repeated follow
+// it: from a quarter of it up to eight of them. The default is a second.
 func WithPollInterval(d time.Duration) Option {
 	return positive(d, "poll interval", func(c *config) { c.poll = d })
 }
 
-// WithReplaceAfter gives the time after which a transaction that waits in the pool is replaced by one with the
-// same nonce and higher fees. That is done only where [Checkpoint] is given. The default is 45 seconds.
+// WithReplaceAfter sets the time after which a transaction that waits in the pool is replaced by one with the
+// same nonce and higher fees. That is done only if [Checkpoint] is given. The default is 45 seconds.
 func WithReplaceAfter(d time.Duration) Option {
 	return positive(d, "time to replacement", func(c *config) { c.replaceAfter = d })
 }
@@ -109,7 +146,8 @@ func positive(d time.Duration, what string, set func(*config)) Option {
 }
 
 // Open checks that the endpoint is of the right chain and that the contract is a DstackKms of a generation
-// that this package knows. It fails with a [*ChainError] or a [*ContractError].
+// that this package knows. The error is a [*ChainError], a [*ContractError], a [*HeadError] or an
+// [*EndpointError].
 func Open(ctx context.Context, client RPC, contract Contract, opts ...Option) (*Chain, error) {
 	if client == nil {
 		return nil, errors.New("onchain: no rpc endpoint")
@@ -118,18 +156,25 @@ func Open(ctx context.Context, client RPC, contract Contract, opts ...Option) (*
 		return nil, fmt.Errorf("onchain: contract %s on chain %d: want both the chain id and the address", contract.Address, contract.ChainID)
 	}
 	c := &Chain{rpc: client, contract: contract, cfg: config{
-		confirmations: defaultConfirmations, poll: defaultPoll, wait: defaultWait, replaceAfter: defaultReplaceAfter,
+		confirmations: defaultConfirmations, tag: Latest, maxHeadAge: byPace, poll: defaultPoll, wait: byPace, replaceAfter: defaultReplaceAfter,
 	}}
 	for _, o := range opts {
 		if err := o(&c.cfg); err != nil {
 			return nil, fmt.Errorf("onchain: %w", err)
 		}
 	}
-	version, err := c.probe(ctx)
-	if err != nil {
+	c.pace = paceOf(contract.ChainID)
+	if c.cfg.wait == byPace {
+		c.cfg.wait = c.pace.waits[c.cfg.tag]
+	}
+	if c.cfg.maxHeadAge == byPace {
+		c.cfg.maxHeadAge = c.pace.maxAge
+	}
+	c.reader = newReader(client, c.cfg.poll)
+	c.nonces = noncesOf(c.cfg.signer, contract.ChainID)
+	if err := c.probe(ctx); err != nil {
 		return nil, fmt.Errorf("onchain: %w", err)
 	}
-	c.version = version
 	return c, nil
 }
 

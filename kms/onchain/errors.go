@@ -10,30 +10,34 @@ import (
 )
 
 var (
-	// ErrNoSigner says that a change was asked of a Chain that was opened without [WithSigner].
+	// ErrNoSigner is returned when a change is asked of a Chain that was opened without [WithSigner].
 	ErrNoSigner = errors.New("no signer: open the chain with WithSigner, or use Propose for an owner that is a contract")
-	// ErrNoCode says that there is no contract at an address.
+	// ErrNoCode is returned when there is no contract at an address.
 	ErrNoCode = errors.New("no contract there")
-	// ErrNotKMS says that a contract does not answer as DstackKms does.
+	// ErrNotKMS is returned when a contract does not answer as DstackKms does.
 	ErrNotKMS = errors.New("not a DstackKms contract")
-	// ErrOldContract says that a contract is of dstack 0.5.3 or older, where the same calls mean something else.
+	// ErrOldContract is returned when a contract is of dstack 0.5.3 or older, where the same calls mean something else.
 	ErrOldContract = errors.New("a KmsAuth contract of dstack 0.5.3 or older, whose functions mean something else; not supported")
-	// ErrNotRegistered says that the KMS does not know an app.
+	// ErrNotRegistered is returned when the KMS does not know an app.
 	ErrNotRegistered = errors.New("not registered with the KMS")
-	// ErrOneStep says that a contract hands its ownership over at once, so that there is nothing to accept.
+	// ErrOneStep is returned when a contract hands its ownership over at once, so that there is nothing to accept.
 	ErrOneStep = errors.New("ownership is transferred in one step, there is nothing to accept")
-	// ErrNoTCBFlag says that a contract is older than dstack 0.5.9 and cannot demand an up-to-date TCB.
-	ErrNoTCBFlag = errors.New("contracts before dstack 0.5.9 cannot demand an up-to-date TCB")
+	// ErrUpgraded is returned when the KMS's contract got other code since the chain was opened. Open it again.
+	ErrUpgraded = errors.New("the contract was upgraded since it was opened")
+	// ErrNoKMSInfo is returned when a KMS has not published its keys in its contract (setKmsInfo).
+	ErrNoKMSInfo = errors.New("the KMS has not published its keys")
+	// ErrNoTCBFlag is returned when a contract is older than dstack 0.5.9 and cannot require an up-to-date TCB.
+	ErrNoTCBFlag = errors.New("contracts before dstack 0.5.9 cannot require an up-to-date TCB")
 )
 
-// ChainError says that the endpoint is of another chain. Nothing was sent.
+// ChainError is returned when the endpoint is of another chain. Nothing was sent.
 type ChainError struct{ Got, Want uint64 }
 
 func (e *ChainError) Error() string {
 	return fmt.Sprintf("the endpoint is of chain %d, want %d", e.Got, e.Want)
 }
 
-// ContractError says what is wrong with the contract at an address. It wraps one of the errors of this
+// ContractError is returned when something is wrong with the contract at an address. It wraps one of the errors of this
 // package, such as [ErrNoCode] or [ErrOldContract].
 type ContractError struct {
 	Address common.Address
@@ -42,10 +46,10 @@ type ContractError struct {
 
 func (e *ContractError) Error() string { return fmt.Sprintf("contract %s: %v", e.Address, e.Err) }
 
-// Unwrap gives the reason.
+// Unwrap returns the reason.
 func (e *ContractError) Unwrap() error { return e.Err }
 
-// BalanceError says that an account cannot pay for a transaction. Nothing was sent.
+// BalanceError is returned when an account cannot pay for a transaction. Nothing was sent.
 type BalanceError struct {
 	Account common.Address
 	// Have and Need are in wei. Need is the most that the transaction can cost.
@@ -56,7 +60,7 @@ func (e *BalanceError) Error() string {
 	return fmt.Sprintf("account %s has %s ETH, and the transaction can cost up to %s ETH", e.Account, ether(e.Have), ether(e.Need))
 }
 
-// FeeError says that the chain asks for more than [WithMaxFee] allows. Nothing was sent.
+// FeeError is returned when the chain asks for more than [WithMaxFee] allows. Nothing was sent.
 type FeeError struct {
 	// Fee and Max are in wei for one unit of gas.
 	Fee, Max *big.Int
@@ -66,13 +70,13 @@ func (e *FeeError) Error() string {
 	return fmt.Sprintf("a fee of %s wei for a unit of gas, at most %s is allowed", e.Fee, e.Max)
 }
 
-// SignatureError says that the signer returned another transaction than it was asked to sign, or signed with
+// SignatureError is returned when the signer returned another transaction than it was asked to sign, or signed with
 // another key. Nothing was sent.
 type SignatureError struct{ Reason string }
 
 func (e *SignatureError) Error() string { return "the signer's answer is refused: " + e.Reason }
 
-// RejectedError says that the node did not take a transaction. It was not mined as far as the endpoint knows;
+// RejectedError is returned when the node did not take a transaction. It was not mined as far as the endpoint knows;
 // sending the intent again tries the same transaction again.
 type RejectedError struct {
 	Tx  common.Hash
@@ -83,29 +87,38 @@ func (e *RejectedError) Error() string {
 	return fmt.Sprintf("transaction %s was rejected: %v", e.Tx, e.Err)
 }
 
-// Unwrap gives the node's answer.
+// Unwrap returns the node's answer.
 func (e *RejectedError) Unwrap() error { return e.Err }
 
-// ReplacedError says that another transaction has the nonce of an intent. Where By is set it is in the chain,
-// with the confirmations that were asked for, so the intent never took effect and never will: prepare a new
-// one. Where By is zero it waits in the node's pool, and the intent was not accepted.
+// ReplacedError is returned when another transaction has the nonce of an intent. If Mined, that transaction is in
+// the chain, with the confirmations that were asked for, so the intent never took effect and never will: prepare a
+// new one. Else it waits in the node's pool, and the intent was not accepted.
 type ReplacedError struct {
 	From  common.Address
 	Nonce uint64
-	By    common.Hash
+	// Mined reports that the other transaction is confirmed.
+	Mined bool
+	// By is the other transaction. It is zero if it is not known: it waits, or is in a block that the endpoint
+	// cannot search.
+	By common.Hash
+	// unknown: no node can have a transaction of the intent.
+	unknown bool
 }
 
 func (e *ReplacedError) Error() string {
-	if e.By != (common.Hash{}) {
-		return fmt.Sprintf("nonce %d of %s was used by transaction %s; this one never took effect", e.Nonce, e.From, e.By)
+	switch {
+	case !e.Mined:
+		return fmt.Sprintf("nonce %d of %s is taken by another transaction that waits; this one was not accepted", e.Nonce, e.From)
+	case e.By == common.Hash{}:
+		return fmt.Sprintf("nonce %d of %s was used by another transaction; this one never took effect", e.Nonce, e.From)
 	}
-	return fmt.Sprintf("nonce %d of %s is taken by another transaction that waits; this one was not accepted", e.Nonce, e.From)
+	return fmt.Sprintf("nonce %d of %s was used by transaction %s; this one never took effect", e.Nonce, e.From, e.By)
 }
 
-// PendingError says that an intent was not confirmed in time: the chain is busy, or the endpoint lags. The
+// PendingError is returned when an intent was not confirmed in time: the chain is busy, or the endpoint lags. The
 // transaction may still be mined. Send the same intent again to go on waiting; do not prepare another.
 type PendingError struct {
-	// Intent is nil where the wait was for somebody else's transaction.
+	// Intent is nil if the wait was for somebody else's transaction.
 	Intent *Intent
 	Tx     common.Hash
 	Waited time.Duration
@@ -122,10 +135,10 @@ func (e *PendingError) Error() string {
 	return text
 }
 
-// Unwrap gives the error that ended the wait, such as that of the context.
+// Unwrap returns the error that ended the wait, such as that of the context.
 func (e *PendingError) Unwrap() error { return e.Err }
 
-// ReceiptError says that what the endpoint tells of a transaction does not fit together, or is not what was
+// ReceiptError is returned when what the endpoint reports of a transaction does not fit together, or is not what was
 // asked for. The transaction was sent and will not be sent again; find out with another endpoint.
 type ReceiptError struct {
 	Tx common.Hash
@@ -138,7 +151,7 @@ func (e *ReceiptError) Error() string {
 	return fmt.Sprintf("receipt of %s: %s is %s, want %s", e.Tx, e.What, e.Got, e.Want)
 }
 
-// ReorgError says that a block whose events were already given is no longer in the chain: a reorganisation
+// ReorgError is returned when a block whose events were already yielded is no longer in the chain: a reorganisation
 // deeper than the confirmations that were waited for. Watch again from before Block.
 type ReorgError struct {
 	Block    uint64

@@ -14,7 +14,7 @@ import (
 	"github.com/phala-go/phala/kms/onchain/dstackkms"
 )
 
-// ErrUnknownEvent says that a log is none of the contracts' events.
+// ErrUnknownEvent is returned when a log is none of the contracts' events.
 var ErrUnknownEvent = errors.New("not an event of these contracts")
 
 // Event is something that a contract announced.
@@ -25,13 +25,19 @@ type Event struct {
 	Tx        common.Hash
 	// Index is the place among the logs of the block.
 	Index uint
-	// Value is one of the event types of dstackkms, where Contract is the KMS, or dstackapp, such as
+	// Value is one of the event types of dstackkms, if Contract is the KMS, or dstackapp, such as
 	// *dstackapp.AppComposeHashAdded.
 	Value bind.ContractEvent
 }
 
-// DecodeEvent reads a log of the KMS's contract or of an app's. It fails with [ErrUnknownEvent] for a log that
-// is no event of theirs; what is malformed is an error too, never a value of zeros.
+// Cursor is the place of the event: a watch that goes on from it yields the one after it.
+func (e Event) Cursor() Cursor {
+	index := e.Index
+	return Cursor{Block: e.Block, Hash: e.BlockHash, Index: &index}
+}
+
+// DecodeEvent reads a log of the KMS's contract or of an app's. The error is [ErrUnknownEvent] if it is no
+// event of theirs; what is malformed is an error too, never a value of zeros.
 func (c *Chain) DecodeEvent(log *types.Log) (Event, error) {
 	if log == nil || len(log.Topics) == 0 {
 		return Event{}, ErrUnknownEvent

@@ -107,15 +107,28 @@ func ExampleProposal_SafeBatch() {
 	//   "meta": {
 	//     "name": "Allow a compose hash",
 	//     "description": "allow compose hash 0000000000000000000000000000000000000000000000000000000000000001 for app 00112233445566778899aabbccddeeff00112233",
-	//     "createdFromSafeAddress": "0x1111111111111111111111111111111111111111"
+	//     "createdFromSafeAddress": "0x1111111111111111111111111111111111111111",
+	//     "checksum": "0xda8b1918196f252dcd8ad67ce3290657d47616867b222ae60d2d8e1f2fb0f4f7"
 	//   },
 	//   "transactions": [
 	//     {
 	//       "to": "0x00112233445566778899AABbCCdDeeFf00112233",
 	//       "value": "0",
-	//       "data": "0xdfc772230000000000000000000000000000000000000000000000000000000000000001",
-	//       "contractMethod": null,
-	//       "contractInputsValues": null
+	//       "data": null,
+	//       "contractMethod": {
+	//         "inputs": [
+	//           {
+	//             "internalType": "bytes32",
+	//             "name": "composeHash",
+	//             "type": "bytes32"
+	//           }
+	//         ],
+	//         "name": "addComposeHash",
+	//         "payable": false
+	//       },
+	//       "contractInputsValues": {
+	//         "composeHash": "0x0000000000000000000000000000000000000000000000000000000000000001"
+	//       }
 	//     }
 	//   ]
 	// } <nil>

@@ -154,16 +154,22 @@ func TestEventsWithoutDataAreRefused(t *testing.T) {
 func TestNonces(t *testing.T) {
 	t.Parallel()
 	var n nonces
-	assert.Equal(t, uint64(5), n.take(5))
-	assert.Equal(t, uint64(6), n.take(5), "the endpoint has not seen the first")
-	assert.Equal(t, uint64(7), n.take(6))
+	take := func(pending uint64) uint64 {
+		nonce := n.peek(pending)
+		require.True(t, n.take(nonce, pending))
+		return nonce
+	}
+	assert.Equal(t, uint64(5), take(5))
+	assert.Equal(t, uint64(6), take(5), "the endpoint has not seen the first")
+	assert.Equal(t, uint64(7), take(6))
+	assert.False(t, n.take(7, 6), "somebody else has it")
 	n.release(5)
-	assert.Equal(t, uint64(5), n.take(5), "a gap is filled first")
+	assert.Equal(t, uint64(5), take(5), "a gap is filled first")
 	n.release(6)
-	assert.Equal(t, uint64(8), n.take(7), "a gap that somebody else filled is none")
+	assert.Equal(t, uint64(8), take(7), "a gap that somebody else filled is none")
 	n.release(8)
 	n.release(8)
 	n.release(100)
-	assert.Equal(t, uint64(8), n.take(3))
-	assert.Equal(t, uint64(20), n.take(20))
+	assert.Equal(t, uint64(8), take(3))
+	assert.Equal(t, uint64(20), take(20))
 }

@@ -3,9 +3,10 @@ package onchain
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/big"
+	"slices"
 
+	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/rpc"
@@ -15,8 +16,8 @@ import (
 // intent, then [Chain.Send] it. An intent that will never be sent should be given to [Chain.Abandon], because
 // later ones wait behind its nonce.
 //
-// It fails with [ErrNoSigner], a [*ChainError], a [*ContractError], a [*RevertError] with the contract's
-// reason, a [*FeeError], a [*BalanceError] or a [*SignatureError].
+// The error is [ErrNoSigner], a [*ChainError], a [*ContractError], a [*RevertError] with the contract's reason, a
+// [*FeeError], a [*BalanceError], a [*SignatureError], a [*HeadError] or an [*EndpointError].
 func (c *Chain) Prepare(ctx context.Context, call Call) (*Intent, error) {
 	if c.cfg.signer == nil {
 		return nil, ErrNoSigner
@@ -26,25 +27,34 @@ func (c *Chain) Prepare(ctx context.Context, call Call) (*Intent, error) {
 		return nil, err
 	}
 	from := c.Sender()
-	c.nonces.mu.Lock()
-	defer c.nonces.mu.Unlock()
-	var pending hexutil.Uint64
-	if err := c.rpc.CallContext(ctx, &pending, "eth_getTransactionCount", from, "pending"); err != nil {
-		return nil, fmt.Errorf("eth_getTransactionCount: %w", withoutAddress(err))
+	for try := 0; ; try++ {
+		var pending hexutil.Uint64
+		if err := c.reader.call(ctx, &pending, "eth_getTransactionCount", from, "pending"); err != nil {
+			return nil, err
+		}
+		// The node that answers can lag.
+		least := max(uint64(pending), terms.nonce)
+		nonce := c.nonces.peek(least)
+		// After some attempts the nonce is taken first, so that a slow signer is not overtaken for ever.
+		reserved := try >= patience && c.nonces.take(nonce, least)
+		signed, err := c.sign(ctx, types.NewTx(&types.DynamicFeeTx{
+			ChainID: new(big.Int).SetUint64(c.contract.ChainID), Nonce: nonce,
+			GasTipCap: terms.tip, GasFeeCap: terms.feeCap, Gas: terms.gas,
+			To: &call.To, Value: call.value(), Data: call.Data,
+		}))
+		if err != nil {
+			if reserved {
+				c.nonces.release(nonce)
+			}
+			return nil, err
+		}
+		if !reserved && !c.nonces.take(nonce, least) {
+			continue
+		}
+		return &Intent{
+			ChainID: c.contract.ChainID, From: from, Nonce: nonce, Call: call, Block: terms.block, Transactions: []SignedTx{signed},
+		}, nil
 	}
-	nonce := c.nonces.take(uint64(pending))
-	signed, err := c.sign(ctx, types.NewTx(&types.DynamicFeeTx{
-		ChainID: new(big.Int).SetUint64(c.contract.ChainID), Nonce: nonce,
-		GasTipCap: terms.tip, GasFeeCap: terms.feeCap, Gas: terms.gas,
-		To: &call.To, Value: call.value(), Data: call.Data,
-	}))
-	if err != nil {
-		c.nonces.put(nonce)
-		return nil, err
-	}
-	return &Intent{
-		ChainID: c.contract.ChainID, From: from, Nonce: nonce, Call: call, Block: terms.block, Transactions: []SignedTx{signed},
-	}, nil
 }
 
 // Abandon gives the nonce of an intent back that was never sent.
@@ -58,29 +68,35 @@ func (c *Chain) Abandon(intent *Intent) {
 type terms struct {
 	fees
 	gas   uint64
+	nonce uint64
 	block uint64
 }
 
-// terms asks for all that a transaction needs but the nonce, in one round trip.
+// terms asks for all that a transaction needs, at one block.
 func (c *Chain) terms(ctx context.Context, call Call) (terms, error) {
-	from := c.Sender()
+	h, err := c.heads(ctx)
+	if err != nil {
+		return terms{}, err
+	}
+	head := h.latest
+	from, at := c.Sender(), head.tag()
 	args := callArgs{From: &from, To: call.To, Value: call.Value, Data: call.Data}
 	var (
-		chainID, gas hexutil.Uint64
-		balance, tip hexutil.Big
-		code, result hexutil.Bytes
-		head         header
+		chainID, gas, nonce hexutil.Uint64
+		balance             hexutil.Big
+		code, result        hexutil.Bytes
+		implementation      common.Hash
 	)
 	elems := []rpc.BatchElem{
 		request(&chainID, "eth_chainId"),
-		request(&code, "eth_getCode", call.To, "latest"),
-		request(&balance, "eth_getBalance", from, "latest"),
-		request(&head, "eth_getBlockByNumber", "latest", false),
-		request(&tip, "eth_maxPriorityFeePerGas"),
-		request(&result, "eth_call", args, "latest"),
-		request(&gas, "eth_estimateGas", args),
+		request(&nonce, "eth_getTransactionCount", from, at),
+		request(&code, "eth_getCode", call.To, at),
+		request(&balance, "eth_getBalance", from, at),
+		request(&implementation, "eth_getStorageAt", c.contract.Address, implementationSlot, at),
+		request(&result, "eth_call", args, at),
+		request(&gas, "eth_estimateGas", args, at),
 	}
-	if err := c.batch(ctx, elems); err != nil {
+	if err := c.reader.batch(ctx, elems); err != nil {
 		return terms{}, err
 	}
 	if err := firstError(elems[:5]); err != nil {
@@ -88,6 +104,9 @@ func (c *Chain) terms(ctx context.Context, call Call) (terms, error) {
 	}
 	if got := uint64(chainID); got != c.contract.ChainID {
 		return terms{}, &ChainError{Got: got, Want: c.contract.ChainID}
+	}
+	if err := c.checkImplementation(implementation); err != nil {
+		return terms{}, err
 	}
 	if len(code) == 0 {
 		return terms{}, &ContractError{call.To, ErrNoCode}
@@ -97,12 +116,16 @@ func (c *Chain) terms(ctx context.Context, call Call) (terms, error) {
 			return terms{}, revert(call, tried.Error)
 		}
 	}
-	fees, err := c.fees(head, tip.ToInt())
+	tip, err := c.tip(ctx, head)
+	if err != nil {
+		return terms{}, err
+	}
+	fees, err := c.fees(head, tip)
 	if err != nil {
 		return terms{}, err
 	}
 	// What others do in between can make a call cost more than was estimated.
-	out := terms{fees: fees, gas: uint64(gas) + uint64(gas)/4, block: uint64(head.Number)}
+	out := terms{fees: fees, gas: uint64(gas) + uint64(gas)/4, nonce: uint64(nonce), block: uint64(head.Number)}
 	need := new(big.Int).Mul(out.feeCap, new(big.Int).SetUint64(out.gas))
 	need.Add(need, call.value())
 	if have := balance.ToInt(); have.Cmp(need) < 0 {
@@ -114,8 +137,46 @@ func (c *Chain) terms(ctx context.Context, call Call) (terms, error) {
 // fees are those of EIP-1559, in wei for a unit of gas.
 type fees struct{ tip, feeCap *big.Int }
 
+// tip is what the endpoint suggests to pay the block's proposer. Endpoints without eth_maxPriorityFeePerGas have
+// the fee history, or a gas price that includes the base fee.
+func (c *Chain) tip(ctx context.Context, head *header) (*big.Int, error) {
+	var suggested, price hexutil.Big
+	err := c.reader.call(ctx, &suggested, "eth_maxPriorityFeePerGas")
+	if err == nil || classify(err) != noMethod {
+		return suggested.ToInt(), err
+	}
+	var history struct {
+		Reward [][]*hexutil.Big `json:"reward"`
+	}
+	if c.reader.call(ctx, &history, "eth_feeHistory", hexutil.Uint64(10), head.tag(), []float64{50}) == nil {
+		if tip := medianReward(history.Reward); tip != nil {
+			return tip, nil
+		}
+	}
+	if c.reader.call(ctx, &price, "eth_gasPrice") != nil || head.BaseFee == nil {
+		return nil, err
+	}
+	tip := new(big.Int).Sub(price.ToInt(), head.BaseFee.ToInt())
+	return higher(tip, new(big.Int)), nil
+}
+
+// medianReward is the middle of what blocks paid; nil if there were none.
+func medianReward(blocks [][]*hexutil.Big) *big.Int {
+	var paid []*big.Int
+	for _, block := range blocks {
+		if len(block) > 0 && block[0] != nil {
+			paid = append(paid, block[0].ToInt())
+		}
+	}
+	if len(paid) == 0 {
+		return nil
+	}
+	slices.SortFunc(paid, (*big.Int).Cmp)
+	return paid[len(paid)/2]
+}
+
 // fees allows for a base fee that doubles, which takes six full blocks at least.
-func (c *Chain) fees(head header, tip *big.Int) (fees, error) {
+func (c *Chain) fees(head *header, tip *big.Int) (fees, error) {
 	if head.BaseFee == nil {
 		return fees{}, errors.New("the chain has no base fee (EIP-1559), which is needed")
 	}

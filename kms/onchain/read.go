@@ -2,6 +2,7 @@ package onchain
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -13,21 +14,36 @@ import (
 	"github.com/phala-go/phala/kms/onchain/dstackkms"
 )
 
-// Allowance reads in one round trip what the contract of app says of a compose hash on a device. It fails with
-// a [*ContractError] where there is no such app or the KMS does not know it.
+// Allowance reads what the contract of app allows for a compose hash and a device, at one block. The error is a
+// [*ContractError] with [ErrNoCode] or [ErrNotRegistered] if there is no such app, after it was looked for in some
+// blocks, an [*EndpointError] or a [*HeadError].
 func (c *Chain) Allowance(ctx context.Context, app kms.AppID, hash [32]byte, device kms.DeviceID) (kms.Allowance, error) {
+	var out kms.Allowance
+	err := c.again(ctx, func(at *header) (missing bool, err error) {
+		out, err = c.allowanceAt(ctx, app, allowanceOf{hash, device}, at.tag())
+		return isMissing(err), err
+	})
+	return out, err
+}
+
+type allowanceOf struct {
+	hash   [32]byte
+	device kms.DeviceID
+}
+
+func (c *Chain) allowanceAt(ctx context.Context, app kms.AppID, of allowanceOf, at string) (kms.Allowance, error) {
 	var code, registered, hashOK, deviceOK, anyOK, owner, tcb hexutil.Bytes
 	a, address := dstackapp.NewApp(), app.Address()
 	elems := []rpc.BatchElem{
-		request(&code, "eth_getCode", address, "latest"),
-		ethCall(&registered, c.contract.Address, dstackkms.NewKms().PackRegisteredApps(address)),
-		ethCall(&hashOK, address, a.PackAllowedComposeHashes(hash)),
-		ethCall(&deviceOK, address, a.PackAllowedDeviceIds(device)),
-		ethCall(&anyOK, address, a.PackAllowAnyDevice()),
-		ethCall(&owner, address, a.PackOwner()),
-		ethCall(&tcb, address, a.PackRequireTcbUpToDate()),
+		request(&code, "eth_getCode", address, at),
+		ethCall(&registered, c.contract.Address, dstackkms.NewKms().PackRegisteredApps(address), at),
+		ethCall(&hashOK, address, a.PackAllowedComposeHashes(of.hash), at),
+		ethCall(&deviceOK, address, a.PackAllowedDeviceIds(of.device), at),
+		ethCall(&anyOK, address, a.PackAllowAnyDevice(), at),
+		ethCall(&owner, address, a.PackOwner(), at),
+		ethCall(&tcb, address, a.PackRequireTcbUpToDate(), at),
 	}
-	if err := c.batch(ctx, elems); err != nil {
+	if err := c.reader.batch(ctx, elems); err != nil {
 		return kms.Allowance{}, err
 	}
 	last := len(elems) - 1
@@ -55,7 +71,13 @@ func (c *Chain) Allowance(ctx context.Context, app kms.AppID, hash [32]byte, dev
 	return out, nil
 }
 
-// checkApp looks at the first two answers of a batch about an app: its code, and whether it is registered.
+// isMissing reports whether an app was not found, which a node that lags says of a new one.
+func isMissing(err error) bool {
+	return errors.Is(err, ErrNoCode) || errors.Is(err, ErrNotRegistered)
+}
+
+// checkApp looks at the answers of a batch about an app, of which the first two are its code and whether it is
+// registered.
 func checkApp(elems []rpc.BatchElem, app common.Address, code, registered hexutil.Bytes) error {
 	if err := firstError(elems[:2]); err != nil {
 		return err
@@ -70,24 +92,13 @@ func checkApp(elems []rpc.BatchElem, app common.Address, code, registered hexuti
 	if !known {
 		return &ContractError{app, ErrNotRegistered}
 	}
-	if err := firstError(elems[2:]); err != nil {
-		return &ContractError{app, err}
-	}
-	return nil
-}
-
-// requireApp refuses what is not an app of this KMS: a transaction to an address without code succeeds and
-// does nothing.
-func (c *Chain) requireApp(ctx context.Context, app kms.AppID) error {
-	var code, registered hexutil.Bytes
-	elems := []rpc.BatchElem{
-		request(&code, "eth_getCode", app.Address(), "latest"),
-		ethCall(&registered, c.contract.Address, dstackkms.NewKms().PackRegisteredApps(app.Address())),
-	}
-	if err := c.batch(ctx, elems); err != nil {
+	if err := notReverts(elems[2:]); err != nil {
 		return err
 	}
-	return checkApp(elems, app.Address(), code, registered)
+	if err := firstError(elems[2:]); err != nil {
+		return &ContractError{app, fmt.Errorf("not a DstackApp contract: %w", err)}
+	}
+	return nil
 }
 
 // KMSInfo is what the KMS published in its contract.
@@ -102,15 +113,20 @@ type KMSInfo struct {
 	GatewayAppID string
 }
 
-// KMSInfo reads what the KMS published. It fails where the root key is not a compressed secp256k1 key.
+// KMSInfo reads what the KMS published. The error is [ErrNoKMSInfo] if it published nothing, and another if the root
+// key is not a compressed secp256k1 key.
 func (c *Chain) KMSInfo(ctx context.Context) (*KMSInfo, error) {
 	var info, gateway hexutil.Bytes
 	k := dstackkms.NewKms()
-	elems := []rpc.BatchElem{
-		ethCall(&info, c.contract.Address, k.PackKmsInfo()),
-		ethCall(&gateway, c.contract.Address, k.PackGatewayAppId()),
+	at, err := c.view(ctx)
+	if err != nil {
+		return nil, err
 	}
-	if err := c.batch(ctx, elems); err != nil {
+	elems := []rpc.BatchElem{
+		ethCall(&info, c.contract.Address, k.PackKmsInfo(), at.tag()),
+		ethCall(&gateway, c.contract.Address, k.PackGatewayAppId(), at.tag()),
+	}
+	if err := c.reader.batch(ctx, elems); err != nil {
 		return nil, err
 	}
 	if err := firstError(elems); err != nil {
@@ -123,6 +139,9 @@ func (c *Chain) KMSInfo(ctx context.Context) (*KMSInfo, error) {
 	gatewayAppID, err := k.UnpackGatewayAppId(gateway)
 	if err != nil {
 		return nil, fmt.Errorf("gatewayAppId: %w", err)
+	}
+	if len(published.K256Pubkey) == 0 {
+		return nil, &ContractError{c.contract.Address, ErrNoKMSInfo}
 	}
 	root, err := kms.ParseSigner(hexutil.Encode(published.K256Pubkey))
 	if err != nil {
@@ -138,25 +157,33 @@ type Ownership struct {
 	Owner common.Address
 	// Pending is who was offered the ownership and has not accepted, or zero.
 	Pending common.Address
-	// TwoStep tells that a new owner has to accept.
+	// TwoStep reports that a new owner has to accept.
 	TwoStep bool
-	// IsContract tells that the owner is a contract, such as a Safe: use [Chain.Propose].
+	// IsContract reports that the owner is a contract, such as a Safe: use [Chain.Propose].
 	IsContract bool
 }
 
 // Ownership reads who owns the contract of an app, or that of the KMS.
 func (c *Chain) Ownership(ctx context.Context, contract common.Address) (Ownership, error) {
-	var owner, pending, code hexutil.Bytes
+	at, err := c.view(ctx)
+	if err != nil {
+		return Ownership{}, err
+	}
+	return c.ownershipAt(ctx, contract, at.tag())
+}
+
+func (c *Chain) ownershipAt(ctx context.Context, contract common.Address, at string) (Ownership, error) {
+	var owner, pending hexutil.Bytes
 	a := dstackapp.NewApp()
-	elems := []rpc.BatchElem{ethCall(&owner, contract, a.PackOwner()), ethCall(&pending, contract, a.PackPendingOwner())}
-	if err := c.batch(ctx, elems); err != nil {
+	elems := []rpc.BatchElem{ethCall(&owner, contract, a.PackOwner(), at), ethCall(&pending, contract, a.PackPendingOwner(), at)}
+	if err := c.reader.batch(ctx, elems); err != nil {
+		return Ownership{}, err
+	}
+	if err := notReverts(elems); err != nil {
 		return Ownership{}, err
 	}
 	if err := firstError(elems[:1]); err != nil {
 		return Ownership{}, &ContractError{contract, err}
-	}
-	if err := notReverts(elems[1:]); err != nil {
-		return Ownership{}, err
 	}
 	var out Ownership
 	var err error
@@ -166,10 +193,16 @@ func (c *Chain) Ownership(ctx context.Context, contract common.Address) (Ownersh
 	if offered, err := a.UnpackPendingOwner(pending); err == nil {
 		out.Pending, out.TwoStep = offered, true
 	}
-	if err := c.rpc.CallContext(ctx, &code, "eth_getCode", out.Owner, "latest"); err != nil {
-		return Ownership{}, fmt.Errorf("eth_getCode: %w", withoutAddress(err))
+	out.IsContract, err = c.isContract(ctx, out.Owner, at)
+	return out, err
+}
+
+// isContract reports whether an account is a contract. A delegation (EIP-7702) is code, but its account still signs.
+func (c *Chain) isContract(ctx context.Context, account common.Address, at string) (bool, error) {
+	if account == (common.Address{}) {
+		return false, nil
 	}
-	// A delegation (EIP-7702) is code, but its account still signs.
-	out.IsContract = len(code) > 0 && !(len(code) == 23 && code[0] == 0xef && code[1] == 0x01)
-	return out, nil
+	var code hexutil.Bytes
+	err := c.reader.call(ctx, &code, "eth_getCode", account, at)
+	return len(code) > 0 && !(len(code) == 23 && code[0] == 0xef && code[1] == 0x01), err
 }

@@ -1,25 +1,25 @@
 package onchain
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/ethereum/go-ethereum/accounts/abi"
 	"github.com/ethereum/go-ethereum/common"
-	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/rpc"
 
 	"github.com/phala-go/phala/kms/onchain/dstackapp"
 )
 
-// RevertError says that a contract refused a call. Where Tx is zero it was only tried, and nothing was sent.
+// RevertError is returned when a contract refuses a call. If Tx is zero it was only tried, and nothing was sent.
 type RevertError struct {
 	Contract common.Address
 	// Call is the description of what was asked.
 	Call string
 	// Name is that of the contract's error, such as "OwnableUnauthorizedAccount", "Error" for one with a text
-	// only, "Panic", or "" where the contract gave no reason or one that is not known.
+	// only, "Panic", or "" if the contract gave no reason or one that is not known.
 	Name string
 	// Text is the reason in words.
 	Text string
@@ -38,22 +38,22 @@ func (e *RevertError) Error() string {
 	return text
 }
 
-// Unwrap gives the typed error where the reason has one, such as [*UnauthorizedAccountError].
+// Unwrap returns the typed error if the reason has one, such as [*UnauthorizedAccountError].
 func (e *RevertError) Unwrap() error { return e.err }
 
-// UnauthorizedAccountError says that the account is not the owner: OwnableUnauthorizedAccount.
+// UnauthorizedAccountError is returned when the account is not the owner: OwnableUnauthorizedAccount.
 type UnauthorizedAccountError struct{ Account common.Address }
 
 func (e *UnauthorizedAccountError) Error() string {
 	return fmt.Sprintf("account %s is not the owner", e.Account)
 }
 
-// InvalidOwnerError says that an account cannot own the contract: OwnableInvalidOwner.
+// InvalidOwnerError is returned when an account cannot own the contract: OwnableInvalidOwner.
 type InvalidOwnerError struct{ Owner common.Address }
 
 func (e *InvalidOwnerError) Error() string { return fmt.Sprintf("%s cannot be an owner", e.Owner) }
 
-// InvalidImplementationError says that an upgrade names something that is no implementation:
+// InvalidImplementationError is returned when an upgrade names something that is no implementation:
 // ERC1967InvalidImplementation.
 type InvalidImplementationError struct{ Implementation common.Address }
 
@@ -61,7 +61,7 @@ func (e *InvalidImplementationError) Error() string {
 	return fmt.Sprintf("%s is not an implementation", e.Implementation)
 }
 
-// UnsupportedUUIDError says that an upgrade names an implementation for another kind of proxy:
+// UnsupportedUUIDError is returned when an upgrade names an implementation for another kind of proxy:
 // UUPSUnsupportedProxiableUUID.
 type UnsupportedUUIDError struct{ Slot [32]byte }
 
@@ -69,7 +69,7 @@ func (e *UnsupportedUUIDError) Error() string {
 	return fmt.Sprintf("an implementation for the proxy slot %#x", e.Slot)
 }
 
-// EmptyCodeError says that there is no code at an address that is to be called: AddressEmptyCode.
+// EmptyCodeError is returned when there is no code at an address that is to be called: AddressEmptyCode.
 type EmptyCodeError struct{ Target common.Address }
 
 func (e *EmptyCodeError) Error() string { return fmt.Sprintf("no contract at %s", e.Target) }
@@ -90,31 +90,72 @@ const maxRevertData = 64 << 10
 func revert(call Call, err error) error {
 	data, reverted := revertData(err)
 	if !reverted {
-		return fmt.Errorf("%s: %w", call.Description, withoutAddress(err))
+		var endpoint *EndpointError
+		if !errors.As(err, &endpoint) {
+			err = &EndpointError{Method: "eth_call", Attempts: 1, Err: err}
+		}
+		return fmt.Errorf("%s: %w", call.Description, err)
 	}
 	e := &RevertError{Contract: call.To, Call: call.Description, Data: data}
 	e.Name, e.Text, e.err = decodeRevert(data)
 	if len(data) == 0 {
-		e.Text = "no reason given; the function may not exist there"
+		e.Text = "no reason given"
 	}
 	return e
 }
 
-// revertData finds the data of a revert, which nodes give as hexadecimal text beside the message.
+// revertData finds the data of a revert. Nodes return it as hexadecimal text beside the message; OpenEthereum and
+// Nethermind put a word before it, and hardhat and Ganache put it into an object.
 func revertData(err error) ([]byte, bool) {
 	var withData rpc.DataError
 	if errors.As(err, &withData) {
-		if text, ok := withData.ErrorData().(string); ok && len(text) <= 2*maxRevertData+2 {
-			if data, err := hexutil.Decode(text); err == nil {
-				return data, true
-			}
+		if data, ok := hexData(withData.ErrorData(), 3); ok {
+			return data, true
 		}
 	}
 	var answered rpc.Error
-	return nil, errors.As(err, &answered) && strings.Contains(answered.Error(), "revert")
+	if !errors.As(err, &answered) {
+		return nil, false
+	}
+	text := strings.ToLower(answered.Error())
+	return nil, strings.Contains(text, "revert") || strings.Contains(text, "invalid opcode") || strings.Contains(text, "out of gas")
 }
 
-// decodeRevert knows the errors of the contracts, the texts of require, and panics. It never fails: what it
+// hexData finds hexadecimal text in a value that was decoded from JSON, in at most depth objects.
+func hexData(value any, depth int) ([]byte, bool) {
+	switch v := value.(type) {
+	case string:
+		if len(v) > 2*maxRevertData+32 {
+			return nil, false
+		}
+		_, digits, found := strings.Cut(v, "0x")
+		if !found {
+			return nil, false
+		}
+		data, err := hex.DecodeString(strings.TrimSpace(digits))
+		return data, err == nil
+	case map[string]any:
+		if depth == 0 {
+			return nil, false
+		}
+		for _, key := range []string{"data", "result", "return", "output"} {
+			if data, ok := hexData(v[key], depth-1); ok {
+				return data, true
+			}
+		}
+		// Ganache keys the reason by the hash of the transaction.
+		for key, inside := range v {
+			if _, isObject := inside.(map[string]any); isObject && strings.HasPrefix(key, "0x") {
+				if data, ok := hexData(inside, depth-1); ok {
+					return data, true
+				}
+			}
+		}
+	}
+	return nil, false
+}
+
+// decodeRevert decodes the errors of the contracts, the texts of require, and panics. It never fails: what it
 // does not know it shows as hexadecimal digits.
 func decodeRevert(data []byte) (name, text string, typed error) {
 	unknown := fmt.Sprintf("unknown reason %#x", data[:min(len(data), 256)])

@@ -5,13 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/core/types"
-	"github.com/ethereum/go-ethereum/rpc"
 )
 
 // SendOption changes how one change is sent.
@@ -47,17 +46,17 @@ func sendOptions(opts []SendOption) sendConfig {
 // and waits until one is confirmed. It can be called again with the same intent, also by another process, and
 // never sends anything else than the intent's transactions and replacements of them with the same nonce.
 //
-// It fails with a [*RevertError] where the transaction was mined and failed, a [*ReplacedError] where another
-// one took its nonce, a [*RejectedError] where the node does not take it, a [*PendingError] where it is not
-// confirmed in time, and a [*ReceiptError] where the endpoint contradicts itself. An intent must not be sent
-// by two goroutines at once.
+// The error is a [*RevertError] if the transaction was mined and failed, a [*ReplacedError] if another one took its
+// nonce, a [*RejectedError] if the node does not take it, a [*PendingError] if it is not confirmed in time, and a
+// [*ReceiptError] if the endpoint contradicts itself. An intent must not be sent by two goroutines at once.
 func (c *Chain) Send(ctx context.Context, intent *Intent, opts ...SendOption) (*Receipt, error) {
 	if err := intent.check(c.contract.ChainID); err != nil {
 		return nil, err
 	}
+	cfg := sendOptions(opts)
 	s := &sending{
 		tracker: tracker{c: c, contract: intent.Call.To, last: "not seen yet"},
-		intent:  intent, checkpoint: sendOptions(opts).checkpoint,
+		intent:  intent, checkpoint: cfg.checkpoint, uncertain: cfg.resume != nil || len(intent.Transactions) > 1,
 	}
 	return s.run(ctx)
 }
@@ -67,9 +66,13 @@ type sending struct {
 	tracker
 	intent     *Intent
 	checkpoint func(*Intent) error
-	// accepted tells that a node has or had a transaction of the intent.
+	// accepted: a node has or had a transaction of the intent.
 	accepted bool
-	sentAt   time.Time
+	// uncertain: a node may have one, because it was broadcast by another run, or the answer was lost.
+	uncertain bool
+	sentAt    time.Time
+	// absent is the number of looks at which no node knew a transaction of the intent while its nonce was used.
+	absent int
 }
 
 func (s *sending) run(ctx context.Context) (*Receipt, error) {
@@ -82,39 +85,47 @@ func (s *sending) run(ctx context.Context) (*Receipt, error) {
 			return nil, err
 		}
 		if mined != nil && *mined.Status == 0 {
-			return nil, s.c.reverted(ctx, s.intent.From, s.intent.Call, mined)
+			return nil, s.c.reverted(ctx, s.intent.From, s.intent.Call, mined, s.gasLimit(mined.Tx))
 		}
 		if mined != nil {
 			return mined.receipt(), nil
 		}
-		select {
-		case <-ctx.Done():
-			return nil, &PendingError{Intent: s.intent, Tx: s.intent.last().Hash, Waited: time.Since(began), Last: s.last, Err: errors.Join(ctx.Err(), s.lastErr)}
-		case <-time.After(s.c.cfg.poll):
+		if err := sleep(ctx, s.c.cfg.poll); err != nil {
+			return nil, &PendingError{Intent: s.intent, Tx: s.intent.last().Hash, Waited: time.Since(began), Last: s.last, Err: errors.Join(err, s.lastErr)}
 		}
 	}
 }
 
-// look asks once how things stand and does what is to be done. It gives the receipt when it is confirmed.
+// gasLimit is the gas of one of the intent's transactions, or 0.
+func (s *sending) gasLimit(hash common.Hash) uint64 {
+	for _, signed := range s.intent.Transactions {
+		if tx, err := decodeTx(signed.Raw); err == nil && signed.Hash == hash {
+			return tx.Gas()
+		}
+	}
+	return 0
+}
+
+// knownTx is a transaction that a node has, in its pool or in a block.
+type knownTx struct {
+	Hash common.Hash `json:"hash"`
+}
+
+// look asks once how things stand and does what is to be done. It returns the receipt when it is confirmed.
 func (s *sending) look(ctx context.Context) (*wireReceipt, error) {
 	n := len(s.intent.Transactions)
-	receipts, known := make([]*wireReceipt, n), make([]*struct {
-		Hash common.Hash `json:"hash"`
-	}, n)
-	var head *header
+	receipts, known := make([]*wireReceipt, n), make([]*knownTx, n)
+	var h heads
 	var nonce hexutil.Uint64
-	elems := []rpc.BatchElem{
-		request(&head, "eth_getBlockByNumber", "latest", false),
-		request(&nonce, "eth_getTransactionCount", s.intent.From, "latest"),
-	}
+	elems := append(s.c.askHeads(&h), request(&nonce, "eth_getTransactionCount", s.intent.From, string(Latest)))
 	for i, tx := range s.intent.Transactions {
 		elems = append(elems, request(&receipts[i], "eth_getTransactionReceipt", tx.Hash), request(&known[i], "eth_getTransactionByHash", tx.Hash))
 	}
-	if err := s.c.batch(ctx, elems); err != nil {
+	if err := s.c.reader.batch(ctx, elems); err != nil {
 		s.fail(ctx, err)
 		return nil, nil
 	}
-	if err := firstError(elems); err != nil || head == nil {
+	if err := errors.Join(firstError(elems), s.c.checkHeads(&h)); err != nil {
 		s.fail(ctx, err)
 		return nil, nil
 	}
@@ -126,7 +137,7 @@ func (s *sending) look(ctx context.Context) (*wireReceipt, error) {
 		}
 		// After a reorganisation a node may still show the receipt of one that is no longer in the chain.
 		seen = true
-		if mined, err := s.confirm(ctx, r, s.intent.Transactions[i].Hash, uint64(head.Number)); mined != nil || err != nil {
+		if mined, err := s.confirm(ctx, r, s.intent.Transactions[i].Hash, h); mined != nil || err != nil {
 			return mined, err
 		}
 	}
@@ -135,7 +146,7 @@ func (s *sending) look(ctx context.Context) (*wireReceipt, error) {
 	}
 	s.odd = 0
 	if uint64(nonce) > s.intent.Nonce {
-		return nil, s.nonceUsed(ctx, head)
+		return nil, s.nonceUsed(ctx, h, slices.ContainsFunc(known, func(tx *knownTx) bool { return tx != nil }))
 	}
 	if known[n-1] == nil {
 		s.note("not known to the endpoint")
@@ -146,159 +157,9 @@ func (s *sending) look(ctx context.Context) (*wireReceipt, error) {
 		s.sentAt = time.Now()
 	}
 	if time.Since(s.sentAt) >= s.c.cfg.replaceAfter && s.checkpoint != nil && s.c.Sender() == s.intent.From {
-		return nil, s.replace(ctx, head)
+		return nil, s.replace(ctx, h.latest)
 	}
 	return nil, nil
-}
-
-// nonceUsed decides what it means that the nonce is used and no receipt is there: the endpoint lags, or
-// another transaction took it. Only the other transaction itself, deep enough in the chain, is proof.
-func (s *sending) nonceUsed(ctx context.Context, head *header) error {
-	s.note("its nonce is used, and the endpoint has no receipt")
-	if uint64(head.Number)+1 < s.c.cfg.confirmations {
-		return nil
-	}
-	by, err := s.c.nonceUser(ctx, s.intent.From, s.intent.Nonce, s.intent.Block, uint64(head.Number)+1-s.c.cfg.confirmations)
-	if err != nil {
-		s.fail(ctx, err)
-		return nil
-	}
-	if by == (common.Hash{}) {
-		return nil
-	}
-	for _, tx := range s.intent.Transactions {
-		if tx.Hash == by {
-			s.note("its nonce is used by itself, and the endpoint has no receipt")
-			return nil
-		}
-	}
-	return &ReplacedError{From: s.intent.From, Nonce: s.intent.Nonce, By: by}
-}
-
-// nonceUser finds the transaction with a nonce of an account up to block high, or gives zero; low is where it
-// is first looked for. It searches for the block after which the account's count is higher.
-func (c *Chain) nonceUser(ctx context.Context, from common.Address, nonce, low, high uint64) (common.Hash, error) {
-	used := func(block uint64) (bool, error) {
-		var count hexutil.Uint64
-		err := c.rpc.CallContext(ctx, &count, "eth_getTransactionCount", from, blockTag(block))
-		if err != nil {
-			return false, fmt.Errorf("eth_getTransactionCount: %w", withoutAddress(err))
-		}
-		return uint64(count) > nonce, nil
-	}
-	if yes, err := used(high); err != nil || !yes {
-		return common.Hash{}, err
-	}
-	low = min(low, high)
-	// An endpoint that lagged gives a nonce that was used before.
-	for low > 0 {
-		yes, err := used(low)
-		if err != nil {
-			return common.Hash{}, err
-		}
-		if !yes {
-			break
-		}
-		low -= min(low, maxBlockRange)
-	}
-	for low < high {
-		middle := low + (high-low)/2
-		yes, err := used(middle)
-		if err != nil {
-			return common.Hash{}, err
-		}
-		if yes {
-			high = middle
-		} else {
-			low = middle + 1
-		}
-	}
-	var block *struct {
-		Transactions []struct {
-			Hash  common.Hash    `json:"hash"`
-			From  common.Address `json:"from"`
-			Nonce hexutil.Uint64 `json:"nonce"`
-		} `json:"transactions"`
-	}
-	if err := c.rpc.CallContext(ctx, &block, "eth_getBlockByNumber", blockTag(low), true); err != nil {
-		return common.Hash{}, fmt.Errorf("eth_getBlockByNumber: %w", withoutAddress(err))
-	}
-	if block == nil {
-		return common.Hash{}, nil
-	}
-	for _, tx := range block.Transactions {
-		if tx.From == from && uint64(tx.Nonce) == nonce {
-			return tx.Hash, nil
-		}
-	}
-	return common.Hash{}, nil
-}
-
-// broadcast sends the newest transaction. Whatever happens to it, only the chain's word counts later.
-func (s *sending) broadcast(ctx context.Context) error {
-	tx := s.intent.last()
-	var hash common.Hash
-	err := s.c.rpc.CallContext(ctx, &hash, "eth_sendRawTransaction", tx.Raw)
-	var answered rpc.Error
-	switch reason := refusal(err); {
-	case err == nil || reason == alreadyKnown:
-		s.accepted, s.sentAt = true, time.Now()
-		s.note("sent, not mined")
-	case !errors.As(err, &answered):
-		// Sent or not, nobody knows; the same transaction is tried again.
-		s.fail(ctx, fmt.Errorf("eth_sendRawTransaction: %w", withoutAddress(err)))
-	case reason == nonceTooLow:
-		s.note("its nonce is used")
-	case s.accepted || len(s.intent.Transactions) > 1:
-		s.fail(ctx, answered)
-	case reason == nonceTaken:
-		return &ReplacedError{From: s.intent.From, Nonce: s.intent.Nonce}
-	case reason == rejected:
-		s.c.Abandon(s.intent)
-		return &RejectedError{Tx: tx.Hash, Err: answered}
-	default:
-		s.fail(ctx, answered)
-	}
-	return nil
-}
-
-type refused int
-
-const (
-	notRefused refused = iota
-	alreadyKnown
-	nonceTooLow
-	nonceTaken
-	rejected
-)
-
-// refusal reads why a node does not take a transaction. There are no codes for it: the words are those of
-// geth, Erigon, Nethermind, Besu and Reth; -32000 and -32003 are their codes for bad transactions (EIP-1474).
-func refusal(err error) refused {
-	var answered rpc.Error
-	if !errors.As(err, &answered) {
-		return notRefused
-	}
-	text := strings.ToLower(answered.Error())
-	has := func(words ...string) bool {
-		for _, w := range words {
-			if strings.Contains(text, w) {
-				return true
-			}
-		}
-		return false
-	}
-	switch {
-	case has("already known", "already imported", "known transaction", "alreadyknown"):
-		return alreadyKnown
-	case has("nonce too low", "nonce is too low", "oldnonce", "old nonce"):
-		return nonceTooLow
-	case has("replacement", "underpriced") && has("replace"):
-		return nonceTaken
-	case answered.ErrorCode() == -32000 || answered.ErrorCode() == -32003:
-		return rejected
-	}
-	return notRefused
 }
 
 // replace signs the same call with the same nonce and higher fees, and sends it when the checkpoint has it.
@@ -307,12 +168,12 @@ func (s *sending) replace(ctx context.Context, head *header) error {
 	if err != nil {
 		return err
 	}
-	var tip hexutil.Big
-	if err := s.c.rpc.CallContext(ctx, &tip, "eth_maxPriorityFeePerGas"); err != nil {
-		s.fail(ctx, fmt.Errorf("eth_maxPriorityFeePerGas: %w", withoutAddress(err)))
+	tip, err := s.c.tip(ctx, head)
+	if err != nil {
+		s.fail(ctx, err)
 		return nil
 	}
-	now, err := s.c.fees(*head, tip.ToInt())
+	now, err := s.c.fees(head, tip)
 	if err != nil {
 		s.fail(ctx, err)
 		return nil

@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"errors"
 	"fmt"
+	"io"
 	"math/big"
 
 	"github.com/ethereum/go-ethereum/accounts/abi/bind/v2"
@@ -14,11 +15,13 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 )
 
-// Signer signs the transactions of one account.
+// Signer signs the transactions of one account: with a key in memory, or through a remote signer such as clef or a
+// cloud's key service. What it returns is compared with what it was asked to sign. It may take its time.
 type Signer interface {
 	// Address is the account.
 	Address() common.Address
-	// SignTx gives tx with the account's signature and nothing else changed.
+	// SignTx returns tx with the account's signature and nothing else changed. It can be called again for the same
+	// change, with another nonce, if another transaction of the account was signed meanwhile.
 	SignTx(ctx context.Context, tx *types.Transaction, chainID *big.Int) (*types.Transaction, error)
 }
 
@@ -27,19 +30,22 @@ func PrivateKeySigner(key *ecdsa.PrivateKey) (Signer, error) {
 	if key == nil || key.D == nil || key.D.Sign() <= 0 || key.X == nil {
 		return nil, errors.New("private key: none given")
 	}
-	return keySigner{key: func() *ecdsa.PrivateKey { return key }, address: crypto.PubkeyToAddress(key.PublicKey)}, nil
+	return keySigner{new(accounts), func() *ecdsa.PrivateKey { return key }, crypto.PubkeyToAddress(key.PublicKey)}, nil
 }
 
-// keySigner holds its key in a function, so that no verb of package fmt prints it.
+// keySigner keeps its key in a function, so that reflection does not reach it.
 type keySigner struct {
+	*accounts
 	key     func() *ecdsa.PrivateKey
 	address common.Address
 }
 
 func (s keySigner) Address() common.Address { return s.address }
 
-func (s keySigner) String() string   { return "signer " + s.address.String() }
-func (s keySigner) GoString() string { return s.String() }
+func (s keySigner) String() string { return "signer " + s.address.String() }
+
+// Format prints the address, whatever the verb.
+func (s keySigner) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
 
 func (s keySigner) SignTx(_ context.Context, tx *types.Transaction, chainID *big.Int) (*types.Transaction, error) {
 	return types.SignTx(tx, types.LatestSignerForChainID(chainID), s.key())
@@ -64,10 +70,11 @@ func TransactOptsSigner(opts *bind.TransactOpts) (Signer, error) {
 	if opts == nil || opts.Signer == nil || opts.From == (common.Address{}) {
 		return nil, errors.New("transact options: want From and Signer")
 	}
-	return optsSigner{opts.From, opts.Signer}, nil
+	return optsSigner{new(accounts), opts.From, opts.Signer}, nil
 }
 
 type optsSigner struct {
+	*accounts
 	from common.Address
 	sign bind.SignerFn
 }
@@ -78,7 +85,16 @@ func (s optsSigner) SignTx(_ context.Context, tx *types.Transaction, _ *big.Int)
 	return s.sign(s.from, tx)
 }
 
-// sign asks the signer and holds its answer against the question.
+// SharedNonces makes the Chains that are opened with the returned signer share the nonces of its account, so that
+// they can send at once. The signers of this package do so by themselves.
+func SharedNonces(signer Signer) Signer { return sharedSigner{Signer: signer, accounts: new(accounts)} }
+
+type sharedSigner struct {
+	Signer
+	*accounts
+}
+
+// sign asks the signer and compares its answer with the question.
 func (c *Chain) sign(ctx context.Context, tx *types.Transaction) (SignedTx, error) {
 	chainID := new(big.Int).SetUint64(c.contract.ChainID)
 	signed, err := c.cfg.signer.SignTx(ctx, tx, chainID)

@@ -83,7 +83,8 @@ func TestVersion(t *testing.T) {
 	each(t, func(t *testing.T, c *chaintest.Chain, g chaintest.Generation) {
 		chain := open(t, c)
 		assert.Equal(t, map[chaintest.Generation]onchain.Version{
-			chaintest.Head: {App: 2, TwoStepOwnership: true}, chaintest.V059: {App: 2}, chaintest.V054: {App: 1},
+			chaintest.Head: {App: 2, TwoStepOwnership: true, PlainFactory: true, TCBFactory: true},
+			chaintest.V059: {App: 2, PlainFactory: true, TCBFactory: true}, chaintest.V054: {App: 1, PlainFactory: true},
 		}[g], chain.Version())
 		assert.Equal(t, g != chaintest.V054, chain.Version().HasTCBFlag())
 		assert.Equal(t, c.Contract(), chain.Contract())
@@ -315,7 +316,7 @@ func TestOwnerThatIsAContract(t *testing.T) {
 			return receipt.TxHash
 		}
 
-		call, err := onchain.DeployAppCall(c.KMS, kms.AppContract{Owner: safe, ComposeHash: hash1, AllowAnyDevice: true})
+		call, err := chain.DeployAppCall(kms.AppContract{Owner: safe, ComposeHash: hash1, AllowAnyDevice: true})
 		require.NoError(t, err)
 		proposal, err := chain.Propose(ctx, safe, call)
 		require.NoError(t, err)

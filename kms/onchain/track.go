@@ -10,11 +10,10 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/core/types"
-	"github.com/ethereum/go-ethereum/rpc"
 )
 
-// patience is how many looks in a row must show the same contradiction before it is taken for one: nodes
-// behind one endpoint are seldom at the same block.
+// patience is how many looks in a row must show the same contradiction before it is taken for one: nodes behind
+// one endpoint are seldom at the same block.
 const patience = 5
 
 // Receipt is a confirmed transaction that succeeded.
@@ -25,11 +24,11 @@ type Receipt struct {
 	BlockHash common.Hash
 	GasUsed   uint64
 	Logs      []*types.Log
-	// AlreadySo says that the contract was in the wanted state before, so that nothing was sent.
+	// AlreadySo reports that the contract was in the wanted state before, so that nothing was sent.
 	AlreadySo bool
 }
 
-// wireReceipt is a receipt as nodes give it.
+// wireReceipt is a receipt as nodes encode it.
 type wireReceipt struct {
 	Tx        common.Hash     `json:"transactionHash"`
 	Block     hexutil.Uint64  `json:"blockNumber"`
@@ -40,7 +39,7 @@ type wireReceipt struct {
 }
 
 // tracker follows transactions of which at most one can be mined, and looks at everything that the endpoint
-// says of them.
+// reports of them.
 type tracker struct {
 	c *Chain
 	// contract is where the logs are compared.
@@ -54,7 +53,7 @@ type tracker struct {
 func (t *tracker) note(format string, args ...any) { t.last = fmt.Sprintf(format, args...) }
 
 // fail keeps an error of the endpoint, which may pass. A deadline can be the end of the wait itself, which
-// tells nothing new.
+// is nothing new.
 func (t *tracker) fail(ctx context.Context, err error) {
 	switch {
 	case ctx.Err() != nil:
@@ -68,7 +67,7 @@ func (t *tracker) fail(ctx context.Context, err error) {
 	}
 }
 
-// contradiction counts a look that does not fit, and gives the error when patience is over.
+// contradiction counts a look that does not fit, and returns the error when patience is over.
 func (t *tracker) contradiction(err *ReceiptError) error {
 	t.note("%v", err)
 	if t.odd++; t.odd < patience {
@@ -77,8 +76,9 @@ func (t *tracker) contradiction(err *ReceiptError) error {
 	return err
 }
 
-// confirm looks at a receipt. It gives nil where one has to go on waiting.
-func (t *tracker) confirm(ctx context.Context, r *wireReceipt, asked common.Hash, head uint64) (*wireReceipt, error) {
+// confirm looks at a receipt. It returns nil if the wait goes on.
+func (t *tracker) confirm(ctx context.Context, r *wireReceipt, asked common.Hash, h heads) (*wireReceipt, error) {
+	head := uint64(h.latest.Number)
 	switch {
 	case r.Tx != asked:
 		return nil, t.contradiction(&ReceiptError{Tx: asked, What: "the transaction hash", Got: r.Tx.String(), Want: asked.String()})
@@ -88,36 +88,33 @@ func (t *tracker) confirm(ctx context.Context, r *wireReceipt, asked common.Hash
 		t.note("in block %d, while the endpoint is at block %d", r.Block, head)
 		return nil, nil
 	}
-	if have := head - uint64(r.Block) + 1; have < t.c.cfg.confirmations {
-		t.note("%d of %d confirmations", have, t.c.cfg.confirmations)
+	if confirmed, ok := t.c.confirmed(h); !ok || confirmed < uint64(r.Block) {
+		t.note("%d of %d confirmations, the %s block is %d", head-uint64(r.Block)+1, t.c.cfg.confirmations, t.c.cfg.tag, uint64(h.tagged.Number))
 		return nil, nil
 	}
 	var canonical *header
-	var logs []*types.Log
-	elems := []rpc.BatchElem{
-		request(&canonical, "eth_getBlockByNumber", blockTag(uint64(r.Block)), false),
-		request(&logs, "eth_getLogs", map[string]any{"blockHash": r.BlockHash, "address": t.contract}),
-	}
-	if err := t.c.batch(ctx, elems); err != nil {
+	if err := t.c.reader.call(ctx, &canonical, "eth_getBlockByNumber", blockTag(uint64(r.Block)), false); err != nil || canonical == nil {
 		t.fail(ctx, err)
 		return nil, nil
 	}
-	if elems[0].Error == nil && canonical != nil && canonical.Hash != r.BlockHash {
+	if canonical.Hash != r.BlockHash {
 		// A reorganisation, or nodes that disagree. Either passes.
 		t.note("in block %d with hash %s, while the chain has %s there", r.Block, r.BlockHash, canonical.Hash)
 		return nil, nil
 	}
-	if err := firstError(elems); err != nil || canonical == nil {
+	var logs []*types.Log
+	if err := t.c.reader.call(ctx, &logs, "eth_getLogs", map[string]any{"blockHash": r.BlockHash, "address": t.contract}); err != nil {
 		t.fail(ctx, err)
 		return nil, nil
 	}
 	if err := compareLogs(r, logs, t.contract); err != nil {
 		return nil, t.contradiction(err)
 	}
+	t.c.reached.reach(uint64(r.Block))
 	return r, nil
 }
 
-// compareLogs holds the logs of a receipt against those of its block.
+// compareLogs compares the logs of a receipt with those of its block.
 func compareLogs(r *wireReceipt, block []*types.Log, contract common.Address) *ReceiptError {
 	mine := func(l *types.Log) bool { return l != nil && l.Address == contract && l.TxHash == r.Tx }
 	got, want := slices.DeleteFunc(slices.Clone(r.Logs), func(l *types.Log) bool { return !mine(l) }),
@@ -138,13 +135,17 @@ func (r *wireReceipt) receipt() *Receipt {
 	return &Receipt{Tx: r.Tx, Block: uint64(r.Block), BlockHash: r.BlockHash, GasUsed: uint64(r.GasUsed), Logs: r.Logs}
 }
 
-// reverted finds the reason of a transaction that failed, by trying its call on the block before it.
-func (c *Chain) reverted(ctx context.Context, from common.Address, call Call, r *wireReceipt) error {
+// reverted finds the reason of a transaction that failed, by trying its call on the block before it and on its own.
+// limit is the gas that the transaction had.
+func (c *Chain) reverted(ctx context.Context, from common.Address, call Call, r *wireReceipt, limit uint64) error {
 	args := callArgs{From: &from, To: call.To, Value: call.Value, Data: call.Data}
-	e := &RevertError{Contract: call.To, Call: call.Description, Tx: r.Tx, Text: "no reason found; the call may have run out of gas, or another transaction came before it"}
+	e := &RevertError{Contract: call.To, Call: call.Description, Tx: r.Tx, Text: "no reason found"}
+	if limit > 0 && uint64(r.GasUsed) == limit {
+		e.Text = fmt.Sprintf("all of its gas was used (%d)", limit)
+	}
 	for _, block := range []uint64{max(uint64(r.Block), 1) - 1, uint64(r.Block)} {
 		var result hexutil.Bytes
-		err := c.rpc.CallContext(ctx, &result, "eth_call", args, blockTag(block))
+		err := c.reader.call(ctx, &result, "eth_call", args, blockTag(block))
 		if data, reverted := revertData(err); reverted && len(data) > 0 {
 			e.Data = data
 			e.Name, e.Text, e.err = decodeRevert(data)

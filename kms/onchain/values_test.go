@@ -2,6 +2,7 @@ package onchain
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/big"
 	"net/http"
@@ -41,13 +42,14 @@ func TestCallsRefuseWhatIsNoValue(t *testing.T) {
 	var zero [32]byte
 	one := [32]byte{1}
 	owner := common.Address{1}
+	c := &Chain{contract: Contract{1, owner}}
 	for name, err := range map[string]error{
-		"compose hash": second(AddComposeHashCall(app, zero)),
-		"device id":    second(AddDeviceCall(app, zero)),
+		"compose hash": errors.Join(second(AddComposeHashCall(app, zero)), second(RemoveComposeHashCall(app, zero))),
+		"device id":    errors.Join(second(AddDeviceCall(app, zero)), second(RemoveDeviceCall(app, zero))),
 		"new owner":    second(TransferOwnershipCall(owner, common.Address{})),
-		"owner of an":  second(DeployAppCall(owner, kms.AppContract{ComposeHash: one, Device: one})),
-		"hash is zero": second(DeployAppCall(owner, kms.AppContract{Owner: owner, Device: one})),
-		"any device":   second(DeployAppCall(owner, kms.AppContract{Owner: owner, ComposeHash: one})),
+		"owner of an":  second(c.DeployAppCall(kms.AppContract{ComposeHash: one, Device: one})),
+		"hash is zero": second(c.DeployAppCall(kms.AppContract{Owner: owner, Device: one})),
+		"any device":   second(c.DeployAppCall(kms.AppContract{Owner: owner, ComposeHash: one})),
 	} {
 		require.ErrorContains(t, err, name)
 	}
@@ -71,6 +73,7 @@ func TestOptionsRefuse(t *testing.T) {
 	t.Parallel()
 	for _, option := range []Option{
 		WithSigner(nil), WithConfirmations(0), WithMaxFee(nil), WithMaxFee(new(big.Int)), WithWait(0), WithPollInterval(-1), WithReplaceAfter(0),
+		WithBlockTag("pending"), WithMaxHeadAge(-1),
 	} {
 		_, err := Open(t.Context(), deaf{}, Contract{1, common.Address{1}}, option)
 		require.ErrorContains(t, err, "onchain: ")
@@ -125,7 +128,7 @@ func TestSignersKeepTheirSecret(t *testing.T) {
 
 func TestDial(t *testing.T) {
 	t.Parallel()
-	for _, address := range []string{"http://example.com", "ws://127.0.0.1", "ftp://x", "", "://"} {
+	for _, address := range []string{"http://example.com", "ws://example.com", "ftp://x", "", "://"} {
 		_, err := Dial(t.Context(), address)
 		require.Error(t, err, address)
 	}
@@ -147,10 +150,10 @@ func TestDial(t *testing.T) {
 		server := httptest.NewServer(handler)
 		client, err := Dial(t.Context(), server.URL+"/secret-key")
 		require.NoError(t, err)
-		_, err = Open(t.Context(), client, Contract{1, common.Address{1}})
+		_, err = Open(t.Context(), client, Contract{1, common.Address{1}}, WithPollInterval(time.Millisecond))
 		require.Error(t, err, name)
 		server.Close()
-		_, err = Open(t.Context(), client, Contract{1, common.Address{1}})
+		_, err = Open(t.Context(), client, Contract{1, common.Address{1}}, WithPollInterval(time.Millisecond))
 		require.Error(t, err, "a closed server")
 		assert.NotContains(t, err.Error(), "secret-key")
 		client.Close()
@@ -171,14 +174,18 @@ func TestRefusals(t *testing.T) {
 		"already known": alreadyKnown, "ALREADY_EXISTS: already known": alreadyKnown, "Known transaction": alreadyKnown,
 		"nonce too low: next nonce 5, tx nonce 3": nonceTooLow, "OldNonce": nonceTooLow,
 		"replacement transaction underpriced": nonceTaken, "Replacement transaction underpriced": nonceTaken,
-		"insufficient funds for gas * price + value": rejected, "txpool is full": rejected, "intrinsic gas too low": rejected,
-		"transaction underpriced: tip needed 1, tip permitted 0": rejected,
+		"insufficient funds for gas * price + value": rejected, "intrinsic gas too low": rejected, "txpool is full": tooEarly,
+		"Nonce too high. Expected nonce to be 5 but got 7. Note that transactions can't be queued when automining.": tooEarly,
+		"in-flight transaction limit reached for delegated accounts":                                                tooEarly,
+		"gapped-nonce tx from delegated accounts":                                                                   tooEarly,
+		"transaction underpriced: tip needed 1, tip permitted 0":                                                    rejected,
 	} {
 		assert.Equal(t, want, refusal(nodeError{-32000, text}), text)
 	}
-	assert.Equal(t, notRefused, refusal(nodeError{-32005, "limit exceeded"}))
-	assert.Equal(t, notRefused, refusal(context.Canceled))
-	assert.Equal(t, notRefused, refusal(nil))
+	assert.Equal(t, noAnswer, refusal(nodeError{-32005, "limit exceeded"}))
+	assert.Equal(t, noAnswer, refusal(nodeError{-32000, "header not found"}))
+	assert.Equal(t, noAnswer, refusal(context.Canceled))
+	assert.Equal(t, accepted, refusal(nil))
 }
 
 type nodeError struct {

@@ -3,136 +3,149 @@ package onchain
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
-	"time"
 
 	"github.com/ethereum/go-ethereum/common"
-	"github.com/ethereum/go-ethereum/core/types"
 
 	"github.com/phala-go/phala/kms"
 )
 
-// maxBlockRange is what public endpoints commonly take for one eth_getLogs.
-const maxBlockRange = 1000
-
-// WatchOptions says which events to watch.
+// WatchOptions are the events to watch.
 type WatchOptions struct {
 	// From is the first block; 0 is the one after the newest.
 	From uint64
+	// After is the cursor of an event, or of a progress, to go on from: nothing up to it is yielded again. It is used
+	// instead of From if it is not zero.
+	After Cursor
 	// Apps are watched besides the contract of the KMS.
 	Apps []kms.AppID
+	// Range is the highest number of blocks for one request, 1000 if it is 0. It is lowered by itself if the endpoint
+	// takes less, and raised again.
+	Range uint64
+	// Progress, if set, is called with the place that was reached each time that blocks were read, also if there was
+	// no event in them.
+	Progress func(Cursor)
+	// OnError, if set, is called with each error that the watch waits out, such as that of an endpoint that is down.
+	OnError func(error)
 }
 
-// Watch gives the events of the KMS's contract, and of apps, in order, each once and only when it has the
-// confirmations of [WithConfirmations]. It polls, so any endpoint will do, and goes on until ctx ends or the
-// loop breaks; an endpoint that fails is asked again, five times in a row. A [*ReorgError] says that what was
-// given before no longer holds. Logs that are no events of the contracts are passed over.
+// Watch yields the events of the KMS's contract, and of apps, in order, each once and only when it has the
+// confirmations of [WithConfirmations] under the tag of [WithBlockTag]. It polls, so any endpoint will do, and goes
+// on until ctx ends or the loop breaks. An endpoint that is down, lags or limits the rate is waited for. The error
+// is that of the context, a [*ReorgError] if what was yielded before no longer holds, or an [*EndpointError] if the
+// endpoint refuses for good. Logs that are no events of the contracts are passed over.
 func (c *Chain) Watch(ctx context.Context, options WatchOptions) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		w := &watch{c: c, next: options.From, span: maxBlockRange, addresses: []common.Address{c.contract.Address}}
+		addresses := []common.Address{c.contract.Address}
 		for _, app := range options.Apps {
-			w.addresses = append(w.addresses, app.Address())
+			addresses = append(addresses, app.Address())
 		}
-		failed := 0
+		w := &watch{c: c, options: options, logs: newLogReader(c, addresses, options.Range)}
 		for {
-			logs, more, err := w.read(ctx)
-			var reorg *ReorgError
+			more, err := w.step(ctx, yield)
 			switch {
+			case errors.Is(err, errStopped):
+				return
 			case ctx.Err() != nil:
 				yield(Event{}, ctx.Err())
 				return
-			case errors.As(err, &reorg) || err != nil && failed == patience-1:
+			case err != nil:
 				yield(Event{}, err)
 				return
-			case err != nil:
-				failed++
-			default:
-				failed = 0
 			}
-			for _, log := range logs {
-				event, err := c.DecodeEvent(log)
-				if errors.Is(err, ErrUnknownEvent) {
-					continue
-				}
-				if !yield(event, err) || err != nil {
-					return
-				}
+			if !more {
+				_ = sleep(ctx, c.cfg.poll)
 			}
-			if more {
+		}
+	}
+}
+
+// errStopped: the loop over the events has ended.
+var errStopped = errors.New("stopped")
+
+// watch is one run of Watch.
+type watch struct {
+	c       *Chain
+	options WatchOptions
+	logs    *logReader
+	begun   bool
+	// failed is the number of failures in a row, and refused of those that are not likely to pass.
+	failed, refused int
+}
+
+// step reads some blocks and yields their events. It waits after a failure that may pass.
+func (w *watch) step(ctx context.Context, yield func(Event, error) bool) (more bool, err error) {
+	if !w.begun {
+		if err := w.begin(ctx); err != nil {
+			return true, w.wait(ctx, err)
+		}
+	}
+	parts, more, failure := w.logs.next(ctx)
+	for _, p := range parts {
+		w.failed, w.refused = 0, 0
+		for _, log := range p.logs {
+			event, err := w.c.DecodeEvent(log)
+			if errors.Is(err, ErrUnknownEvent) {
 				continue
 			}
-			select {
-			case <-ctx.Done():
-			case <-time.After(c.cfg.poll):
+			if !yield(event, err) || err != nil {
+				return false, errStopped
 			}
 		}
+		if w.options.Progress != nil {
+			w.options.Progress(Cursor{Block: p.to, Hash: p.last.Hash})
+		}
 	}
+	if failure != nil {
+		return true, w.wait(ctx, failure)
+	}
+	w.failed, w.refused = 0, 0
+	return more, nil
 }
 
-// watch is the place that one Watch has reached.
-type watch struct {
-	c         *Chain
-	addresses []common.Address
-	// next is the block to read next, 0 before the first look.
-	next, span uint64
-	// last is the newest block that was read, to notice when it is replaced.
-	last *header
-}
-
-// read reads the next blocks that are deep enough, and tells whether there are more.
-func (w *watch) read(ctx context.Context) (logs []*types.Log, more bool, err error) {
-	head, err := w.c.block(ctx, "latest")
-	if err != nil {
-		return nil, false, err
-	}
-	if w.next == 0 {
-		w.next = uint64(head.Number) + 1
-	}
-	if w.last != nil {
-		now, err := w.c.block(ctx, blockTag(uint64(w.last.Number)))
+// begin finds the place to begin at.
+func (w *watch) begin(ctx context.Context) error {
+	switch {
+	case !w.options.After.IsZero():
+		w.logs.at = w.options.After
+	case w.options.From > 0:
+		w.logs.at = Cursor{Block: w.options.From - 1}
+	default:
+		h, err := w.c.heads(ctx)
 		if err != nil {
-			return nil, false, err
+			return err
 		}
-		if now.Hash != w.last.Hash {
-			return nil, false, &ReorgError{Block: uint64(w.last.Number), Was: w.last.Hash, Now: now.Hash}
-		}
+		w.logs.at = Cursor{Block: uint64(h.latest.Number)}
 	}
-	if uint64(head.Number)+1 < w.next+w.c.cfg.confirmations {
-		return nil, false, nil
-	}
-	deep := uint64(head.Number) + 1 - w.c.cfg.confirmations
-	to := min(deep, w.next+w.span-1)
-	last, err := w.c.block(ctx, blockTag(to))
-	if err != nil {
-		return nil, false, err
-	}
-	if err := w.c.rpc.CallContext(ctx, &logs, "eth_getLogs", map[string]any{
-		"fromBlock": blockTag(w.next), "toBlock": blockTag(to), "address": w.addresses,
-	}); err != nil {
-		// Endpoints limit the range in ways of their own.
-		w.span = max(1, w.span/2)
-		return nil, false, fmt.Errorf("eth_getLogs: %w", withoutAddress(err))
-	}
-	// The block that was read to must be the one that is remembered.
-	again, err := w.c.block(ctx, blockTag(to))
-	if err != nil {
-		return nil, false, err
-	}
-	if again.Hash != last.Hash {
-		return nil, true, nil
-	}
-	w.next, w.last = to+1, last
-	return logs, to < deep, nil
+	w.begun = true
+	return nil
 }
 
-func (c *Chain) block(ctx context.Context, tag string) (*header, error) {
-	var head *header
-	if err := c.rpc.CallContext(ctx, &head, "eth_getBlockByNumber", tag, false); err != nil {
-		return nil, fmt.Errorf("eth_getBlockByNumber: %w", withoutAddress(err))
+// wait waits out a failure. It returns it if it will not pass.
+func (w *watch) wait(ctx context.Context, failure error) error {
+	var reorg *ReorgError
+	if errors.As(failure, &reorg) || ctx.Err() != nil {
+		return failure
 	}
-	if head == nil {
-		return nil, fmt.Errorf("block %s: the endpoint has none", tag)
+	var head *HeadError
+	var endpoint *EndpointError
+	ofRange := errors.As(failure, &endpoint) && endpoint.Method == "eth_getLogs" && w.logs.span > 1
+	switch kind := classify(failure); {
+	case kind == noMethod:
+		return failure
+	case errors.As(failure, &head) || kind.passes():
+		w.refused = 0
+	default:
+		// A range that was refused was made shorter. When it cannot be shorter, it is not the range.
+		if w.refused++; w.refused > patience && !ofRange {
+			return failure
+		}
 	}
-	return head, nil
+	if w.options.OnError != nil {
+		w.options.OnError(failure)
+	}
+	w.failed++
+	pause := min(w.c.cfg.poll<<min(w.failed-1, 8), maxPause)
+	_ = sleep(ctx, max(pause, pauseAsked(failure)))
+	return nil
 }

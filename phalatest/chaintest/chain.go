@@ -43,7 +43,7 @@ type Chain struct {
 
 	chainID   uint64
 	sim       *simulated.Backend // nil on a node of somebody else
-	inner     *rpc.Client
+	inner     onchain.RPC
 	socket    string
 	contracts map[string]contract
 	cfg       config
@@ -108,16 +108,18 @@ func Start(opts ...Option) (c *Chain, stop func(), err error) {
 	socket := filepath.Join(dir, "rpc")
 	c.socket = ipcPath(socket)
 	c.sim = simulated.NewBackend(alloc, func(conf *node.Config, _ *ethconfig.Config) { conf.IPCPath = c.socket })
+	var client *rpc.Client
 	stop = func() {
-		if c.inner != nil {
-			c.inner.Close()
+		if client != nil {
+			client.Close()
 		}
 		_ = c.sim.Close()
 		_ = os.RemoveAll(dir)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	if c.inner, err = rpc.DialContext(ctx, c.socket); err == nil {
+	if client, err = rpc.DialContext(ctx, c.socket); err == nil {
+		c.inner = client
 		err = c.setUp(ctx)
 	}
 	if err != nil {
@@ -138,14 +140,17 @@ func Dial(t TB, url string, funded *ecdsa.PrivateKey, opts ...Option) *Chain {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	c, err := newChain(opts)
-	if err == nil {
-		c.inner, err = onchain.Dial(ctx, url)
-	}
 	if err != nil {
 		t.Fatalf("chaintest: %v", err)
 		return nil
 	}
-	t.Cleanup(c.inner.Close)
+	conn, err := onchain.Dial(ctx, url)
+	if err != nil {
+		t.Fatalf("chaintest: %v", err)
+		return nil
+	}
+	t.Cleanup(conn.Close)
+	c.inner = conn
 	if err := c.fund(ctx, funded); err != nil {
 		t.Fatalf("chaintest: %v", err)
 		return nil

@@ -142,7 +142,7 @@ func TestManualMiningAndDrop(t *testing.T) {
 	ctx := t.Context()
 	chain, err := c.Open(ctx)
 	require.NoError(t, err)
-	call, err := onchain.DeployAppCall(c.KMS, kms.AppContract{Owner: c.Address(0), ComposeHash: [32]byte{1}, AllowAnyDevice: true})
+	call, err := chain.DeployAppCall(kms.AppContract{Owner: c.Address(0), ComposeHash: [32]byte{1}, AllowAnyDevice: true})
 	require.NoError(t, err)
 	intent, err := chain.Prepare(ctx, call)
 	require.NoError(t, err)

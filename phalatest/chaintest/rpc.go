@@ -87,23 +87,78 @@ func (c *Chain) ask(ctx context.Context, method string, params []any, lag uint64
 	case "eth_getTransactionReceipt":
 		return c.notAfter(ctx, method, params, seen)
 	case "eth_getLogs":
-		raw, err := c.raw(ctx, method, params)
-		if err != nil {
-			return nil, err
-		}
-		var logs []*types.Log
-		if err := json.Unmarshal(raw, &logs); err != nil {
-			return nil, err
-		}
-		return json.Marshal(slices.DeleteFunc(logs, func(l *types.Log) bool { return l.BlockNumber > seen }))
+		return c.logsUntil(ctx, params, seen)
 	}
 	behind := slices.Clone(params)
 	for i, p := range behind {
-		if p == "latest" {
+		tag, isText := p.(string)
+		if !isText || i != blockParam(method) {
+			continue
+		}
+		number, err := hexutil.DecodeUint64(tag)
+		switch {
+		case tag == "latest", tag == "safe", tag == "finalized":
 			behind[i] = hexutil.EncodeUint64(seen)
+		case err == nil && number > seen && method == "eth_getBlockByNumber":
+			return json.RawMessage("null"), nil
+		case err == nil && number > seen:
+			return nil, nodeError{-32000, "header not found"}
 		}
 	}
 	return c.raw(ctx, method, behind)
+}
+
+// blockParam is the place of the block among the parameters of a method, or -1.
+func blockParam(method string) int {
+	switch method {
+	case "eth_getBlockByNumber":
+		return 0
+	case "eth_call", "eth_estimateGas", "eth_getCode", "eth_getBalance", "eth_getTransactionCount":
+		return 1
+	case "eth_getStorageAt":
+		return 2
+	}
+	return -1
+}
+
+// nodeError is an error in the answer of a node.
+type nodeError struct {
+	code int
+	text string
+}
+
+func (e nodeError) Error() string  { return e.text }
+func (e nodeError) ErrorCode() int { return e.code }
+
+// logsUntil leaves out the logs of blocks that are not seen yet, as old nodes do, and does not know such a block by
+// its hash.
+func (c *Chain) logsUntil(ctx context.Context, params []any, seen uint64) (json.RawMessage, error) {
+	var query struct {
+		BlockHash *common.Hash `json:"blockHash"`
+	}
+	if text, err := json.Marshal(params[0]); err != nil || json.Unmarshal(text, &query) != nil {
+		return nil, fmt.Errorf("eth_getLogs: %v", params)
+	}
+	if query.BlockHash != nil {
+		var block *struct {
+			Number hexutil.Uint64 `json:"number"`
+		}
+		if err := c.inner.CallContext(ctx, &block, "eth_getBlockByHash", query.BlockHash, false); err != nil {
+			return nil, err
+		}
+		if block == nil || uint64(block.Number) > seen {
+			return nil, nodeError{-32000, "unknown block"}
+		}
+	}
+	raw, err := c.raw(ctx, "eth_getLogs", params)
+	if err != nil {
+		return nil, err
+	}
+	var logs []*types.Log
+	if err := json.Unmarshal(raw, &logs); err != nil {
+		return nil, err
+	}
+	return json.Marshal(slices.DeleteFunc(logs, func(l *types.Log) bool { return l.BlockNumber > seen }))
 }
 
 // notAfter gives null for what is in a later block.

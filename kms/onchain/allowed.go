@@ -1,0 +1,152 @@
+package onchain
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/phala-go/phala/kms"
+	"github.com/phala-go/phala/kms/onchain/dstackapp"
+)
+
+// AllowedHashes are the compose hashes that the contract of an app allows, up to a place. It serialises to JSON, so
+// that a later reading goes on from there.
+type AllowedHashes struct {
+	Hashes []common.Hash `json:"hashes"`
+	Cursor Cursor        `json:"cursor"`
+}
+
+// AllowedDevices are the devices that were added to the contract of an app, up to a place. It serialises to JSON, so
+// that a later reading goes on from there.
+type AllowedDevices struct {
+	Devices []kms.DeviceID `json:"devices"`
+	Cursor  Cursor         `json:"cursor"`
+}
+
+// AllowedHashes lists the compose hashes that app allows. A contract cannot list them, so the candidates are those of
+// its events after since.Cursor and those in since; each is then looked up in the contract. Begin with a cursor whose
+// Block is that of the app's deployment: what was allowed before is not found.
+func (c *Chain) AllowedHashes(ctx context.Context, app kms.AppID, since AllowedHashes) (AllowedHashes, error) {
+	var known [][32]byte
+	for _, hash := range since.Hashes {
+		known = append(known, hash)
+	}
+	found, cursor, err := c.allowed(ctx, app, since.Cursor, known, hashSet())
+	if err != nil {
+		return since, err
+	}
+	out := AllowedHashes{Cursor: cursor}
+	for _, hash := range found {
+		out.Hashes = append(out.Hashes, hash)
+	}
+	return out, nil
+}
+
+// AllowedDevices lists the devices that were added to the contract of app, as [Chain.AllowedHashes] does. Others may
+// run the app as well if every device is allowed.
+func (c *Chain) AllowedDevices(ctx context.Context, app kms.AppID, since AllowedDevices) (AllowedDevices, error) {
+	var known [][32]byte
+	for _, device := range since.Devices {
+		known = append(known, device)
+	}
+	found, cursor, err := c.allowed(ctx, app, since.Cursor, known, deviceSet())
+	if err != nil {
+		return since, err
+	}
+	out := AllowedDevices{Cursor: cursor}
+	for _, device := range found {
+		out.Devices = append(out.Devices, device)
+	}
+	return out, nil
+}
+
+// set is one of the two sets in the contract of an app.
+type set struct {
+	// added returns what an event adds to the set.
+	added func(Event) (value [32]byte, ok bool)
+	pack  func([32]byte) []byte
+}
+
+func hashSet() set {
+	return set{
+		added: func(event Event) (value [32]byte, ok bool) {
+			added, ok := event.Value.(*dstackapp.AppComposeHashAdded)
+			if ok {
+				value = added.ComposeHash
+			}
+			return value, ok
+		},
+		pack: func(value [32]byte) []byte { return dstackapp.NewApp().PackAllowedComposeHashes(value) },
+	}
+}
+
+func deviceSet() set {
+	return set{
+		added: func(event Event) (value [32]byte, ok bool) {
+			added, ok := event.Value.(*dstackapp.AppDeviceAdded)
+			if ok {
+				value = added.DeviceId
+			}
+			return value, ok
+		},
+		pack: func(value [32]byte) []byte { return dstackapp.NewApp().PackAllowedDeviceIds(value) },
+	}
+}
+
+// allowed reads events up to the newest confirmed block, and looks the values up at the newest block.
+func (c *Chain) allowed(ctx context.Context, app kms.AppID, after Cursor, values [][32]byte, of set) ([][32]byte, Cursor, error) {
+	if _, err := c.Allowance(ctx, app, [32]byte{}, kms.DeviceID{}); err != nil {
+		return nil, after, err
+	}
+	logs := newLogReader(c, []common.Address{app.Address()}, 0)
+	if logs.at = after; after.Hash == (common.Hash{}) && after.Index == nil && after.Block > 0 {
+		logs.at.Block-- // a block that was named is read
+	}
+	values = slices.Clone(values)
+	for failed, more := 0, true; more; {
+		parts, left, err := logs.next(ctx)
+		for _, p := range parts {
+			for _, log := range p.logs {
+				event, err := c.DecodeEvent(log)
+				if err != nil {
+					continue
+				}
+				if value, ok := of.added(event); ok && !slices.Contains(values, value) {
+					values = append(values, value)
+				}
+			}
+		}
+		more = left
+		if len(parts) > 0 || err == nil {
+			failed = 0
+		}
+		if err == nil {
+			continue
+		}
+		// A range that the endpoint refused is shorter the next time.
+		var reorg *ReorgError
+		if failed++; failed > 2*patience || errors.As(err, &reorg) {
+			return nil, after, err
+		}
+		if err := sleep(ctx, backoff(c.cfg.poll, 1)); err != nil {
+			return nil, after, err
+		}
+	}
+	at, err := c.view(ctx)
+	if err != nil {
+		return nil, after, err
+	}
+	flags, err := c.flags(ctx, app, of.pack, values, at.tag())
+	if err != nil {
+		return nil, after, err
+	}
+	found := values[:0]
+	for i, value := range values {
+		if flags[i] {
+			found = append(found, value)
+		}
+	}
+	return found, logs.at, nil
+}

@@ -1,0 +1,122 @@
+package onchain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/phala-go/phala/kms"
+)
+
+// Deployment is an app whose contract was deployed.
+type Deployment struct {
+	// App is the address of the contract, and the id of the app.
+	App     kms.AppID
+	Receipt *Receipt
+}
+
+// DeployApp deploys an app's contract through the factory of the KMS. The app is the one that the KMS itself
+// announces, with the signer as deployer; events of other contracts in the same transaction do not count. The
+// new contract is then read and compared with spec. The error is one of those of [Chain.Prepare] and
+// [Chain.Send], or [ErrNoTCBFlag].
+//
+// Each call without [Resume] deploys another app.
+func (c *Chain) DeployApp(ctx context.Context, spec kms.AppContract, opts ...SendOption) (*Deployment, error) {
+	if c.cfg.signer == nil {
+		return nil, ErrNoSigner
+	}
+	if spec.Owner == (common.Address{}) {
+		spec.Owner = c.Sender()
+	}
+	call, err := c.DeployAppCall(spec)
+	if err != nil {
+		return nil, err
+	}
+	receipt, err := c.sendOnce(ctx, call, opts)
+	if err != nil {
+		return nil, err
+	}
+	from := c.Sender()
+	if intent := sendOptions(opts).resume; intent != nil {
+		from = intent.From
+	}
+	app, err := c.deployedApp(receipt, from)
+	if err != nil {
+		return nil, err
+	}
+	want := deployed{spec.Owner, true, !spec.Device.IsZero(), spec.AllowAnyDevice, spec.RequireTCBUpToDate}
+	return settled(&Deployment{app, receipt}, c.settle(ctx, receipt.Tx, "the new app", fmt.Sprintf("%+v", want), func(ctx context.Context) (string, bool, error) {
+		got, err := c.readDeployed(ctx, app, spec)
+		return fmt.Sprintf("%+v", got), got == want, err
+	}))
+}
+
+// deployed is the state of a new app that can be compared with its spec.
+type deployed struct {
+	Owner                                              common.Address
+	ComposeHash, Device, AnyDevice, RequireTCBUpToDate bool
+}
+
+func (c *Chain) readDeployed(ctx context.Context, app kms.AppID, spec kms.AppContract) (deployed, error) {
+	allowed, err := c.Allowance(ctx, app, spec.ComposeHash, spec.Device)
+	if err != nil {
+		return deployed{}, err
+	}
+	return deployed{
+		Owner: allowed.Owner, ComposeHash: allowed.ComposeHash, Device: allowed.Device, AnyDevice: allowed.AnyDevice,
+		RequireTCBUpToDate: allowed.RequireTCBUpToDate != nil && *allowed.RequireTCBUpToDate,
+	}, nil
+}
+
+// Deployed waits for a transaction that somebody else sent, such as the execution of a multisig's proposal, and
+// returns the app that it deployed. deployer is who called the factory: the multisig. The error is a
+// [*PendingError], a [*RevertError] or a [*ReceiptError].
+func (c *Chain) Deployed(ctx context.Context, tx common.Hash, deployer common.Address) (*Deployment, error) {
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.wait)
+	defer cancel()
+	t := &tracker{c: c, contract: c.contract.Address, last: "not seen yet"}
+	for {
+		mined, err := t.find(ctx, tx)
+		if err != nil {
+			return nil, err
+		}
+		if mined != nil && *mined.Status == 0 {
+			return nil, &RevertError{Contract: c.contract.Address, Call: "to deploy an app", Text: "the transaction failed", Tx: tx}
+		}
+		if mined != nil {
+			receipt := mined.receipt()
+			app, err := c.deployedApp(receipt, deployer)
+			if err != nil {
+				return nil, err
+			}
+			return &Deployment{app, receipt}, nil
+		}
+		if err := sleep(ctx, c.cfg.poll); err != nil {
+			return nil, &PendingError{Tx: tx, Waited: time.Since(began), Last: t.last, Err: errors.Join(err, t.lastErr)}
+		}
+	}
+}
+
+// find looks once for the receipt of a transaction.
+func (t *tracker) find(ctx context.Context, tx common.Hash) (*wireReceipt, error) {
+	var h heads
+	var r *wireReceipt
+	elems := append(t.c.askHeads(&h), request(&r, "eth_getTransactionReceipt", tx))
+	if err := errors.Join(t.c.reader.batch(ctx, elems), firstError(elems)); err != nil {
+		t.fail(ctx, err)
+		return nil, nil
+	}
+	if err := t.c.checkHeads(&h); err != nil {
+		t.fail(ctx, err)
+		return nil, nil
+	}
+	if r == nil {
+		t.note("not mined")
+		return nil, nil
+	}
+	return t.confirm(ctx, r, tx, h)
+}

@@ -1,0 +1,152 @@
+package onchain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/ethereum/go-ethereum/rpc"
+)
+
+const (
+	dialTimeout    = 30 * time.Second
+	maxAnswerBytes = 32 << 20
+	// maxIdle is the number of idle connections to one endpoint. A watch reads several blocks at once.
+	maxIdle = 16
+)
+
+// Conn is a connection to a JSON-RPC endpoint, from [Dial]. It is safe for concurrent use.
+type Conn struct {
+	*rpc.Client
+	transport *http.Transport
+}
+
+// Close ends the connection and closes what idles.
+func (c *Conn) Close() {
+	c.Client.Close()
+	if c.transport != nil {
+		c.transport.CloseIdleConnections()
+	}
+}
+
+// DialOption changes what [Dial] accepts.
+type DialOption func(*dialConfig)
+
+type dialConfig struct{ plainHTTP bool }
+
+// AllowPlainHTTP accepts http and ws to hosts other than loopback, such as a node in the same cluster. Whoever is
+// on the network between can then forge every answer.
+func AllowPlainHTTP() DialOption { return func(c *dialConfig) { c.plainHTTP = true } }
+
+// Dial connects to the JSON-RPC endpoint at address, an https or wss URL. Plain http and ws are accepted for
+// loopback hosts only, see [AllowPlainHTTP]. An absolute path is the local socket of a node on this machine. It
+// follows no redirects, reads at most 32 MiB for each answer and waits at most 30 seconds for each request. Errors
+// do not show the address, which often holds a key.
+func Dial(ctx context.Context, address string, opts ...DialOption) (*Conn, error) {
+	var cfg dialConfig
+	for _, o := range opts {
+		o(&cfg)
+	}
+	if filepath.IsAbs(address) {
+		client, err := rpc.DialIPC(ctx, address)
+		if err != nil {
+			return nil, fmt.Errorf("rpc socket: %w", err)
+		}
+		return &Conn{Client: client}, nil
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil, errors.New("rpc endpoint: not a URL")
+	}
+	plain := u.Scheme == "http" || u.Scheme == "ws"
+	switch {
+	case u.Scheme != "https" && u.Scheme != "wss" && !plain:
+		return nil, fmt.Errorf("rpc endpoint with scheme %q, want https, wss, or the absolute path of a socket", u.Scheme)
+	case plain && !cfg.plainHTTP && !isLoopback(u.Hostname()):
+		return nil, fmt.Errorf("rpc endpoint with scheme %q, want https or wss unless AllowPlainHTTP is given", u.Scheme)
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConnsPerHost = maxIdle
+	client, err := rpc.DialOptions(ctx, address, rpc.WithHTTPClient(&http.Client{
+		Transport:     boundedTransport{transport},
+		Timeout:       dialTimeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}), rpc.WithWebsocketMessageSizeLimit(maxAnswerBytes))
+	if err != nil {
+		return nil, withoutAddress(err)
+	}
+	return &Conn{Client: client, transport: transport}, nil
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// boundedTransport bounds answers, and keeps the Retry-After header, which the rpc package drops.
+type boundedTransport struct{ next http.RoundTripper }
+
+func (t boundedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := t.next.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	if after := retryAfter(resp.Header.Get("Retry-After")); after > 0 && resp.StatusCode >= 400 {
+		_, _ = io.CopyN(io.Discard, resp.Body, 4<<10)
+		_ = resp.Body.Close()
+		return nil, &busyError{Status: resp.StatusCode, After: after}
+	}
+	resp.Body = &boundedBody{ReadCloser: resp.Body, left: maxAnswerBytes}
+	return resp, nil
+}
+
+// busyError is an HTTP error with a Retry-After header.
+type busyError struct {
+	Status int
+	After  time.Duration
+}
+
+func (e *busyError) Error() string { return fmt.Sprintf("HTTP %d, retry after %s", e.Status, e.After) }
+
+// retryAfter reads seconds or a date; 0 if it is neither.
+func retryAfter(text string) time.Duration {
+	if seconds, err := strconv.Atoi(text); err == nil {
+		return time.Duration(max(seconds, 0)) * time.Second
+	}
+	if at, err := http.ParseTime(text); err == nil {
+		return time.Until(at)
+	}
+	return 0
+}
+
+var errTooLong = fmt.Errorf("an answer of more than %d MiB", maxAnswerBytes>>20)
+
+type boundedBody struct {
+	io.ReadCloser
+	left int
+}
+
+func (b *boundedBody) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, errTooLong
+	}
+	n, err := b.ReadCloser.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	return n, err
+}
+
+// withoutAddress takes the endpoint's address out of an error of net/http.
+func withoutAddress(err error) error {
+	var withURL *url.Error
+	if errors.As(err, &withURL) {
+		return fmt.Errorf("rpc: %w", withURL.Err)
+	}
+	return err
+}

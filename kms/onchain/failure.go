@@ -1,0 +1,175 @@
+package onchain
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/ethereum/go-ethereum/rpc"
+)
+
+// failure is a kind of answer that is none. What is done about it depends on the kind.
+type failure int
+
+const (
+	// final: asking again would change nothing.
+	final failure = iota
+	// outage: the endpoint or the way to it does not work now.
+	outage
+	// throttled: the endpoint limits the rate.
+	throttled
+	// behind: the node that answered does not have the block yet.
+	behind
+	// batchTooLarge: the same requests in smaller batches may be answered.
+	batchTooLarge
+	// rangeTooLong: eth_getLogs over fewer blocks may be answered.
+	rangeTooLong
+	// tooManyResults: fewer blocks, because there are too many logs in these.
+	tooManyResults
+	// noHistory: the node no longer has the state of the block.
+	noHistory
+	// noMethod: the endpoint does not have the method.
+	noMethod
+)
+
+// failureTexts are the messages of nodes and providers, in lower case, in the order in which they are looked for:
+// there are codes only for few of them, and providers use these for several things.
+var failureTexts = [...]struct {
+	kind  failure
+	words []string
+}{
+	{batchTooLarge, []string{"batch size", "batch limit", "batch too large", "batch of", "too many requests in batch", "batch requests", "batched requests", "calls in a batch", "in one batch"}},
+	{tooManyResults, []string{"more than 10000 results", "query returned more than", "too many results", "response size", "result set too large", "logs matched by query exceeds", "max results", "exceeds the limit of", "response is too big", "too many logs"}},
+	{behind, []string{"beyond current head", "header not found", "unknown block", "block not found", "header for hash not found", "could not find block", "after last accepted block", "block is not available", "future block", "block number is in the future", "invalid block range params"}},
+	{rangeTooLong, []string{"block range", "range too large", "range is too large", "range is too wide", "range limit", "too many blocks", "blocks range", "range exceeds", "exceed maximum block range", "maximum range", "range of blocks", "max block range", "up to a", "ranges over"}},
+	{noHistory, []string{"missing trie node", "historical state", "state is not available", "state not available", "state already pruned", "pruned", "archive", "exceeds maximum proof window", "no state available", "old data not available"}},
+	{throttled, []string{"rate limit", "rate-limit", "ratelimit", "too many requests", "request limit", "requests per second", "compute units", "exceeded its", "quota", "throttle", "capacity exceeded", "limit exceeded"}},
+	{noMethod, []string{"method not found", "does not exist/is not available", "unsupported method", "method not supported", "not supported", "unknown method", "method is not available", "not whitelisted", "method not available"}},
+	{outage, []string{"timeout", "timed out", "temporarily", "try again", "overloaded", "internal error", "internal server error", "execution aborted", "no available", "unavailable", "upstream", "transaction indexing is in progress"}},
+}
+
+// Codes of JSON-RPC, of EIP-1474, and of HTTP as some providers put it into the JSON.
+const (
+	codeNoMethod      = -32601
+	codeInternal      = -32603
+	codeUnavailable   = -32002
+	codeNoSupport     = -32004
+	codeLimitExceeded = -32005
+	codeTooManyHTTP   = 429
+)
+
+// classify finds the kind of an error of an endpoint.
+func classify(err error) failure {
+	var answered rpc.Error
+	var status rpc.HTTPError
+	var busy *busyError
+	var certificate *tls.CertificateVerificationError
+	var notArray *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &busy):
+		return statusFailure(busy.Status)
+	case errors.As(err, &status):
+		if kind := textFailure(string(status.Body)); kind != final {
+			return kind
+		}
+		return statusFailure(status.StatusCode)
+	case errors.As(err, &answered):
+		return answeredFailure(answered)
+	case errors.As(err, &certificate), errors.Is(err, errTooLong), errors.Is(err, context.Canceled):
+		return final
+	case errors.As(err, &notArray):
+		// One error object instead of an array of answers.
+		return batchTooLarge
+	}
+	return outage
+}
+
+func answeredFailure(err rpc.Error) failure {
+	if _, reverted := revertData(err); reverted {
+		return final
+	}
+	if kind := textFailure(err.Error()); kind != final {
+		return kind
+	}
+	switch err.ErrorCode() {
+	case codeLimitExceeded, codeTooManyHTTP:
+		return throttled
+	case codeInternal, codeUnavailable:
+		return outage
+	case codeNoMethod, codeNoSupport:
+		return noMethod
+	}
+	return final
+}
+
+func textFailure(text string) failure {
+	text = strings.ToLower(text[:min(len(text), 4096)])
+	for _, f := range failureTexts {
+		for _, words := range f.words {
+			if strings.Contains(text, words) {
+				return f.kind
+			}
+		}
+	}
+	return final
+}
+
+// statusFailure: 520 to 530 are of proxies in front of a node, and pass.
+func statusFailure(status int) failure {
+	switch {
+	case status == 429:
+		return throttled
+	case status == 413:
+		return batchTooLarge
+	case status == 408 || status == 425 || status >= 500:
+		return outage
+	}
+	return final
+}
+
+// passes reports whether the same request may be answered later.
+func (f failure) passes() bool { return f == outage || f == throttled || f == behind }
+
+// EndpointError is returned when the endpoint does not answer a request, also when it is asked again, or answers
+// with an error that is not a contract's. It is never a statement about a contract.
+type EndpointError struct {
+	// Method is the JSON-RPC method, such as "eth_call".
+	Method string
+	// Attempts is the number of times that it was asked.
+	Attempts int
+	// Err is the last error.
+	Err error
+}
+
+func (e *EndpointError) Error() string {
+	text := e.Method + ": " + brief(e.Err)
+	if e.Attempts > 1 {
+		text += fmt.Sprintf(" (asked %d times)", e.Attempts)
+	}
+	return text
+}
+
+// Unwrap returns the last error.
+func (e *EndpointError) Unwrap() error { return e.Err }
+
+// maxBrief bounds the text of an endpoint in an error.
+const maxBrief = 300
+
+// brief is an error of the endpoint without its address; text of the endpoint is quoted and bounded.
+func brief(err error) string {
+	var answered rpc.Error
+	var status rpc.HTTPError
+	switch {
+	case err == nil:
+		return "no answer"
+	case errors.As(err, &status):
+		return fmt.Sprintf("HTTP %d %.*q", status.StatusCode, maxBrief, status.Body)
+	case errors.As(err, &answered):
+		return fmt.Sprintf("error %d %.*q", answered.ErrorCode(), maxBrief, answered.Error())
+	}
+	text := withoutAddress(err).Error()
+	return text[:min(len(text), maxBrief)]
+}

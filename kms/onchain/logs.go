@@ -1,0 +1,241 @@
+package onchain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/rpc"
+)
+
+const (
+	// defaultRange is what public endpoints commonly take for one eth_getLogs. Some take 10.
+	defaultRange = 1000
+	// tailBlocks are read one by one and by hash, so that a node that lags cannot leave out their logs: it does not
+	// know them. More than maxLag, for endpoints that are worse than those that were seen.
+	tailBlocks = 8
+	// readsAtOnce is the number of ranges or blocks that are read at the same time.
+	readsAtOnce = 4
+	// growAfter is the number of ranges in a row that were answered, after which a longer one is tried.
+	growAfter = 8
+	// forgetAfter is the number of such ranges after which a length that was refused is tried again.
+	forgetAfter = 256
+	// maxPause bounds the pauses in an outage.
+	maxPause = 30 * time.Second
+)
+
+// logReader reads the logs of some contracts block by block, in order, each block once.
+type logReader struct {
+	c         *Chain
+	addresses []common.Address
+	// at is the last block that was read, whole or up to a log; before the first read its number may be all that is
+	// known.
+	at Cursor
+	// span is the number of blocks of a range, from 1 to limit. worked is the longest that the endpoint answered, and
+	// refused the last that it refused.
+	span, limit, worked, refused uint64
+	// good is the number of ranges that were answered since the last refusal.
+	good int
+}
+
+func newLogReader(c *Chain, addresses []common.Address, limit uint64) *logReader {
+	if limit == 0 {
+		limit = defaultRange
+	}
+	return &logReader{c: c, addresses: addresses, span: limit, limit: limit}
+}
+
+// part is what was read of some blocks in a row.
+type part struct {
+	from, to uint64
+	last     *header
+	logs     []*types.Log
+	err      error
+}
+
+// next reads the next blocks up to the newest confirmed one, several ranges at once. Whatever is read before an error
+// is returned with it. more reports that there are confirmed blocks left.
+func (r *logReader) next(ctx context.Context) (parts []part, more bool, err error) {
+	h, err := r.c.heads(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	confirmed, ok := r.c.confirmed(h)
+	from := r.at.Block + 1
+	if r.at.Index != nil {
+		from = r.at.Block
+	}
+	if !ok || confirmed < from {
+		return nil, false, r.checkPlace(ctx, h)
+	}
+	latest := uint64(h.latest.Number)
+	for start := from; start <= confirmed && len(parts) < readsAtOnce; {
+		p := part{from: start, to: start}
+		if start+tailBlocks <= latest {
+			p.to = min(confirmed, start+r.span-1, latest-tailBlocks)
+		}
+		parts = append(parts, p)
+		start = p.to + 1
+	}
+	var reads sync.WaitGroup
+	for i := range parts {
+		reads.Go(func() { r.read(ctx, &parts[i]) })
+	}
+	reads.Wait()
+	for i, p := range parts {
+		if p.err == nil {
+			p.err = r.join(ctx, &parts[i])
+		}
+		if p.err != nil {
+			r.adapt(p)
+			return parts[:i], true, p.err
+		}
+		r.answered(p)
+	}
+	return parts, parts[len(parts)-1].to < confirmed, nil
+}
+
+// read fills a part: its last block, and its logs. A single block is read by its hash.
+func (r *logReader) read(ctx context.Context, p *part) {
+	if p.from == p.to {
+		if p.last, p.err = r.c.block(ctx, blockTag(p.to)); p.err == nil {
+			p.err = r.c.reader.call(ctx, &p.logs, "eth_getLogs", map[string]any{"blockHash": p.last.Hash, "address": r.addresses})
+		}
+		return
+	}
+	query := map[string]any{"fromBlock": blockTag(p.from), "toBlock": blockTag(p.to), "address": r.addresses}
+	// A node that does not have the last block would leave out logs without a word. It is asked for in the same
+	// batch, which endpoints send to one node, before and after.
+	var before, after *header
+	elems := []rpc.BatchElem{
+		request(&before, "eth_getBlockByNumber", blockTag(p.to), false),
+		request(&p.logs, "eth_getLogs", query),
+		request(&after, "eth_getBlockByNumber", blockTag(p.to), false),
+	}
+	if p.err = errors.Join(r.c.reader.batch(ctx, elems), firstError(elems)); p.err != nil {
+		return
+	}
+	if before == nil || after == nil || before.Hash != after.Hash {
+		p.err = &EndpointError{Method: "eth_getLogs", Attempts: 1, Err: fmt.Errorf("block %d changed meanwhile, or a node does not have it", p.to)}
+	}
+	p.last = before
+}
+
+// join appends a part to what was read, if its blocks follow. It drops the logs that were read before.
+func (r *logReader) join(ctx context.Context, p *part) error {
+	if p.from == r.at.Block && r.at.Index != nil {
+		// The rest of a block of which some logs were read.
+		if err := r.checkBlock(ctx, p.from, p); err != nil {
+			return err
+		}
+		read := *r.at.Index
+		p.logs = slices.DeleteFunc(p.logs, func(l *types.Log) bool { return l.BlockNumber == p.from && l.Index <= read })
+	} else if r.at.Hash != (common.Hash{}) {
+		if p.from == p.to && p.last.Parent == r.at.Hash {
+			return r.advance(p)
+		}
+		if err := r.checkBlock(ctx, r.at.Block, p); err != nil {
+			return err
+		}
+	}
+	return r.advance(p)
+}
+
+func (r *logReader) advance(p *part) error {
+	for _, l := range p.logs {
+		if l == nil || l.BlockNumber < p.from || l.BlockNumber > p.to || p.from == p.to && l.BlockHash != p.last.Hash {
+			return &EndpointError{Method: "eth_getLogs", Attempts: 1, Err: fmt.Errorf("a log that is not of blocks %d to %d", p.from, p.to)}
+		}
+	}
+	r.at = Cursor{Block: p.to, Hash: p.last.Hash}
+	return nil
+}
+
+// checkBlock compares a block that was read before with the chain.
+func (r *logReader) checkBlock(ctx context.Context, number uint64, p *part) error {
+	now := p.last
+	if number != p.to || now == nil {
+		var err error
+		if now, err = r.c.block(ctx, blockTag(number)); err != nil {
+			return err
+		}
+	}
+	if r.at.Hash != (common.Hash{}) && now.Hash != r.at.Hash {
+		return &ReorgError{Block: number, Was: r.at.Hash, Now: now.Hash}
+	}
+	return nil
+}
+
+// checkPlace notices a reorganisation when there is nothing new to read.
+func (r *logReader) checkPlace(ctx context.Context, h heads) error {
+	if r.at.Hash == (common.Hash{}) || uint64(h.latest.Number) < r.at.Block {
+		return nil
+	}
+	return r.checkBlock(ctx, r.at.Block, &part{})
+}
+
+// adapt shortens the ranges after an error that is about them.
+func (r *logReader) adapt(p part) {
+	length := p.to - p.from + 1
+	kind := classify(p.err)
+	if length == 1 || kind.passes() || kind == noMethod {
+		return
+	}
+	r.good = 0
+	// Too many results are of these blocks only. All else that is final is taken for the length: endpoints refuse it
+	// in words of their own.
+	if kind == tooManyResults {
+		r.worked = min(r.worked, length/2)
+	} else {
+		r.refused = length
+	}
+	if r.worked == 0 || r.worked >= length {
+		r.worked = 0
+		r.span = length / 2
+		return
+	}
+	r.span = r.worked
+}
+
+// answered lengthens the ranges when enough were answered, half the way to a length that was refused.
+func (r *logReader) answered(p part) {
+	length := p.to - p.from + 1
+	if length == 1 || length < r.span {
+		return
+	}
+	r.worked = max(r.worked, length)
+	if r.good++; r.good%forgetAfter == 0 {
+		r.refused = 0
+	}
+	switch {
+	case r.good%growAfter != 0:
+	case r.refused > r.span:
+		r.span = (r.span + r.refused) / 2
+	default:
+		r.span = min(2*r.span, r.limit)
+	}
+}
+
+func (c *Chain) block(ctx context.Context, tag string) (*header, error) {
+	for try := 1; ; try++ {
+		var head *header
+		if err := c.reader.call(ctx, &head, "eth_getBlockByNumber", tag, false); err != nil {
+			return nil, err
+		}
+		if head != nil {
+			return head, nil
+		}
+		// A node that lags does not have it.
+		if try == patience {
+			return nil, &EndpointError{Method: "eth_getBlockByNumber", Attempts: try, Err: fmt.Errorf("no block %s", tag)}
+		}
+		if err := sleep(ctx, backoff(c.cfg.poll, try)); err != nil {
+			return nil, err
+		}
+	}
+}
