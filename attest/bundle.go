@@ -107,6 +107,7 @@ type (
 		EventLog       []openapi.EventLogEntry `json:"event_log,omitempty"`
 		AppCompose     string                  `json:"app_compose,omitempty"`
 		ConfigDocument string                  `json:"config_document,omitempty"`
+		VMConfig       string                  `json:"vm_config,omitempty"`
 		AppID          kms.AppID               `json:"app_id,omitzero"`
 		InstanceID     string                  `json:"instance_id,omitempty"`
 		Device         kms.DeviceID            `json:"device,omitzero"`
@@ -147,7 +148,7 @@ func (b *Bundle) MarshalJSON() ([]byte, error) {
 		Format: bundleFormat, Version: bundleVersion, Time: b.Time.UTC(),
 		Evidence: evidenceDocument{
 			Name: e.Name, Quote: e.Quote, EventLog: LogEntries(e.EventLog), AppCompose: e.AppCompose,
-			ConfigDocument: e.ConfigDocument, AppID: e.AppID, InstanceID: e.InstanceID, Device: e.Device,
+			ConfigDocument: e.ConfigDocument, VMConfig: e.VMConfig, AppID: e.AppID, InstanceID: e.InstanceID, Device: e.Device,
 		},
 		Policy: policyDocument{
 			AppID: p.AppID, ComposeHashes: p.ComposeHashes, InstanceID: p.InstanceID, KeyProviders: p.KeyProviders,
@@ -214,7 +215,7 @@ func (b *Bundle) unmarshal(data []byte) error {
 		Time: d.Time,
 		Evidence: Evidence{
 			Name: e.Name, Quote: e.Quote, EventLog: log, AppCompose: e.AppCompose, ConfigDocument: e.ConfigDocument,
-			AppID: e.AppID, InstanceID: e.InstanceID, Device: e.Device,
+			VMConfig: e.VMConfig, AppID: e.AppID, InstanceID: e.InstanceID, Device: e.Device,
 		},
 		Policy: Policy{
 			AppID: p.AppID, ComposeHashes: p.ComposeHashes, InstanceID: p.InstanceID, KeyProviders: p.KeyProviders,

@@ -23,8 +23,8 @@ import (
 	"github.com/phala-go/phala/phalatest/quotetest"
 )
 
-// recorded verifies evidence that the authority signs, and returns the bundle as text.
-func recorded(t *testing.T, a *quotetest.Authority) []byte {
+// bundleText verifies evidence that the authority signs, and returns the bundle as text.
+func bundleText(t *testing.T, a *quotetest.Authority) []byte {
 	t.Helper()
 	_, evidence, err := a.Certificate(spec())
 	require.NoError(t, err)
@@ -55,7 +55,7 @@ func parsed(t *testing.T, text []byte) *attest.Bundle {
 func TestBundle_VerifiesOfflineYearsLater(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
-	bundle := parsed(t, recorded(t, a))
+	bundle := parsed(t, bundleText(t, a))
 	fetches := a.Fetches()
 
 	policy := bundle.Policy
@@ -75,7 +75,7 @@ func TestBundle_VerifiesOfflineYearsLater(t *testing.T) {
 func TestBundle_ItsAuthorIsNotTrusted(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
-	bundle := parsed(t, recorded(t, a))
+	bundle := parsed(t, bundleText(t, a))
 	_, err := bundle.Verify(t.Context(), bundle.Policy)
 	require.ErrorIs(t, err, attest.ErrSignature, "a bundle brings no roots")
 
@@ -94,6 +94,7 @@ func TestBundle_CarriesEveryField(t *testing.T) {
 	_, evidence, err := a.Certificate(spec())
 	require.NoError(t, err)
 	evidence.ConfigDocument = "a document"
+	evidence.VMConfig = `{"spec_version":1}`
 	evidence.Device = kms.DeviceID{1}
 	policy := recordPolicy(t, a)
 	policy.KeyProviders = []attest.KeyProvider{{Name: "tpm"}}
@@ -155,7 +156,7 @@ func TestBundle_WithoutCollateral(t *testing.T) {
 
 func TestParseBundles_Forms(t *testing.T) {
 	t.Parallel()
-	one := string(recorded(t, newAuthority(t)))
+	one := string(bundleText(t, newAuthority(t)))
 	for name, tt := range map[string]struct {
 		text string
 		n    int
@@ -170,7 +171,7 @@ func TestParseBundles_Forms(t *testing.T) {
 
 func TestParseBundles_Refuses(t *testing.T) {
 	t.Parallel()
-	text := string(recorded(t, newAuthority(t)))
+	text := string(bundleText(t, newAuthority(t)))
 	for name, bad := range map[string]string{
 		"nothing":               "",
 		"an empty list":         "[]",
@@ -198,7 +199,7 @@ func TestParseBundles_Refuses(t *testing.T) {
 func TestBundle_OneByte(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
-	text := recorded(t, a)
+	text := bundleText(t, a)
 	policy := parsed(t, text).Policy
 	policy.Roots = a.Roots()
 	quote := hex.EncodeToString(parsed(t, text).Evidence.Quote)
