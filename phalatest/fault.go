@@ -61,7 +61,7 @@ func (s *Server) Fault(operation string, f Fault) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.faults[operation] = append(s.faults[operation], f)
+	s.faults[operationName(operation)] = append(s.faults[operationName(operation)], f)
 }
 
 // TamperAnswer passes every answer of an operation through fn, which may change status and body. A nil fn ends it.
@@ -69,7 +69,7 @@ func (s *Server) TamperAnswer(operation string, fn func(status int, body []byte)
 	s.known(operation)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.tampers[operation] = fn
+	s.tampers[operationName(operation)] = fn
 }
 
 // FailBoot lets the CVM of that name fail to boot, with an error text, from now on. An empty text ends it.
@@ -81,12 +81,12 @@ func (s *Server) FailBoot(name, text string) {
 
 // known fails the test over the name of an operation that does not exist.
 func (s *Server) known(operation string) {
-	if !s.operations[operation] {
+	if !s.operations[operationName(operation)] {
 		s.wrong("%s is no operation of the API", operation)
 	}
 }
 
-func (s *Server) nextFault(operation string) Fault {
+func (s *Server) nextFault(operation operationName) Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	queue := s.faults[operation]

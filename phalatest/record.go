@@ -35,7 +35,7 @@ const redacted = "[redacted]"
 func (s *Server) record(c *call, status int, body []byte) {
 	r := Request{Method: c.Method, Path: c.URL.Path, Header: c.Header.Clone(), Body: redact(body), Status: status}
 	if c.route != nil {
-		r.Operation = c.route.operation
+		r.Operation = string(c.route.operation)
 	}
 	query := c.URL.Query()
 	if query.Has("token") {

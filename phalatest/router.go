@@ -5,12 +5,16 @@ import (
 	"strings"
 )
 
+// operationName is an operation as service and method, such as "CVMs.Create".
+type operationName string
+
 // route is one operation as the generated table lists it.
 type route struct {
-	operation   string
+	operation   operationName
 	verb        string
 	path        string
 	status      int
+	answer      func(*Server, *call) answer
 	public      bool
 	optionalKey bool
 }

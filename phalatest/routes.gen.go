@@ -2,128 +2,252 @@
 
 package phalatest
 
-// routes lists every operation of the API with its success status.
+// The operations of the API.
+const (
+	opAccountGet                 operationName = "Account.Get"
+	opAccountRevokeToken         operationName = "Account.RevokeToken"
+	opAppsCheckAllowed           operationName = "Apps.CheckAllowed"
+	opAppsCheckCVMsAllowed       operationName = "Apps.CheckCVMsAllowed"
+	opAppsCreateInstance         operationName = "Apps.CreateInstance"
+	opAppsEvaluateTCB            operationName = "Apps.EvaluateTCB"
+	opAppsGet                    operationName = "Apps.Get"
+	opAppsGetAttestations        operationName = "Apps.GetAttestations"
+	opAppsGetDeviceAllowlist     operationName = "Apps.GetDeviceAllowlist"
+	opAppsGetFilterOptions       operationName = "Apps.GetFilterOptions"
+	opAppsGetKMSInfo             operationName = "Apps.GetKMSInfo"
+	opAppsGetRevision            operationName = "Apps.GetRevision"
+	opAppsGetUsage               operationName = "Apps.GetUsage"
+	opAppsList                   operationName = "Apps.List"
+	opAppsListCVMs               operationName = "Apps.ListCVMs"
+	opAppsListPendingUpdates     operationName = "Apps.ListPendingUpdates"
+	opAppsListRevisions          operationName = "Apps.ListRevisions"
+	opAppsPreviewPendingUpdate   operationName = "Apps.PreviewPendingUpdate"
+	opAppsRedeployRevision       operationName = "Apps.RedeployRevision"
+	opAppsReplicate              operationName = "Apps.Replicate"
+	opAttestationsCheckRaw       operationName = "Attestations.CheckRaw"
+	opAttestationsGetCollateral  operationName = "Attestations.GetCollateral"
+	opAttestationsGetRaw         operationName = "Attestations.GetRaw"
+	opAttestationsListDeviceIDs  operationName = "Attestations.ListDeviceIDs"
+	opAttestationsListNodes      operationName = "Attestations.ListNodes"
+	opAttestationsListPPIDs      operationName = "Attestations.ListPPIDs"
+	opAttestationsListRecent     operationName = "Attestations.ListRecent"
+	opAttestationsVerify         operationName = "Attestations.Verify"
+	opAttestationsView           operationName = "Attestations.View"
+	opCVMsCancelOperation        operationName = "CVMs.CancelOperation"
+	opCVMsCheckAllowed           operationName = "CVMs.CheckAllowed"
+	opCVMsCommitComposeUpdate    operationName = "CVMs.CommitComposeUpdate"
+	opCVMsCommitReplica          operationName = "CVMs.CommitReplica"
+	opCVMsCommitUpdate           operationName = "CVMs.CommitUpdate"
+	opCVMsCreate                 operationName = "CVMs.Create"
+	opCVMsCreateEliza            operationName = "CVMs.CreateEliza"
+	opCVMsCreateWorkload         operationName = "CVMs.CreateWorkload"
+	opCVMsDelete                 operationName = "CVMs.Delete"
+	opCVMsDiagnoseDomains        operationName = "CVMs.DiagnoseDomains"
+	opCVMsGet                    operationName = "CVMs.Get"
+	opCVMsGetAttestation         operationName = "CVMs.GetAttestation"
+	opCVMsGetCommitUpdate        operationName = "CVMs.GetCommitUpdate"
+	opCVMsGetComposeFile         operationName = "CVMs.GetComposeFile"
+	opCVMsGetComposition         operationName = "CVMs.GetComposition"
+	opCVMsGetDockerCompose       operationName = "CVMs.GetDockerCompose"
+	opCVMsGetFirewallStatus      operationName = "CVMs.GetFirewallStatus"
+	opCVMsGetNetwork             operationName = "CVMs.GetNetwork"
+	opCVMsGetNetworkConfig       operationName = "CVMs.GetNetworkConfig"
+	opCVMsGetOperationStatus     operationName = "CVMs.GetOperationStatus"
+	opCVMsGetPreLaunchScript     operationName = "CVMs.GetPreLaunchScript"
+	opCVMsGetPreLaunchUpgrade    operationName = "CVMs.GetPreLaunchUpgrade"
+	opCVMsGetState               operationName = "CVMs.GetState"
+	opCVMsGetStats               operationName = "CVMs.GetStats"
+	opCVMsGetStatuses            operationName = "CVMs.GetStatuses"
+	opCVMsGetUserConfig          operationName = "CVMs.GetUserConfig"
+	opCVMsList                   operationName = "CVMs.List"
+	opCVMsListAll                operationName = "CVMs.ListAll"
+	opCVMsListAvailableOSImages  operationName = "CVMs.ListAvailableOSImages"
+	opCVMsListOperations         operationName = "CVMs.ListOperations"
+	opCVMsListPorts              operationName = "CVMs.ListPorts"
+	opCVMsListSSHKeys            operationName = "CVMs.ListSSHKeys"
+	opCVMsProvision              operationName = "CVMs.Provision"
+	opCVMsProvisionComposeUpdate operationName = "CVMs.ProvisionComposeUpdate"
+	opCVMsProvisionEliza         operationName = "CVMs.ProvisionEliza"
+	opCVMsRedeployRevision       operationName = "CVMs.RedeployRevision"
+	opCVMsRefreshInstanceID      operationName = "CVMs.RefreshInstanceID"
+	opCVMsRefreshInstanceIDs     operationName = "CVMs.RefreshInstanceIDs"
+	opCVMsRename                 operationName = "CVMs.Rename"
+	opCVMsReplicate              operationName = "CVMs.Replicate"
+	opCVMsRestart                operationName = "CVMs.Restart"
+	opCVMsScheduleDelete         operationName = "CVMs.ScheduleDelete"
+	opCVMsSetListed              operationName = "CVMs.SetListed"
+	opCVMsSetPorts               operationName = "CVMs.SetPorts"
+	opCVMsSetSSHKeys             operationName = "CVMs.SetSSHKeys"
+	opCVMsShutdown               operationName = "CVMs.Shutdown"
+	opCVMsStart                  operationName = "CVMs.Start"
+	opCVMsStop                   operationName = "CVMs.Stop"
+	opCVMsStopBatch              operationName = "CVMs.StopBatch"
+	opCVMsSubmitComposeFile      operationName = "CVMs.SubmitComposeFile"
+	opCVMsUpdate                 operationName = "CVMs.Update"
+	opCVMsUpdateDockerCompose    operationName = "CVMs.UpdateDockerCompose"
+	opCVMsUpdateEnvs             operationName = "CVMs.UpdateEnvs"
+	opCVMsUpdateNetworkConfig    operationName = "CVMs.UpdateNetworkConfig"
+	opCVMsUpdateOSImage          operationName = "CVMs.UpdateOSImage"
+	opCVMsUpdatePreLaunchScript  operationName = "CVMs.UpdatePreLaunchScript"
+	opCVMsUpdateResources        operationName = "CVMs.UpdateResources"
+	opCVMsUpdateVisibility       operationName = "CVMs.UpdateVisibility"
+	opCVMsUpgradePreLaunch       operationName = "CVMs.UpgradePreLaunch"
+	opInstanceTypesList          operationName = "InstanceTypes.List"
+	opInstanceTypesListFamily    operationName = "InstanceTypes.ListFamily"
+	opKMSGet                     operationName = "KMS.Get"
+	opKMSGetAppEnvPublicKey      operationName = "KMS.GetAppEnvPublicKey"
+	opKMSGetNextAppIDs           operationName = "KMS.GetNextAppIDs"
+	opKMSGetOnChain              operationName = "KMS.GetOnChain"
+	opKMSInspect                 operationName = "KMS.Inspect"
+	opKMSList                    operationName = "KMS.List"
+	opKMSListContractNodes       operationName = "KMS.ListContractNodes"
+	opNodesListAvailable         operationName = "Nodes.ListAvailable"
+	opNodesListCreateResources   operationName = "Nodes.ListCreateResources"
+	opOSImagesList               operationName = "OSImages.List"
+	opSSHKeysCreate              operationName = "SSHKeys.Create"
+	opSSHKeysDelete              operationName = "SSHKeys.Delete"
+	opSSHKeysImportGitHub        operationName = "SSHKeys.ImportGitHub"
+	opSSHKeysList                operationName = "SSHKeys.List"
+	opSSHKeysSyncGitHub          operationName = "SSHKeys.SyncGitHub"
+	opWebhooksCreate             operationName = "Webhooks.Create"
+	opWebhooksDelete             operationName = "Webhooks.Delete"
+	opWebhooksGet                operationName = "Webhooks.Get"
+	opWebhooksGetStats           operationName = "Webhooks.GetStats"
+	opWebhooksList               operationName = "Webhooks.List"
+	opWebhooksListDeliveries     operationName = "Webhooks.ListDeliveries"
+	opWebhooksResend             operationName = "Webhooks.Resend"
+	opWebhooksRevealSecret       operationName = "Webhooks.RevealSecret"
+	opWebhooksRotateSecret       operationName = "Webhooks.RotateSecret"
+	opWebhooksTest               operationName = "Webhooks.Test"
+	opWebhooksUpdate             operationName = "Webhooks.Update"
+	opWorkspacesGet              operationName = "Workspaces.Get"
+	opWorkspacesGetQuotas        operationName = "Workspaces.GetQuotas"
+	opWorkspacesList             operationName = "Workspaces.List"
+	opWorkspacesListNodes        operationName = "Workspaces.ListNodes"
+)
+
+// routes lists every operation of the API with its success status and the method that answers it.
 func routes() []route {
 	return []route{
-		{operation: "Account.Get", verb: "GET", path: "/api/v1/auth/me", status: 200},
-		{operation: "Account.RevokeToken", verb: "DELETE", path: "/api/v1/tokens/self", status: 204},
-		{operation: "Apps.CheckAllowed", verb: "POST", path: "/api/v1/apps/{app_id}/is-allowed", status: 200},
-		{operation: "Apps.CheckCVMsAllowed", verb: "POST", path: "/api/v1/apps/{app_id}/cvms/is-allowed", status: 200},
-		{operation: "Apps.CreateInstance", verb: "POST", path: "/api/v1/apps/{app_id}/instances", status: 200},
-		{operation: "Apps.EvaluateTCB", verb: "GET", path: "/api/v1/apps/{app_id}/attestations/tcb-evaluation", status: 200, optionalKey: true},
-		{operation: "Apps.Get", verb: "GET", path: "/api/v1/apps/{app_id}", status: 200},
-		{operation: "Apps.GetAttestations", verb: "GET", path: "/api/v1/apps/{app_id}/attestations", status: 200, optionalKey: true},
-		{operation: "Apps.GetDeviceAllowlist", verb: "GET", path: "/api/v1/apps/{app_id}/device-allowlist", status: 200},
-		{operation: "Apps.GetFilterOptions", verb: "GET", path: "/api/v1/apps/filter-options", status: 200},
-		{operation: "Apps.GetKMSInfo", verb: "GET", path: "/api/v1/apps/{app_id}/kms-info", status: 200},
-		{operation: "Apps.GetRevision", verb: "GET", path: "/api/v1/apps/{app_id}/revisions/{revision_id}", status: 200},
-		{operation: "Apps.GetUsage", verb: "GET", path: "/api/v1/apps/{app_id}/usage", status: 200},
-		{operation: "Apps.List", verb: "GET", path: "/api/v1/apps", status: 200},
-		{operation: "Apps.ListCVMs", verb: "GET", path: "/api/v1/apps/{app_id}/cvms", status: 200},
-		{operation: "Apps.ListPendingUpdates", verb: "GET", path: "/api/v1/apps/{app_id}/pending-updates", status: 200},
-		{operation: "Apps.ListRevisions", verb: "GET", path: "/api/v1/apps/{app_id}/revisions", status: 200},
-		{operation: "Apps.PreviewPendingUpdate", verb: "GET", path: "/api/v1/apps/{app_id}/pending-updates/{vm_uuid}/{compose_hash}/preview", status: 200},
-		{operation: "Apps.RedeployRevision", verb: "POST", path: "/api/v1/apps/{app_id}/revisions/{revision_id}/redeploy", status: 202},
-		{operation: "Apps.Replicate", verb: "POST", path: "/api/v1/apps/{app_id}/cvms/{vm_uuid}/replicas", status: 200},
-		{operation: "Attestations.CheckRaw", verb: "HEAD", path: "/api/v1/attestations/raw/{checksum}", status: 200, public: true},
-		{operation: "Attestations.GetCollateral", verb: "GET", path: "/api/v1/attestations/collateral/{checksum}", status: 200, public: true},
-		{operation: "Attestations.GetRaw", verb: "GET", path: "/api/v1/attestations/raw/{checksum}", status: 200, public: true},
-		{operation: "Attestations.ListDeviceIDs", verb: "GET", path: "/api/v1/attestations/device_ids", status: 200, public: true},
-		{operation: "Attestations.ListNodes", verb: "GET", path: "/api/v1/attestations/nodes", status: 200, public: true},
-		{operation: "Attestations.ListPPIDs", verb: "GET", path: "/api/v1/attestations/ppids", status: 200, public: true},
-		{operation: "Attestations.ListRecent", verb: "GET", path: "/api/v1/attestations/recent", status: 200, public: true},
-		{operation: "Attestations.Verify", verb: "POST", path: "/api/v1/attestations/verify", status: 200, public: true},
-		{operation: "Attestations.View", verb: "GET", path: "/api/v1/attestations/view/{checksum}", status: 200, public: true},
-		{operation: "CVMs.CancelOperation", verb: "POST", path: "/api/v1/cvms/{cvm_id}/operations/cancel", status: 200},
-		{operation: "CVMs.CheckAllowed", verb: "POST", path: "/api/v1/cvms/{cvm_id}/is-allowed", status: 200},
-		{operation: "CVMs.CommitComposeUpdate", verb: "PATCH", path: "/api/v1/cvms/{cvm_id}/compose_file", status: 202},
-		{operation: "CVMs.CommitReplica", verb: "POST", path: "/api/v1/cvms/{cvm_id}/commit-replica", status: 200, public: true},
-		{operation: "CVMs.CommitUpdate", verb: "POST", path: "/api/v1/cvms/{cvm_id}/commit-update", status: 202, public: true},
-		{operation: "CVMs.Create", verb: "POST", path: "/api/v1/cvms", status: 200},
-		{operation: "CVMs.CreateEliza", verb: "POST", path: "/api/v1/cvms/eliza", status: 200},
-		{operation: "CVMs.CreateWorkload", verb: "POST", path: "/api/v1/cvms/workload", status: 200},
-		{operation: "CVMs.Delete", verb: "DELETE", path: "/api/v1/cvms/{cvm_id}", status: 204},
-		{operation: "CVMs.DiagnoseDomains", verb: "POST", path: "/api/v1/cvms/{cvm_id}/customize-domain-diagnose", status: 200},
-		{operation: "CVMs.Get", verb: "GET", path: "/api/v1/cvms/{cvm_id}", status: 200},
-		{operation: "CVMs.GetAttestation", verb: "GET", path: "/api/v1/cvms/{cvm_id}/attestation", status: 200},
-		{operation: "CVMs.GetCommitUpdate", verb: "GET", path: "/api/v1/cvms/{cvm_id}/commit-update", status: 200, public: true},
-		{operation: "CVMs.GetComposeFile", verb: "GET", path: "/api/v1/cvms/{cvm_id}/compose_file", status: 200},
-		{operation: "CVMs.GetComposition", verb: "GET", path: "/api/v1/cvms/{cvm_id}/composition", status: 200},
-		{operation: "CVMs.GetDockerCompose", verb: "GET", path: "/api/v1/cvms/{cvm_id}/docker-compose.yml", status: 200},
-		{operation: "CVMs.GetFirewallStatus", verb: "GET", path: "/api/v1/cvms/{cvm_id}/firewall-status", status: 200},
-		{operation: "CVMs.GetNetwork", verb: "GET", path: "/api/v1/cvms/{cvm_id}/network", status: 200},
-		{operation: "CVMs.GetNetworkConfig", verb: "GET", path: "/api/v1/cvms/{cvm_id}/network-config", status: 200},
-		{operation: "CVMs.GetOperationStatus", verb: "GET", path: "/api/v1/cvms/{cvm_id}/operation-status", status: 200},
-		{operation: "CVMs.GetPreLaunchScript", verb: "GET", path: "/api/v1/cvms/{cvm_id}/pre-launch-script", status: 200},
-		{operation: "CVMs.GetPreLaunchUpgrade", verb: "GET", path: "/api/v1/cvms/{cvm_id}/pre-launch-script/upgrade-status", status: 200},
-		{operation: "CVMs.GetState", verb: "GET", path: "/api/v1/cvms/{cvm_id}/state", status: 200},
-		{operation: "CVMs.GetStats", verb: "GET", path: "/api/v1/cvms/{cvm_id}/stats", status: 200},
-		{operation: "CVMs.GetStatuses", verb: "POST", path: "/api/v1/status/batch", status: 200},
-		{operation: "CVMs.GetUserConfig", verb: "GET", path: "/api/v1/cvms/{cvm_id}/user_config", status: 200},
-		{operation: "CVMs.List", verb: "GET", path: "/api/v1/cvms/paginated", status: 200},
-		{operation: "CVMs.ListAll", verb: "GET", path: "/api/v1/cvms", status: 200},
-		{operation: "CVMs.ListAvailableOSImages", verb: "GET", path: "/api/v1/cvms/{cvm_id}/available-os-images", status: 200},
-		{operation: "CVMs.ListOperations", verb: "GET", path: "/api/v1/cvms/{cvm_id}/operations", status: 200},
-		{operation: "CVMs.ListPorts", verb: "GET", path: "/api/v1/cvms/{cvm_id}/ports", status: 200},
-		{operation: "CVMs.ListSSHKeys", verb: "GET", path: "/api/v1/cvms/{cvm_id}/ssh-keys", status: 200},
-		{operation: "CVMs.Provision", verb: "POST", path: "/api/v1/cvms/provision", status: 200},
-		{operation: "CVMs.ProvisionComposeUpdate", verb: "POST", path: "/api/v1/cvms/{cvm_id}/compose_file/provision", status: 200},
-		{operation: "CVMs.ProvisionEliza", verb: "POST", path: "/api/v1/cvms/provision/eliza", status: 200},
-		{operation: "CVMs.RedeployRevision", verb: "POST", path: "/api/v1/cvms/{cvm_id}/revisions/{revision_id}/redeploy", status: 202},
-		{operation: "CVMs.RefreshInstanceID", verb: "PATCH", path: "/api/v1/cvms/{cvm_id}/instance-id", status: 200},
-		{operation: "CVMs.RefreshInstanceIDs", verb: "PATCH", path: "/api/v1/cvms/instance-ids", status: 200},
-		{operation: "CVMs.Rename", verb: "PATCH", path: "/api/v1/cvms/{cvm_id}/name", status: 204},
-		{operation: "CVMs.Replicate", verb: "POST", path: "/api/v1/cvms/{cvm_id}/replicas", status: 200},
-		{operation: "CVMs.Restart", verb: "POST", path: "/api/v1/cvms/{cvm_id}/restart", status: 200},
-		{operation: "CVMs.ScheduleDelete", verb: "PATCH", path: "/api/v1/cvms/{cvm_id}/scheduled-delete", status: 200},
-		{operation: "CVMs.SetListed", verb: "PATCH", path: "/api/v1/cvms/{cvm_id}/listed", status: 200},
-		{operation: "CVMs.SetPorts", verb: "PUT", path: "/api/v1/cvms/{cvm_id}/ports", status: 200},
-		{operation: "CVMs.SetSSHKeys", verb: "PUT", path: "/api/v1/cvms/{cvm_id}/ssh-keys", status: 200},
-		{operation: "CVMs.Shutdown", verb: "POST", path: "/api/v1/cvms/{cvm_id}/shutdown", status: 200},
-		{operation: "CVMs.Start", verb: "POST", path: "/api/v1/cvms/{cvm_id}/start", status: 200},
-		{operation: "CVMs.Stop", verb: "POST", path: "/api/v1/cvms/{cvm_id}/stop", status: 200},
-		{operation: "CVMs.StopBatch", verb: "POST", path: "/api/v1/cvms/batch-stop", status: 200},
-		{operation: "CVMs.SubmitComposeFile", verb: "POST", path: "/api/v1/cvms/{cvm_id}/compose_file", status: 202},
-		{operation: "CVMs.Update", verb: "PATCH", path: "/api/v1/cvms/{cvm_id}", status: 202},
-		{operation: "CVMs.UpdateDockerCompose", verb: "PATCH", path: "/api/v1/cvms/{cvm_id}/docker-compose", status: 202},
-		{operation: "CVMs.UpdateEnvs", verb: "PATCH", path: "/api/v1/cvms/{cvm_id}/envs", status: 202},
-		{operation: "CVMs.UpdateNetworkConfig", verb: "PATCH", path: "/api/v1/cvms/{cvm_id}/network-config", status: 200},
-		{operation: "CVMs.UpdateOSImage", verb: "PATCH", path: "/api/v1/cvms/{cvm_id}/os-image", status: 202},
-		{operation: "CVMs.UpdatePreLaunchScript", verb: "PATCH", path: "/api/v1/cvms/{cvm_id}/pre-launch-script", status: 202},
-		{operation: "CVMs.UpdateResources", verb: "PATCH", path: "/api/v1/cvms/{cvm_id}/resources", status: 202},
-		{operation: "CVMs.UpdateVisibility", verb: "PATCH", path: "/api/v1/cvms/{cvm_id}/visibility", status: 200},
-		{operation: "CVMs.UpgradePreLaunch", verb: "POST", path: "/api/v1/cvms/{cvm_id}/pre-launch-script/upgrade-to-latest-official", status: 202},
-		{operation: "InstanceTypes.List", verb: "GET", path: "/api/v1/instance-types", status: 200, public: true},
-		{operation: "InstanceTypes.ListFamily", verb: "GET", path: "/api/v1/instance-types/{family}", status: 200, public: true},
-		{operation: "KMS.Get", verb: "GET", path: "/api/v1/kms/{kms_id}", status: 200},
-		{operation: "KMS.GetAppEnvPublicKey", verb: "GET", path: "/api/v1/kms/{kms_id}/pubkey/{app_id}", status: 200},
-		{operation: "KMS.GetNextAppIDs", verb: "GET", path: "/api/v1/kms/phala/next_app_id", status: 200},
-		{operation: "KMS.GetOnChain", verb: "GET", path: "/api/v1/kms/on-chain/{chain}", status: 200},
-		{operation: "KMS.Inspect", verb: "GET", path: "/api/v1/kms/{kms_id}/info", status: 200},
-		{operation: "KMS.List", verb: "GET", path: "/api/v1/kms", status: 200},
-		{operation: "KMS.ListContractNodes", verb: "GET", path: "/api/v1/kms/{slug}/nodes", status: 200},
-		{operation: "Nodes.ListAvailable", verb: "GET", path: "/api/v1/teepods/available", status: 200},
-		{operation: "Nodes.ListCreateResources", verb: "GET", path: "/api/v1/teepods/cvm-create-resources", status: 200},
-		{operation: "OSImages.List", verb: "GET", path: "/api/v1/os-images", status: 200},
-		{operation: "SSHKeys.Create", verb: "POST", path: "/api/v1/user/ssh-keys", status: 201},
-		{operation: "SSHKeys.Delete", verb: "DELETE", path: "/api/v1/user/ssh-keys/{key_id}", status: 204},
-		{operation: "SSHKeys.ImportGitHub", verb: "POST", path: "/api/v1/user/ssh-keys/github-profile", status: 200},
-		{operation: "SSHKeys.List", verb: "GET", path: "/api/v1/user/ssh-keys", status: 200},
-		{operation: "SSHKeys.SyncGitHub", verb: "POST", path: "/api/v1/user/ssh-keys/github-sync", status: 200},
-		{operation: "Webhooks.Create", verb: "POST", path: "/api/v1/workspace/webhooks", status: 201},
-		{operation: "Webhooks.Delete", verb: "DELETE", path: "/api/v1/workspace/webhooks/{webhook_id}", status: 204},
-		{operation: "Webhooks.Get", verb: "GET", path: "/api/v1/workspace/webhooks/{webhook_id}", status: 200},
-		{operation: "Webhooks.GetStats", verb: "GET", path: "/api/v1/workspace/webhooks/{webhook_id}/stats", status: 200},
-		{operation: "Webhooks.List", verb: "GET", path: "/api/v1/workspace/webhooks", status: 200},
-		{operation: "Webhooks.ListDeliveries", verb: "GET", path: "/api/v1/workspace/webhooks/{webhook_id}/deliveries", status: 200},
-		{operation: "Webhooks.Resend", verb: "POST", path: "/api/v1/workspace/webhooks/{webhook_id}/deliveries/{event_id}/resend", status: 200},
-		{operation: "Webhooks.RevealSecret", verb: "POST", path: "/api/v1/workspace/webhooks/{webhook_id}/reveal-secret", status: 200},
-		{operation: "Webhooks.RotateSecret", verb: "POST", path: "/api/v1/workspace/webhooks/{webhook_id}/rotate-secret", status: 200},
-		{operation: "Webhooks.Test", verb: "POST", path: "/api/v1/workspace/webhooks/{webhook_id}/test", status: 200},
-		{operation: "Webhooks.Update", verb: "PUT", path: "/api/v1/workspace/webhooks/{webhook_id}", status: 200},
-		{operation: "Workspaces.Get", verb: "GET", path: "/api/v1/workspaces/{slug}", status: 200},
-		{operation: "Workspaces.GetQuotas", verb: "GET", path: "/api/v1/workspaces/{slug}/quotas", status: 200},
-		{operation: "Workspaces.List", verb: "GET", path: "/api/v1/workspaces", status: 200},
-		{operation: "Workspaces.ListNodes", verb: "GET", path: "/api/v1/workspaces/{slug}/nodes", status: 200},
+		{operation: opAccountGet, verb: "GET", path: "/api/v1/auth/me", status: 200, answer: (*Server).answerAccountGet},
+		{operation: opAccountRevokeToken, verb: "DELETE", path: "/api/v1/tokens/self", status: 204, answer: (*Server).answerAccountRevokeToken},
+		{operation: opAppsCheckAllowed, verb: "POST", path: "/api/v1/apps/{app_id}/is-allowed", status: 200, answer: (*Server).answerAppsCheckAllowed},
+		{operation: opAppsCheckCVMsAllowed, verb: "POST", path: "/api/v1/apps/{app_id}/cvms/is-allowed", status: 200, answer: (*Server).answerAppsCheckCVMsAllowed},
+		{operation: opAppsCreateInstance, verb: "POST", path: "/api/v1/apps/{app_id}/instances", status: 200, answer: (*Server).answerAppsCreateInstance},
+		{operation: opAppsEvaluateTCB, verb: "GET", path: "/api/v1/apps/{app_id}/attestations/tcb-evaluation", status: 200, answer: (*Server).answerAppsEvaluateTCB, optionalKey: true},
+		{operation: opAppsGet, verb: "GET", path: "/api/v1/apps/{app_id}", status: 200, answer: (*Server).answerAppsGet},
+		{operation: opAppsGetAttestations, verb: "GET", path: "/api/v1/apps/{app_id}/attestations", status: 200, answer: (*Server).answerAppsGetAttestations, optionalKey: true},
+		{operation: opAppsGetDeviceAllowlist, verb: "GET", path: "/api/v1/apps/{app_id}/device-allowlist", status: 200, answer: (*Server).answerAppsGetDeviceAllowlist},
+		{operation: opAppsGetFilterOptions, verb: "GET", path: "/api/v1/apps/filter-options", status: 200, answer: (*Server).answerAppsGetFilterOptions},
+		{operation: opAppsGetKMSInfo, verb: "GET", path: "/api/v1/apps/{app_id}/kms-info", status: 200, answer: (*Server).answerAppsGetKMSInfo},
+		{operation: opAppsGetRevision, verb: "GET", path: "/api/v1/apps/{app_id}/revisions/{revision_id}", status: 200, answer: (*Server).answerAppsGetRevision},
+		{operation: opAppsGetUsage, verb: "GET", path: "/api/v1/apps/{app_id}/usage", status: 200, answer: (*Server).answerAppsGetUsage},
+		{operation: opAppsList, verb: "GET", path: "/api/v1/apps", status: 200, answer: (*Server).answerAppsList},
+		{operation: opAppsListCVMs, verb: "GET", path: "/api/v1/apps/{app_id}/cvms", status: 200, answer: (*Server).answerAppsListCVMs},
+		{operation: opAppsListPendingUpdates, verb: "GET", path: "/api/v1/apps/{app_id}/pending-updates", status: 200, answer: (*Server).answerAppsListPendingUpdates},
+		{operation: opAppsListRevisions, verb: "GET", path: "/api/v1/apps/{app_id}/revisions", status: 200, answer: (*Server).answerAppsListRevisions},
+		{operation: opAppsPreviewPendingUpdate, verb: "GET", path: "/api/v1/apps/{app_id}/pending-updates/{vm_uuid}/{compose_hash}/preview", status: 200, answer: (*Server).answerAppsPreviewPendingUpdate},
+		{operation: opAppsRedeployRevision, verb: "POST", path: "/api/v1/apps/{app_id}/revisions/{revision_id}/redeploy", status: 202, answer: (*Server).answerAppsRedeployRevision},
+		{operation: opAppsReplicate, verb: "POST", path: "/api/v1/apps/{app_id}/cvms/{vm_uuid}/replicas", status: 200, answer: (*Server).answerAppsReplicate},
+		{operation: opAttestationsCheckRaw, verb: "HEAD", path: "/api/v1/attestations/raw/{checksum}", status: 200, answer: (*Server).answerAttestationsCheckRaw, public: true},
+		{operation: opAttestationsGetCollateral, verb: "GET", path: "/api/v1/attestations/collateral/{checksum}", status: 200, answer: (*Server).answerAttestationsGetCollateral, public: true},
+		{operation: opAttestationsGetRaw, verb: "GET", path: "/api/v1/attestations/raw/{checksum}", status: 200, answer: (*Server).answerAttestationsGetRaw, public: true},
+		{operation: opAttestationsListDeviceIDs, verb: "GET", path: "/api/v1/attestations/device_ids", status: 200, answer: (*Server).answerAttestationsListDeviceIDs, public: true},
+		{operation: opAttestationsListNodes, verb: "GET", path: "/api/v1/attestations/nodes", status: 200, answer: (*Server).answerAttestationsListNodes, public: true},
+		{operation: opAttestationsListPPIDs, verb: "GET", path: "/api/v1/attestations/ppids", status: 200, answer: (*Server).answerAttestationsListPPIDs, public: true},
+		{operation: opAttestationsListRecent, verb: "GET", path: "/api/v1/attestations/recent", status: 200, answer: (*Server).answerAttestationsListRecent, public: true},
+		{operation: opAttestationsVerify, verb: "POST", path: "/api/v1/attestations/verify", status: 200, answer: (*Server).answerAttestationsVerify, public: true},
+		{operation: opAttestationsView, verb: "GET", path: "/api/v1/attestations/view/{checksum}", status: 200, answer: (*Server).answerAttestationsView, public: true},
+		{operation: opCVMsCancelOperation, verb: "POST", path: "/api/v1/cvms/{cvm_id}/operations/cancel", status: 200, answer: (*Server).answerCVMsCancelOperation},
+		{operation: opCVMsCheckAllowed, verb: "POST", path: "/api/v1/cvms/{cvm_id}/is-allowed", status: 200, answer: (*Server).answerCVMsCheckAllowed},
+		{operation: opCVMsCommitComposeUpdate, verb: "PATCH", path: "/api/v1/cvms/{cvm_id}/compose_file", status: 202, answer: (*Server).answerCVMsCommitComposeUpdate},
+		{operation: opCVMsCommitReplica, verb: "POST", path: "/api/v1/cvms/{cvm_id}/commit-replica", status: 200, answer: (*Server).answerCVMsCommitReplica, public: true},
+		{operation: opCVMsCommitUpdate, verb: "POST", path: "/api/v1/cvms/{cvm_id}/commit-update", status: 202, answer: (*Server).answerCVMsCommitUpdate, public: true},
+		{operation: opCVMsCreate, verb: "POST", path: "/api/v1/cvms", status: 200, answer: (*Server).answerCVMsCreate},
+		{operation: opCVMsCreateEliza, verb: "POST", path: "/api/v1/cvms/eliza", status: 200, answer: (*Server).answerCVMsCreateEliza},
+		{operation: opCVMsCreateWorkload, verb: "POST", path: "/api/v1/cvms/workload", status: 200, answer: (*Server).answerCVMsCreateWorkload},
+		{operation: opCVMsDelete, verb: "DELETE", path: "/api/v1/cvms/{cvm_id}", status: 204, answer: (*Server).answerCVMsDelete},
+		{operation: opCVMsDiagnoseDomains, verb: "POST", path: "/api/v1/cvms/{cvm_id}/customize-domain-diagnose", status: 200, answer: (*Server).answerCVMsDiagnoseDomains},
+		{operation: opCVMsGet, verb: "GET", path: "/api/v1/cvms/{cvm_id}", status: 200, answer: (*Server).answerCVMsGet},
+		{operation: opCVMsGetAttestation, verb: "GET", path: "/api/v1/cvms/{cvm_id}/attestation", status: 200, answer: (*Server).answerCVMsGetAttestation},
+		{operation: opCVMsGetCommitUpdate, verb: "GET", path: "/api/v1/cvms/{cvm_id}/commit-update", status: 200, answer: (*Server).answerCVMsGetCommitUpdate, public: true},
+		{operation: opCVMsGetComposeFile, verb: "GET", path: "/api/v1/cvms/{cvm_id}/compose_file", status: 200, answer: (*Server).answerCVMsGetComposeFile},
+		{operation: opCVMsGetComposition, verb: "GET", path: "/api/v1/cvms/{cvm_id}/composition", status: 200, answer: (*Server).answerCVMsGetComposition},
+		{operation: opCVMsGetDockerCompose, verb: "GET", path: "/api/v1/cvms/{cvm_id}/docker-compose.yml", status: 200, answer: (*Server).answerCVMsGetDockerCompose},
+		{operation: opCVMsGetFirewallStatus, verb: "GET", path: "/api/v1/cvms/{cvm_id}/firewall-status", status: 200, answer: (*Server).answerCVMsGetFirewallStatus},
+		{operation: opCVMsGetNetwork, verb: "GET", path: "/api/v1/cvms/{cvm_id}/network", status: 200, answer: (*Server).answerCVMsGetNetwork},
+		{operation: opCVMsGetNetworkConfig, verb: "GET", path: "/api/v1/cvms/{cvm_id}/network-config", status: 200, answer: (*Server).answerCVMsGetNetworkConfig},
+		{operation: opCVMsGetOperationStatus, verb: "GET", path: "/api/v1/cvms/{cvm_id}/operation-status", status: 200, answer: (*Server).answerCVMsGetOperationStatus},
+		{operation: opCVMsGetPreLaunchScript, verb: "GET", path: "/api/v1/cvms/{cvm_id}/pre-launch-script", status: 200, answer: (*Server).answerCVMsGetPreLaunchScript},
+		{operation: opCVMsGetPreLaunchUpgrade, verb: "GET", path: "/api/v1/cvms/{cvm_id}/pre-launch-script/upgrade-status", status: 200, answer: (*Server).answerCVMsGetPreLaunchUpgrade},
+		{operation: opCVMsGetState, verb: "GET", path: "/api/v1/cvms/{cvm_id}/state", status: 200, answer: (*Server).answerCVMsGetState},
+		{operation: opCVMsGetStats, verb: "GET", path: "/api/v1/cvms/{cvm_id}/stats", status: 200, answer: (*Server).answerCVMsGetStats},
+		{operation: opCVMsGetStatuses, verb: "POST", path: "/api/v1/status/batch", status: 200, answer: (*Server).answerCVMsGetStatuses},
+		{operation: opCVMsGetUserConfig, verb: "GET", path: "/api/v1/cvms/{cvm_id}/user_config", status: 200, answer: (*Server).answerCVMsGetUserConfig},
+		{operation: opCVMsList, verb: "GET", path: "/api/v1/cvms/paginated", status: 200, answer: (*Server).answerCVMsList},
+		{operation: opCVMsListAll, verb: "GET", path: "/api/v1/cvms", status: 200, answer: (*Server).answerCVMsListAll},
+		{operation: opCVMsListAvailableOSImages, verb: "GET", path: "/api/v1/cvms/{cvm_id}/available-os-images", status: 200, answer: (*Server).answerCVMsListAvailableOSImages},
+		{operation: opCVMsListOperations, verb: "GET", path: "/api/v1/cvms/{cvm_id}/operations", status: 200, answer: (*Server).answerCVMsListOperations},
+		{operation: opCVMsListPorts, verb: "GET", path: "/api/v1/cvms/{cvm_id}/ports", status: 200, answer: (*Server).answerCVMsListPorts},
+		{operation: opCVMsListSSHKeys, verb: "GET", path: "/api/v1/cvms/{cvm_id}/ssh-keys", status: 200, answer: (*Server).answerCVMsListSSHKeys},
+		{operation: opCVMsProvision, verb: "POST", path: "/api/v1/cvms/provision", status: 200, answer: (*Server).answerCVMsProvision},
+		{operation: opCVMsProvisionComposeUpdate, verb: "POST", path: "/api/v1/cvms/{cvm_id}/compose_file/provision", status: 200, answer: (*Server).answerCVMsProvisionComposeUpdate},
+		{operation: opCVMsProvisionEliza, verb: "POST", path: "/api/v1/cvms/provision/eliza", status: 200, answer: (*Server).answerCVMsProvisionEliza},
+		{operation: opCVMsRedeployRevision, verb: "POST", path: "/api/v1/cvms/{cvm_id}/revisions/{revision_id}/redeploy", status: 202, answer: (*Server).answerCVMsRedeployRevision},
+		{operation: opCVMsRefreshInstanceID, verb: "PATCH", path: "/api/v1/cvms/{cvm_id}/instance-id", status: 200, answer: (*Server).answerCVMsRefreshInstanceID},
+		{operation: opCVMsRefreshInstanceIDs, verb: "PATCH", path: "/api/v1/cvms/instance-ids", status: 200, answer: (*Server).answerCVMsRefreshInstanceIDs},
+		{operation: opCVMsRename, verb: "PATCH", path: "/api/v1/cvms/{cvm_id}/name", status: 204, answer: (*Server).answerCVMsRename},
+		{operation: opCVMsReplicate, verb: "POST", path: "/api/v1/cvms/{cvm_id}/replicas", status: 200, answer: (*Server).answerCVMsReplicate},
+		{operation: opCVMsRestart, verb: "POST", path: "/api/v1/cvms/{cvm_id}/restart", status: 200, answer: (*Server).answerCVMsRestart},
+		{operation: opCVMsScheduleDelete, verb: "PATCH", path: "/api/v1/cvms/{cvm_id}/scheduled-delete", status: 200, answer: (*Server).answerCVMsScheduleDelete},
+		{operation: opCVMsSetListed, verb: "PATCH", path: "/api/v1/cvms/{cvm_id}/listed", status: 200, answer: (*Server).answerCVMsSetListed},
+		{operation: opCVMsSetPorts, verb: "PUT", path: "/api/v1/cvms/{cvm_id}/ports", status: 200, answer: (*Server).answerCVMsSetPorts},
+		{operation: opCVMsSetSSHKeys, verb: "PUT", path: "/api/v1/cvms/{cvm_id}/ssh-keys", status: 200, answer: (*Server).answerCVMsSetSSHKeys},
+		{operation: opCVMsShutdown, verb: "POST", path: "/api/v1/cvms/{cvm_id}/shutdown", status: 200, answer: (*Server).answerCVMsShutdown},
+		{operation: opCVMsStart, verb: "POST", path: "/api/v1/cvms/{cvm_id}/start", status: 200, answer: (*Server).answerCVMsStart},
+		{operation: opCVMsStop, verb: "POST", path: "/api/v1/cvms/{cvm_id}/stop", status: 200, answer: (*Server).answerCVMsStop},
+		{operation: opCVMsStopBatch, verb: "POST", path: "/api/v1/cvms/batch-stop", status: 200, answer: (*Server).answerCVMsStopBatch},
+		{operation: opCVMsSubmitComposeFile, verb: "POST", path: "/api/v1/cvms/{cvm_id}/compose_file", status: 202, answer: (*Server).answerCVMsSubmitComposeFile},
+		{operation: opCVMsUpdate, verb: "PATCH", path: "/api/v1/cvms/{cvm_id}", status: 202, answer: (*Server).answerCVMsUpdate},
+		{operation: opCVMsUpdateDockerCompose, verb: "PATCH", path: "/api/v1/cvms/{cvm_id}/docker-compose", status: 202, answer: (*Server).answerCVMsUpdateDockerCompose},
+		{operation: opCVMsUpdateEnvs, verb: "PATCH", path: "/api/v1/cvms/{cvm_id}/envs", status: 202, answer: (*Server).answerCVMsUpdateEnvs},
+		{operation: opCVMsUpdateNetworkConfig, verb: "PATCH", path: "/api/v1/cvms/{cvm_id}/network-config", status: 200, answer: (*Server).answerCVMsUpdateNetworkConfig},
+		{operation: opCVMsUpdateOSImage, verb: "PATCH", path: "/api/v1/cvms/{cvm_id}/os-image", status: 202, answer: (*Server).answerCVMsUpdateOSImage},
+		{operation: opCVMsUpdatePreLaunchScript, verb: "PATCH", path: "/api/v1/cvms/{cvm_id}/pre-launch-script", status: 202, answer: (*Server).answerCVMsUpdatePreLaunchScript},
+		{operation: opCVMsUpdateResources, verb: "PATCH", path: "/api/v1/cvms/{cvm_id}/resources", status: 202, answer: (*Server).answerCVMsUpdateResources},
+		{operation: opCVMsUpdateVisibility, verb: "PATCH", path: "/api/v1/cvms/{cvm_id}/visibility", status: 200, answer: (*Server).answerCVMsUpdateVisibility},
+		{operation: opCVMsUpgradePreLaunch, verb: "POST", path: "/api/v1/cvms/{cvm_id}/pre-launch-script/upgrade-to-latest-official", status: 202, answer: (*Server).answerCVMsUpgradePreLaunch},
+		{operation: opInstanceTypesList, verb: "GET", path: "/api/v1/instance-types", status: 200, answer: (*Server).answerInstanceTypesList, public: true},
+		{operation: opInstanceTypesListFamily, verb: "GET", path: "/api/v1/instance-types/{family}", status: 200, answer: (*Server).answerInstanceTypesListFamily, public: true},
+		{operation: opKMSGet, verb: "GET", path: "/api/v1/kms/{kms_id}", status: 200, answer: (*Server).answerKMSGet},
+		{operation: opKMSGetAppEnvPublicKey, verb: "GET", path: "/api/v1/kms/{kms_id}/pubkey/{app_id}", status: 200, answer: (*Server).answerKMSGetAppEnvPublicKey},
+		{operation: opKMSGetNextAppIDs, verb: "GET", path: "/api/v1/kms/phala/next_app_id", status: 200, answer: (*Server).answerKMSGetNextAppIDs},
+		{operation: opKMSGetOnChain, verb: "GET", path: "/api/v1/kms/on-chain/{chain}", status: 200, answer: (*Server).answerKMSGetOnChain},
+		{operation: opKMSInspect, verb: "GET", path: "/api/v1/kms/{kms_id}/info", status: 200, answer: (*Server).answerKMSInspect},
+		{operation: opKMSList, verb: "GET", path: "/api/v1/kms", status: 200, answer: (*Server).answerKMSList},
+		{operation: opKMSListContractNodes, verb: "GET", path: "/api/v1/kms/{slug}/nodes", status: 200, answer: (*Server).answerKMSListContractNodes},
+		{operation: opNodesListAvailable, verb: "GET", path: "/api/v1/teepods/available", status: 200, answer: (*Server).answerNodesListAvailable},
+		{operation: opNodesListCreateResources, verb: "GET", path: "/api/v1/teepods/cvm-create-resources", status: 200, answer: (*Server).answerNodesListCreateResources},
+		{operation: opOSImagesList, verb: "GET", path: "/api/v1/os-images", status: 200, answer: (*Server).answerOSImagesList},
+		{operation: opSSHKeysCreate, verb: "POST", path: "/api/v1/user/ssh-keys", status: 201, answer: (*Server).answerSSHKeysCreate},
+		{operation: opSSHKeysDelete, verb: "DELETE", path: "/api/v1/user/ssh-keys/{key_id}", status: 204, answer: (*Server).answerSSHKeysDelete},
+		{operation: opSSHKeysImportGitHub, verb: "POST", path: "/api/v1/user/ssh-keys/github-profile", status: 200, answer: (*Server).answerSSHKeysImportGitHub},
+		{operation: opSSHKeysList, verb: "GET", path: "/api/v1/user/ssh-keys", status: 200, answer: (*Server).answerSSHKeysList},
+		{operation: opSSHKeysSyncGitHub, verb: "POST", path: "/api/v1/user/ssh-keys/github-sync", status: 200, answer: (*Server).answerSSHKeysSyncGitHub},
+		{operation: opWebhooksCreate, verb: "POST", path: "/api/v1/workspace/webhooks", status: 201, answer: (*Server).answerWebhooksCreate},
+		{operation: opWebhooksDelete, verb: "DELETE", path: "/api/v1/workspace/webhooks/{webhook_id}", status: 204, answer: (*Server).answerWebhooksDelete},
+		{operation: opWebhooksGet, verb: "GET", path: "/api/v1/workspace/webhooks/{webhook_id}", status: 200, answer: (*Server).answerWebhooksGet},
+		{operation: opWebhooksGetStats, verb: "GET", path: "/api/v1/workspace/webhooks/{webhook_id}/stats", status: 200, answer: (*Server).answerWebhooksGetStats},
+		{operation: opWebhooksList, verb: "GET", path: "/api/v1/workspace/webhooks", status: 200, answer: (*Server).answerWebhooksList},
+		{operation: opWebhooksListDeliveries, verb: "GET", path: "/api/v1/workspace/webhooks/{webhook_id}/deliveries", status: 200, answer: (*Server).answerWebhooksListDeliveries},
+		{operation: opWebhooksResend, verb: "POST", path: "/api/v1/workspace/webhooks/{webhook_id}/deliveries/{event_id}/resend", status: 200, answer: (*Server).answerWebhooksResend},
+		{operation: opWebhooksRevealSecret, verb: "POST", path: "/api/v1/workspace/webhooks/{webhook_id}/reveal-secret", status: 200, answer: (*Server).answerWebhooksRevealSecret},
+		{operation: opWebhooksRotateSecret, verb: "POST", path: "/api/v1/workspace/webhooks/{webhook_id}/rotate-secret", status: 200, answer: (*Server).answerWebhooksRotateSecret},
+		{operation: opWebhooksTest, verb: "POST", path: "/api/v1/workspace/webhooks/{webhook_id}/test", status: 200, answer: (*Server).answerWebhooksTest},
+		{operation: opWebhooksUpdate, verb: "PUT", path: "/api/v1/workspace/webhooks/{webhook_id}", status: 200, answer: (*Server).answerWebhooksUpdate},
+		{operation: opWorkspacesGet, verb: "GET", path: "/api/v1/workspaces/{slug}", status: 200, answer: (*Server).answerWorkspacesGet},
+		{operation: opWorkspacesGetQuotas, verb: "GET", path: "/api/v1/workspaces/{slug}/quotas", status: 200, answer: (*Server).answerWorkspacesGetQuotas},
+		{operation: opWorkspacesList, verb: "GET", path: "/api/v1/workspaces", status: 200, answer: (*Server).answerWorkspacesList},
+		{operation: opWorkspacesListNodes, verb: "GET", path: "/api/v1/workspaces/{slug}/nodes", status: 200, answer: (*Server).answerWorkspacesListNodes},
 	}
 }

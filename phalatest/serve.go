@@ -91,14 +91,10 @@ func (s *Server) admit(c *call) (answer, bool) {
 }
 
 func (s *Server) handle(c *call) answer {
-	h, known := s.handlers[c.route.operation]
-	if !known {
-		return structured(http.StatusNotImplemented, "", c.route.operation+" is not faked yet")
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.live()
-	return h(s, c)
+	return c.route.answer(s, c)
 }
 
 func (s *Server) write(w http.ResponseWriter, c *call, a answer, id string, fault Fault) {

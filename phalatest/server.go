@@ -37,8 +37,7 @@ type Server struct {
 	clock      *clock
 	described  *description
 	router     router
-	operations map[string]bool
-	handlers   map[string]handler
+	operations map[operationName]bool
 	keys       *keys
 	chain      Chain
 	services   []*keyService // the central one first
@@ -72,8 +71,8 @@ type Server struct {
 	// The last numbers that were given away.
 	number, appNumber, portNumber, keyNumber, revision int
 
-	faults    map[string][]Fault
-	tampers   map[string]func(int, []byte) (int, []byte)
+	faults    map[operationName][]Fault
+	tampers   map[operationName]func(int, []byte) (int, []byte)
 	bootFails map[string]string
 	forged    map[string]*forged // by the name of the CVM
 	requests  []Request
@@ -102,8 +101,7 @@ func Start(opts ...Option) (*Server, error) {
 		script:     officialScript,
 		clock:      newClock(DefaultTick),
 		router:     newRouter(routes()),
-		operations: map[string]bool{},
-		handlers:   handlers(),
+		operations: map[operationName]bool{},
 		types:      instanceTypes(),
 		nodes:      nodes(),
 		images:     images(),
@@ -114,8 +112,8 @@ func Start(opts ...Option) (*Server, error) {
 		github:     map[string][]string{},
 		dns:        map[string]string{},
 		quotes:     map[string]*uploadedQuote{},
-		faults:     map[string][]Fault{},
-		tampers:    map[string]func(int, []byte) (int, []byte){},
+		faults:     map[operationName][]Fault{},
+		tampers:    map[operationName]func(int, []byte) (int, []byte){},
 		bootFails:  map[string]string{},
 		forged:     map[string]*forged{},
 		hardware:   &hardware{},

@@ -105,7 +105,7 @@ await settle("walk-cli", "running");
 phala(/nginx:1\.28/, "ps", "walk-cli");
 
 phala(/CVM UUID/, "cvms", "replicate", vm_uuid);
-phala(/test2/, "instances", "add", "--app-id", app_id, "--node-id", "2");
+phala(/test2/, "instances", "add", "--app-id", app_id, "--node-id", "12");
 phala(/(.*test. .*walk-cli.*\n){3}/, "instances", "ls", "--app-id", app_id);
 const { success, ...instances } = json("instances", "ls", "--app-id", app_id);
 const others = Object.values(instances).map((cvm) => cvm.vm_uuid).filter((uuid) => uuid !== vm_uuid);

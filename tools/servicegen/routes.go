@@ -44,13 +44,17 @@ func writeRoutes(ops []operation) string {
 	return b.String()
 }
 
-// writeFakeRoutes gives phalatest/routes.gen.go: what the fake cloud must be able to answer.
+// writeFakeRoutes gives phalatest/routes.gen.go: the operations that the fake cloud answers, and how each is reached.
 func writeFakeRoutes(ops []operation) string {
 	var b strings.Builder
-	b.WriteString(header + "package phalatest\n\n// routes lists every operation of the API with its success status.\nfunc routes() []route {\n\treturn []route{\n")
+	b.WriteString(header + "package phalatest\n\n// The operations of the API.\nconst (\n")
+	for _, o := range ops {
+		fmt.Fprintf(&b, "\top%s operationName = %q\n", o.OperationID, o.name())
+	}
+	b.WriteString(")\n\n// routes lists every operation of the API with its success status and the method that answers it.\nfunc routes() []route {\n\treturn []route{\n")
 	for _, o := range ops {
 		code, _ := o.success()
-		fmt.Fprintf(&b, "\t\t{operation: %q, verb: %q, path: %q, status: %s", o.name(), o.Verb, o.Path, code)
+		fmt.Fprintf(&b, "\t\t{operation: op%s, verb: %q, path: %q, status: %s, answer: (*Server).answer%s", o.OperationID, o.Verb, o.Path, code, o.OperationID)
 		if o.Public {
 			b.WriteString(", public: true")
 		}
