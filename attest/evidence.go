@@ -63,7 +63,7 @@ func FromApp(a *openapi.AppAttestations) ([]Evidence, error) {
 	for i := range a.Instances {
 		instance := &a.Instances[i]
 		e := &all[i]
-		*e = Evidence{Name: instance.Name, InstanceID: instance.InstanceID, OSImage: instance.ImageVersion}
+		*e = Evidence{Name: instance.Name, InstanceID: instance.InstanceID}
 		err := errors.Join(e.fillQuote(instance.Quote, instance.AppCertificates), e.fillTCBInfo(instance.TCBInfo, instance.EventLog))
 		if err == nil && a.AppID != "" {
 			e.AppID, err = kms.ParseAppID(a.AppID)
