@@ -141,7 +141,7 @@ func TestVerifySaysWhatWasNotAsked(t *testing.T) {
 		require.NotNil(t, r.Check(name), name)
 		assert.Equal(t, attest.NotAsked, r.Check(name).Outcome, name)
 	}
-	assert.Contains(t, r.String(), "measurements     not asked")
+	assert.Contains(t, r.String(), "measurements        not asked")
 	data, err := r.JSON()
 	require.NoError(t, err)
 	var back struct {
