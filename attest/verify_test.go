@@ -33,7 +33,7 @@ func newAuthority(tb testing.TB, options ...quotetest.Option) *quotetest.Authori
 
 func mint(tb testing.TB, a *quotetest.Authority, spec quotetest.Spec, changes ...quotetest.Change) attest.Evidence {
 	tb.Helper()
-	e, err := a.Mint(spec, changes...)
+	e, err := a.Evidence(spec, changes...)
 	require.NoError(tb, err)
 	return e
 }
