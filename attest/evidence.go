@@ -100,6 +100,8 @@ type guestInfo struct {
 	ComposeFile json.RawMessage `json:"compose_file"`
 	EventLog    json.RawMessage `json:"eventlog"`
 	Log         json.RawMessage `json:"event_log"`
+	// VMConfig is a text of JSON.
+	VMConfig string `json:"vm_config"`
 }
 
 // FromInfo takes the evidence out of what a guest agent answers about itself: /prpc/Info of an app, in which
@@ -110,7 +112,7 @@ type guestInfo struct {
 //
 // It reads an object with the members app_id, instance_id, app_name, device_id, quote, app_cert (PEM),
 // app_certificates (PEM texts, or objects with the member quote), tcb_info (an object, or a string of one; with
-// app_compose and event_log), and in older answers compose_file and eventlog.
+// app_compose and event_log), vm_config (a string), and in older answers compose_file and eventlog.
 func FromInfo(body []byte) (Evidence, error) {
 	if len(body) > maxInfo {
 		return Evidence{}, fmt.Errorf("evidence: %d bytes, want at most %d", len(body), maxInfo)
@@ -127,7 +129,7 @@ func FromInfo(body []byte) (Evidence, error) {
 }
 
 func (info *guestInfo) evidence() (Evidence, error) {
-	e := Evidence{Name: info.AppName, InstanceID: info.InstanceID}
+	e := Evidence{Name: info.AppName, InstanceID: info.InstanceID, VMConfig: info.VMConfig}
 	var err error
 	if info.AppID != "" {
 		if e.AppID, err = kms.ParseAppID(info.AppID); err != nil {
@@ -201,7 +203,7 @@ func (info *guestInfo) certificates(e *Evidence) error {
 }
 
 // FromGetQuote takes the evidence out of a guest agent's answer to GetQuote: an object with the members quote, in
-// any form of [DecodeQuote], and event_log, a list or a string of one. The app-compose text is not in it.
+// any form of [DecodeQuote], event_log, a list or a string of one, and vm_config. The app-compose text is not in it.
 func FromGetQuote(body []byte) (Evidence, error) {
 	if len(body) > maxInfo {
 		return Evidence{}, fmt.Errorf("evidence: %d bytes, want at most %d", len(body), maxInfo)

@@ -19,8 +19,8 @@ import (
 // recordedDir has evidence that others recorded on real machines. It stands beside the checkout, and is not part of it.
 var recordedDir = filepath.Join("..", "..", "shared", "evidence")
 
-// recorded is a case of that directory.
-type recorded struct {
+// recordedCase is a case of that directory.
+type recordedCase struct {
 	Quote    string
 	EventLog json.RawMessage `json:"event_log"`
 	TCBInfo  *struct {
@@ -32,9 +32,9 @@ type recorded struct {
 	Issued     time.Time `json:"collateral_issue"`
 }
 
-func readRecorded(t *testing.T, name string) recorded {
+func readRecorded(t *testing.T, name string) recordedCase {
 	t.Helper()
-	var c recorded
+	var c recordedCase
 	readJSON(t, filepath.Join("cases", name+".json"), &c)
 	return c
 }
@@ -49,7 +49,7 @@ func readJSON(t *testing.T, name string, into any) {
 	require.NoError(t, json.Unmarshal(data, into))
 }
 
-func (c *recorded) evidence(t *testing.T) attest.Evidence {
+func (c *recordedCase) evidence(t *testing.T) attest.Evidence {
 	t.Helper()
 	var e attest.Evidence
 	var err error
@@ -69,7 +69,7 @@ func (c *recorded) evidence(t *testing.T) attest.Evidence {
 	return e
 }
 
-func (c *recorded) policy(t *testing.T) attest.Policy {
+func (c *recordedCase) policy(t *testing.T) attest.Policy {
 	t.Helper()
 	p := attest.Policy{Now: func() time.Time { return c.Issued }}
 	collateral, err := attest.ParseCollateral(c.Collateral)
