@@ -345,9 +345,9 @@ func (s *CVMsService) GetStats(ctx context.Context, cvmID string, opts ...CallOp
 // The answer: the states by UUID.
 //
 // POST /status/batch, retry class safe.
-func (s *CVMsService) GetStatuses(ctx context.Context, body openapi.GetStatusesRequest, opts ...CallOption) (map[string]openapi.CVMStatus, error) {
+func (s *CVMsService) GetStatuses(ctx context.Context, body openapi.GetStatusesRequest, opts ...CallOption) (map[string]openapi.CVMStatusReport, error) {
 	req, err := openapi.NewCVMsGetStatusesRequest(s.client.server, body)
-	return send[map[string]openapi.CVMStatus](ctx, s.client.call(opCVMsGetStatuses, opts), req, err)
+	return send[map[string]openapi.CVMStatusReport](ctx, s.client.call(opCVMsGetStatuses, opts), req, err)
 }
 
 // GetUserConfig returns the user configuration of a CVM.

@@ -202,7 +202,7 @@ func TestEachVersionsShapeDecodes(t *testing.T) {
 	t.Parallel()
 	const hash = "2f5a1433619a164a6c479e7f4d73e4f75e73f60ab01b2b8594777f0888c959bf"
 	type check = func(context.Context, *testing.T, *Client)
-	statuses := func(want func(*testing.T, openapi.CVMStatus)) check {
+	statuses := func(want func(*testing.T, openapi.CVMStatusReport)) check {
 		return func(ctx context.Context, t *testing.T, c *Client) {
 			all, err := c.CVMs.GetStatuses(ctx, openapi.GetStatusesRequest{VMUUIDs: []string{"a"}})
 			require.NoError(t, err)
@@ -229,7 +229,7 @@ func TestEachVersionsShapeDecodes(t *testing.T) {
 				page, err := c.CVMs.List(ctx, nil)
 				require.NoError(t, err)
 				require.Len(t, page.Items, 1)
-				assert.Equal(t, "running", page.Items[0].Status)
+				assert.EqualValues(t, "running", page.Items[0].Status)
 			}},
 		"CVM, 2025-10-28": {`{"id":7,"teepod_id":3,"teepod":{"id":3,"name":"prod5","region_identifier":"us"},"name":"web","status":"running","in_progress":true,"app_id":"ab","vm_uuid":null,"instance_id":null,"vcpu":1,"memory":2048,"disk_size":20,"listed":false,"project_id":null,"kms_info":null,"scheduled_delete_at":null,"public_urls":null,"gateway_domain":null}`,
 			func(ctx context.Context, t *testing.T, c *Client) {
@@ -242,12 +242,12 @@ func TestEachVersionsShapeDecodes(t *testing.T) {
 			func(ctx context.Context, t *testing.T, c *Client) {
 				app, err := c.Apps.Get(ctx, "ab")
 				require.NoError(t, err)
-				assert.Equal(t, "running", app.CurrentCVM.Status)
+				assert.EqualValues(t, "running", app.CurrentCVM.Status)
 			}},
 		"statuses, flat": {`{"a":{"vm_uuid":"a","status":"starting","uptime":null,"in_progress":true,"boot_progress":null,"boot_error":null,"shutdown_progress":null,"events":[],"operation_type":"create","operation_started_at":"2026-01-21T08:30:05","correlation_id":"c"}}`,
-			statuses(func(t *testing.T, s openapi.CVMStatus) { assert.Equal(t, "create", s.OperationType) })},
+			statuses(func(t *testing.T, s openapi.CVMStatusReport) { assert.Equal(t, "create", s.OperationType) })},
 		"statuses, with an operation": {`{"a":{"vm_uuid":"a","status":"starting","in_progress":true,"operation":{"type":"create","phase":"booting","started_at":"2026-06-23T08:30:05Z","correlation_id":"c"},"resource_usage":{"cpu_percent":1.5,"memory_used_bytes":8589934592,"memory_total_bytes":17179869184,"egress_bytes":0,"disk_used_bytes":null,"disk_total_bytes":1}}}`,
-			statuses(func(t *testing.T, s openapi.CVMStatus) {
+			statuses(func(t *testing.T, s openapi.CVMStatusReport) {
 				assert.Equal(t, "create", s.Operation.Type)
 				assert.Equal(t, int64(8589934592), *s.ResourceUsage.MemoryUsedBytes)
 			})},
@@ -268,7 +268,7 @@ func TestEachVersionsShapeDecodes(t *testing.T) {
 			func(ctx context.Context, t *testing.T, c *Client) {
 				accepted, err := c.CVMs.UpdateDockerCompose(ctx, "web", "services: {}", nil)
 				require.NoError(t, err)
-				assert.Equal(t, "no_change", accepted.Status)
+				assert.EqualValues(t, "no_change", accepted.Status)
 			}},
 		"allowances, 2026-01-21": {`{"is_onchain":true,"results":[{"cvm_id":7,"app_contract_address":"0x","compose_hash":"x","device_id":"d","compose_hash_allowed":true,"allow_any_device":true,"device_id_allowed":null,"is_allowed":true,"error":null}],"total":1,"skipped_cvm_ids":[8,9]}`,
 			func(ctx context.Context, t *testing.T, c *Client) {

@@ -174,7 +174,7 @@ func ExampleCVMsService_Watch() {
 			fmt.Println(err)
 			return
 		}
-		last = event.Type + ", " + event.State.Status
+		last = event.Type + ", " + string(event.State.Status)
 	}
 	fmt.Println(last)
 	// Output: complete, running

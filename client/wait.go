@@ -15,7 +15,7 @@ import (
 type WaitError struct {
 	// CVM identifies it.
 	CVM string
-	// Target is the status that was waited for, or "idle" of [CVMsService.WaitIdle].
+	// Target is the [openapi.CVMStatus] that was waited for, or "idle" of [CVMsService.WaitIdle].
 	Target string
 	// State is the last one that was seen, with the guest's boot texts; nil where none was.
 	State *openapi.CVMState
@@ -31,7 +31,7 @@ func (e *WaitError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "cvm %s waiting for %s", e.CVM, e.Target)
 	if s := e.State; s != nil {
-		fmt.Fprintf(&b, ", which is %s", s.Status)
+		fmt.Fprintf(&b, ", which is %s", cloudtext.Clean(string(s.Status)))
 		if s.BootProgress != "" {
 			fmt.Fprintf(&b, " (%s)", cloudtext.Clean(s.BootProgress))
 		}
@@ -55,10 +55,7 @@ type waitConfig struct {
 	progress func(StateEvent)
 }
 
-func newWaitConfig(target string, opts []WaitOption) (*waitConfig, error) {
-	if target == "" {
-		return nil, errors.New("wait: no target status")
-	}
+func newWaitConfig(opts []WaitOption) (*waitConfig, error) {
 	cfg := &waitConfig{interval: 3 * time.Second, progress: func(StateEvent) {}}
 	for _, o := range opts {
 		if o == nil {
@@ -107,7 +104,7 @@ type waiter struct {
 	*waitConfig
 	cvms    *CVMsService
 	cvm     string
-	target  string
+	target  openapi.CVMStatus
 	last    *openapi.CVMState
 	failure error // of the last question, until an answer
 }
@@ -119,8 +116,11 @@ const maxFollowFailures = 2
 // states, and asks where there is none or all streams are in use. A CVM that went another way, the end of
 // the context and a refusal of the API are a [*WaitError] with the last state. Waiting for "deleted" ends
 // when the CVM is gone.
-func (s *CVMsService) WaitFor(ctx context.Context, cvmID, target string, opts ...WaitOption) error {
-	cfg, err := newWaitConfig(target, opts)
+func (s *CVMsService) WaitFor(ctx context.Context, cvmID string, target openapi.CVMStatus, opts ...WaitOption) error {
+	if err := checkTarget(target); err != nil {
+		return fmt.Errorf("wait: %w", err)
+	}
+	cfg, err := newWaitConfig(opts)
 	if err != nil {
 		return err
 	}
@@ -168,7 +168,7 @@ func (w *waiter) poll(ctx context.Context, over func(context.Context) (bool, err
 func (w *waiter) reached(ctx context.Context) (over bool, err error) {
 	cvm, err := w.get(ctx)
 	switch {
-	case w.target == "deleted" && errors.Is(err, ErrNotFound):
+	case w.target == openapi.CVMDeleted && errors.Is(err, ErrNotFound):
 		return true, nil
 	case cvm == nil:
 		return false, err
@@ -205,7 +205,7 @@ func (w *waiter) get(ctx context.Context) (*openapi.CVMDetail, error) {
 }
 
 // describe asks for the boot texts, which the CVM itself does not carry.
-func (w *waiter) describe(ctx context.Context, status string) openapi.CVMState {
+func (w *waiter) describe(ctx context.Context, status openapi.CVMStatus) openapi.CVMState {
 	if state, err := w.cvms.GetState(ctx, w.cvm, nil); err == nil {
 		state.Status = status
 		return *state
@@ -219,7 +219,7 @@ func (w *waiter) see(s openapi.CVMState) {
 }
 
 func (w *waiter) fail(err error) error {
-	return &WaitError{CVM: w.cvm, Target: w.target, State: w.last, Err: err}
+	return &WaitError{CVM: w.cvm, Target: string(w.target), State: w.last, Err: err}
 }
 
 // isBusy tells whether an operation runs on a CVM. Where an answer does not say so, its status does.
@@ -230,33 +230,44 @@ func isBusy(cvm *openapi.CVMDetail) bool {
 	return cvm.Progress != nil || passing(cvm.Status)
 }
 
-// passing tells a status that another one follows by itself.
-func passing(status string) bool {
+// passing reports whether a status is followed by another one by itself.
+func passing(status openapi.CVMStatus) bool {
 	switch status {
-	case "pending", "created", "creating", "provisioning", "updating", "deleting":
+	case openapi.CVMPending, openapi.CVMCreated, openapi.CVMCreating, openapi.CVMProvisioning, openapi.CVMUpdating, openapi.CVMDeleting:
 		return true
 	}
 	for _, prefix := range []string{"starting", "stopping", "shutting", "restarting"} {
-		if strings.HasPrefix(status, prefix) {
+		if strings.HasPrefix(string(status), prefix) {
 			return true
 		}
 	}
 	return false
 }
 
-// failed tells a status that does not lead to the target by itself.
-func failed(status, target string) bool {
+// failed reports whether a status does not lead to the target by itself.
+func failed(status, target openapi.CVMStatus) bool {
 	switch {
 	case status == target:
 		return false
-	case status == "error" || status == "failed":
+	case status == openapi.CVMError || status == openapi.CVMFailed:
 		return true
-	case strings.HasPrefix(status, "delet"):
-		return target != "deleted"
-	case target == "running":
-		return status == "exited" || status == "stopped"
-	case target == "stopped":
-		return status == "exited"
+	case strings.HasPrefix(string(status), "delet"):
+		return target != openapi.CVMDeleted
+	case target == openapi.CVMRunning:
+		return status == openapi.CVMExited || status == openapi.CVMStopped
+	case target == openapi.CVMStopped:
+		return status == openapi.CVMExited
 	}
 	return false
+}
+
+// checkTarget refuses a status that no CVM ever has, for which a wait would last for ever.
+func checkTarget(target openapi.CVMStatus) error {
+	if target == "" {
+		return errors.New("no target status")
+	}
+	if !target.Known() {
+		return fmt.Errorf("target status %.40q: want one of %v", string(target), openapi.CVMStatuses())
+	}
+	return nil
 }

@@ -79,7 +79,7 @@ func TestWaitFor(t *testing.T) {
 				f := &fake{stream: tt.stream, statuses: tt.statuses}
 				c := newTest(t, f.RoundTrip)
 				var seen []string
-				err := c.CVMs.WaitFor(t.Context(), "web-1", tt.target, WithWaitProgress(func(e StateEvent) { seen = append(seen, e.State.Status) }))
+				err := c.CVMs.WaitFor(t.Context(), "web-1", openapi.CVMStatus(tt.target), WithWaitProgress(func(e StateEvent) { seen = append(seen, string(e.State.Status)) }))
 				if tt.err == nil {
 					require.NoError(t, err)
 					return
@@ -107,7 +107,7 @@ func TestWaitForEndsWithItsContext(t *testing.T) {
 			require.ErrorAs(t, err, &wait)
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 			require.NotNil(t, wait.State)
-			assert.Equal(t, "starting", wait.State.Status)
+			assert.EqualValues(t, "starting", wait.State.Status)
 			assert.Equal(t, 20*time.Second, time.Since(began))
 		})
 	}
@@ -187,7 +187,7 @@ func TestWaitForKeepsTheFailureBeforeTheEndOfItsContext(t *testing.T) {
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.ErrorIs(t, err, ErrServer)
 		require.NotNil(t, wait.State)
-		assert.Equal(t, "starting", wait.State.Status)
+		assert.EqualValues(t, "starting", wait.State.Status)
 	})
 }
 
@@ -211,7 +211,7 @@ func TestWaitIdle(t *testing.T) {
 				f := &fake{stream: func(*http.Request) (*http.Response, error) { t.Error("a stream"); return nil, errors.New("sent") }, statuses: tt.statuses}
 				err := newTest(t, f.RoundTrip).CVMs.WaitIdle(t.Context(), "web-1", WithWaitProgress(func(e StateEvent) {
 					assert.Equal(t, "web-1", e.CVM)
-					seen = append(seen, e.State.Status)
+					seen = append(seen, string(e.State.Status))
 				}))
 				assert.Equal(t, tt.seen, seen)
 				if tt.err == nil {
@@ -252,7 +252,7 @@ func TestFailed(t *testing.T) {
 			"created", "creating", "provisioning", "starting", "running", "stopping", "shutting_down", "stopped", "restarting",
 			"updating", "exited", "error", "failed", "deleting", "deleted", "unknown", "pending", "a status of next year",
 		} {
-			assert.Equal(t, strings.Contains(" "+want+" ", " "+status+" "), failed(status, target), "%s, to be %s", status, target)
+			assert.Equal(t, strings.Contains(" "+want+" ", " "+status+" "), failed(openapi.CVMStatus(status), openapi.CVMStatus(target)), "%s, to be %s", status, target)
 		}
 	}
 }

@@ -29,8 +29,11 @@ const (
 //
 // Every form of identifier is accepted. UUIDs are cheapest: any other costs one request to find its UUID.
 // One that cannot be an identifier is refused before anything is sent; one that is given twice counts once.
-func (c *Client) WaitAll(ctx context.Context, cvmIDs []string, target string, opts ...WaitOption) error {
-	cfg, err := newWaitConfig(target, opts)
+func (c *Client) WaitAll(ctx context.Context, cvmIDs []string, target openapi.CVMStatus, opts ...WaitOption) error {
+	if err := checkTarget(target); err != nil {
+		return fmt.Errorf("wait: %w", err)
+	}
+	cfg, err := newWaitConfig(opts)
 	if err != nil {
 		return err
 	}
@@ -45,7 +48,7 @@ func (c *Client) WaitAll(ctx context.Context, cvmIDs []string, target string, op
 type group struct {
 	*waitConfig
 	cvms    *CVMsService
-	target  string
+	target  openapi.CVMStatus
 	members []*member
 	refusal error // of the API, whichever CVM is asked for
 }
@@ -205,7 +208,7 @@ func (g *group) lookAtAll(ctx context.Context, batch []*member) []sighting {
 	if err != nil && !isRefusedBatch(err) {
 		return failures(batch, err)
 	}
-	byUUID := make(map[string]openapi.CVMStatus, len(statuses))
+	byUUID := make(map[string]openapi.CVMStatusReport, len(statuses))
 	for key, status := range statuses {
 		byUUID[bareUUID(key)] = status
 	}
@@ -251,7 +254,7 @@ func (g *group) take(s sighting) (changed bool) {
 	m := s.member
 	switch {
 	case s.err == nil:
-	case g.target == "deleted" && errors.Is(s.err, ErrNotFound):
+	case g.target == openapi.CVMDeleted && errors.Is(s.err, ErrNotFound):
 		m.settled = true
 		return true
 	case isPermanent(s.err):
@@ -285,7 +288,7 @@ func sameState(a, b openapi.CVMState) bool {
 	return a.Status == b.Status && a.BootProgress == b.BootProgress && a.BootError == b.BootError && a.ShutdownProgress == b.ShutdownProgress
 }
 
-func stateOf(s openapi.CVMStatus) openapi.CVMState {
+func stateOf(s openapi.CVMStatusReport) openapi.CVMState {
 	busy := isStatusBusy(s)
 	return openapi.CVMState{
 		Status: s.Status, VMUUID: s.VMUUID, Uptime: s.Uptime, InProgress: &busy,
@@ -295,7 +298,7 @@ func stateOf(s openapi.CVMStatus) openapi.CVMState {
 
 // isStatusBusy tells whether an operation runs on a CVM: newer servers name it in one object, older ones in
 // flat fields. Where neither a flag nor an operation is there, the status tells.
-func isStatusBusy(s openapi.CVMStatus) bool {
+func isStatusBusy(s openapi.CVMStatusReport) bool {
 	if s.InProgress != nil {
 		return *s.InProgress
 	}
@@ -304,10 +307,10 @@ func isStatusBusy(s openapi.CVMStatus) bool {
 
 // result is nil where all CVMs have settled.
 func (g *group) result() error {
-	e := &WaitAllError{Target: g.target, Total: len(g.members)}
+	e := &WaitAllError{Target: string(g.target), Total: len(g.members)}
 	for _, m := range g.members {
 		if m.err != nil {
-			e.Failed = append(e.Failed, &WaitError{CVM: m.id, Target: g.target, State: m.last, Err: m.err})
+			e.Failed = append(e.Failed, &WaitError{CVM: m.id, Target: string(g.target), State: m.last, Err: m.err})
 		}
 	}
 	if len(e.Failed) == 0 {

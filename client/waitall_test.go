@@ -150,7 +150,7 @@ func (f *fleet) batchesFrom(from, length time.Duration) (n int) {
 // waitAll waits for a fleet and returns what the failed ones failed with.
 func waitAll(ctx context.Context, t *testing.T, f *fleet, ids []string, target string, opts ...WaitOption) (map[string]*WaitError, error) {
 	t.Helper()
-	err := newTest(t, f.RoundTrip).WaitAll(ctx, ids, target, opts...)
+	err := newTest(t, f.RoundTrip).WaitAll(ctx, ids, openapi.CVMStatus(target), opts...)
 	if err == nil {
 		return nil, nil
 	}
@@ -180,7 +180,7 @@ func TestWaitAllForThousands(t *testing.T) {
 			}
 			seen := map[string][]string{}
 			failed, err := waitAll(t.Context(), t, f, ids, "running", WithWaitProgress(func(e StateEvent) {
-				seen[e.CVM] = append(seen[e.CVM], e.State.Status)
+				seen[e.CVM] = append(seen[e.CVM], string(e.State.Status))
 			}))
 			require.ErrorIs(t, err, ErrFailedState)
 			require.ErrorContains(t, err, fmt.Sprintf("%d of %d cvms waiting for running failed; cvm %s waiting for running, which is error (pulling)", n/1000, n, uuidOf(999)))
@@ -305,7 +305,7 @@ func TestIsStatusBusy(t *testing.T) {
 		`{"status":"a status of next year"}`:                                               false,
 		`{"status":"stopped","operation_type":"","correlation_id":"of the one before it"}`: false,
 	} {
-		var s openapi.CVMStatus
+		var s openapi.CVMStatusReport
 		require.NoError(t, json.Unmarshal([]byte(answer), &s))
 		assert.Equal(t, want, isStatusBusy(s), answer)
 		assert.Equal(t, want, *stateOf(s).InProgress, answer)
@@ -345,7 +345,7 @@ func TestWaitAllEndsWithItsContext(t *testing.T) {
 		assert.Equal(t, 150*time.Second, time.Since(f.began))
 		require.Len(t, failed, 2)
 		require.ErrorIs(t, failed[uuidOf(300)], context.DeadlineExceeded)
-		assert.Equal(t, "starting", failed[uuidOf(300)].State.Status)
+		assert.EqualValues(t, "starting", failed[uuidOf(300)].State.Status)
 		require.ErrorIs(t, failed[uuidOf(301)], ErrFailedState)
 	})
 }

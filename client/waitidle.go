@@ -13,7 +13,7 @@ import (
 // Another operation may begin at any time; [WithConflictWait] repeats the call itself.
 func (s *CVMsService) WaitIdle(ctx context.Context, cvmID string, opts ...WaitOption) error {
 	const target = "idle"
-	cfg, err := newWaitConfig(target, opts)
+	cfg, err := newWaitConfig(opts)
 	if err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ const maxLastID = 1024
 // WatchOptions says how to follow a CVM.
 type WatchOptions struct {
 	// Target ends the watch when the CVM has this status, such as "running". It is required.
-	Target string
+	Target openapi.CVMStatus
 	// Interval is how often the API looks at the CVM: 5 to 30 seconds, 5 where it is 0.
 	Interval time.Duration
 	// Timeout is how long the API keeps one connection: 10 to 600 seconds, 300 where it is 0. A watch
@@ -62,9 +62,10 @@ func (o WatchOptions) check() (WatchOptions, error) {
 	if o.IdleTimeout == 0 {
 		o.IdleTimeout = 3*o.Interval + 30*time.Second
 	}
+	if err := checkTarget(o.Target); err != nil {
+		return o, fmt.Errorf("watch: %w", err)
+	}
 	switch {
-	case o.Target == "":
-		return o, errors.New("watch: no target status")
 	case o.Interval < minInterval || o.Interval > maxInterval || o.Interval%time.Second != 0:
 		return o, fmt.Errorf("watch: interval %s, want whole seconds from %s to %s", o.Interval, minInterval, maxInterval)
 	case o.Timeout < minStream || o.Timeout > maxStream || o.Timeout%time.Second != 0:
@@ -301,7 +302,7 @@ func (w *watch) open(ctx context.Context) (*http.Response, error) {
 		opts = append(opts[:len(opts):len(opts)], WithHeader("Last-Event-ID", w.lastID))
 	}
 	req, err := openapi.NewCVMsGetStateRequest(w.client.server, cvmPath(w.cvm), &openapi.CVMsGetStateParams{
-		Target:   &w.options.Target,
+		Target:   openapi.Ptr(string(w.options.Target)),
 		Interval: openapi.Ptr(int(w.options.Interval / time.Second)),
 		Timeout:  openapi.Ptr(int(w.options.Timeout / time.Second)),
 	})

@@ -64,7 +64,7 @@ func watchAll(t *testing.T, s *script, o WatchOptions) (seen []string, err error
 			err = watchErr
 			continue
 		}
-		seen = append(seen, e.Type+" "+e.State.Status)
+		seen = append(seen, e.Type+" "+string(e.State.Status))
 	}
 	return seen, err
 }

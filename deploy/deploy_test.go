@@ -87,7 +87,7 @@ func TestRun(t *testing.T) {
 			fmt.Fprintf(&log, "%s %+v %v\n", e, e, e)
 		}))
 		require.NoError(t, err)
-		assert.Equal(t, "running", r.CVM.Status)
+		assert.EqualValues(t, "running", r.CVM.Status)
 		assert.Equal(t, deploy.PhaseRunning, r.State.Phase)
 		require.Len(t, r.URLs, 1)
 		requireEnv(t, s, r.State.CVM, secrets())
@@ -333,7 +333,7 @@ func TestAFailedBoot(t *testing.T) {
 		_, err := deploy.Run(t.Context(), c, spec(t), root)
 		var boot *deploy.BootError
 		require.ErrorAs(t, err, &boot)
-		assert.Equal(t, "error", boot.Status)
+		assert.EqualValues(t, "error", boot.Status)
 		assert.Equal(t, "no such image: nginx:nope", boot.Text)
 		assert.Equal(t, "starting containers", boot.Progress)
 		assert.Contains(t, err.Error(), "no such image")
@@ -352,7 +352,7 @@ func TestAContextThatEndsIsItsError(t *testing.T) {
 		require.False(t, errors.As(err, &boot), "the CVM goes on booting")
 		var wait *client.WaitError
 		require.ErrorAs(t, err, &wait)
-		assert.Equal(t, "created", wait.State.Status)
+		assert.EqualValues(t, "created", wait.State.Status)
 	})
 }
 
@@ -429,7 +429,7 @@ func TestCreateAgainMakesNoSecondCVM(t *testing.T) {
 		assert.Equal(t, st.CVM, again.CVM)
 		r, err := deploy.Wait(t.Context(), c, &again, root)
 		require.NoError(t, err)
-		assert.Equal(t, "running", r.CVM.Status)
+		assert.EqualValues(t, "running", r.CVM.Status)
 	})
 }
 

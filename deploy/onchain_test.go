@@ -62,7 +62,7 @@ func TestRunOnAChain(t *testing.T) {
 			var events []string
 			r, err := deploy.Run(t.Context(), x.c, spec(t), x.with, deploy.WithProgress(func(e deploy.Event) { events = append(events, e.String()) }))
 			require.NoError(t, err)
-			assert.Equal(t, "running", r.CVM.Status)
+			assert.EqualValues(t, "running", r.CVM.Status)
 			requireEnv(t, x.Server, r.State.CVM, secrets())
 			assert.Len(t, x.chain.Sent(), 1, "one contract, which allows the hash from the beginning")
 			allowed, err := x.chain.IsHashAllowed(t.Context(), r.State.AppID, r.State.ComposeHash)

@@ -138,7 +138,7 @@ func TestPrepareReplica(t *testing.T) {
 		require.NoError(t, deploy.Commit(t.Context(), c, p), "the lost answer is made up for by a look")
 		done, err := deploy.WaitCommitted(t.Context(), c, handOver(t, p), root)
 		require.NoError(t, err)
-		assert.Equal(t, "running", done.CVM.Status)
+		assert.EqualValues(t, "running", done.CVM.Status)
 		cvms, err = c.Apps.ListCVMs(t.Context(), first.State.AppID.String())
 		require.NoError(t, err)
 		assert.Len(t, cvms, 2)

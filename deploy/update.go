@@ -185,7 +185,7 @@ func (u *plannedUpdate) settle(ctx context.Context, c *client.Client, p *Pending
 		cfg.report([]Check{check})
 	}
 	if cvm.Status != "running" {
-		check := attestation(NotPossible, "the CVM is "+cvm.Status)
+		check := attestation(NotPossible, "the CVM is "+string(cvm.Status))
 		done.Checks = append(done.Checks, check)
 		cfg.report([]Check{check})
 		return done, nil
@@ -204,9 +204,9 @@ const hashLag = 2 * time.Minute
 
 // settled waits until the CVM has the status it had before, no operation runs, and, where st knows one, it
 // shows the new compose hash.
-func settled(ctx context.Context, c *client.Client, st *State, status string, cfg *config) (*openapi.CVMDetail, error) {
-	target := "running"
-	if status == "stopped" {
+func settled(ctx context.Context, c *client.Client, st *State, status openapi.CVMStatus, cfg *config) (*openapi.CVMDetail, error) {
+	target := openapi.CVMRunning
+	if status == openapi.CVMStopped {
 		target = status
 	}
 	began := time.Now()

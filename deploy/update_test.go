@@ -225,7 +225,7 @@ func TestReplicateAndAddInstance(t *testing.T) {
 		replica, err := deploy.Replicate(t.Context(), c, deploy.Replica{CVM: first.State.CVM}, root)
 		require.NoError(t, err)
 		assert.NotEqual(t, first.CVM.VMUUID, replica.CVM.VMUUID)
-		assert.Equal(t, "running", replica.CVM.Status)
+		assert.EqualValues(t, "running", replica.CVM.Status)
 		assert.Equal(t, first.CVM.ComposeHash, replica.CVM.ComposeHash)
 		requireEnv(t, s, replica.CVM.VMUUID, secrets())
 

@@ -147,7 +147,7 @@ func TestOneByteOfTheComposeEndsTheDeployment(t *testing.T) {
 				cvm, err := c.CVMs.Get(t.Context(), "web-1")
 				require.NoError(t, err)
 				assert.Equal(t, cvm.VMUUID, unverified.CVM)
-				assert.Equal(t, "running", cvm.Status, "it is for the caller to stop it")
+				assert.EqualValues(t, "running", cvm.Status, "it is for the caller to stop it")
 			})
 		})
 	}

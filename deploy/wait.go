@@ -53,7 +53,7 @@ func wait(ctx context.Context, c *client.Client, st *State, cfg *config) (*Resul
 func (c *config) stateProgress() client.WaitOption {
 	var last StateEvent
 	return client.WithWaitProgress(func(s client.StateEvent) {
-		if e := (StateEvent{Status: s.State.Status, BootProgress: s.State.BootProgress}); e != last {
+		if e := (StateEvent{Status: string(s.State.Status), BootProgress: s.State.BootProgress}); e != last {
 			last = e
 			c.progress(e)
 		}
@@ -89,7 +89,7 @@ func bootError(st *State, err error) error {
 	}
 	return &BootError{
 		CVM:      st.CVM,
-		Status:   wait.State.Status,
+		Status:   string(wait.State.Status),
 		Progress: wait.State.BootProgress,
 		Text:     wait.State.BootError,
 		Err:      err,

@@ -276,8 +276,8 @@ type AppAttestation struct {
 	// InstanceID Instance id, 40 hexadecimal digits; absent before the first boot.
 	InstanceID string `json:"instance_id,omitempty"`
 
-	// Status State of the CVM, such as running.
-	Status string `json:"status,omitempty"`
+	// Status What the CVM is doing, such as "running"; see the CVM constants of package openapi; more may come.
+	Status CVMStatus `json:"status,omitempty"`
 
 	// ImageVersion Guest OS image, such as dstack-0.5.5.
 	ImageVersion string `json:"image_version,omitempty"`
@@ -778,8 +778,8 @@ type CVM struct {
 	// KMSInfo KMS of the app and its contracts; absent when unknown.
 	KMSInfo *CVMKMS `json:"kms_info,omitempty"`
 
-	// Status Status of the CVM: "running", "stopped", "starting", "stopping", "updating", "error" and others; more may come.
-	Status string `json:"status"`
+	// Status What the CVM is doing, such as "running"; see the CVM constants of package openapi; more may come.
+	Status CVMStatus `json:"status"`
 
 	// InProgress Whether an operation runs on the CVM; while it does, changes are answered 409.
 	InProgress *bool `json:"in_progress,omitempty"`
@@ -1024,8 +1024,8 @@ type CVMDetail struct {
 	// KMSInfo KMS of the app and its contracts; absent when unknown.
 	KMSInfo *CVMKMS `json:"kms_info,omitempty"`
 
-	// Status Status of the CVM: "running", "stopped", "starting", "stopping", "updating", "error" and others; more may come.
-	Status string `json:"status"`
+	// Status What the CVM is doing, such as "running"; see the CVM constants of package openapi; more may come.
+	Status CVMStatus `json:"status"`
 
 	// InProgress Whether an operation runs on the CVM; while it does, changes are answered 409.
 	InProgress *bool `json:"in_progress,omitempty"`
@@ -1324,8 +1324,8 @@ type CVMSSHKeys struct {
 
 // CVMState The run state of one CVM, in answers and in state events while watching. Only the status is always there.
 type CVMState struct {
-	// Status Status of the CVM: "running", "stopped", "starting", "stopping", "updating", "error" and others; more may come.
-	Status string `json:"status"`
+	// Status What the CVM is doing, such as "running"; see the CVM constants of package openapi; more may come.
+	Status CVMStatus `json:"status"`
 
 	// ID Id of the CVM; absent in some answers.
 	ID ID `json:"id,omitempty"`
@@ -1375,8 +1375,8 @@ type CVMStats struct {
 	// SysInfo System information measured inside the guest.
 	SysInfo *SystemInfo `json:"sysinfo,omitempty"`
 
-	// Status Status of the CVM: "running", "stopped", "starting", "stopping", "updating", "error" and others; more may come.
-	Status string `json:"status,omitempty"`
+	// Status What the CVM is doing, such as "running"; see the CVM constants of package openapi; more may come.
+	Status CVMStatus `json:"status,omitempty"`
 
 	// InProgress Whether an operation runs on the CVM; false when absent.
 	InProgress *bool `json:"in_progress,omitempty"`
@@ -1388,13 +1388,13 @@ type CVMStats struct {
 	BootError string `json:"boot_error,omitempty"`
 }
 
-// CVMStatus The status of one CVM in the answer to a batch query. Older servers name the running operation in flat fields, newer ones in operation.
-type CVMStatus struct {
+// CVMStatusReport The status of one CVM in the answer to a batch query. Older servers name the running operation in flat fields, newer ones in operation.
+type CVMStatusReport struct {
 	// VMUUID UUID of the CVM.
 	VMUUID string `json:"vm_uuid"`
 
-	// Status Status of the CVM: "running", "stopped", "starting", "stopping", "updating", "error" and others; more may come.
-	Status string `json:"status"`
+	// Status What the CVM is doing, such as "running"; see the CVM constants of package openapi; more may come.
+	Status CVMStatus `json:"status"`
 
 	// Uptime Time since the boot as text whose form is not documented.
 	Uptime string `json:"uptime,omitempty"`
@@ -3725,8 +3725,8 @@ type TCBEvaluationInstance struct {
 	// InstanceID Instance id, 40 hexadecimal digits.
 	InstanceID string `json:"instance_id"`
 
-	// Status State of the CVM, such as running.
-	Status string `json:"status"`
+	// Status What the CVM is doing, such as "running"; see the CVM constants of package openapi; more may come.
+	Status CVMStatus `json:"status"`
 
 	// ImageVersion Guest OS image, such as dstack-0.5.5.
 	ImageVersion string `json:"image_version"`
@@ -3992,8 +3992,8 @@ type VM struct {
 	// Name Name of the CVM, unique in the workspace.
 	Name string `json:"name"`
 
-	// Status Status right after the call, such as "starting", "stopping" or "restarting"; more may come.
-	Status string `json:"status"`
+	// Status What the CVM is doing right after the call, such as "starting"; see the CVM constants of package openapi; more may come.
+	Status CVMStatus `json:"status"`
 
 	// TeepodID Id of the node that the CVM runs on, in the id space of teepods.
 	TeepodID ID `json:"teepod_id"`

@@ -39,18 +39,18 @@ func TestKMSReadsNodesAndContracts(t *testing.T) {
 
 func TestCVMStatusReadsOldAndNewOperations(t *testing.T) {
 	t.Parallel()
-	old := read[openapi.CVMStatus](t, `{"vm_uuid":"u","status":"updating","in_progress":true,"operation_type":"restart","operation_started_at":"2026-01-21T10:00:00","correlation_id":"c"}`)
+	old := read[openapi.CVMStatusReport](t, `{"vm_uuid":"u","status":"updating","in_progress":true,"operation_type":"restart","operation_started_at":"2026-01-21T10:00:00","correlation_id":"c"}`)
 	assert.Equal(t, "restart", old.OperationType)
 	assert.Nil(t, old.Operation)
 	assert.False(t, old.OperationStartedAt.IsZero())
 
-	newer := read[openapi.CVMStatus](t, `{"vm_uuid":"u","status":"updating","in_progress":true,
+	newer := read[openapi.CVMStatusReport](t, `{"vm_uuid":"u","status":"updating","in_progress":true,
 		"operation":{"type":"restart","phase":"shutdown","started_at":"2026-06-23T10:00:00Z","correlation_id":"c"},
 		"resource_usage":{"cpu_percent":12.5,"memory_used_bytes":5000000000,"memory_total_bytes":8589934592,"egress_bytes":0,"disk_used_bytes":1,"disk_total_bytes":2}}`)
 	assert.Equal(t, "shutdown", newer.Operation.Phase)
 	assert.InDelta(t, 12.5, *newer.ResourceUsage.CPUPercent, 0)
 	assert.Equal(t, int64(5_000_000_000), *newer.ResourceUsage.MemoryUsedBytes)
-	assert.Nil(t, read[openapi.CVMStatus](t, `{"vm_uuid":"u","status":"running","operation":null}`).Operation)
+	assert.Nil(t, read[openapi.CVMStatusReport](t, `{"vm_uuid":"u","status":"running","operation":null}`).Operation)
 }
 
 func TestCVMDetailReadsWhatNewerServersAdd(t *testing.T) {

@@ -168,7 +168,7 @@ func everyOperation(t *testing.T, version string) {
 	assert.Len(t, must(c.CVMs.ListAll(ctx, nil)), 3)
 	assert.Equal(t, 3, must(c.CVMs.List(ctx, nil)).Total)
 	assert.Equal(t, "web-1", must(c.CVMs.Get(ctx, id)).Name)
-	assert.Equal(t, "running", must(c.CVMs.GetState(ctx, id, nil)).Status)
+	assert.EqualValues(t, "running", must(c.CVMs.GetState(ctx, id, nil)).Status)
 	assert.Len(t, must(c.CVMs.GetStatuses(ctx, openapi.GetStatusesRequest{VMUUIDs: []string{id}})), 1)
 	assert.Equal(t, 1, must(c.CVMs.GetStats(ctx, id)).SysInfo.NumCPUs)
 	must(c.CVMs.GetComposeFile(ctx, id, nil))
@@ -234,7 +234,7 @@ func everyOperation(t *testing.T, version string) {
 	must(c.CVMs.SubmitComposeFile(ctx, id, openapi.SubmitComposeFileRequest{ComposeFile: file, ComposeHash: hash[:64]}))
 	assert.NotEmpty(t, must(c.CVMs.GetOperationStatus(ctx, id)))
 	assert.True(t, must(c.CVMs.CancelOperation(ctx, id)).Cancelled)
-	assert.Equal(t, "failed", must(c.CVMs.ListOperations(ctx, id, nil)).Items[0].Status)
+	assert.EqualValues(t, "failed", must(c.CVMs.ListOperations(ctx, id, nil)).Items[0].Status)
 
 	// Prepared changes.
 	yes := openapi.Ptr(true)
@@ -340,7 +340,7 @@ func everyWebhookOperation(t *testing.T, c *client.Client) {
 	synctest.Wait()
 	rows := must(c.Webhooks.ListDeliveries(ctx, id, nil))
 	require.Len(t, rows, 1)
-	assert.Equal(t, "success", rows[0].Status)
+	assert.EqualValues(t, "success", rows[0].Status)
 	must(c.Webhooks.Resend(ctx, id, rows[0].EventID))
 	synctest.Wait()
 	assert.EqualValues(t, 2, must(c.Webhooks.GetStats(ctx, id)).Total)

@@ -123,12 +123,12 @@ func TestAnUpdateShowsEverywhere(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, operations.Items, 1)
 		assert.Equal(t, done.CorrelationID, operations.Items[0].CorrelationID)
-		assert.Equal(t, "completed", operations.Items[0].Status)
+		assert.EqualValues(t, "completed", operations.Items[0].Status)
 		assert.Equal(t, revisions.Revisions[0].TraceID, done.CorrelationID)
 
 		same, err := c.CVMs.UpdateDockerCompose(ctx, "web-1", "services: {b: {image: b}}\n", nil)
 		require.NoError(t, err)
-		assert.Equal(t, "no_change", same.Status)
+		assert.EqualValues(t, "no_change", same.Status)
 		_, err = c.CVMs.Update(ctx, "web-1", openapi.UpdateCVMRequest{DiskSize: openapi.Ptr(10)}, nil)
 		require.ErrorContains(t, err, "can only grow")
 
@@ -204,7 +204,7 @@ func TestCancel(t *testing.T) {
 	s.Tick()
 	cvm, err := c.CVMs.Get(ctx, "web-1")
 	require.NoError(t, err)
-	assert.Equal(t, "stopped", cvm.Status)
+	assert.EqualValues(t, "stopped", cvm.Status)
 	_, err = c.CVMs.CancelOperation(ctx, "web-1")
 	require.ErrorIs(t, err, client.ErrConflict)
 	_, err = c.CVMs.Start(ctx, "web-1")
@@ -371,7 +371,7 @@ func TestAScheduledDeletionHappens(t *testing.T) {
 		time.Sleep(time.Hour)
 		cvm, err := c.CVMs.Get(ctx, "web-1")
 		require.NoError(t, err)
-		assert.Equal(t, "deleting", cvm.Status)
+		assert.EqualValues(t, "deleting", cvm.Status)
 		time.Sleep(time.Second)
 		_, err = c.CVMs.Get(ctx, "web-1")
 		require.ErrorIs(t, err, client.ErrNotFound)
@@ -442,7 +442,7 @@ func TestStatusesOfTheNewestVersionNestTheOperation(t *testing.T) {
 	t.Parallel()
 	_, c := start(t, phalatest.WithManualTicks())
 	_, vm := create(t, c, "web-1")
-	ask := func(version string) openapi.CVMStatus {
+	ask := func(version string) openapi.CVMStatusReport {
 		all, err := c.CVMs.GetStatuses(t.Context(), openapi.GetStatusesRequest{VMUUIDs: []string{vm.VMUUID}}, client.WithAPIVersion(version))
 		require.NoError(t, err)
 		return all[vm.VMUUID]
@@ -487,7 +487,7 @@ func TestAGuestExits(t *testing.T) {
 		require.NoError(t, s.Exit("web-1"))
 		state, err := c.CVMs.GetState(t.Context(), vm.VMUUID, nil)
 		require.NoError(t, err)
-		assert.Equal(t, "exited", state.Status)
+		assert.EqualValues(t, "exited", state.Status)
 		assert.NotEmpty(t, state.ExitedAt)
 		require.Error(t, s.Exit("web-1"), "once")
 		require.Error(t, s.Exit("nobody"))

@@ -97,7 +97,7 @@ func TestALostAnswerHasDoneTheWork(t *testing.T) {
 		require.Error(t, err)
 		cvm, err := c.CVMs.Get(t.Context(), "web-1")
 		require.NoError(t, err)
-		assert.Equal(t, "stopped", cvm.Status, "nobody has heard it")
+		assert.EqualValues(t, "stopped", cvm.Status, "nobody has heard it")
 	})
 }
 

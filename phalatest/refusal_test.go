@@ -182,7 +182,7 @@ func TestSettingsShow(t *testing.T) {
 		time.Sleep(time.Second)
 		cvm, err = c.CVMs.Get(ctx, "web-1")
 		require.NoError(t, err)
-		assert.Equal(t, "error", cvm.Status)
+		assert.EqualValues(t, "error", cvm.Status)
 		operations, err := c.CVMs.ListOperations(ctx, vm.VMUUID, nil)
 		require.NoError(t, err)
 		assert.Equal(t, "failed no such image", operations.Items[0].Status+" "+operations.Items[0].ErrorMessage)

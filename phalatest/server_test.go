@@ -376,7 +376,7 @@ func TestListsAndTexts(t *testing.T) {
 		states, err := c.CVMs.GetStatuses(t.Context(), openapi.GetStatusesRequest{VMUUIDs: []string{cvms[0].VMUUID, "nobody"}})
 		require.NoError(t, err)
 		require.Len(t, states, 1)
-		assert.Equal(t, "running", states[cvms[0].VMUUID].Status)
+		assert.EqualValues(t, "running", states[cvms[0].VMUUID].Status)
 		doc, err := c.CVMs.GetComposeFile(t.Context(), "web-3", nil)
 		require.NoError(t, err)
 		assert.Equal(t, cvms[0].ComposeHash, compose.Sum(doc).String())

@@ -39,7 +39,7 @@ func TestUnknowns_RunEitherWay(t *testing.T) {
 			if stays {
 				status = "stopped"
 			}
-			require.NoError(t, c.CVMs.WaitFor(t.Context(), vm.VMUUID, status))
+			require.NoError(t, c.CVMs.WaitFor(t.Context(), vm.VMUUID, openapi.CVMStatus(status)))
 			synctest.Wait()
 			after, err := c.CVMs.Get(t.Context(), vm.VMUUID)
 			require.NoError(t, err)

@@ -82,7 +82,7 @@ func verifyApp(ctx context.Context, c *client.Client, app kms.AppID, policy atte
 }
 
 func verifyInstance(ctx context.Context, app string, listed openapi.AppAttestation, policy attest.Policy) Instance {
-	instance := Instance{CVM: listed.VMUUID, Name: listed.Name, Status: listed.Status}
+	instance := Instance{CVM: listed.VMUUID, Name: listed.Name, Status: string(listed.Status)}
 	evidence, err := attest.FromApp(&openapi.AppAttestations{AppID: app, Instances: []openapi.AppAttestation{listed}})
 	if err == nil {
 		instance.Report, err = attest.Verify(ctx, evidence[0], policy)

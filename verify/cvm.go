@@ -41,7 +41,7 @@ func CVM(ctx context.Context, c *client.Client, cvm string, policy attest.Policy
 	if policy.Collateral == nil {
 		policy.Collateral = cloudCollateral(c, shown(detail))
 	}
-	instance := &Instance{CVM: detail.VMUUID, Name: detail.Name, Status: detail.Status}
+	instance := &Instance{CVM: detail.VMUUID, Name: detail.Name, Status: string(detail.Status)}
 	evidence, err := awaitEvidence(ctx, c, detail, app, cfg.wait)
 	if err == nil {
 		instance.Report, err = attest.Verify(ctx, evidence, policy)

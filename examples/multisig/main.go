@@ -262,7 +262,7 @@ func stage(ctx context.Context) error {
 	}
 	fmt.Println("\nThe update runs")
 	line("compose hash", updated.ComposeHash.String())
-	line("status", updated.CVM.Status)
+	line("status", string(updated.CVM.Status))
 	return nil
 }
 
