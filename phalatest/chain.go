@@ -27,8 +27,8 @@ type Chain interface {
 	KMSRootCA() []byte
 	// App reads whether the KMS knows an app, and who deployed and who owns its contract.
 	App(ctx context.Context, app kms.AppID) (known bool, deployer, owner common.Address, err error)
-	// Allowed reads what the contract of an app allows.
-	Allowed(ctx context.Context, app kms.AppID, hash, device [32]byte) (hashOK, deviceOK, anyDevice bool, err error)
+	// Allowance reads what the contract of an app allows.
+	Allowance(ctx context.Context, app kms.AppID, hash [32]byte, device kms.DeviceID) (kms.Allowance, error)
 	// Transaction reads whether a transaction is mined and has worked, and what it called.
 	Transaction(ctx context.Context, tx common.Hash) (mined, worked bool, to common.Address, err error)
 }
@@ -69,9 +69,8 @@ func (a *app) consent(hash compose.Hash, n *node) consent {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), chainTimeout)
 	defer cancel()
-	var c consent
-	c.hash, c.device, c.anyDevice, c.err = a.kms.chain.Allowed(ctx, a.id, hash, n.device)
-	return c
+	is, err := a.kms.chain.Allowance(ctx, a.id, hash, n.device)
+	return consent{hash: is.ComposeHash, device: is.Device, anyDevice: is.AnyDevice, err: err}
 }
 
 // allowed decides whether an app may run a compose hash on a node now. It returns nil where it may, as the

@@ -98,8 +98,8 @@ func (contract) App(context.Context, kms.AppID) (known bool, deployer, owner com
 	return true, common.Address{3}, common.Address{3}, nil
 }
 
-func (contract) Allowed(context.Context, kms.AppID, [32]byte, [32]byte) (hashOK, deviceOK, anyDevice bool, err error) {
-	return true, true, false, nil
+func (contract) Allowance(context.Context, kms.AppID, [32]byte, kms.DeviceID) (kms.Allowance, error) {
+	return kms.Allowance{ComposeHash: true, Device: true}, nil
 }
 
 func (c contract) Transaction(_ context.Context, tx common.Hash) (mined, worked bool, to common.Address, err error) {

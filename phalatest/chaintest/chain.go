@@ -64,6 +64,9 @@ type Option func(*config)
 type config struct {
 	generation Generation
 	manual     bool
+	accounts   []*ecdsa.PrivateKey
+	rootKey    *ecdsa.PrivateKey
+	rootCA     []byte
 }
 
 // WithGeneration chooses the generation of the contracts. The default is [Head].
@@ -201,15 +204,19 @@ func (c *Chain) Contract() onchain.Contract {
 // Open opens the KMS's contract, signing with the first account and looking at the chain every few
 // milliseconds. The options come after that, so they win.
 func (c *Chain) Open(ctx context.Context, opts ...onchain.Option) (*onchain.Chain, error) {
-	signer, err := onchain.PrivateKeySigner(c.Accounts[0])
-	if err != nil {
-		return nil, err
+	var all []onchain.Option
+	if len(c.Accounts) > 0 {
+		signer, err := onchain.PrivateKeySigner(c.Accounts[0])
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, onchain.WithSigner(signer))
 	}
 	poll := 5 * time.Millisecond
 	if c.sim == nil {
 		poll = 200 * time.Millisecond
 	}
-	return onchain.Open(ctx, c, c.Contract(), append([]onchain.Option{onchain.WithSigner(signer), onchain.WithPollInterval(poll)}, opts...)...)
+	return onchain.Open(ctx, c, c.Contract(), append(append(all, onchain.WithPollInterval(poll)), opts...)...)
 }
 
 // Root is the root key of the KMS as clients pin it.

@@ -10,32 +10,45 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 
 	"github.com/phala-go/phala/kms"
+	"github.com/phala-go/phala/kms/onchain"
 	"github.com/phala-go/phala/kms/onchain/dstackapp"
 	"github.com/phala-go/phala/kms/onchain/dstackkms"
 )
 
-// View is the chain as a cloud sees it, without a client between and without the faults of the endpoint:
-// what phalatest.WithChain takes.
-type View struct{ chain *Chain }
+// View is a chain as a cloud sees it, without the faults of the endpoint: what phalatest.WithChain takes.
+type View struct {
+	rpc      onchain.RPC
+	contract onchain.Contract
+	rootKey  *ecdsa.PrivateKey
+	rootCA   []byte
+}
 
-// View gives the chain as a cloud sees it.
-func (c *Chain) View() View { return View{c} }
+// View returns the chain as a cloud sees it.
+func (c *Chain) View() View {
+	return View{c.inner, onchain.Contract{ChainID: c.chainID, Address: c.KMS}, c.RootKey, c.rootCA}
+}
+
+// ViewOf returns a chain of yours as a cloud sees it, so that a fake cloud runs beside contracts that exist. rootKey is
+// the key of the KMS that they name, and rootCA the public key of its CA: the fake cloud is the KMS.
+func ViewOf(rpc onchain.RPC, contract onchain.Contract, rootKey *ecdsa.PrivateKey, rootCA []byte) View {
+	return View{rpc, contract, rootKey, rootCA}
+}
 
 // ChainID is the EIP-155 id of the chain.
-func (v View) ChainID() uint64 { return v.chain.chainID }
+func (v View) ChainID() uint64 { return v.contract.ChainID }
 
 // KMSContract is the address of the KMS's contract.
-func (v View) KMSContract() common.Address { return v.chain.KMS }
+func (v View) KMSContract() common.Address { return v.contract.Address }
 
 // KMSKey is the root key of the KMS.
-func (v View) KMSKey() *ecdsa.PrivateKey { return v.chain.RootKey }
+func (v View) KMSKey() *ecdsa.PrivateKey { return v.rootKey }
 
 // KMSRootCA is the public key of the root CA of the KMS.
-func (v View) KMSRootCA() []byte { return v.chain.rootCA }
+func (v View) KMSRootCA() []byte { return v.rootCA }
 
 func (v View) call(ctx context.Context, to common.Address, data []byte) ([]byte, error) {
 	var answer hexutil.Bytes
-	err := v.chain.inner.CallContext(ctx, &answer, "eth_call", map[string]any{"to": to, "data": hexutil.Bytes(data)}, "latest")
+	err := v.rpc.CallContext(ctx, &answer, "eth_call", map[string]any{"to": to, "data": hexutil.Bytes(data)}, "latest")
 	return answer, err
 }
 
@@ -43,7 +56,7 @@ func (v View) call(ctx context.Context, to common.Address, data []byte) ([]byte,
 // where the contract was not deployed through the factory of the KMS.
 func (v View) App(ctx context.Context, app kms.AppID) (known bool, deployer, owner common.Address, err error) {
 	k, a := dstackkms.NewKms(), dstackapp.NewApp()
-	answer, err := v.call(ctx, v.chain.KMS, k.PackRegisteredApps(app.Address()))
+	answer, err := v.call(ctx, v.contract.Address, k.PackRegisteredApps(app.Address()))
 	if err != nil {
 		return false, deployer, owner, err
 	}
@@ -58,8 +71,8 @@ func (v View) App(ctx context.Context, app kms.AppID) (known bool, deployer, own
 	}
 	deployed := crypto.Keccak256Hash([]byte("AppDeployedViaFactory(address,address)"))
 	var logs []types.Log
-	err = v.chain.inner.CallContext(ctx, &logs, "eth_getLogs", map[string]any{
-		"fromBlock": "0x0", "toBlock": "latest", "address": v.chain.KMS,
+	err = v.rpc.CallContext(ctx, &logs, "eth_getLogs", map[string]any{
+		"fromBlock": "0x0", "toBlock": "latest", "address": v.contract.Address,
 		"topics": []common.Hash{deployed, common.BytesToHash(app[:])},
 	})
 	if err != nil {
@@ -73,43 +86,53 @@ func (v View) App(ctx context.Context, app kms.AppID) (known bool, deployer, own
 	return true, deployer, owner, nil
 }
 
-// Allowed reads what the contract of an app allows.
-func (v View) Allowed(ctx context.Context, app kms.AppID, hash, device [32]byte) (hashOK, deviceOK, anyDevice bool, err error) {
+// Allowance reads what the contract of an app allows.
+func (v View) Allowance(ctx context.Context, app kms.AppID, hash [32]byte, device kms.DeviceID) (out kms.Allowance, err error) {
 	a := dstackapp.NewApp()
 	for _, read := range []struct {
 		into   *bool
 		data   []byte
 		unpack func([]byte) (bool, error)
 	}{
-		{&hashOK, a.PackAllowedComposeHashes(hash), a.UnpackAllowedComposeHashes},
-		{&deviceOK, a.PackAllowedDeviceIds(device), a.UnpackAllowedDeviceIds},
-		{&anyDevice, a.PackAllowAnyDevice(), a.UnpackAllowAnyDevice},
+		{&out.ComposeHash, a.PackAllowedComposeHashes(hash), a.UnpackAllowedComposeHashes},
+		{&out.Device, a.PackAllowedDeviceIds(device), a.UnpackAllowedDeviceIds},
+		{&out.AnyDevice, a.PackAllowAnyDevice(), a.UnpackAllowAnyDevice},
 	} {
 		answer, err := v.call(ctx, app.Address(), read.data)
 		if err != nil {
-			return false, false, false, err
+			return kms.Allowance{}, err
 		}
 		if *read.into, err = read.unpack(answer); err != nil {
-			return false, false, false, err
+			return kms.Allowance{}, err
 		}
 	}
-	return hashOK, deviceOK, anyDevice, nil
+	answer, err := v.call(ctx, app.Address(), a.PackOwner())
+	if err != nil {
+		return kms.Allowance{}, err
+	}
+	if out.Owner, err = a.UnpackOwner(answer); err != nil {
+		return kms.Allowance{}, err
+	}
+	// Contracts before dstack 0.5.9 do not have the flag.
+	if answer, err := v.call(ctx, app.Address(), a.PackRequireTcbUpToDate()); err == nil {
+		if required, err := a.UnpackRequireTcbUpToDate(answer); err == nil {
+			out.RequireTCBUpToDate = &required
+		}
+	}
+	return out, nil
 }
 
 // Transaction reads whether a transaction is mined and has worked, and what it called.
 func (v View) Transaction(ctx context.Context, tx common.Hash) (mined, worked bool, to common.Address, err error) {
-	receipt, err := v.chain.Receipt(ctx, tx)
-	if err != nil || receipt == nil {
+	var receipt *types.Receipt
+	if err := v.rpc.CallContext(ctx, &receipt, "eth_getTransactionReceipt", tx); err != nil || receipt == nil {
 		return false, false, to, err
 	}
 	var sent struct {
-		To *common.Address `json:"to"`
+		To common.Address `json:"to"`
 	}
-	if err := v.chain.inner.CallContext(ctx, &sent, "eth_getTransactionByHash", tx); err != nil {
+	if err := v.rpc.CallContext(ctx, &sent, "eth_getTransactionByHash", tx); err != nil {
 		return false, false, to, err
 	}
-	if sent.To != nil {
-		to = *sent.To
-	}
-	return true, receipt.Status == types.ReceiptStatusSuccessful, to, nil
+	return true, receipt.Status == types.ReceiptStatusSuccessful, sent.To, nil
 }

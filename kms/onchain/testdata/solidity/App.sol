@@ -125,16 +125,29 @@ abstract contract AppTCB is AppBase {
 
 contract DstackApp059 is AppTCB {}
 
-contract DstackAppHead is AppTCB, Ownable2Step {
-    function transferOwnership(address newOwner) public override(Ownable, Ownable2Step) {
+// Between 0.5.11 and the audit events: two-step ownership.
+abstract contract AppTwoStep is AppTCB, Ownable2Step {
+    function transferOwnership(address newOwner) public virtual override(Ownable, Ownable2Step) {
         Ownable2Step.transferOwnership(newOwner);
     }
 
-    function setOwner(address newOwner) internal override(Ownable, Ownable2Step) {
+    function setOwner(address newOwner) internal virtual override(Ownable, Ownable2Step) {
         Ownable2Step.setOwner(newOwner);
     }
+}
 
-    function policyChanged(string memory policy, bytes32 value, bool enabled) internal override(Ownable, Ownable2Step) {
-        Ownable2Step.policyChanged(policy, value, enabled);
+contract DstackApp0511 is AppTwoStep {}
+
+contract DstackAppHead is AppTwoStep, Audited {
+    function transferOwnership(address newOwner) public override(Ownable, AppTwoStep) {
+        AppTwoStep.transferOwnership(newOwner);
+    }
+
+    function setOwner(address newOwner) internal override(Ownable, AppTwoStep) {
+        AppTwoStep.setOwner(newOwner);
+    }
+
+    function policyChanged(string memory policy, bytes32 value, bool enabled) internal override(Ownable, Audited) {
+        Audited.policyChanged(policy, value, enabled);
     }
 }

@@ -144,7 +144,6 @@ abstract contract Ownable is Upgradeable {
 // Ownable2Step only nominates; the new owner has to accept.
 abstract contract Ownable2Step is Ownable {
     event OwnershipTransferStarted(address indexed previousOwner, address indexed newOwner);
-    event PolicyChanged(address indexed actor, bytes32 indexed policy, bytes32 indexed value, bool enabled);
 
     address public pendingOwner;
 
@@ -162,6 +161,11 @@ abstract contract Ownable2Step is Ownable {
         delete pendingOwner;
         super.setOwner(newOwner);
     }
+}
+
+// Audited emits the audit event.
+abstract contract Audited is Ownable {
+    event PolicyChanged(address indexed actor, bytes32 indexed policy, bytes32 indexed value, bool enabled);
 
     function policyChanged(string memory policy, bytes32 value, bool enabled) internal virtual override {
         emit PolicyChanged(msg.sender, keccak256(bytes(policy)), value, enabled);

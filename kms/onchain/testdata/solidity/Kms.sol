@@ -46,11 +46,6 @@ abstract contract KmsBase is Ownable {
         policyChanged("registered-app", padded(appId), true);
     }
 
-    function deployAndRegisterApp(address initialOwner, bool noUpgrades, bool allowAnyDevice, bytes32 deviceId, bytes32 composeHash) external returns (address) {
-        return deploy(initialOwner, abi.encodeWithSignature(
-            "initialize(address,bool,bool,bytes32,bytes32)", initialOwner, noUpgrades, allowAnyDevice, deviceId, composeHash));
-    }
-
     function deploy(address initialOwner, bytes memory init) internal returns (address appId) {
         require(appImplementation != address(0), "DstackApp implementation not set");
         require(initialOwner != address(0), "Invalid owner address");
@@ -150,7 +145,15 @@ abstract contract KmsBase is Ownable {
     }
 }
 
-contract DstackKms054 is KmsBase {}
+// The factory with five arguments, which every release has.
+abstract contract KmsPlain is KmsBase {
+    function deployAndRegisterApp(address initialOwner, bool noUpgrades, bool allowAnyDevice, bytes32 deviceId, bytes32 composeHash) external returns (address) {
+        return deploy(initialOwner, abi.encodeWithSignature(
+            "initialize(address,bool,bool,bytes32,bytes32)", initialOwner, noUpgrades, allowAnyDevice, deviceId, composeHash));
+    }
+}
+
+contract DstackKms054 is KmsPlain {}
 
 // What 0.5.9 added: the factory with the demand for an up-to-date TCB.
 abstract contract KmsTCB is KmsBase {
@@ -160,18 +163,34 @@ abstract contract KmsTCB is KmsBase {
     }
 }
 
-contract DstackKms059 is KmsTCB {}
+// A commit between releases had the new factory only.
+contract DstackKmsSix is KmsTCB {}
 
-contract DstackKmsHead is KmsTCB, Ownable2Step {
-    function transferOwnership(address newOwner) public override(Ownable, Ownable2Step) {
+contract DstackKms059 is KmsPlain, KmsTCB {}
+
+// Between 0.5.11 and the audit events: two-step ownership.
+abstract contract KmsTwoStep is KmsPlain, KmsTCB, Ownable2Step {
+    function transferOwnership(address newOwner) public virtual override(Ownable, Ownable2Step) {
         Ownable2Step.transferOwnership(newOwner);
     }
 
-    function setOwner(address newOwner) internal override(Ownable, Ownable2Step) {
+    function setOwner(address newOwner) internal virtual override(Ownable, Ownable2Step) {
         Ownable2Step.setOwner(newOwner);
     }
+}
 
-    function policyChanged(string memory policy, bytes32 value, bool enabled) internal override(Ownable, Ownable2Step) {
-        Ownable2Step.policyChanged(policy, value, enabled);
+contract DstackKms0511 is KmsTwoStep {}
+
+contract DstackKmsHead is KmsTwoStep, Audited {
+    function transferOwnership(address newOwner) public override(Ownable, KmsTwoStep) {
+        KmsTwoStep.transferOwnership(newOwner);
+    }
+
+    function setOwner(address newOwner) internal override(Ownable, KmsTwoStep) {
+        KmsTwoStep.setOwner(newOwner);
+    }
+
+    function policyChanged(string memory policy, bytes32 value, bool enabled) internal override(Ownable, Audited) {
+        Audited.policyChanged(policy, value, enabled);
     }
 }
