@@ -3,6 +3,7 @@ package phalatest
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -104,6 +105,11 @@ func listAppCVMs(s *Server, c *call, a *app) answer { return ok(describeAll(s, c
 
 func listApps(s *Server, c *call) answer {
 	query := c.URL.Query()
+	names := pageNames{"dstack_apps", "total_pages", 20}
+	one := func(a *app) object { return a.describe(s, c) }
+	if !filtered(query) {
+		return page(c, all(c.tenant.apps), names, one)
+	}
 	is := func(name, value string) bool { return !query.Has(name) || query.Get(name) == value }
 	var found []*app
 	for _, a := range c.tenant.apps {
@@ -116,21 +122,15 @@ func listApps(s *Server, c *call) answer {
 			found = append(found, a)
 		}
 	}
-	return page(c, found, 20, "dstack_apps", "total_pages", func(a *app) object { return a.describe(s, c) })
+	return page(c, all(found), names, one)
 }
 
-func filterOptions(_ *Server, c *call) answer {
-	statuses, versions, kinds, regions, names := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
-	for _, vm := range c.tenant.cvms {
-		statuses[vm.status], versions[vm.image.name], kinds[vm.size.kind] = true, true, true
-		regions[vm.node.region], names[vm.node.name] = true, true
+// filtered reports whether a query of a list has more than the page.
+func filtered(query url.Values) bool {
+	for name := range query {
+		if name != "page" && name != "page_size" {
+			return true
+		}
 	}
-	slugs, types := map[string]bool{}, map[string]bool{}
-	for _, vm := range c.tenant.cvms {
-		slugs[vm.app.kms.slug], types[vm.app.kms.kind] = true, true
-	}
-	return ok(object{
-		"statuses": sortedKeys(statuses), "image_versions": sortedKeys(versions), "instance_types": sortedKeys(kinds),
-		"kms_slugs": sortedKeys(slugs), "kms_types": sortedKeys(types), "regions": sortedKeys(regions), "nodes": sortedKeys(names),
-	})
+	return false
 }

@@ -21,6 +21,9 @@ type uploadedQuote struct {
 	uploaded time.Time
 }
 
+// maxQuotes is how many quotes the registry remembers.
+const maxQuotes = 10_000
+
 // A TDX quote of version 4: header, body, and signature data with its length before it.
 const (
 	quoteHeader = 48
@@ -102,6 +105,10 @@ func verifyQuote(s *Server, c *call) answer {
 		u.quote["verified"] = u.verified
 		s.quotes[checksum] = u
 		s.recent = append(s.recent, u)
+		if len(s.recent) > maxQuotes {
+			delete(s.quotes, s.recent[0].checksum)
+			s.recent = s.recent[1:]
+		}
 	}
 	return ok(object{
 		"id": strconv.Itoa(len(s.recent)), "success": u.verified, "proof_of_cloud": false, "quote": u.quote, "checksum": checksum,

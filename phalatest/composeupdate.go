@@ -2,11 +2,26 @@ package phalatest
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
+	"time"
 
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/openapi"
 )
+
+// composeUpdate is a document that a CVM can be updated to by its hash alone.
+type composeUpdate struct {
+	doc     *document
+	expires time.Time
+}
+
+// provisionUpdate keeps a document for the time of a provision, and forgets older ones.
+func (vm *cvm) provisionUpdate(doc *document) {
+	now := time.Now()
+	maps.DeleteFunc(vm.composes, func(_ string, u composeUpdate) bool { return now.After(u.expires) })
+	vm.composes[doc.hash.String()] = composeUpdate{doc, now.Add(provisionTTL)}
+}
 
 // provisionUpdate prepares another app-compose for a CVM, to be committed by its hash.
 func provisionUpdate(s *Server, c *call, vm *cvm) answer {
@@ -23,7 +38,7 @@ func provisionUpdate(s *Server, c *call, vm *cvm) answer {
 	if bad != nil {
 		return *bad
 	}
-	vm.composes[doc.hash.String()] = doc
+	vm.provisionUpdate(doc)
 	return ok(object{
 		"app_id": vm.app.id.String(), "device_id": vm.node.device.String(), "compose_hash": doc.hash.String(), "kms_info": vm.app.kms.describe(),
 		"compose_hash_registered": vm.app.kms.onChain() && vm.app.consent(doc.hash, vm.node).hash, "compose_unchanged": doc.hash == vm.doc.hash,
@@ -35,11 +50,11 @@ func (s *Server) commitCompose(vm *cvm, hashText string, env *openapi.Secret) an
 	if err != nil {
 		return invalid(err.Error(), "value_error", "body", "compose_hash")
 	}
-	doc := vm.composes[hash.String()]
-	if doc == nil {
+	known, there := vm.composes[hash.String()]
+	if !there || time.Now().After(known.expires) {
 		return structured(statusHashInvalid, "ERR-01-006", "The compose hash is unknown; provision it first")
 	}
-	return s.change(vm, change{kind: "compose_update", doc: doc, env: env}, approval{})
+	return s.change(vm, change{kind: "compose_update", doc: known.doc, env: env}, approval{})
 }
 
 func commitComposeUpdate(s *Server, c *call, vm *cvm) answer {
@@ -70,6 +85,6 @@ func submitComposeFile(s *Server, c *call, vm *cvm) answer {
 	if hash, err := compose.ParseHash(r.ComposeHash); err != nil || hash != doc.hash {
 		return plain(http.StatusBadRequest, "compose_hash is not the hash of compose_file, which is "+doc.hash.String())
 	}
-	vm.composes[doc.hash.String()] = doc
+	vm.provisionUpdate(doc)
 	return s.commitCompose(vm, r.ComposeHash, r.EncryptedEnv)
 }

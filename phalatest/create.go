@@ -73,9 +73,10 @@ func nameTaken(name string) answer {
 // newCVM is a CVM of an app that nobody knows yet, on the first node.
 func (s *Server) newCVM(a *app, doc *document) *cvm {
 	s.number++
+	uuid := newUUID()
 	return &cvm{
-		number: s.number, name: a.name, uuid: newUUID(), app: a, doc: doc, created: time.Now().UTC(), status: "created",
-		node: s.nodes[0], image: s.images[0], size: sizeOf(&s.types[0]), composes: map[string]*document{},
+		number: s.number, name: a.name, uuid: uuid, logToken: hashHex([]byte("logs of " + uuid))[:32], app: a, doc: doc, created: time.Now().UTC(), status: "created",
+		node: s.nodes[0], image: s.images[0], size: sizeOf(&s.types[0]), composes: map[string]composeUpdate{},
 	}
 }
 

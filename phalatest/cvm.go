@@ -13,15 +13,16 @@ import (
 
 // cvm is one confidential VM and what it is doing.
 type cvm struct {
-	number  int
-	name    string
-	uuid    string // without dashes
-	app     *app
-	doc     *document
-	size    size
-	image   *image
-	node    *node
-	created time.Time
+	number   int
+	name     string
+	uuid     string // without dashes
+	logToken string // in the URLs of its logs
+	app      *app
+	doc      *document
+	size     size
+	image    *image
+	node     *node
+	created  time.Time
 
 	listed       bool
 	deleteAt     time.Time // scheduled; zero is never
@@ -46,9 +47,9 @@ type cvm struct {
 
 	minted *minted // evidence; nil until somebody asks
 
-	composes map[string]*document // provisioned for an update, by hash
-	update   *prepared            // the newest update that waits for approval
-	replica  *prepared            // the newest replica that waits for approval
+	composes map[string]composeUpdate // provisioned, by hash
+	update   *prepared                // the newest update that waits for approval
+	replica  *prepared                // the newest replica that waits for approval
 }
 
 // id is the identifier of the newer API versions.

@@ -49,7 +49,8 @@ func setCVMKeys(s *Server, c *call, vm *cvm) answer {
 			}
 		}
 	}
-	changed := !slices.Equal(next, vm.keyIDs)
+	gone := func(id string) bool { return c.tenant.sshKey(id) == nil }
+	changed := !slices.Equal(next, slices.DeleteFunc(vm.keyIDs, gone))
 	vm.keyIDs = next
 	if deref(r.ApplyNow) {
 		s.bootCVM(vm, "restart", "restarting")

@@ -1,10 +1,6 @@
 package phalatest
 
-import (
-	"slices"
-
-	"github.com/phala-go/phala/openapi"
-)
+import "github.com/phala-go/phala/openapi"
 
 // refreshed is the answer for one CVM. The cloud never forgets an id, so there is never a new one.
 func (vm *cvm) refreshed(c *call) object {
@@ -25,11 +21,17 @@ func refreshInstanceIDs(s *Server, c *call) answer {
 	if bad, ok := s.decode(c, &r); !ok {
 		return bad
 	}
-	chosen := slices.Clone(c.tenant.cvms)
+	limit := 100
+	if r.Limit != nil {
+		limit = *r.Limit
+	}
+	fits := func(vm *cvm) bool {
+		return (r.RunningOnly != nil && !*r.RunningOnly || vm.running()) && (r.MissingOnly != nil && !*r.MissingOnly || vm.instance == "")
+	}
+	var chosen []*cvm
 	items := []object{}
 	counts := map[string]int{}
 	if len(r.CVMIDs) > 0 {
-		chosen = nil
 		for _, id := range r.CVMIDs {
 			vm, bad := c.tenant.find(id)
 			if bad != nil {
@@ -37,15 +39,17 @@ func refreshInstanceIDs(s *Server, c *call) answer {
 				items = append(items, object{"cvm_id": id, "identifier": id, "status": "error", "source": "none", "reason": bad.body.(object)["message"]})
 				continue
 			}
-			chosen = append(chosen, vm)
+			if fits(vm) {
+				chosen = append(chosen, vm)
+			}
 		}
 	}
-	chosen = slices.DeleteFunc(chosen, func(vm *cvm) bool {
-		return (r.RunningOnly == nil || *r.RunningOnly) && !vm.running() || (r.MissingOnly == nil || *r.MissingOnly) && vm.instance != ""
-	})
-	limit := 100
-	if r.Limit != nil {
-		limit = *r.Limit
+	// A running CVM has an instance id: with the defaults nobody fits, and nobody is looked at.
+	nobody := (r.RunningOnly == nil || *r.RunningOnly) && (r.MissingOnly == nil || *r.MissingOnly)
+	for i := 0; len(r.CVMIDs) == 0 && !nobody && i < len(c.tenant.cvms) && len(chosen) < limit; i++ {
+		if fits(c.tenant.cvms[i]) {
+			chosen = append(chosen, c.tenant.cvms[i])
+		}
 	}
 	chosen = chosen[:min(limit, len(chosen))]
 	for _, vm := range chosen {

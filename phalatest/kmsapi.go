@@ -10,13 +10,13 @@ import (
 )
 
 func listKMS(s *Server, c *call) answer {
-	all := []object{}
+	chosen := []object{}
 	for _, k := range s.services {
 		if want := c.URL.Query().Get("is_onchain"); want == "" || want == strconv.FormatBool(k.onChain()) {
-			all = append(all, k.inVersion(c))
+			chosen = append(chosen, k.inVersion(c))
 		}
 	}
-	return page(c, all, 20, "items", "pages", func(o object) object { return o })
+	return page(c, all(chosen), pageNames{"items", "pages", 20}, func(o object) object { return o })
 }
 
 // contractKeyed tells the versions in which /kms is about contracts and no longer about nodes.

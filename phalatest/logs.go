@@ -39,15 +39,13 @@ func (vm *cvm) logURL(c *call, source, channel string) any {
 			u.Scheme = "http"
 		}
 	}
-	query := url.Values{"token": {vm.logToken()}}
+	query := url.Values{"token": {vm.logToken}}
 	if channel != "" {
 		query.Set("ch", channel)
 	}
 	u.RawQuery = query.Encode()
 	return u.String()
 }
-
-func (vm *cvm) logToken() string { return hashHex([]byte("logs of " + vm.uuid))[:32] }
 
 // logURLs are the logs of the CVM itself.
 func (vm *cvm) logURLs(c *call) object {
@@ -225,7 +223,7 @@ func (s *Server) logLines(instance, source string, query url.Values) ([]logLine,
 	switch {
 	case len(found) == 0:
 		return nil, http.StatusNotFound
-	case query.Get("token") != found[0].logToken(), !deref(found[0].doc.app.PublicLogs):
+	case query.Get("token") != found[0].logToken, !deref(found[0].doc.app.PublicLogs):
 		return nil, http.StatusForbidden
 	}
 	lines, there := found[0].lines(source, query.Get("ch"))

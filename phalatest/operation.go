@@ -85,8 +85,14 @@ func (vm *cvm) end(failure string) {
 		kind = "operation.failed"
 	}
 	op.events = append(op.events, operationEvent{kind, vm.status, op.ended})
+	if len(vm.finished) >= maxHistory {
+		vm.finished = slices.Delete(vm.finished, 0, len(vm.finished)-maxHistory+1)
+	}
 	vm.finished, vm.op = append(vm.finished, *op), nil
 }
+
+// maxHistory bounds what a long-lived cloud remembers of one thing: operations of a CVM, deliveries of a webhook.
+const maxHistory = 1000
 
 // event is what the workspace is told when the operation has taken all its steps. It hears nothing of one
 // that was cancelled or replaced.
@@ -160,6 +166,7 @@ func (vm *cvm) live(s *Server, now int64) {
 // turn gives a CVM another status, and notes when it ran.
 func (vm *cvm) turn(status string) {
 	was := vm.running()
+	vm.tenant().facets.turn(vm.status, status)
 	vm.status = status
 	switch now := time.Now().UTC(); {
 	case vm.running() && !was:
@@ -172,6 +179,11 @@ func (vm *cvm) turn(status string) {
 // remove forgets a CVM, and its app with the last one.
 func (s *Server) remove(vm *cvm) {
 	s.dismiss(vm)
+	for _, p := range []*prepared{vm.update, vm.replica} {
+		if p != nil {
+			delete(s.prepared, p.token)
+		}
+	}
 	s.account(vm, -1)
 	t := vm.tenant()
 	t.cvms = without(t.cvms, vm, (*cvm).order)
@@ -181,10 +193,20 @@ func (s *Server) remove(vm *cvm) {
 	}
 }
 
-// account adds what a CVM has to what its workspace and its node have given away, times by.
+// account counts a CVM, or with -1 no longer counts it, in what its workspace and its node have given away, and in the values by which lists
+// are filtered.
 func (s *Server) account(vm *cvm, by int) {
-	vm.tenant().used.add(vm.size, by)
+	t := vm.tenant()
+	t.used.add(vm.size, by)
 	vm.node.used.add(vm.size, by)
+	t.facets.add(vm, by)
+	kind := t.byKind[vm.size.kind]
+	if by < 0 {
+		t.byKind[vm.size.kind] = without(kind, vm, (*cvm).order)
+		return
+	}
+	at, _ := slices.BinarySearchFunc(kind, vm.number, func(other *cvm, number int) int { return other.number - number })
+	t.byKind[vm.size.kind] = slices.Insert(kind, at, vm)
 }
 
 func (vm *cvm) order() int { return vm.number }

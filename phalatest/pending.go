@@ -33,6 +33,9 @@ func (s *Server) prepare(p *prepared) answer {
 	if p.replica {
 		slot, event = &p.vm.replica, "cvm.replica.pending_approval"
 	}
+	if old := *slot; old != nil {
+		delete(s.prepared, old.token)
+	}
 	*slot = p
 	s.prepared[p.token] = p
 	s.happened(p.vm, event)

@@ -103,8 +103,22 @@ func (s *Server) provision(t *Tenant, request openapi.ProvisionRequest, composeF
 		kmsURLs: request.KMSURLs, gatewayURLs: request.GatewayURLs, ports: request.Ports,
 		expires: time.Now().Add(provisionTTL),
 	}
+	s.forgetProvisions()
 	s.provisions[p.key] = p
+	s.expiring = append(s.expiring, p)
 	return p, nil
+}
+
+// forgetProvisions drops those that can be committed no more.
+func (s *Server) forgetProvisions() {
+	now := time.Now()
+	for len(s.expiring) > 0 && now.After(s.expiring[0].expires) {
+		p := s.expiring[0]
+		s.expiring = s.expiring[1:]
+		if s.provisions[p.key] == p { // else the same was provisioned again
+			delete(s.provisions, p.key)
+		}
+	}
 }
 
 // chooseNode takes the node that was asked for in either id space, or the first of the region.

@@ -3,48 +3,46 @@ package phalatest
 import (
 	"net/http"
 	"slices"
-	"strconv"
 
 	"github.com/phala-go/phala/openapi"
 )
 
-// chosen are the CVMs that the filters of a list let through.
-func (s *Server) chosen(c *call) []*cvm {
+// chosen are the CVMs that the filters of a list let through, in the order of their creation.
+func (s *Server) chosen(c *call) (listing[*cvm], *answer) {
 	query := c.URL.Query()
-	if user := query.Get("user_id"); user != "" && user != "0" && user != c.tenant.userID() {
-		return nil
+	for _, gone := range []string{"user_id", "teepod_id"} {
+		if query.Has(gone) {
+			bad := invalid(gone+" is no longer a filter", "value_error", "query", gone)
+			return listing[*cvm]{}, &bad
+		}
 	}
-	node, family, kinds := query.Get("teepod_id"), query.Get("family"), query["instance_types"]
-	if node == "" && family == "" && len(kinds) == 0 {
-		return c.tenant.cvms
+	family, kinds := query.Get("family"), query["instance_types"]
+	if (family == "" || family == "all") && len(kinds) == 0 {
+		return all(c.tenant.cvms), nil
 	}
-	return slices.DeleteFunc(slices.Clone(c.tenant.cvms), func(vm *cvm) bool {
-		return node != "" && strconv.Itoa(vm.node.teepod) != node ||
-			family != "" && family != "all" && s.instanceType(vm.size.kind).family != family ||
-			len(kinds) > 0 && !slices.Contains(kinds, vm.size.kind)
-	})
+	var lists [][]*cvm
+	for _, t := range s.types {
+		if (family == "" || family == "all" || family == t.family) && (len(kinds) == 0 || slices.Contains(kinds, t.id)) {
+			lists = append(lists, c.tenant.byKind[t.id])
+		}
+	}
+	return merged(lists, (*cvm).order), nil
 }
 
-func listAllCVMs(s *Server, c *call) answer { return ok(describeAll(s, c, s.chosen(c))) }
+func listAllCVMs(s *Server, c *call) answer {
+	chosen, bad := s.chosen(c)
+	if bad != nil {
+		return *bad
+	}
+	return ok(describeAll(s, c, chosen.items(0, chosen.total)))
+}
 
 func listCVMs(s *Server, c *call) answer {
-	return page(c, s.chosen(c), 30, "items", "pages", func(vm *cvm) object { return vm.inList(s, c) })
-}
-
-// page cuts one page out of all and describes it, in the dialect that names its members so.
-func page[T any](c *call, all []T, size int, itemsName, pagesName string, describe func(T) object) answer {
-	number, size := c.number("page", 1), c.number("page_size", size)
-	from := len(all)
-	if number <= len(all) { // else the product may be too large
-		from = min((number-1)*size, len(all))
+	chosen, bad := s.chosen(c)
+	if bad != nil {
+		return *bad
 	}
-	items := []object{}
-	for _, one := range all[from:min(from+size, len(all))] {
-		items = append(items, describe(one))
-	}
-	return ok(object{
-		itemsName: items, "total": len(all), "page": number, "page_size": size, pagesName: (len(all) + size - 1) / size,
-	})
+	return page(c, chosen, pageNames{"items", "pages", 30}, func(vm *cvm) object { return vm.inList(s, c) })
 }
 
 // getComposeFile gives the app-compose as JSON, or as its exact text.

@@ -3,7 +3,9 @@ package phalatest
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 )
 
@@ -23,36 +25,89 @@ type Request struct {
 	Status int
 }
 
-// Requests are the calls so far, in order. Secrets in them read "[redacted]".
+// DefaultRequestLog is how many calls a server remembers.
+const DefaultRequestLog = 10_000
+
+// WithRequestLog sets how many calls the server remembers for [Server.Requests], the newest ones; 0 remembers none.
+// Without it these are [DefaultRequestLog].
+func WithRequestLog(calls int) Option {
+	return func(s *Server) error {
+		if calls < 0 {
+			return fmt.Errorf("request log of %d calls: want at least 0", calls)
+		}
+		s.requests.limit = calls
+		return nil
+	}
+}
+
+// Requests returns the newest calls in their order; see [WithRequestLog]. Secrets in them read "[redacted]".
 func (s *Server) Requests() []Request {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.requests)
+	kept := s.requests.inOrder()
+	s.mu.Unlock()
+	for i := range kept {
+		kept[i] = kept[i].redacted()
+	}
+	return kept
+}
+
+// requestLog keeps the newest calls as they came: redacting costs more than answering many of them.
+type requestLog struct {
+	limit  int
+	calls  []Request
+	oldest int
+}
+
+func (l *requestLog) add(r Request) {
+	switch {
+	case l.limit == 0:
+	case len(l.calls) < l.limit:
+		l.calls = append(l.calls, r)
+	default:
+		l.calls[l.oldest] = r
+		l.oldest = (l.oldest + 1) % l.limit
+	}
+}
+
+func (l *requestLog) inOrder() []Request {
+	return append(slices.Clone(l.calls[l.oldest:]), l.calls[:l.oldest]...)
 }
 
 const redacted = "[redacted]"
 
 func (s *Server) record(c *call, status int, body []byte) {
-	r := Request{Method: c.Method, Path: c.URL.Path, Header: c.Header.Clone(), Body: redact(body), Status: status}
+	r := Request{Method: c.Method, Path: c.URL.Path, Query: c.URL.RawQuery, Header: c.Header, Body: body, Status: status}
 	if c.route != nil {
 		r.Operation = string(c.route.operation)
 	}
-	query := c.URL.Query()
-	if query.Has("token") {
-		query.Set("token", redacted)
+	if s.log != nil {
+		s.log.Info(r.Method+" "+r.Path, "query", redactQuery(r.Query), "operation", r.Operation, "status", r.Status)
 	}
-	r.Query = query.Encode()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.requests.add(r)
+}
+
+// redacted is a copy of the call without its secrets.
+func (r Request) redacted() Request {
+	r.Query, r.Header, r.Body = redactQuery(r.Query), r.Header.Clone(), redact(r.Body)
 	for _, name := range []string{"X-Api-Key", "Authorization", "Cookie"} {
 		if r.Header.Get(name) != "" {
 			r.Header.Set(name, redacted)
 		}
 	}
-	if s.log != nil {
-		s.log.Info(r.Method+" "+r.Path, "query", r.Query, "operation", r.Operation, "status", r.Status)
+	return r
+}
+
+func redactQuery(raw string) string {
+	query, err := url.ParseQuery(raw)
+	if err != nil {
+		return redacted
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.requests = append(s.requests, r)
+	if query.Has("token") {
+		query.Set("token", redacted)
+	}
+	return query.Encode()
 }
 
 // redact replaces the secrets in JSON.

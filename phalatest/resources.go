@@ -120,7 +120,7 @@ func listImages(s *Server, c *call) answer {
 			chosen = append(chosen, i)
 		}
 	}
-	return page(c, chosen, 20, "items", "pages", func(i *image) object {
+	return page(c, all(chosen), pageNames{"items", "pages", 20}, func(i *image) object {
 		return object{
 			"name": i.name, "slug": i.slug, "version": i.versionText(), "os_image_hash": i.hash(), "is_dev": i.dev, "requires_gpu": false,
 		}

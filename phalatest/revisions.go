@@ -49,9 +49,7 @@ func (a *app) revision(id string) *revision {
 }
 
 func listRevisions(_ *Server, c *call, a *app) answer {
-	newest := slices.Clone(a.revisions)
-	slices.Reverse(newest)
-	return page(c, newest, 50, "revisions", "total_pages", (*revision).describe)
+	return page(c, newestFirst(a.revisions), pageNames{"revisions", "total_pages", 50}, (*revision).describe)
 }
 
 var noRevision = "Revision not found"

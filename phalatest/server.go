@@ -56,6 +56,7 @@ type Server struct {
 	mu         sync.Mutex // of all that follows
 	tenants    []*Tenant  // the workspace of the server itself first
 	provisions map[provisionKey]*provision
+	expiring   []*provision         // oldest first
 	prepared   map[string]*prepared // by token
 	apps       map[kms.AppID]*app
 	index      map[string][]*cvm
@@ -75,7 +76,7 @@ type Server struct {
 	tampers   map[operationName]func(int, []byte) (int, []byte)
 	bootFails map[string]string
 	forged    map[string]*forged // by the name of the CVM
-	requests  []Request
+	requests  requestLog
 }
 
 type handler func(*Server, *call) answer
@@ -118,6 +119,7 @@ func Start(opts ...Option) (*Server, error) {
 		forged:     map[string]*forged{},
 		hardware:   &hardware{},
 		webhooks:   newWebhooks(),
+		requests:   requestLog{limit: DefaultRequestLog},
 	}
 	for _, o := range opts {
 		if err := o(s); err != nil {

@@ -95,7 +95,7 @@ func (t *Tenant) sshKey(id string) *sshKey {
 	return t.sshKeys[i]
 }
 
-// deleteSSHKey takes the key from the account and from the CVMs that have it.
+// deleteSSHKey takes the key from the account. The CVMs that have its id show it no more.
 func deleteSSHKey(_ *Server, c *call) answer {
 	k := c.tenant.sshKey(c.params["key_id"])
 	if k == nil {
@@ -107,9 +107,6 @@ func deleteSSHKey(_ *Server, c *call) answer {
 
 func (t *Tenant) dropSSHKey(k *sshKey) {
 	t.sshKeys = slices.DeleteFunc(t.sshKeys, func(other *sshKey) bool { return other == k })
-	for _, vm := range t.cvms {
-		vm.keyIDs = slices.DeleteFunc(vm.keyIDs, func(id string) bool { return id == k.id })
-	}
 }
 
 // SetGitHubKeys sets the public keys that the cloud finds on the GitHub profile of a user. It never asks the

@@ -29,9 +29,11 @@ type Tenant struct {
 	// The lock of the server guards what follows.
 	revoked bool
 	nonce   uint64
-	apps    []*app // oldest first
-	cvms    []*cvm // oldest first
+	apps    []*app            // oldest first
+	cvms    []*cvm            // oldest first
+	byKind  map[string][]*cvm // by instance type, oldest first
 	used    Quotas
+	facets  facets
 	sshKeys []*sshKey
 }
 
@@ -45,7 +47,7 @@ func (s *Server) NewTenant(name string) *Tenant {
 // addTenant adds a workspace. An empty key is chosen here.
 func (s *Server) addTenant(name, key string) *Tenant {
 	t := &Tenant{
-		server: s, number: len(s.tenants) + 1, name: name, slug: slugOf(name), since: time.Now().UTC(),
+		server: s, number: len(s.tenants) + 1, name: name, slug: slugOf(name), since: time.Now().UTC(), facets: newFacets(), byKind: map[string][]*cvm{},
 		wallet: s.keys.wallet(s.seed, len(s.tenants)+1),
 	}
 	taken := func(other *Tenant) bool { return other.slug == t.slug }

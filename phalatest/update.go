@@ -90,14 +90,14 @@ func (s *Server) apply(vm *cvm, ch change) answer {
 	if ch.userConfig != nil {
 		vm.userConfig = *ch.userConfig
 	}
+	s.account(vm, -1)
 	if ch.size != nil {
-		s.account(vm, -1)
 		vm.size = *ch.size
-		s.account(vm, 1)
 	}
 	if ch.image != nil {
 		vm.image = ch.image
 	}
+	s.account(vm, 1)
 	if s.unknown.staysStopped && (vm.status == "stopped" || vm.status == "exited") {
 		vm.begin(s, ch.kind, "updating", vm.status, step{status: "updating"}, step{status: vm.status})
 	} else {

@@ -69,6 +69,9 @@ func (w *webhooks) deliver(h *hook, d *delivery) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if len(h.deliveries) >= maxHistory {
+		h.deliveries = slices.Delete(h.deliveries, 0, len(h.deliveries)-maxHistory+1)
+	}
 	h.deliveries = append(h.deliveries, d)
 }
 

@@ -32,7 +32,7 @@ func onWorkspace(h func(*Server, *call) answer) handler {
 func getWorkspace(_ *Server, c *call) answer { return ok(c.tenant.describe()) }
 
 func listWorkspaceNodes(s *Server, c *call) answer {
-	return page(c, s.nodes, 30, "items", "pages", s.nodeRef)
+	return page(c, all(s.nodes), pageNames{"items", "pages", 30}, s.nodeRef)
 }
 
 // quota is a bound and what is left of it; -1 is no bound.

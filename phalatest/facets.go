@@ -1,0 +1,44 @@
+package phalatest
+
+// facets counts the CVMs of a workspace by the values that lists can be filtered by, so that asking which there are
+// does not walk over all of them.
+type facets struct {
+	statuses, images, kinds, regions, nodes, slugs, kms counts
+}
+
+// counts is how many have a value.
+type counts map[string]int
+
+func newFacets() facets {
+	return facets{counts{}, counts{}, counts{}, counts{}, counts{}, counts{}, counts{}}
+}
+
+func (c counts) add(value string, by int) {
+	if c[value] += by; c[value] == 0 {
+		delete(c, value)
+	}
+}
+
+func (f facets) add(vm *cvm, by int) {
+	f.statuses.add(vm.status, by)
+	f.images.add(vm.image.name, by)
+	f.kinds.add(vm.size.kind, by)
+	f.regions.add(vm.node.region, by)
+	f.nodes.add(vm.node.name, by)
+	f.slugs.add(vm.app.kms.slug, by)
+	f.kms.add(vm.app.kms.kind, by)
+}
+
+// turn counts a CVM that goes from one status to another.
+func (f facets) turn(from, to string) {
+	f.statuses.add(from, -1)
+	f.statuses.add(to, 1)
+}
+
+func filterOptions(_ *Server, c *call) answer {
+	f := c.tenant.facets
+	return ok(object{
+		"statuses": sortedKeys(f.statuses), "image_versions": sortedKeys(f.images), "instance_types": sortedKeys(f.kinds),
+		"kms_slugs": sortedKeys(f.slugs), "kms_types": sortedKeys(f.kms), "regions": sortedKeys(f.regions), "nodes": sortedKeys(f.nodes),
+	})
+}
