@@ -52,7 +52,7 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 	}
 
 	cloud, err := phalatest.Start(
-		phalatest.WithAPIKey(*key), phalatest.WithTick(*tick), phalatest.WithLocalWebhooks(),
+		phalatest.WithAPIKey(*key), phalatest.WithTick(*tick), phalatest.WithLocalWebhooks(), phalatest.WithRequestLog(0),
 		phalatest.WithLogger(slog.New(slog.NewTextHandler(log, nil))),
 	)
 	if err != nil {
