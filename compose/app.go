@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
+	"log/slog"
 	"slices"
 )
 
@@ -57,139 +57,153 @@ type App struct {
 	Extra map[string]json.RawMessage
 }
 
-// appField ties the name of a member to the field that holds it.
-type appField struct {
-	name string
-	read func(json.RawMessage) error
-	// json gives the value, nil where it is absent.
-	json func() ([]byte, error)
+// field returns a reader of a member's value into the field that holds it, nil if no field does.
+func (a *App) field(name string) func(json.RawMessage) error {
+	switch name {
+	case "allowed_envs":
+		return readList(&a.AllowedEnvs)
+	case "bash_script":
+		return readInto(&a.BashScript)
+	case "docker_compose_file":
+		return readInto(&a.DockerComposeFile)
+	case "features":
+		return readList(&a.Features)
+	case "gateway_enabled":
+		return readInto(&a.GatewayEnabled)
+	case "key_provider":
+		return readInto(&a.KeyProvider)
+	case "key_provider_id":
+		return readInto(&a.KeyProviderID)
+	case "kms_enabled":
+		return readInto(&a.KMSEnabled)
+	case "local_key_provider_enabled":
+		return readInto(&a.LocalKeyProviderEnabled)
+	case "manifest_version":
+		return readInto(&a.ManifestVersion)
+	case "name":
+		return readInto(&a.Name)
+	case "no_instance_id":
+		return readInto(&a.NoInstanceID)
+	case "pre_launch_script":
+		return readInto(&a.PreLaunchScript)
+	case "public_logs":
+		return readInto(&a.PublicLogs)
+	case "public_sysinfo":
+		return readInto(&a.PublicSysInfo)
+	case "public_tcbinfo":
+		return readInto(&a.PublicTCBInfo)
+	case "runner":
+		return readInto(&a.Runner)
+	case "secure_time":
+		return readInto(&a.SecureTime)
+	case "storage_fs":
+		return readInto(&a.StorageFS)
+	case "tproxy_enabled":
+		return readInto(&a.TproxyEnabled)
+	}
+	return nil
 }
 
-func pointerField[T any](name string, p **T) appField {
-	return appField{
-		name: name,
-		read: func(raw json.RawMessage) error {
-			v := new(T)
-			if err := json.Unmarshal(raw, v); err != nil {
-				return err
-			}
-			*p = v
-			return nil
-		},
-		json: func() ([]byte, error) {
-			if *p == nil {
-				return nil, nil
-			}
-			return marshal(**p)
-		},
+// errNotInField is returned if a value is null or of another type than its field: then it belongs to Extra.
+var errNotInField = errors.New("no value of the field")
+
+// readInto returns a reader into a field, which is nil if the value does not fit.
+func readInto[T any](p **T) func(json.RawMessage) error {
+	return func(raw json.RawMessage) error {
+		*p = nil
+		v := new(T)
+		if isNull(raw) || json.Unmarshal(raw, v) != nil {
+			return errNotInField
+		}
+		*p = v
+		return nil
 	}
 }
 
-func listField(name string, p *[]string) appField {
-	return appField{
-		name: name,
-		read: func(raw json.RawMessage) error {
-			var items []*string
-			if err := json.Unmarshal(raw, &items); err != nil {
-				return err
-			}
-			texts := make([]string, len(items))
-			for i, item := range items {
-				if item == nil {
-					return errors.New("null in a list of texts")
-				}
-				texts[i] = *item
-			}
-			*p = texts
-			return nil
-		},
-		json: func() ([]byte, error) {
-			if *p == nil {
-				return nil, nil
-			}
-			return marshal(*p)
-		},
+func readList(p *[]string) func(json.RawMessage) error {
+	return func(raw json.RawMessage) error {
+		*p = nil
+		var items []*string
+		if isNull(raw) || json.Unmarshal(raw, &items) != nil || slices.Contains(items, nil) {
+			return errNotInField
+		}
+		texts := make([]string, len(items))
+		for i, item := range items {
+			texts[i] = *item
+		}
+		*p = texts
+		return nil
 	}
 }
 
-func (a *App) fields() []appField {
-	return []appField{
-		pointerField("manifest_version", &a.ManifestVersion),
-		pointerField("name", &a.Name),
-		pointerField("runner", &a.Runner),
-		pointerField("docker_compose_file", &a.DockerComposeFile),
-		pointerField("bash_script", &a.BashScript),
-		pointerField("pre_launch_script", &a.PreLaunchScript),
-		listField("allowed_envs", &a.AllowedEnvs),
-		listField("features", &a.Features),
-		pointerField("kms_enabled", &a.KMSEnabled),
-		pointerField("gateway_enabled", &a.GatewayEnabled),
-		pointerField("tproxy_enabled", &a.TproxyEnabled),
-		pointerField("local_key_provider_enabled", &a.LocalKeyProviderEnabled),
-		pointerField("key_provider", &a.KeyProvider),
-		pointerField("key_provider_id", &a.KeyProviderID),
-		pointerField("no_instance_id", &a.NoInstanceID),
-		pointerField("public_logs", &a.PublicLogs),
-		pointerField("public_sysinfo", &a.PublicSysInfo),
-		pointerField("public_tcbinfo", &a.PublicTCBInfo),
-		pointerField("secure_time", &a.SecureTime),
-		pointerField("storage_fs", &a.StorageFS),
-	}
+// append writes the members in canonical order.
+func (a *App) append(w *appWriter) {
+	w.list("allowed_envs", a.AllowedEnvs)
+	w.text("bash_script", a.BashScript)
+	w.text("docker_compose_file", a.DockerComposeFile)
+	w.list("features", a.Features)
+	w.flag("gateway_enabled", a.GatewayEnabled)
+	w.text("key_provider", a.KeyProvider)
+	w.text("key_provider_id", a.KeyProviderID)
+	w.flag("kms_enabled", a.KMSEnabled)
+	w.flag("local_key_provider_enabled", a.LocalKeyProviderEnabled)
+	w.number("manifest_version", a.ManifestVersion)
+	w.text("name", a.Name)
+	w.flag("no_instance_id", a.NoInstanceID)
+	w.text("pre_launch_script", a.PreLaunchScript)
+	w.flag("public_logs", a.PublicLogs)
+	w.flag("public_sysinfo", a.PublicSysInfo)
+	w.flag("public_tcbinfo", a.PublicTCBInfo)
+	w.text("runner", a.Runner)
+	w.flag("secure_time", a.SecureTime)
+	w.text("storage_fs", a.StorageFS)
+	w.flag("tproxy_enabled", a.TproxyEnabled)
 }
 
 // Parse reads a document. It refuses what [Canonicalize] refuses. To verify a text that runs somewhere use
 // [Sum] on the text itself: a document written anew need not have the same bytes.
 func Parse(doc []byte) (*App, error) {
-	clean, err := Canonicalize(doc)
+	all, err := members(doc)
 	if err != nil {
 		return nil, err
 	}
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(clean, &members); err != nil {
-		return nil, fmt.Errorf("app-compose: %w", err)
-	}
 	a := &App{}
-	for _, f := range a.fields() {
-		raw, ok := members[f.name]
-		if ok && string(raw) != "null" && f.read(raw) == nil {
-			delete(members, f.name)
+	for name, raw := range all {
+		if read := a.field(name); read != nil && read(raw) == nil {
+			delete(all, name)
 		}
 	}
-	if len(members) > 0 {
-		a.Extra = members
+	if len(all) > 0 {
+		a.Extra = all
 	}
 	return a, nil
 }
 
-// Canonical gives the canonical bytes of the document; see [Canonicalize].
+// Canonical returns the canonical bytes of the document; see [Canonicalize]. A field goes before a member of
+// Extra with its name.
 func (a *App) Canonical() ([]byte, error) {
-	members := maps.Clone(a.Extra)
-	if members == nil {
-		members = map[string]json.RawMessage{}
-	}
-	for _, f := range a.fields() {
-		raw, err := f.json()
-		if err != nil {
-			return nil, fmt.Errorf("app-compose: %s: %w", f.name, err)
-		}
-		if raw != nil {
-			members[f.name] = raw
+	size := 1024
+	for _, text := range []*string{a.DockerComposeFile, a.BashScript, a.PreLaunchScript} {
+		if text != nil {
+			size += len(*text) + len(*text)/16
 		}
 	}
-	doc := []byte{'{'}
-	for i, name := range slices.Sorted(maps.Keys(members)) {
-		if i > 0 {
-			doc = append(doc, ',')
-		}
-		doc = appendString(doc, name)
-		doc = append(doc, ':')
-		doc = append(doc, members[name]...)
+	w := appWriter{out: append(make([]byte, 0, size), '{'), extra: a.Extra}
+	for name := range a.Extra {
+		w.names = append(w.names, name)
 	}
-	return Canonicalize(append(doc, '}'))
+	slices.SortFunc(w.names, func(a, b string) int { return compareUTF16([]byte(a), []byte(b)) })
+	a.append(&w)
+	w.extras("")
+	if w.err != nil {
+		w.err.Path = "$" + w.err.Path
+		return nil, w.err
+	}
+	return append(w.out, '}'), nil
 }
 
-// Hash is the compose hash of the canonical bytes. It is a prediction of what the platform will compute;
-// [App.Predictable] says whether it can hold.
+// Hash returns the compose hash of the canonical bytes. It is a prediction of what the platform will compute;
+// [App.Predictable] reports whether it can be true. Use [Sum] if the bytes of [App.Canonical] are at hand.
 func (a *App) Hash() (Hash, error) {
 	b, err := a.Canonical()
 	if err != nil {
@@ -198,8 +212,20 @@ func (a *App) Hash() (Hash, error) {
 	return Sum(b), nil
 }
 
-// MarshalJSON is Canonical.
-func (a *App) MarshalJSON() ([]byte, error) { return a.Canonical() }
+// Format writes "app-compose" and the hash, whatever the verb: a document may hold a password in docker_config.
+func (a App) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(a.LogValue().String())) }
+
+// LogValue returns "app-compose" and the hash.
+func (a App) LogValue() slog.Value {
+	hash, err := a.Hash()
+	if err != nil {
+		return slog.StringValue("app-compose without a canonical form")
+	}
+	return slog.StringValue("app-compose " + hash.String())
+}
+
+// MarshalJSON is [App.Canonical]: the document itself, all of it.
+func (a App) MarshalJSON() ([]byte, error) { return a.Canonical() }
 
 // UnmarshalJSON is [Parse].
 func (a *App) UnmarshalJSON(doc []byte) error {
@@ -211,16 +237,28 @@ func (a *App) UnmarshalJSON(doc []byte) error {
 	return nil
 }
 
-// Predictable tells whether the platform is known to hash this document to [App.Hash]. It is where all 17
-// members are there that the platform would otherwise fill in, among them a pre-launch script (the platform
-// adds its current one where there is none), and none whose treatment is not known.
+// Predictable reports whether the platform is known to hash this document to [App.Hash]: if all members are
+// present that the platform would otherwise fill in, among them a pre-launch script (the platform adds its current
+// one if there is none), and no member whose treatment is not known. Members of the published schema that the
+// platform fills in with null (bash_script, default_gateway_domain, init_script, salt) may be present as text.
 func (a *App) Predictable() bool {
-	present := a.ManifestVersion != nil && a.Name != nil && a.Runner != nil && a.DockerComposeFile != nil &&
+	main := a.DockerComposeFile
+	if a.Runner != nil && *a.Runner == "bash" {
+		main = a.BashScript
+	}
+	present := main != nil && a.ManifestVersion != nil && a.Name != nil && a.Runner != nil &&
 		a.AllowedEnvs != nil && a.Features != nil && a.KMSEnabled != nil && a.GatewayEnabled != nil &&
 		a.TproxyEnabled != nil && a.LocalKeyProviderEnabled != nil && a.NoInstanceID != nil &&
 		a.PublicLogs != nil && a.PublicSysInfo != nil && a.PublicTCBInfo != nil && a.SecureTime != nil && a.StorageFS != nil
-	return present && a.PreLaunchScript != nil && *a.PreLaunchScript != "" &&
-		a.BashScript == nil && a.KeyProvider == nil && a.KeyProviderID == nil && len(a.Extra) == 0
+	if !present || a.PreLaunchScript == nil || *a.PreLaunchScript == "" || a.KeyProvider != nil || a.KeyProviderID != nil {
+		return false
+	}
+	for name, raw := range a.Extra {
+		if platformDefault(name) != "null" || raw[0] != '"' {
+			return false
+		}
+	}
+	return true
 }
 
 // maxText is the platform's bound on the compose file and the pre-launch script together, in bytes.

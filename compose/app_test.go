@@ -54,7 +54,9 @@ func TestPredictable(t *testing.T) {
 		"empty script":              {func(a *compose.App) { *a.PreLaunchScript = "" }, false},
 		"a default missing":         {func(a *compose.App) { a.StorageFS = nil }, false},
 		"no list of names":          {func(a *compose.App) { a.AllowedEnvs = nil }, false},
-		"unknown member":            {func(a *compose.App) { a.Extra = map[string]json.RawMessage{"salt": []byte("null")} }, false},
+		"salt":                      {func(a *compose.App) { a.Extra = map[string]json.RawMessage{"salt": []byte(`"x"`)} }, true},
+		"null":                      {func(a *compose.App) { a.Extra = map[string]json.RawMessage{"salt": []byte("null")} }, false},
+		"unknown member":            {func(a *compose.App) { a.Extra = map[string]json.RawMessage{"port_policy": []byte("{}")} }, false},
 		"key provider":              {func(a *compose.App) { kms := "kms"; a.KeyProvider = &kms }, false},
 	} {
 		app, err := compose.New(webCompose, script)
@@ -90,23 +92,42 @@ func TestAppLosesNothing(t *testing.T) {
 
 func TestValidate(t *testing.T) {
 	t.Parallel()
+	const file = "services: {a: {image: b}}"
 	for name, tt := range map[string]struct {
 		compose string
 		opts    []compose.Option
 		want    string
 	}{
-		"size":        {strings.Repeat("x", 150<<10), []compose.Option{compose.WithPreLaunchScript(strings.Repeat("y", 51<<10))}, "205824 bytes together, at most 204800"},
-		"no compose":  {"", nil, "docker-compose file is empty"},
-		"env name":    {"x", []compose.Option{compose.WithAllowedEnvs("A-B")}, `"A-B"`},
-		"env digit":   {"x", []compose.Option{compose.WithAllowedEnvs("1A")}, `"1A"`},
-		"env twice":   {"x", []compose.Option{compose.WithAllowedEnvs("A", "A")}, "A is there twice"},
-		"file system": {"x", []compose.Option{compose.WithStorageFS("btrfs")}, `"btrfs"`},
-		"not utf-8":   {"a\xff", nil, "UTF-8"},
+		"path":              {"docker-compose.yml", nil, `"docker-compose.yml" looks like a path; did you mean the file's content?`},
+		"path in a folder":  {"./deploy/compose.yaml", nil, "did you mean the file's content?"},
+		"no yaml":           {"services: [", nil, "line 1: a bracket without its closing one"},
+		"a text":            {"services", nil, "want a mapping with services"},
+		"a list":            {"- services: {a: {image: b}}", nil, "want a mapping with services"},
+		"no services":       {"version: '3'\n", nil, "it has no services"},
+		"null services":     {"services:\n", nil, "it has no services"},
+		"empty services":    {"services: {}\n", nil, "it has no services"},
+		"services as text":  {"services: a\n", nil, "it has no services"},
+		"only comments":     {"# services: {a: {image: b}}\n", nil, "it has no services"},
+		"path of script":    {file, []compose.Option{compose.WithPreLaunchScript("./prelaunch.sh")}, "pre_launch_script"},
+		"path of init":      {file, []compose.Option{compose.WithInitScript("echo", "init.sh")}, "init_script"},
+		"path of bash":      {"", []compose.Option{compose.WithBashScript("main.sh")}, "bash_script"},
+		"two mains":         {file, []compose.Option{compose.WithBashScript("echo hi")}, "instead of it"},
+		"no init script":    {file, []compose.Option{compose.WithInitScript()}, "0 scripts"},
+		"many init scripts": {file, []compose.Option{compose.WithInitScript("a", "b", "c", "d", "e", "f")}, "6 scripts"},
+		"bad member":        {file, []compose.Option{compose.WithMember("x", func() {})}, "x: "},
+		"member of a list":  {file, []compose.Option{compose.WithMember("0", 1)}, "list index"},
+		"size":              {strings.Repeat("#", 150<<10), []compose.Option{compose.WithPreLaunchScript(strings.Repeat("y", 51<<10))}, "205824 bytes together, at most 204800"},
+		"no compose":        {"", nil, "docker-compose file is empty"},
+		"env name":          {file, []compose.Option{compose.WithAllowedEnvs("A-B")}, `"A-B"`},
+		"env digit":         {file, []compose.Option{compose.WithAllowedEnvs("1A")}, `"1A"`},
+		"env twice":         {file, []compose.Option{compose.WithAllowedEnvs("A", "A")}, "A is there twice"},
+		"file system":       {file, []compose.Option{compose.WithStorageFS("btrfs")}, `"btrfs"`},
+		"not utf-8":         {"a\xff", nil, "UTF-8"},
 	} {
 		_, err := compose.New(tt.compose, tt.opts...)
 		require.ErrorContains(t, err, tt.want, name)
 	}
-	_, err := compose.New(strings.Repeat("x", 100<<10), compose.WithPreLaunchScript(strings.Repeat("y", 100<<10)))
+	_, err := compose.New(file+strings.Repeat(" ", 100<<10-len(file)), compose.WithPreLaunchScript(strings.Repeat("y", 100<<10)))
 	require.NoError(t, err, "200 KiB are allowed")
 }
 

@@ -4,61 +4,118 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/internal/turns"
 )
 
-// large is an app-compose of 200 KB as people write them: a docker-compose file with many lines.
+// large is the canonical text of an app-compose of 200 KB.
 func large(b *testing.B) []byte {
 	b.Helper()
-	line := "      - \"127.0.0.1:8080:80\" # a port & a <comment>\n      LABEL_NAME: some-value-that-is-rather-long\n"
-	app, err := compose.New("services:\n"+strings.Repeat(line, 199<<10/len(line)), compose.WithPreLaunchScript("#!/bin/sh\necho\n"), compose.WithAllowedEnvs("A", "B"))
-	require.NoError(b, err)
+	app := largeApp(b, 200<<10)
 	doc, err := app.Canonical()
 	require.NoError(b, err)
 	return doc
 }
 
-// BenchmarkHash canonicalises and hashes 200 KB against its floors: the usual way, through a map, and
+// largeApp is an app-compose as people write them: a docker-compose file with many lines.
+func largeApp(b *testing.B, size int) *compose.App {
+	b.Helper()
+	line := "      - \"127.0.0.1:8080:80\" # a port & a <comment>\n      - LABEL_NAME=some-value-that-is-rather-long\n"
+	head := "services:\n  web:\n    labels:\n"
+	app, err := compose.New(head+strings.Repeat(line, (size-len(head)-900)/len(line)), compose.WithPreLaunchScript("#!/bin/sh\necho\n"), compose.WithAllowedEnvs("A", "B"))
+	require.NoError(b, err)
+	return app
+}
+
+// membersOfApp is a document as other programs have it: a struct with tags for encoding/json.
+type membersOfApp struct {
+	ManifestVersion         int      `json:"manifest_version"`
+	Name                    string   `json:"name"`
+	Runner                  string   `json:"runner"`
+	DockerComposeFile       string   `json:"docker_compose_file"`
+	PreLaunchScript         string   `json:"pre_launch_script"`
+	AllowedEnvs             []string `json:"allowed_envs"`
+	Features                []string `json:"features"`
+	KMSEnabled              bool     `json:"kms_enabled"`
+	GatewayEnabled          bool     `json:"gateway_enabled"`
+	TproxyEnabled           bool     `json:"tproxy_enabled"`
+	LocalKeyProviderEnabled bool     `json:"local_key_provider_enabled"`
+	NoInstanceID            bool     `json:"no_instance_id"`
+	PublicLogs              bool     `json:"public_logs"`
+	PublicSysInfo           bool     `json:"public_sysinfo"`
+	PublicTCBInfo           bool     `json:"public_tcbinfo"`
+	SecureTime              bool     `json:"secure_time"`
+	StorageFS               string   `json:"storage_fs"`
+}
+
+// throughMap hashes a document the usual way: decoded into a map, whose names encoding/json sorts.
+func throughMap(doc []byte) (compose.Hash, error) {
+	d := json.NewDecoder(bytes.NewReader(doc))
+	d.UseNumber()
+	var v map[string]any
+	if err := d.Decode(&v); err != nil {
+		return compose.Hash{}, err
+	}
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return compose.Hash{}, err
+	}
+	return sha256.Sum256(bytes.TrimSuffix(out.Bytes(), []byte("\n"))), nil
+}
+
+// compareAppHash hashes an App, as the flows do, against the usual way, which is that of the official Go SDK by
+// its description: a struct is encoded, decoded into a map and encoded again.
+func compareAppHash(b *testing.B, size int) {
+	app := largeApp(b, size)
+	doc, err := app.Canonical()
+	require.NoError(b, err)
+	var plain membersOfApp
+	require.NoError(b, json.Unmarshal(doc, &plain))
+	want := compose.Sum(doc)
+	check := func(got compose.Hash, err error) error {
+		if err == nil && got != want {
+			err = fmt.Errorf("hash %s, want %s", got, want)
+		}
+		return err
+	}
+	turns.Compare(b, "map", func() error {
+		return check(app.Hash())
+	}, func() error {
+		text, err := json.Marshal(plain)
+		if err != nil {
+			return err
+		}
+		return check(throughMap(text))
+	})
+}
+
+// BenchmarkAppHash hashes an App of 200 KB.
+func BenchmarkAppHash(b *testing.B) { compareAppHash(b, 199<<10) }
+
+// BenchmarkAppHashSmall hashes an App of 2 KB.
+func BenchmarkAppHashSmall(b *testing.B) { compareAppHash(b, 2<<10) }
+
+// BenchmarkHash canonicalises and hashes a text of 200 KB against its floors: the usual way, through a map, and
 // hashing alone.
 func BenchmarkHash(b *testing.B) {
 	doc := large(b)
-	b.Run("phala", func(b *testing.B) {
-		b.SetBytes(int64(len(doc)))
-		b.ReportAllocs()
-		for b.Loop() {
-			c, err := compose.Canonicalize(doc)
-			if err != nil {
-				b.Fatal(err)
-			}
-			_ = compose.Sum(c)
-		}
-	})
-	b.Run("map", func(b *testing.B) {
-		b.SetBytes(int64(len(doc)))
-		b.ReportAllocs()
-		for b.Loop() {
-			d := json.NewDecoder(bytes.NewReader(doc))
-			d.UseNumber()
-			var v map[string]any
-			if err := d.Decode(&v); err != nil {
-				b.Fatal(err)
-			}
-			var out bytes.Buffer
-			e := json.NewEncoder(&out)
-			e.SetEscapeHTML(false)
-			if err := e.Encode(v); err != nil { // encoding/json sorts the names of maps
-				b.Fatal(err)
-			}
-			_ = sha256.Sum256(bytes.TrimSuffix(out.Bytes(), []byte("\n")))
-		}
+	turns.Compare(b, "map", func() error {
+		c, err := compose.Canonicalize(doc)
+		_ = compose.Sum(c)
+		return err
+	}, func() error {
+		_, err := throughMap(doc)
+		return err
 	})
 	b.Run("sha256", func(b *testing.B) {
-		b.SetBytes(int64(len(doc)))
 		b.ReportAllocs()
 		for b.Loop() {
 			_ = sha256.Sum256(doc)

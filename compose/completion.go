@@ -51,7 +51,8 @@ func orAbsent(value string) string {
 //     document that was sent as null counts as absent, as it does on the platform;
 //   - every member that was added is a documented default of the platform with its default value, those of
 //     [New], or one of bash_script, default_gateway_domain, init_script, and salt that is null;
-//   - an added gateway_enabled or tproxy_enabled, which are two names of one thing, equals the one that was sent;
+//   - an added gateway_enabled or tproxy_enabled, which are two names of one thing, equals the one that was sent, and
+//     added features do not switch a gateway on that was sent as off;
 //   - an added pre_launch_script is one of [PreLaunchScripts].
 //
 // Both texts must have a canonical form; see [Canonicalize].
@@ -112,20 +113,16 @@ func platformDefault(name string) string {
 	switch name {
 	case "bash_script", "default_gateway_domain", "init_script", "salt":
 		return "null"
-	case "docker_compose_file", "pre_launch_script":
+	}
+	defaults, err := platformDefaults().Canonical()
+	if err != nil {
 		return ""
 	}
-	a := platformDefaults()
-	for _, f := range a.fields() {
-		if f.name == name {
-			raw, err := f.json()
-			if err != nil {
-				return ""
-			}
-			return string(raw)
-		}
+	all, err := members(defaults)
+	if err != nil {
+		return ""
 	}
-	return ""
+	return string(all[name])
 }
 
 func checkAdded(name string, sent map[string]json.RawMessage, value json.RawMessage) error {
@@ -135,12 +132,19 @@ func checkAdded(name string, sent map[string]json.RawMessage, value json.RawMess
 		fallback = string(demand)
 	}
 	switch {
+	case name == "features" && gatewayOff(sent) && bytes.Contains(value, []byte(`"`+gatewayFeature+`"`)):
+		return difference(name, nil, value, "the member was added, and switches the gateway on, which was sent as off")
 	case fallback == "":
 		return difference(name, nil, value, "the member was added, and is no default of the platform")
 	case fallback != string(value):
 		return difference(name, nil, value, "the member was added, with another value than "+fallback)
 	}
 	return nil
+}
+
+// gatewayOff reports whether a document that was sent switches the gateway off.
+func gatewayOff(sent map[string]json.RawMessage) bool {
+	return string(sent["gateway_enabled"]) == "false" || string(sent["tproxy_enabled"]) == "false"
 }
 
 func addedScript(raw json.RawMessage) (*PreLaunchScript, error) {

@@ -51,7 +51,7 @@ func TestCompareCompleted_PlatformDefaults(t *testing.T) {
 		"null in both":         {map[string]any{"init_script": nil}, map[string]any{"init_script": nil}},
 		"null defaults":        {nil, map[string]any{"bash_script": nil, "default_gateway_domain": nil, "init_script": nil, "salt": nil}},
 		"unknown member kept":  {map[string]any{"x": map[string]any{"b": 1, "a": []any{nil}}}, map[string]any{"x": map[string]any{"a": []any{nil}, "b": 1}}},
-		"no gateway":           {map[string]any{"gateway_enabled": false}, map[string]any{"gateway_enabled": false, "tproxy_enabled": false}},
+		"no gateway":           {map[string]any{"gateway_enabled": false}, map[string]any{"gateway_enabled": false, "tproxy_enabled": false, "features": absent}},
 		"fewer defaults added": {nil, map[string]any{"storage_fs": absent, "features": absent}},
 	} {
 		c, err := compose.CompareCompleted(document(t, sentDocument, tt.sent), document(t, ranDocument, tt.ran))
@@ -87,7 +87,8 @@ func TestCompareCompleted_Refuses(t *testing.T) {
 		"added unknown member":    {nil, map[string]any{"x": 1}, "$.x", nil},
 		"other case":              {nil, map[string]any{"Public_Logs": true}, "$.Public_Logs", nil},
 		"emptied script":          {map[string]any{"pre_launch_script": ""}, map[string]any{"pre_launch_script": "x"}, "$.pre_launch_script", nil},
-		"gateway by another name": {map[string]any{"gateway_enabled": false}, map[string]any{"gateway_enabled": false}, "$.tproxy_enabled", []string{"false"}},
+		"gateway by another name": {map[string]any{"gateway_enabled": false, "features": []string{}}, map[string]any{"gateway_enabled": false, "features": []string{}}, "$.tproxy_enabled", []string{"false"}},
+		"gateway by a feature":    {map[string]any{"tproxy_enabled": false}, map[string]any{"gateway_enabled": false, "tproxy_enabled": false}, "$.features", []string{"tproxy-net"}},
 		"nested":                  {map[string]any{"p": map[string]any{"a": []any{map[string]any{"q r": 1}}}}, map[string]any{"p": map[string]any{"a": []any{map[string]any{"q r": 2}}}}, `$.p.a[0]["q r"]`, nil},
 		"nested and added":        {map[string]any{"p": map[string]any{}}, map[string]any{"p": map[string]any{"restrict_mode": false}}, "$.p.restrict_mode", nil},
 		"long":                    {map[string]any{"pre_launch_script": long + "good"}, map[string]any{"pre_launch_script": long + "evil"}, "$.pre_launch_script", []string{"good", "evil"}},

@@ -47,6 +47,8 @@ func TestReadEnvRefuses(t *testing.T) {
 		"open single":    {"B='x", "no closing quote"},
 		"behind a quote": {"A='x' y", "line 1: something follows the closing quote of A"},
 		"after lines":    {"A='x\ny'\nB", "line 3: want = after B"},
+		"number sign":    {"B=1\nA=#x", "line 2: the value of A begins with #, which may be meant as a comment; quote it"},
+		"only a sign":    {"A=#", "quote it"},
 		"binary":         {"A=\x00", "NUL"},
 		"not utf-8":      {"A=\xff\xfe", "UTF-8"},
 		"too long":       {"A=" + strings.Repeat("x", 1<<20), "longer than"},

@@ -35,7 +35,8 @@ func ReadEnvFile(path string) ([]EnvVar, error) {
 //	NAME="with \n \r \t \" \\ \$ escapes, over several lines if need be"
 //
 // A dollar sign is itself: nothing is expanded. A file that is not of this form, has no variable or one
-// twice, or is longer than 1 MiB is an error. Errors name lines and variables, never values.
+// twice, has a value such as #x, which begins like a comment and has no quotes, or is longer than 1 MiB is an
+// error. Errors name lines and variables, never values.
 func ReadEnv(r io.Reader) ([]EnvVar, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxEnvFile+1))
 	switch {
@@ -134,12 +135,17 @@ func (p *envParser) name() string {
 }
 
 func (p *envParser) value(name string) (string, error) {
+	begin := p.pos
 	p.blanks()
 	if p.pos < len(p.text) && (p.text[p.pos] == '\'' || p.text[p.pos] == '"') {
 		return p.quoted(name, p.text[p.pos])
 	}
+	line := p.line
 	value := p.restOfLine()
 	if strings.HasPrefix(value, "#") {
+		if p.text[begin] == '#' {
+			return "", p.fail(line, "the value of %s begins with #, which may be meant as a comment; quote it, or put a blank before the comment", name)
+		}
 		value = ""
 	}
 	for _, comment := range []string{" #", "\t#"} {
