@@ -27,7 +27,7 @@ func onCloud(t *testing.T, chain *chaintest.Chain) (*client.Client, *flows.Resul
 	require.NoError(t, err)
 	opened, err := chain.Open(t.Context())
 	require.NoError(t, err)
-	app, err := compose.New("services: {}\n", compose.WithPreLaunchScript("#!/bin/sh\n"))
+	app, err := compose.New("services: {web: {image: nginx}}\n", compose.WithPreLaunchScript("#!/bin/sh\n"))
 	require.NoError(t, err)
 	r, err := flows.Run(t.Context(), c, flows.Spec{Name: "web-1", Compose: app}, flows.WithChain(opened.Flow()), flows.WithVerification(cloud.AttestationPolicy()))
 	require.NoError(t, err)
