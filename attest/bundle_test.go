@@ -6,8 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -17,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/phala-go/phala/attest"
+	"github.com/phala-go/phala/attest/osimage"
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
@@ -95,6 +94,7 @@ func TestBundle_CarriesEveryField(t *testing.T) {
 	require.NoError(t, err)
 	evidence.ConfigDocument = "a document"
 	evidence.VMConfig = `{"spec_version":1}`
+	evidence.OSImage = "dstack-0.6.0"
 	evidence.Device = kms.DeviceID{1}
 	policy := recordPolicy(t, a)
 	policy.KeyProviders = []attest.KeyProvider{{Name: "tpm"}}
@@ -102,6 +102,7 @@ func TestBundle_CarriesEveryField(t *testing.T) {
 	policy.ReportData = &[64]byte{1, 63: 2}
 	policy.InstanceID = strings.Repeat("ab", 20)
 	policy.OSImageHashes = append(policy.OSImageHashes, [32]byte{3})
+	policy.Images = []*osimage.Image{{Hash: osimage.Hash{4}, Version: "0.6.0"}}
 	policy.TCBStatuses = []attest.TCBStatus{attest.UpToDate, attest.OutOfDate}
 	policy.OutOfDateGrace = 36 * time.Hour
 	policy.MinTCBEvaluation = 3
@@ -219,29 +220,25 @@ func TestBundle_OneByte(t *testing.T) {
 // Evidence of real hardware, with Intel's root and collateral.
 func TestBundle_OfRealHardware(t *testing.T) {
 	t.Parallel()
-	data, err := os.ReadFile(filepath.Join("..", "..", "shared", "evidence", "cases", "mpc-2026-08-14-50328c.json"))
-	if errors.Is(err, os.ErrNotExist) {
-		t.Skip("the recorded evidence is not beside the checkout")
-	}
-	require.NoError(t, err)
-	var recorded struct {
+	var c struct {
 		Quote      string
 		EventLog   json.RawMessage `json:"event_log"`
 		TCBInfo    openapi.TCBInfo `json:"tcb_info"`
 		Collateral json.RawMessage
 		Issued     time.Time `json:"collateral_issue"`
 	}
-	require.NoError(t, json.Unmarshal(data, &recorded))
-	evidence := attest.Evidence{Name: "real", AppCompose: recorded.TCBInfo.AppCompose}
-	evidence.Quote, err = hex.DecodeString(recorded.Quote)
+	require.NoError(t, json.Unmarshal(recorded(t, "cases/mpc-2026-08-14-50328c.json"), &c))
+	evidence := attest.Evidence{Name: "real", AppCompose: c.TCBInfo.AppCompose}
+	var err error
+	evidence.Quote, err = hex.DecodeString(c.Quote)
 	require.NoError(t, err)
-	evidence.EventLog, err = attest.ParseEventLog(recorded.EventLog)
+	evidence.EventLog, err = attest.ParseEventLog(c.EventLog)
 	require.NoError(t, err)
-	collateral, err := attest.ParseCollateral(recorded.Collateral)
+	collateral, err := attest.ParseCollateral(c.Collateral)
 	require.NoError(t, err)
 	policy := attest.Policy{
 		ComposeHashes: []compose.Hash{compose.Sum([]byte(evidence.AppCompose))},
-		Collateral:    attest.OfflineCollateral(collateral), Now: func() time.Time { return recorded.Issued },
+		Collateral:    attest.OfflineCollateral(collateral), Now: func() time.Time { return c.Issued },
 	}
 	_, bundle, err := attest.Record(t.Context(), evidence, policy)
 	require.NoError(t, err)
@@ -277,4 +274,57 @@ func FuzzParseBundles(f *testing.F) {
 			require.False(t, report.Verified, "nothing here is signed by Intel")
 		}
 	})
+}
+
+// An image that was read from files is not in the bundle; the registers that were computed from it are.
+func TestBundle_Images(t *testing.T) {
+	t.Parallel()
+	var c struct {
+		Quote      string
+		EventLog   json.RawMessage `json:"event_log"`
+		VMConfig   string          `json:"vm_config"`
+		Collateral json.RawMessage
+		Issued     time.Time `json:"collateral_issue"`
+	}
+	require.NoError(t, json.Unmarshal(recorded(t, "cases/dstack-tdx-lite-getquote.json"), &c))
+	evidence := attest.Evidence{Name: "lite", VMConfig: c.VMConfig}
+	var err error
+	evidence.Quote, err = hex.DecodeString(c.Quote)
+	require.NoError(t, err)
+	evidence.EventLog, err = attest.ParseEventLog(c.EventLog)
+	require.NoError(t, err)
+	collateral, err := attest.ParseCollateral(c.Collateral)
+	require.NoError(t, err)
+	config, err := osimage.ParseVMConfig(c.VMConfig)
+	require.NoError(t, err)
+	read, err := osimage.FromMaterial(*config.Material)
+	require.NoError(t, err)
+	events, err := attest.ReadBootEvents(evidence.EventLog)
+	require.NoError(t, err)
+	for name, image := range map[string]*osimage.Image{"read": read, "by its hash": {Hash: read.Hash, Version: "0.6.0"}} {
+		policy := attest.Policy{
+			ComposeHashes: []compose.Hash{events.ComposeHash}, Images: []*osimage.Image{image},
+			Collateral: attest.OfflineCollateral(collateral), Now: func() time.Time { return c.Issued },
+		}
+		report, bundle, err := attest.Record(t.Context(), evidence, policy)
+		require.Equal(t, attest.Passed, report.Check(attest.CheckMeasurements).Outcome, "%s: %v", name, err)
+		text, err := json.Marshal(bundle)
+		require.NoError(t, err)
+		again := parsed(t, text)
+		report, err = again.Verify(t.Context(), again.Policy)
+		require.Equal(t, attest.Passed, report.Check(attest.CheckMeasurements).Outcome, "%s: %v", name, err)
+
+		again.Evidence.VMConfig = ""
+		report, _ = again.Verify(t.Context(), again.Policy)
+		want := map[string]attest.Outcome{"read": attest.Passed, "by its hash": attest.NotPossible}[name]
+		assert.Equal(t, want, report.Check(attest.CheckMeasurements).Outcome, name)
+		assert.Len(t, again.Policy.Measurements, map[string]int{"read": 1}[name])
+		assert.Empty(t, policy.Measurements, "the caller's policy stays as it is")
+	}
+	read.Development = true
+	policy := attest.Policy{Images: []*osimage.Image{read}, Collateral: attest.OfflineCollateral(collateral), Now: func() time.Time { return c.Issued }}
+	report, bundle, err := attest.Record(t.Context(), evidence, policy)
+	require.ErrorIs(t, err, attest.ErrDevelopmentOS)
+	require.Equal(t, attest.Passed, report.Check(attest.CheckMeasurements).Outcome)
+	assert.Empty(t, bundle.Policy.Measurements, "a development image is not known good in a bundle")
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/kms"
-	"github.com/phala-go/phala/openapi"
 )
 
 // Result is one verification of an app.
@@ -27,18 +26,30 @@ type Result struct {
 // The app may belong to another workspace if it shows its attestation. Of an app of the own workspace each CVM must
 // be among the instances. The result is nil only if the policy cannot be used or the cloud cannot be asked.
 func App(ctx context.Context, c *client.Client, app kms.AppID, policy attest.Policy, opts ...Option) (*Result, error) {
-	policy, err := forApp(c, app, policy)
+	policy, err := forApp(app, policy)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := configure(opts); err != nil {
+	cfg, err := configure(opts, forOnce)
+	if err != nil {
 		return nil, err
 	}
-	return verifyApp(ctx, c, app, policy)
+	return verifyApp(ctx, c, app, policy, cfg)
+}
+
+// Bundles returns those of all instances that have one, to be written as JSON and read by [attest.ParseBundles].
+func (r *Result) Bundles() []*attest.Bundle {
+	var all []*attest.Bundle
+	for i := range r.Instances {
+		if b := r.Instances[i].Bundle; b != nil {
+			all = append(all, b)
+		}
+	}
+	return all
 }
 
 // forApp completes a policy for the instances of an app.
-func forApp(c *client.Client, app kms.AppID, policy attest.Policy) (attest.Policy, error) {
+func forApp(app kms.AppID, policy attest.Policy) (attest.Policy, error) {
 	if err := policy.Validate(); err != nil {
 		return policy, fmt.Errorf("verify app %s: %w", app, err)
 	}
@@ -46,26 +57,31 @@ func forApp(c *client.Client, app kms.AppID, policy attest.Policy) (attest.Polic
 		return policy, fmt.Errorf("verify app %s: %w: it is for app %s", app, attest.ErrPolicy, policy.AppID)
 	}
 	policy.AppID = app
-	if policy.Collateral == nil {
-		policy.Collateral = attest.NewCollateralCache(CloudCollateral(c)).Collateral
-	}
 	return policy, nil
 }
 
-func verifyApp(ctx context.Context, c *client.Client, app kms.AppID, policy attest.Policy) (*Result, error) {
+func verifyApp(ctx context.Context, c *client.Client, app kms.AppID, policy attest.Policy, cfg *config) (*Result, error) {
 	result := &Result{App: app, Time: time.Now(), Instances: []Instance{}}
-	all, err := c.Apps.GetAttestations(ctx, app.String())
+	listed, err := awaitInstances(ctx, c, app, cfg.wait)
 	if err != nil {
 		return nil, fmt.Errorf("verify app %s: %w", app, err)
 	}
-	listed, err := withHidden(ctx, c, app, all.Instances)
-	if err != nil {
-		return nil, fmt.Errorf("verify app %s: %w", app, err)
+	public := policy.Collateral
+	if public == nil {
+		public = attest.NewCollateralCache(CloudCollateral(c)).Collateral
 	}
 	var errs []error
 	running := 0
 	for _, one := range listed {
-		instance := verifyInstance(ctx, all.AppID, one, policy)
+		one.policy = policy
+		switch {
+		case policy.Collateral != nil:
+		case one.private:
+			one.policy.Collateral = noCollateral
+		default:
+			one.policy.Collateral = public
+		}
+		instance := one.verify(ctx)
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("verify app %s: %w", app, context.Cause(ctx))
 		}
@@ -79,41 +95,4 @@ func verifyApp(ctx context.Context, c *client.Client, app kms.AppID, policy atte
 		return result, fmt.Errorf("verify app %s: %w: none of its %d instances runs", app, attest.ErrNotPossible, len(listed))
 	}
 	return result, errors.Join(errs...)
-}
-
-func verifyInstance(ctx context.Context, app string, listed openapi.AppAttestation, policy attest.Policy) Instance {
-	instance := Instance{CVM: listed.VMUUID, Name: listed.Name, Status: string(listed.Status)}
-	evidence, err := attest.FromApp(&openapi.AppAttestations{AppID: app, Instances: []openapi.AppAttestation{listed}})
-	if err == nil {
-		instance.Report, err = attest.Verify(ctx, evidence[0], policy)
-	}
-	if err != nil && listed.Error != "" {
-		err = fmt.Errorf("%w (%w)", err, reported(listed.Error))
-	}
-	instance.fail(err)
-	return instance
-}
-
-// withHidden adds the CVMs of the app that are not among its instances, if the API key may list them.
-func withHidden(ctx context.Context, c *client.Client, app kms.AppID, instances []openapi.AppAttestation) ([]openapi.AppAttestation, error) {
-	cvms, err := c.Apps.ListCVMs(ctx, app.String())
-	if errors.Is(err, client.ErrForbidden) || errors.Is(err, client.ErrNotFound) || errors.Is(err, client.ErrNoAPIKey) {
-		return instances, nil // the app of another workspace, or a client without a key
-	}
-	if err != nil {
-		return nil, err
-	}
-	known := map[string]bool{}
-	for _, i := range instances {
-		known[bareUUID(i.VMUUID)] = true
-	}
-	for _, cvm := range cvms {
-		if !known[bareUUID(cvm.VMUUID)] {
-			instances = append(instances, openapi.AppAttestation{
-				VMUUID: cvm.VMUUID, Name: cvm.Name, InstanceID: cvm.InstanceID, Status: cvm.Status,
-				Error: notListed,
-			})
-		}
-	}
-	return instances, nil
 }

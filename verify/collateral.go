@@ -2,7 +2,6 @@ package verify
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -12,31 +11,31 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// CloudCollateral returns a source that gets Intel's collateral from the cloud's public registry of quotes. A quote
-// that the registry does not know is uploaded to it, and is public from then on, as the evidence of an app that shows
-// its attestation is anyway. The cloud need not be trusted: Intel signs collateral. If there is none, the error is
-// [attest.ErrNotPossible].
-func CloudCollateral(c *client.Client) attest.CollateralFunc { return cloudCollateral(c, true) }
-
-func cloudCollateral(c *client.Client, upload bool) attest.CollateralFunc {
+// CloudCollateral returns a source that gets Intel's collateral from the cloud's public registry of quotes. The quote is
+// uploaded there, and is public from then on, as the evidence of an app that shows its attestation is anyway. The cloud
+// need not be trusted: Intel signs collateral. If there is none, the error is [attest.ErrNotPossible].
+func CloudCollateral(c *client.Client) attest.CollateralFunc {
 	return func(ctx context.Context, request attest.CollateralRequest) (*attest.Collateral, error) {
 		if err := request.Trusted(); err != nil {
 			return nil, err
 		}
-		sum := sha256.Sum256(request.Quote)
-		source, err := c.Attestations.GetCollateral(ctx, hex.EncodeToString(sum[:]))
-		if errors.Is(err, client.ErrNotFound) && upload {
-			var uploaded *openapi.QuoteVerification
-			if uploaded, err = c.Attestations.Verify(ctx, openapi.VerifyQuoteRequest{Hex: hex.EncodeToString(request.Quote)}); err == nil {
-				source = uploaded.QuoteCollateral
-			}
-		}
-		if err == nil && source == nil {
-			err = errors.New("it has none")
+		uploaded, err := c.Attestations.Verify(ctx, openapi.VerifyQuoteRequest{Hex: hex.EncodeToString(request.Quote)})
+		if err == nil && uploaded.QuoteCollateral == nil {
+			err = errors.New("the cloud has none")
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w: from the cloud: %w", attest.ErrCollateral, attest.ErrNotPossible, err)
 		}
-		return attest.NewCollateral(*source)
+		return attest.NewCollateral(*uploaded.QuoteCollateral)
 	}
+}
+
+// noCollateral is the source for a quote that nobody but the owner of the app may read. By what checksum the registry
+// finds a quote without an upload is not published.
+func noCollateral(_ context.Context, request attest.CollateralRequest) (*attest.Collateral, error) {
+	if err := request.Trusted(); err != nil {
+		return nil, err
+	}
+	return nil, fmt.Errorf("%w: %w: the app keeps its attestation private, and the cloud has collateral only for quotes that are "+
+		"published; let the policy name another source, such as attest.IntelPCS", attest.ErrCollateral, attest.ErrNotPossible)
 }

@@ -21,7 +21,7 @@ const evidencePause = 3 * time.Second
 // The error is that of the instance, an [*Error]. The instance is nil only if the policy cannot be used, the CVM cannot
 // be read or ctx ends.
 func CVM(ctx context.Context, c *client.Client, cvm string, policy attest.Policy, opts ...Option) (*Instance, error) {
-	cfg, err := configure(opts)
+	cfg, err := configure(opts, forOnce)
 	if err == nil {
 		err = policy.Validate()
 	}
@@ -39,12 +39,15 @@ func CVM(ctx context.Context, c *client.Client, cvm string, policy attest.Policy
 		}
 	}
 	if policy.Collateral == nil {
-		policy.Collateral = cloudCollateral(c, shown(detail))
+		policy.Collateral = CloudCollateral(c)
+		if !shown(detail.PublicTCBInfo) {
+			policy.Collateral = noCollateral
+		}
 	}
 	instance := &Instance{CVM: detail.VMUUID, Name: detail.Name, Status: string(detail.Status)}
 	evidence, err := awaitEvidence(ctx, c, detail, app, cfg.wait)
 	if err == nil {
-		instance.Report, err = attest.Verify(ctx, evidence, policy)
+		instance.Report, instance.Bundle, err = attest.Record(ctx, evidence, policy)
 	}
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("verify cvm %.200q: %w", cvm, context.Cause(ctx))
@@ -53,8 +56,8 @@ func CVM(ctx context.Context, c *client.Client, cvm string, policy attest.Policy
 	return instance, instance.Err
 }
 
-// shown reports whether everybody may read the evidence of a CVM.
-func shown(cvm *openapi.CVMDetail) bool { return cvm.PublicTCBInfo == nil || *cvm.PublicTCBInfo }
+// shown reports whether everybody may read the evidence of a CVM with this public_tcbinfo.
+func shown(public *bool) bool { return public == nil || *public }
 
 // awaitEvidence gets the evidence of a CVM. If there is none, the error is [attest.ErrNotPossible]; an app that keeps
 // its attestation private is asked once.
@@ -62,7 +65,7 @@ func awaitEvidence(ctx context.Context, c *client.Client, cvm *openapi.CVMDetail
 	began := time.Now()
 	for {
 		evidence, err := evidenceOf(ctx, c, cvm, app)
-		if !errors.Is(err, attest.ErrNotPossible) || !shown(cvm) || time.Since(began) >= wait {
+		if !errors.Is(err, attest.ErrNotPossible) || !shown(cvm.PublicTCBInfo) || time.Since(began) >= wait {
 			return evidence, err
 		}
 		if err := pause(ctx, evidencePause); err != nil {

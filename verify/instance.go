@@ -15,6 +15,9 @@ type Instance struct {
 	Status string `json:"status,omitempty"`
 	// Report is nil if the evidence could not be read.
 	Report *attest.Report `json:"report,omitempty"`
+	// Bundle has the evidence with everything that its verification used, to verify it offline later; nil if the
+	// evidence could not be read.
+	Bundle *attest.Bundle `json:"-"`
 	// Err is nil if the instance is verified, else an [*Error].
 	Err error `json:"-"`
 }

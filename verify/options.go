@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -13,18 +14,30 @@ type config struct {
 	interval time.Duration
 }
 
-func configure(opts []Option) (*config, error) {
-	c := &config{interval: time.Hour}
+// Whether options are for one verification or for many.
+const (
+	forOnce = false
+	forMany = true
+)
+
+func configure(opts []Option, many bool) (*config, error) {
+	c := &config{}
 	for _, o := range opts {
 		if err := o(c); err != nil {
 			return nil, fmt.Errorf("verify: %w", err)
 		}
 	}
+	if c.interval > 0 && !many {
+		return nil, errors.New("verify: WithInterval is for Repeat")
+	}
+	if c.interval == 0 {
+		c.interval = time.Hour
+	}
 	return c, nil
 }
 
-// WithWait sets how long [CVM] asks again for evidence that is not there yet; it asks once by default. The evidence
-// of a CVM appears some seconds after its boot, because the cloud has to ask the guest agent.
+// WithWait sets how long evidence of a running CVM is asked for again while it is not there yet; it is asked for once by
+// default. Evidence appears some seconds after a boot, because the cloud has to ask the guest agent.
 func WithWait(d time.Duration) Option {
 	return func(c *config) error {
 		if d < 0 {

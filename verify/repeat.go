@@ -55,10 +55,10 @@ func (d Drift) String() string {
 //	}
 func Repeat(ctx context.Context, c *client.Client, app kms.AppID, policy attest.Policy, opts ...Option) iter.Seq2[Round, error] {
 	return func(yield func(Round, error) bool) {
-		policy, err := forApp(c, app, policy)
+		policy, err := forApp(app, policy)
 		var cfg *config
 		if err == nil {
-			cfg, err = configure(opts)
+			cfg, err = configure(opts, forMany)
 		}
 		if err != nil {
 			yield(Round{}, err)
@@ -67,7 +67,7 @@ func Repeat(ctx context.Context, c *client.Client, app kms.AppID, policy attest.
 		known, first := memory{}, true
 		for {
 			round := Round{Time: time.Now()}
-			round.Result, round.Err = verifyApp(ctx, c, app, policy)
+			round.Result, round.Err = verifyApp(ctx, c, app, policy, cfg)
 			wait := cfg.interval
 			switch {
 			case ctx.Err() != nil:

@@ -49,7 +49,7 @@ func running(t testing.TB, c *client.Client, trust deploy.Option) *deploy.Result
 	t.Helper()
 	app, err := compose.New("services:\n  web:\n    image: nginx\n", compose.WithPreLaunchScript("#!/bin/sh\n"))
 	require.NoError(t, err)
-	r, err := deploy.Run(t.Context(), c, deploy.Spec{Name: "web-1", Compose: app, InstanceType: "tdx.small"}, trust)
+	r, err := deploy.Run(t.Context(), c, deploy.Spec{Name: "web-1", Compose: app, Image: "dstack-0.5.5", InstanceType: "tdx.small"}, trust)
 	require.NoError(t, err)
 	return r
 }

@@ -1,6 +1,7 @@
 package verify_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -104,7 +105,7 @@ func TestApp_CollateralFetchedOnce(t *testing.T) {
 		require.NoError(t, err)
 		asked := 0
 		for _, operation := range operations(s) {
-			if operation == "Attestations.GetCollateral" {
+			if operation == "Attestations.Verify" {
 				asked++
 			}
 		}
@@ -130,7 +131,7 @@ func TestApp_Refuses(t *testing.T) {
 			return status, rewritten(body, func(m map[string]any) { m["instances"].([]any)[0].(map[string]any)["quote"] = "no hex" })
 		})
 		result, err := verify.App(t.Context(), c, r.State.AppID, s.AttestationPolicy())
-		require.ErrorContains(t, err, "want its bytes, hexadecimal digits")
+		require.ErrorContains(t, err, "neither hexadecimal nor base64")
 		assert.Nil(t, result.Instances[0].Report)
 	})
 }
@@ -229,4 +230,115 @@ func TestApp_WithoutAnAccount(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, result.Instances, 1)
 	assert.True(t, result.Instances[0].Report.Verified)
+}
+
+// An app that keeps its attestation private shows it to its owner alone; its quote is not published.
+func TestApp_PrivateQuoteIsNotPublished(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, c, trust := cloud(t)
+		first := running(t, c, trust)
+		app := first.State.AppID
+		for _, operation := range []string{"Apps.ListCVMs", "CVMs.Get"} {
+			s.TamperAnswer(operation, func(status int, body []byte) (int, []byte) {
+				return status, bytes.ReplaceAll(body, []byte(`"public_tcbinfo":true`), []byte(`"public_tcbinfo":false`))
+			})
+		}
+		policy := s.AttestationPolicy()
+		_, err := verify.App(t.Context(), c, app, policy)
+		require.NoError(t, err, "with collateral from a source that the policy names")
+		policy.Collateral = nil
+		_, err = verify.App(t.Context(), c, app, policy)
+		require.ErrorIs(t, err, attest.ErrNotPossible)
+		require.ErrorContains(t, err, "keeps its attestation private")
+		_, err = verify.CVM(t.Context(), c, first.CVM.VMUUID, policy)
+		require.ErrorIs(t, err, attest.ErrNotPossible)
+		require.ErrorContains(t, err, "attest.IntelPCS")
+		assert.NotContains(t, operations(s), "Attestations.Verify")
+	})
+}
+
+func TestCVM(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, c, trust := cloud(t)
+		first := running(t, c, trust)
+		policy := s.AttestationPolicy()
+		policy.AppID, policy.ComposeHashes = first.State.AppID, []compose.Hash{first.State.ComposeHash}
+		instance, err := verify.CVM(t.Context(), c, "web-1", policy)
+		require.NoError(t, err)
+		assert.Equal(t, first.CVM.VMUUID, instance.CVM)
+		assert.True(t, instance.Report.Verified)
+		_, err = instance.Bundle.Verify(t.Context(), policy)
+		require.NoError(t, err)
+
+		policy.AppID = kms.AppID{1}
+		instance, err = verify.CVM(t.Context(), c, "web-1", policy)
+		require.ErrorIs(t, err, attest.ErrAppID, "a name is resolved by the cloud, so that the app is for the policy to say")
+		var unverified *verify.Error
+		require.ErrorAs(t, err, &unverified)
+		assert.Same(t, instance.Report, unverified.Report)
+
+		_, err = verify.CVM(t.Context(), c, "nobody", policy)
+		require.ErrorContains(t, err, "not found")
+		_, err = verify.CVM(t.Context(), c, "web-1", attest.Policy{InstanceID: "nonsense"})
+		require.ErrorIs(t, err, attest.ErrPolicy)
+		_, err = verify.CVM(t.Context(), c, "web-1", policy, verify.WithInterval(time.Hour))
+		require.ErrorContains(t, err, "is for Repeat")
+		_, err = verify.App(t.Context(), c, first.State.AppID, s.AttestationPolicy(), verify.WithInterval(time.Hour))
+		require.ErrorContains(t, err, "is for Repeat")
+		_, err = verify.CVM(t.Context(), c, "web-1", policy, verify.WithWait(-1))
+		require.ErrorContains(t, err, "must not be negative")
+	})
+}
+
+// Right after a boot the cloud may not have asked the guest yet.
+func TestApp_WaitsForEvidence(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, c, trust := cloud(t)
+		app := running(t, c, trust).State.AppID
+		began := time.Now()
+		s.TamperEvidence("web-1", func(e *attest.Evidence) {
+			if time.Since(began) < 20*time.Second {
+				e.Quote = nil
+			}
+		})
+		_, err := verify.App(t.Context(), c, app, s.AttestationPolicy())
+		require.ErrorIs(t, err, attest.ErrNotPossible)
+		_, err = verify.App(t.Context(), c, app, s.AttestationPolicy(), verify.WithWait(time.Minute))
+		require.NoError(t, err)
+		assert.Less(t, time.Since(began), 30*time.Second)
+
+		s.TamperEvidence("web-1", func(e *attest.Evidence) { e.Quote = nil })
+		_, err = verify.App(t.Context(), c, app, s.AttestationPolicy(), verify.WithWait(time.Minute))
+		require.ErrorIs(t, err, attest.ErrNotPossible)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		_, err = verify.App(ctx, c, app, s.AttestationPolicy(), verify.WithWait(time.Minute))
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+	})
+}
+
+func TestResult_Bundles(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, c, trust := cloud(t)
+		app := running(t, c, trust).State.AppID
+		result, err := verify.App(t.Context(), c, app, s.AttestationPolicy())
+		require.NoError(t, err)
+		text, err := json.Marshal(result.Bundles())
+		require.NoError(t, err)
+		bundles, err := attest.ParseBundles(text)
+		require.NoError(t, err)
+		require.Len(t, bundles, 1)
+		assert.Equal(t, app, bundles[0].Policy.AppID, "the app is expected, also later")
+		requests := len(s.Requests())
+		policy := bundles[0].Policy
+		policy.Roots = s.AttestationPolicy().Roots
+		report, err := bundles[0].Verify(t.Context(), policy)
+		require.NoError(t, err)
+		assert.True(t, report.Verified)
+		assert.Len(t, s.Requests(), requests)
+	})
 }

@@ -43,7 +43,7 @@ func TestFiles(t *testing.T) {
 	t.Parallel()
 	authority, err := quotetest.New()
 	require.NoError(t, err)
-	evidence, err := authority.Evidence(quotetest.Spec{})
+	evidence, err := authority.Mint(quotetest.Spec{})
 	require.NoError(t, err)
 	dir := t.TempDir()
 	file := func(name string, content []byte) string {
