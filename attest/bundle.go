@@ -43,8 +43,7 @@ type Bundle struct {
 	// Collateral is that of Intel at that time; nil if there was none.
 	Collateral *Collateral
 	// Policy is what the author of the bundle expected, without Roots and without the functions (Collateral, Now,
-	// Checks, Cloud). Its Images are named by their hash alone; the registers that were computed from an image that was
-	// read from files are among its Measurements.
+	// Checks, Cloud). Its Images keep their digests, but not the kernel; see [osimage.Image.MarshalJSON].
 	Policy Policy
 }
 
@@ -71,13 +70,6 @@ func Record(ctx context.Context, evidence Evidence, policy Policy) (*Report, *Bu
 	}
 	b.Policy = policy
 	b.Policy.Roots, b.Policy.Collateral, b.Policy.Now, b.Policy.Checks, b.Policy.Cloud = nil, nil, nil, nil, nil
-	b.Policy.Images = nil
-	for _, image := range policy.Images {
-		b.Policy.Images = append(b.Policy.Images, &osimage.Image{Hash: image.Hash, Version: image.Version, Development: image.Development})
-		if known, ok := computedFrom(image, report); ok {
-			b.Policy.Measurements = append(slices.Clone(b.Policy.Measurements), known)
-		}
-	}
 	b.Policy.Waive = nil
 	for _, name := range policy.Waive {
 		if !slices.ContainsFunc(policy.Checks, func(c CustomCheck) bool { return c.Name == name }) {
@@ -85,19 +77,6 @@ func Record(ctx context.Context, evidence Evidence, policy Policy) (*Report, *Bu
 		}
 	}
 	return report, b, err
-}
-
-// computedFrom returns the registers of the report if they were computed from an image that only its owner has. Those of
-// an image that is known by its hash are computed again from what the guest sent.
-func computedFrom(image *osimage.Image, report *Report) (KnownGood, bool) {
-	found, q := report.Attested.OSImage, report.Quote
-	if found == nil || !found.Expected || found.Hash != image.Hash || image.Development {
-		return KnownGood{}, false
-	}
-	if _, err := image.Registers(osimage.Machine{}); errors.Is(err, osimage.ErrHashOnly) {
-		return KnownGood{}, false
-	}
-	return KnownGood{Name: image.String(), MRTD: q.MRTD, RTMR0: q.RTMR[0], RTMR1: q.RTMR[1], RTMR2: q.RTMR[2]}, true
 }
 
 // Verify verifies the evidence of the bundle against policy, as [Verify] does. If the policy names no source of
@@ -135,27 +114,22 @@ type (
 		InstanceID     string                  `json:"instance_id,omitempty"`
 		Device         kms.DeviceID            `json:"device,omitzero"`
 	}
-	imageDocument struct {
-		Hash        osimage.Hash `json:"hash"`
-		Version     string       `json:"version,omitempty"`
-		Development bool         `json:"development,omitempty"`
-	}
 	policyDocument struct {
-		AppID            kms.AppID       `json:"app_id,omitzero"`
-		ComposeHashes    []compose.Hash  `json:"compose_hashes,omitempty"`
-		InstanceID       string          `json:"instance_id,omitempty"`
-		KMSRootCAs       []hexBytes      `json:"kms_root_cas,omitempty"`
-		KeyProviders     []KeyProvider   `json:"key_providers,omitempty"`
-		OSImageHashes    []compose.Hash  `json:"os_image_hashes,omitempty"`
-		Images           []imageDocument `json:"images,omitempty"`
-		Measurements     []KnownGood     `json:"measurements,omitempty"`
-		Devices          []kms.DeviceID  `json:"devices,omitempty"`
-		ReportData       hexBytes        `json:"report_data,omitempty"`
-		TCBStatuses      []TCBStatus     `json:"tcb_statuses,omitempty"`
-		OutOfDateGrace   time.Duration   `json:"out_of_date_grace_ns,omitempty"`
-		MinTCBEvaluation int             `json:"min_tcb_evaluation,omitempty"`
-		Advisories       *[]string       `json:"advisories,omitempty"`
-		Waive            []CheckName     `json:"waive,omitempty"`
+		AppID            kms.AppID        `json:"app_id,omitzero"`
+		ComposeHashes    []compose.Hash   `json:"compose_hashes,omitempty"`
+		InstanceID       string           `json:"instance_id,omitempty"`
+		KMSRootCAs       []hexBytes       `json:"kms_root_cas,omitempty"`
+		KeyProviders     []KeyProvider    `json:"key_providers,omitempty"`
+		OSImageHashes    []compose.Hash   `json:"os_image_hashes,omitempty"`
+		Images           []*osimage.Image `json:"images,omitempty"`
+		Measurements     []KnownGood      `json:"measurements,omitempty"`
+		Devices          []kms.DeviceID   `json:"devices,omitempty"`
+		ReportData       hexBytes         `json:"report_data,omitempty"`
+		TCBStatuses      []TCBStatus      `json:"tcb_statuses,omitempty"`
+		OutOfDateGrace   time.Duration    `json:"out_of_date_grace_ns,omitempty"`
+		MinTCBEvaluation int              `json:"min_tcb_evaluation,omitempty"`
+		Advisories       *[]string        `json:"advisories,omitempty"`
+		Waive            []CheckName      `json:"waive,omitempty"`
 	}
 )
 
@@ -181,7 +155,7 @@ func (b *Bundle) MarshalJSON() ([]byte, error) {
 		},
 		Policy: policyDocument{
 			AppID: p.AppID, ComposeHashes: p.ComposeHashes, InstanceID: p.InstanceID, KeyProviders: p.KeyProviders,
-			Measurements: p.Measurements, Devices: p.Devices, TCBStatuses: p.TCBStatuses, OutOfDateGrace: p.OutOfDateGrace,
+			Images: p.Images, Measurements: p.Measurements, Devices: p.Devices, TCBStatuses: p.TCBStatuses, OutOfDateGrace: p.OutOfDateGrace,
 			MinTCBEvaluation: p.MinTCBEvaluation, Waive: p.Waive,
 		},
 	}
@@ -193,9 +167,6 @@ func (b *Bundle) MarshalJSON() ([]byte, error) {
 	}
 	for _, hash := range p.OSImageHashes {
 		d.Policy.OSImageHashes = append(d.Policy.OSImageHashes, hash)
-	}
-	for _, image := range p.Images {
-		d.Policy.Images = append(d.Policy.Images, imageDocument{image.Hash, image.Version, image.Development})
 	}
 	if p.ReportData != nil {
 		d.Policy.ReportData = p.ReportData[:]
@@ -251,7 +222,7 @@ func (b *Bundle) unmarshal(data []byte) error {
 		},
 		Policy: Policy{
 			AppID: p.AppID, ComposeHashes: p.ComposeHashes, InstanceID: p.InstanceID, KeyProviders: p.KeyProviders,
-			Measurements: p.Measurements, Devices: p.Devices, TCBStatuses: p.TCBStatuses, OutOfDateGrace: p.OutOfDateGrace,
+			Images: p.Images, Measurements: p.Measurements, Devices: p.Devices, TCBStatuses: p.TCBStatuses, OutOfDateGrace: p.OutOfDateGrace,
 			MinTCBEvaluation: p.MinTCBEvaluation, Waive: p.Waive,
 		},
 	}
@@ -260,9 +231,6 @@ func (b *Bundle) unmarshal(data []byte) error {
 	}
 	for _, hash := range p.OSImageHashes {
 		b.Policy.OSImageHashes = append(b.Policy.OSImageHashes, hash)
-	}
-	for _, i := range p.Images {
-		b.Policy.Images = append(b.Policy.Images, &osimage.Image{Hash: i.Hash, Version: i.Version, Development: i.Development})
 	}
 	if p.ReportData != nil {
 		if len(p.ReportData) != 64 {

@@ -50,7 +50,7 @@ type imageMatch struct {
 	differ []string
 	open   bool
 	other  string // what the guest sent instead of this image's material
-	err    error // why they cannot be compared
+	err    error  // why they cannot be compared
 }
 
 // compareImage computes the registers of an image. An image of which the policy knows the hash alone is computed

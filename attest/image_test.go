@@ -34,13 +34,15 @@ func byHash(t *testing.T, image *quotetest.OSImage) *osimage.Image {
 	return images[0]
 }
 
-// booted is the evidence of a guest that booted the image.
+// booted is the evidence of a guest that booted the image, with a log as in its certificate.
 func booted(t *testing.T, a *quotetest.Authority, image *quotetest.OSImage, changes ...quotetest.Change) attest.Evidence {
 	t.Helper()
 	s := spec()
 	s.OSImageHash = [32]byte{} // the image's own
 	s.OSImage = image
-	return mint(t, a, s, changes...)
+	e := mint(t, a, s, changes...)
+	e.EventLog = quotetest.Strip(e.EventLog)
+	return e
 }
 
 func TestVerify_ImageByHash(t *testing.T) {
@@ -55,6 +57,19 @@ func TestVerify_ImageByHash(t *testing.T) {
 	assert.Equal(t, attest.Passed, r.Check(attest.CheckProductionOS).Outcome)
 	assert.Equal(t, &attest.OSImage{Hash: p.Images[1].Hash, Expected: true}, r.Attested.OSImage)
 
+	t.Run("with a full log", func(t *testing.T) {
+		t.Parallel()
+		s := spec()
+		s.OSImage = image
+		e := mint(t, a, s)
+		r, err := attest.Verify(t.Context(), e, p)
+		require.NoError(t, err)
+		assert.Contains(t, r.Check(attest.CheckEventLog).Detail, "29 events, RTMR0, RTMR1, RTMR2, RTMR3")
+		// The size of the memory follows from the log as well.
+		e.VMConfig = strings.Replace(e.VMConfig, "memory_size", "x", 1)
+		_, err = attest.Verify(t.Context(), e, p)
+		assert.NoError(t, err)
+	})
 	t.Run("measured in two passes", func(t *testing.T) {
 		t.Parallel()
 		_, err := attest.Verify(t.Context(), booted(t, a, image, quotetest.ChangeQuote(func(q *attest.Quote) {

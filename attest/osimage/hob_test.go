@@ -45,9 +45,9 @@ func TestRTMR0_RealGuests(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			e := readEvidence(t, name)
-			have, err := m.rtmr0(Machine{Memory: memory, ACPI: e.digests(t, 0, typeACPI)})
+			have, err := m.events(Machine{Memory: memory, ACPI: e.digests(t, 0, typeACPI)}, Digest{})
 			require.NoError(t, err)
-			assert.Equal(t, e.registers(t).RTMR0, have)
+			assert.Equal(t, e.registers(t).RTMR0, m.candidates(have)[0].RTMR0)
 		})
 	}
 }
@@ -66,8 +66,9 @@ func TestRTMR1And2_RealGuests(t *testing.T) {
 			require.Len(t, kernel, 1)
 			require.Len(t, loaded, 2)
 			m := &Measurement{CommandLine: loaded[0], Initrd: loaded[1]}
-			registers, err := m.candidates(Machine{}, kernel[0])
+			events, err := m.events(Machine{}, kernel[0])
 			require.NoError(t, err)
+			registers := m.candidates(events)
 			assert.Equal(t, e.registers(t).RTMR1, registers[0].RTMR1)
 			assert.Equal(t, e.registers(t).RTMR2, registers[0].RTMR2)
 		})

@@ -64,8 +64,18 @@ func FromMaterial(m Material) (*Image, error) {
 // measures the firmware in one of two orders, which its version decides; they differ in MRTD alone. The error is
 // [ErrHashOnly], [ErrMemory], or names the value of the machine that cannot be.
 func (i *Image) Registers(m Machine) ([]Registers, error) {
+	events, err := i.Events(m)
+	if err != nil {
+		return nil, err
+	}
+	return i.measurement.candidates(events), nil
+}
+
+// Events returns the digests of which RTMR0 to RTMR2 consist. Those of RTMR0 are nil if they cannot be computed. The
+// errors are those of Registers.
+func (i *Image) Events(m Machine) (Events, error) {
 	if i.measurement == nil {
-		return nil, ErrHashOnly
+		return Events{}, ErrHashOnly
 	}
 	if m.Memory == 0 && m.Handoff != nil {
 		m.Memory = i.memory(*m.Handoff)
@@ -73,14 +83,14 @@ func (i *Image) Registers(m Machine) ([]Registers, error) {
 	kernel := i.measurement.Kernel
 	if !fixedPlacement(m.Memory) {
 		if i.kernel == nil {
-			return nil, fmt.Errorf("%w: this one has %d bytes", ErrMemory, m.Memory)
+			return Events{}, fmt.Errorf("%w: this one has %d bytes", ErrMemory, m.Memory)
 		}
 		var err error
 		if kernel, err = i.kernel.digest(m.Memory); err != nil {
-			return nil, err
+			return Events{}, err
 		}
 	}
-	return i.measurement.candidates(m, kernel)
+	return i.measurement.events(m, kernel)
 }
 
 // maxSearched is the largest memory that is searched for, in GiB.

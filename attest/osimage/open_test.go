@@ -263,3 +263,20 @@ func TestImage_ConcurrentUse(t *testing.T) {
 	wg.Wait()
 	assert.LessOrEqual(t, len(image.kernel.digests), 2, "the kernel is hashed once for each address: 1 GiB, and 2 GiB or more")
 }
+
+func TestImage_JSON(t *testing.T) {
+	t.Parallel()
+	image, err := Open(writeDirectory(t, edit(setMetadata(t, "is_dev", true))))
+	require.NoError(t, err)
+	for _, want := range []*Image{image, {Hash: Hash{1}}} {
+		text, err := json.Marshal(want)
+		require.NoError(t, err)
+		var have Image
+		require.NoError(t, json.Unmarshal(text, &have))
+		assert.Equal(t, want.String(), have.String())
+		assert.Equal(t, want.measurement, have.measurement)
+	}
+	for _, text := range []string{`{}`, `{"hash":"00"}`, `{"hash":"` + image.Hash.String() + `","measurement":"AA=="}`, `{"hash":"` + image.Hash.String() + `","more":1}`} {
+		assert.Error(t, json.Unmarshal([]byte(text), &Image{}), text)
+	}
+}

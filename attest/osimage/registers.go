@@ -57,46 +57,47 @@ const (
 	imageSecurity  = "\xcb\xb2\x19\xd7\x3a\x3d\x96\x45\xa3\xbc\xda\xd0\x0e\x67\x65\x6f" // d719b2cb-3d3a-4596-a3bc-dad00e67656f
 )
 
-// candidates returns the registers for both orders in which QEMU measures the firmware; kernel is the digest of
-// the kernel as patched for this machine.
-func (m *Measurement) candidates(machine Machine, kernel Digest) ([]Registers, error) {
-	r := Registers{
-		RTMR1:    extend(kernel, sum("Calling EFI Application from Boot Option"), separator(), sum("Exit Boot Services Invocation"), sum("Exit Boot Services Returned with Success")),
-		RTMR2:    extend(m.CommandLine, m.Initrd),
-		AnyRTMR0: machine.Memory == 0 || machine.ACPI == nil,
-	}
-	if !r.AnyRTMR0 {
-		var err error
-		if r.RTMR0, err = m.rtmr0(machine); err != nil {
-			return nil, err
-		}
-	}
-	single, two := r, r
-	single.MRTD, two.MRTD = m.MRTDSinglePass, m.MRTDTwoPass
-	return []Registers{single, two}, nil
-}
+// Events are the digests that a guest extends into RTMR0, RTMR1 and RTMR2, in their order.
+type Events [3][]Digest
 
-// rtmr0 replays the events of the firmware, in dstack's layout.
-func (m *Measurement) rtmr0(machine Machine) (Digest, error) {
+// events returns what a guest measures; kernel is the digest of the kernel as patched for this machine. The events of
+// RTMR0 are nil if they cannot be computed.
+func (m *Measurement) events(machine Machine, kernel Digest) (Events, error) {
+	e := Events{
+		1: {kernel, sum("Calling EFI Application from Boot Option"), separator(), sum("Exit Boot Services Invocation"), sum("Exit Boot Services Returned with Success")},
+		2: {m.CommandLine, m.Initrd},
+	}
+	if machine.Memory == 0 || machine.ACPI == nil {
+		return e, nil
+	}
 	if len(machine.ACPI) != 3 {
-		return Digest{}, fmt.Errorf("%d ACPI digests, want 3", len(machine.ACPI))
+		return Events{}, fmt.Errorf("%d ACPI digests, want 3", len(machine.ACPI))
 	}
 	h, err := parseTDHOB(m.TDHOB)
 	if err != nil {
-		return Digest{}, err
+		return Events{}, err
 	}
 	hob, err := h.digest(machine.Memory)
 	if err != nil {
-		return Digest{}, err
+		return Events{}, err
 	}
-	return extend(
+	e[0] = []Digest{
 		hob, Digest([]byte(configurationVolume)),
 		variable(globalVariable, "SecureBoot"), variable(globalVariable, "PK"), variable(globalVariable, "KEK"),
 		variable(imageSecurity, "db"), variable(imageSecurity, "dbx"), separator(),
 		machine.ACPI[0], machine.ACPI[1], machine.ACPI[2],
 		sum("\x00\x00"), // BootOrder
 		Digest([]byte(bootOption)),
-	), nil
+	}
+	return e, nil
+}
+
+// candidates returns the registers for both orders in which QEMU measures the firmware.
+func (m *Measurement) candidates(e Events) []Registers {
+	r := Registers{RTMR0: extend(e[0]...), RTMR1: extend(e[1]...), RTMR2: extend(e[2]...), AnyRTMR0: e[0] == nil}
+	single, two := r, r
+	single.MRTD, two.MRTD = m.MRTDSinglePass, m.MRTDTwoPass
+	return []Registers{single, two}
 }
 
 // extend replays digests into a register that starts at zero.

@@ -7,9 +7,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/phala-go/phala/attest"
-	"github.com/phala-go/phala/attest/osimage"
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/kms"
 )
@@ -27,8 +27,8 @@ type Spec struct {
 	KeyProvider attest.KeyProvider
 	// OSImageHash is the hash of the operating system's image.
 	OSImageHash [32]byte
-	// OSImage, if not nil, is the image that it boots: the registers follow from it, the event log is stripped as in
-	// a certificate, and the vm_config describes it. OSImageHash is by default its hash.
+	// OSImage, if not nil, is the image that it boots: MRTD and RTMR0 to RTMR2 follow from it, and the vm_config
+	// describes it. OSImageHash is by default its hash.
 	OSImage *OSImage
 	// Attestation is the form of the evidence in the certificate of [Authority.Certificate].
 	Attestation AttestationForm
@@ -80,14 +80,13 @@ func (a *Authority) Mint(spec Spec, changes ...Change) (attest.Evidence, error) 
 	if err != nil {
 		return attest.Evidence{}, fmt.Errorf("quotetest: %w", err)
 	}
-	var registers osimage.Registers
-	var config string
+	mrtd, config := named("firmware"), ""
 	if spec.OSImage != nil {
 		var firmware []attest.Event
-		if firmware, registers, config, err = spec.OSImage.boot(); err != nil {
+		if firmware, mrtd, config, err = spec.OSImage.boot(); err != nil {
 			return attest.Evidence{}, fmt.Errorf("quotetest: %w", err)
 		}
-		log = append(firmware, Strip(log)...)
+		log = append(firmware, slices.DeleteFunc(log, func(e attest.Event) bool { return e.IMR < 3 })...)
 	}
 	for _, c := range changes {
 		if c.log != nil {
@@ -98,12 +97,9 @@ func (a *Authority) Mint(spec Spec, changes ...Change) (attest.Evidence, error) 
 	q.TEETCBSVN = [16]byte{moduleSVN, moduleVersion, otherModuleSVN}
 	q.TDAttributes = [8]byte{3: 0x10} // SEPT_VE_DISABLE, as on every real CVM
 	q.XFAM = [8]byte{0xe7, 0x02, 0x06}
-	q.MRSEAM, q.MRTD = named("TDX module"), named("firmware")
+	q.MRSEAM, q.MRTD = named("TDX module"), mrtd
 	if q.RTMR, err = attest.Replay(log); err != nil {
 		return attest.Evidence{}, fmt.Errorf("quotetest: %w", err)
-	}
-	if spec.OSImage != nil {
-		q.MRTD, q.RTMR[0], q.RTMR[1], q.RTMR[2] = registers.MRTD, registers.RTMR0, registers.RTMR1, registers.RTMR2
 	}
 	document, err := spec.configID(q)
 	if err != nil {

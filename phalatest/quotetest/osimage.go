@@ -78,37 +78,70 @@ func (i *OSImage) Write(directory string) error {
 	return nil
 }
 
-// boot returns what the firmware measures, the registers that follow, and the vm_config.
-func (i *OSImage) boot() (log []attest.Event, registers osimage.Registers, config string, err error) {
+// boot returns what the firmware measures, the MRTD, and the vm_config.
+func (i *OSImage) boot() (log []attest.Event, mrtd attest.Measurement, config string, err error) {
 	files, err := i.files()
 	if err != nil {
-		return nil, registers, "", err
-	}
-	var acpi []osimage.Digest
-	for _, name := range []string{"acpi-loader", "acpi-rsdp", "acpi-tables"} {
-		digest := named(name)
-		acpi = append(acpi, osimage.Digest(digest))
-		log = append(log, attest.Event{IMR: 0, Type: eventACPI, Name: name, Digest: digest[:], Payload: []byte("ACPI DATA")})
+		return nil, mrtd, "", err
 	}
 	material := osimage.Material{ChecksumFile: files["sha256sum.txt"], Measurement: files["measurement.tdx.cbor"]}
 	image, err := osimage.FromMaterial(material)
 	if err != nil {
-		return nil, registers, "", err
+		return nil, mrtd, "", err
 	}
-	both, err := image.Registers(osimage.Machine{Memory: i.Memory, ACPI: acpi})
+	machine := osimage.Machine{Memory: i.Memory, ACPI: []osimage.Digest{
+		osimage.Digest(named("ACPI loader")), osimage.Digest(named("ACPI RSDP")), osimage.Digest(named("ACPI tables")),
+	}}
+	events, err := image.Events(machine)
 	if err != nil {
-		return nil, registers, "", err
+		return nil, mrtd, "", err
 	}
+	config, err = i.vmConfig(image.Hash, material)
+	return i.log(events), attest.Measurement(i.Measurement.MRTDSinglePass), config, err
+}
+
+// log interleaves the registers as the firmware of real guests does.
+func (i *OSImage) log(events osimage.Events) []attest.Event {
+	var log []attest.Event
+	var next [3]int
+	for _, e := range []struct {
+		imr   int
+		types []uint32
+	}{
+		{0, []uint32{0x8000000b, 0x8000000a, 0x80000001, 0x80000001, 0x80000001, 0x80000001, 0x80000001, 4, eventACPI, eventACPI, eventACPI}},
+		{1, []uint32{0x80000003}},
+		{0, []uint32{0x80000002, 0x80000002}},
+		{1, []uint32{0x80000007, 4}},
+		{2, []uint32{6, 6}},
+		{1, []uint32{0x80000007, 0x80000007}},
+	} {
+		for n, kind := range e.types {
+			digest := events[e.imr][next[e.imr]]
+			next[e.imr]++
+			event := attest.Event{IMR: e.imr, Type: kind, Digest: digest[:]}
+			if kind == eventACPI {
+				event.Payload = []byte("ACPI DATA")
+				if !i.HashOnly { // dstack 0.6 names them
+					event.Name = []string{"acpi-loader", "acpi-rsdp", "acpi-tables"}[n-8]
+				}
+			}
+			log = append(log, event)
+		}
+	}
+	return log
+}
+
+func (i *OSImage) vmConfig(hash osimage.Hash, material osimage.Material) (string, error) {
 	name := "dstack-" + i.Version
 	if i.Development {
 		name = "dstack-dev-" + i.Version
 	}
 	members := map[string]any{
-		"os_image_hash": image.Hash, "memory_size": i.Memory, "image": name, "cpu_count": 2, "spec_version": 1,
+		"os_image_hash": hash, "memory_size": i.Memory, "image": name, "cpu_count": 2, "spec_version": 1,
 	}
 	if !i.HashOnly {
 		members["tdx_measurement"], members["tdx_attestation_variant"] = material, "lite"
 	}
 	text, err := json.Marshal(members)
-	return log, both[0], string(text), err
+	return string(text), err
 }
