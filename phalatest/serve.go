@@ -27,7 +27,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Request-ID", id)
 	body, err := readBody(r)
 	c := &call{Request: r, server: s, body: body, version: strings.ToLower(r.Header.Get("X-Phala-Version"))}
-	c.route, c.params = s.router.find(r.Method, r.URL.EscapedPath())
+	c.route, c.params = s.router.Find(r.Method, r.URL.EscapedPath())
 	if c.version == "" {
 		c.version = newestVersion
 	}

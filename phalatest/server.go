@@ -13,6 +13,8 @@ import (
 
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/kms"
+	"github.com/phala-go/phala/phalatest/internal/description"
+	"github.com/phala-go/phala/phalatest/internal/inmemory"
 )
 
 // TB is the part of testing.TB that a server uses, so that programs need not import package testing.
@@ -35,8 +37,8 @@ type Server struct {
 	unknown    unknowns
 	seed       string
 	clock      *clock
-	described  *description
-	router     router
+	described  *description.Description
+	router     description.Router[route]
 	operations map[operationName]bool
 	keys       *keys
 	chain      Chain
@@ -101,7 +103,7 @@ func Start(opts ...Option) (*Server, error) {
 		seed:       "phalatest",
 		script:     officialScript,
 		clock:      newClock(DefaultTick),
-		router:     newRouter(routes()),
+		router:     description.NewRouter(routes(), (*route).described),
 		operations: map[operationName]bool{},
 		types:      instanceTypes(),
 		nodes:      nodes(),
@@ -182,6 +184,11 @@ func (s *Server) Client(opts ...client.Option) (*client.Client, error) {
 
 // own is the workspace of the server itself, to which [Server.APIKey] belongs.
 func (s *Server) own() *Tenant { return s.tenants[0] }
+
+// Transport serves requests without a network, also within testing/synctest.
+func (s *Server) Transport() http.RoundTripper {
+	return inmemory.Transport{Handler: s, Running: &s.memory}
+}
 
 // KMSRoot is the root key of the central KMS, to be pinned.
 func (s *Server) KMSRoot() kms.Signer { return kms.SignerOf(s.keys.root) }

@@ -7,21 +7,19 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/phala-go/phala/phalatest/internal/delivery"
 	"github.com/phala-go/phala/webhook"
 )
 
 // webhooks are the webhooks of the workspace, and what is under way to them. The lock is taken after that of
 // the server, never before it, and nothing is sent while it is held.
 type webhooks struct {
-	local   bool
-	pauses  []time.Duration
+	sender  *delivery.Sender
 	refused int // status of reveal and rotate; 0 allows both
-	client  *http.Client
 
 	ctx  context.Context // ends with the server
 	end  context.CancelFunc
@@ -42,16 +40,12 @@ type hook struct {
 	events                []string
 	enabled               bool
 	created, updated      time.Time
-	deliveries            []*delivery // that have ended, oldest first
+	deliveries            []*posted // that have ended, oldest first
 }
 
 func newWebhooks() *webhooks {
-	w := &webhooks{pauses: []time.Duration{time.Minute, 10 * time.Minute, time.Hour}, began: make(chan struct{}, 1)}
+	w := &webhooks{sender: delivery.New(), began: make(chan struct{}, 1)}
 	w.ctx, w.end = context.WithCancel(context.Background())
-	w.client = &http.Client{
-		Transport:     w.publicTransport(),
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
 	return w
 }
 
@@ -89,7 +83,7 @@ func (w *webhooks) emit(t *Tenant, typ webhook.Type, data any) error {
 	defer w.mu.Unlock()
 	for _, h := range w.hooks {
 		if h.tenant == t && h.enabled && slices.Contains(h.events, string(typ)) {
-			w.start(h, delivery{event: event})
+			w.start(h, posted{event: event})
 		}
 	}
 	return nil

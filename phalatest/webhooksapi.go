@@ -65,7 +65,7 @@ func (w *webhooks) check(h *hook) (bad answer, ok bool) {
 	refuse := func(message, member string) (answer, bool) {
 		return invalid("Value error, "+message, "value_error", "body", member), false
 	}
-	if err := w.checkURL(h.url); err != nil {
+	if err := w.sender.CheckURL(h.url); err != nil {
 		return refuse(err.Error(), "url")
 	}
 	switch {
@@ -173,14 +173,14 @@ func testWebhook(_ *Server, _ *call, w *webhooks, h *hook) answer {
 	if err != nil {
 		return plain(http.StatusInternalServerError, err.Error())
 	}
-	w.start(h, delivery{event: event, asked: true})
+	w.start(h, posted{event: event, asked: true})
 	return ok(object{"success": true, "event_id": event.ID})
 }
 
 func listDeliveries(_ *Server, c *call, _ *webhooks, h *hook) answer {
 	limit, offset := c.number("limit", 50), c.number("offset", 0)
 	newest := slices.Clone(h.deliveries)
-	slices.SortFunc(newest, func(a, b *delivery) int { return cmp.Compare(b.number, a.number) })
+	slices.SortFunc(newest, func(a, b *posted) int { return cmp.Compare(b.number, a.number) })
 	offset = min(offset, len(newest))
 	rows := []object{}
 	for _, d := range newest[offset:min(offset+limit, len(newest))] {
@@ -189,14 +189,14 @@ func listDeliveries(_ *Server, c *call, _ *webhooks, h *hook) answer {
 	return ok(rows)
 }
 
-func (d *delivery) describe() object {
+func (d *posted) describe() object {
 	status, delivered := "failed", any(nil)
-	if d.failure == "" {
-		status, delivered = "success", d.delivered.Format(time.RFC3339Nano)
+	if d.Failure == "" {
+		status, delivered = "success", d.Delivered.Format(time.RFC3339Nano)
 	}
 	return object{
-		"snowflake_id": d.number, "event_id": d.event.ID, "event_type": d.event.Type, "status": status, "attempts": d.attempts,
-		"request_url": d.url, "response_status": d.status, "error_message": d.failure, "duration_ms": d.took.Milliseconds(),
+		"snowflake_id": d.number, "event_id": d.event.ID, "event_type": d.event.Type, "status": status, "attempts": d.Attempts,
+		"request_url": d.URL, "response_status": d.Status, "error_message": d.Failure, "duration_ms": d.Took.Milliseconds(),
 		"created_at": d.created.Format(time.RFC3339Nano), "delivered_at": delivered, "original_event_id": d.original,
 	}
 }
@@ -204,13 +204,13 @@ func (d *delivery) describe() object {
 // resendDelivery delivers an event again, under a new id.
 func resendDelivery(_ *Server, c *call, w *webhooks, h *hook) answer {
 	id := c.params["event_id"]
-	i := slices.IndexFunc(h.deliveries, func(d *delivery) bool { return d.event.ID == id })
+	i := slices.IndexFunc(h.deliveries, func(d *posted) bool { return d.event.ID == id })
 	if i < 0 {
 		return plain(http.StatusNotFound, fmt.Sprintf("Delivery %.80s not found", id))
 	}
 	event := h.deliveries[i].event
 	event.ID = newEventID()
-	w.start(h, delivery{event: event, original: id, asked: true})
+	w.start(h, posted{event: event, original: id, asked: true})
 	return ok(object{"event_id": event.ID, "original_event_id": id})
 }
 
@@ -220,10 +220,10 @@ func webhookStats(_ *Server, _ *call, _ *webhooks, h *hook) answer {
 	var sum, longest time.Duration
 	last, rate, mean := any(nil), 0.0, time.Duration(0)
 	for _, d := range h.deliveries {
-		if d.failure == "" {
+		if d.Failure == "" {
 			succeeded++
 		}
-		sum, longest = sum+d.took, max(longest, d.took)
+		sum, longest = sum+d.Took, max(longest, d.Took)
 	}
 	total := len(h.deliveries)
 	if total > 0 {

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"github.com/phala-go/phala/phalatest/internal/inmemory"
 )
 
 // WithWebhookReceiver delivers all webhooks to h, whatever their URL, without a network. Within testing/synctest
@@ -15,7 +17,7 @@ func WithWebhookReceiver(h http.Handler) Option {
 		if h == nil {
 			return errors.New("webhook receiver: nil")
 		}
-		s.webhooks.client.Transport = memoryTransport{h.ServeHTTP, &s.webhooks.work}
+		s.webhooks.sender.Through(inmemory.Transport{Handler: h, Running: &s.webhooks.work})
 		return nil
 	}
 }
@@ -26,7 +28,7 @@ func WithWebhookTransport(t http.RoundTripper) Option {
 		if t == nil {
 			return errors.New("webhook transport: nil")
 		}
-		s.webhooks.client.Transport = t
+		s.webhooks.sender.Through(t)
 		return nil
 	}
 }
@@ -35,7 +37,7 @@ func WithWebhookTransport(t http.RoundTripper) Option {
 // networks, such as an httptest.Server has.
 func WithLocalWebhooks() Option {
 	return func(s *Server) error {
-		s.webhooks.local = true
+		s.webhooks.sender.Local = true
 		return nil
 	}
 }
@@ -49,7 +51,7 @@ func WithWebhookPauses(pauses ...time.Duration) Option {
 				return fmt.Errorf("webhook pause %s: want at least 0", d)
 			}
 		}
-		s.webhooks.pauses = slices.Clone(pauses)
+		s.webhooks.sender.Pauses = slices.Clone(pauses)
 		return nil
 	}
 }

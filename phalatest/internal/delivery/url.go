@@ -1,4 +1,4 @@
-package phalatest
+package delivery
 
 import (
 	"errors"
@@ -11,9 +11,9 @@ import (
 	"syscall"
 )
 
-// checkURL holds the URL of a webhook against the rules of the cloud, at its creation and at each attempt:
-// https, and a host that is public as far as its name tells.
-func (w *webhooks) checkURL(text string) error {
+// CheckURL holds the URL of a webhook against the rules of the cloud, at its creation and at each attempt: https, and a
+// host that is public as far as its name shows.
+func (s *Sender) CheckURL(text string) error {
 	u, err := url.Parse(text)
 	if err != nil {
 		return errors.New("the URL does not parse")
@@ -22,7 +22,7 @@ func (w *webhooks) checkURL(text string) error {
 	switch {
 	case host == "":
 		return errors.New("the URL has no host")
-	case w.local && (u.Scheme == "http" || u.Scheme == "https"):
+	case s.Local && (u.Scheme == "http" || u.Scheme == "https"):
 		return nil
 	case u.Scheme != "https":
 		return fmt.Errorf("the URL begins with %q, want https", u.Scheme)
@@ -47,9 +47,9 @@ func public(a netip.Addr) bool {
 }
 
 // publicTransport connects to public addresses only, because a public name can lead to another.
-func (w *webhooks) publicTransport() *http.Transport {
+func (s *Sender) publicTransport() *http.Transport {
 	dialer := &net.Dialer{Control: func(_, address string, _ syscall.RawConn) error {
-		if w.local {
+		if s.Local {
 			return nil
 		}
 		to, err := netip.ParseAddrPort(address)

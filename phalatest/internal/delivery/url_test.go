@@ -1,4 +1,4 @@
-package phalatest
+package delivery
 
 import (
 	"net/http"
@@ -14,8 +14,7 @@ func TestConnectionsToPublicAddressesOnly(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()
-	w := newWebhooks()
-	defer w.close()
+	w := New()
 	get := func() error {
 		resp, err := w.client.Get(server.URL)
 		if err != nil {
@@ -26,6 +25,6 @@ func TestConnectionsToPublicAddressesOnly(t *testing.T) {
 	err := get()
 	require.ErrorContains(t, err, "is not public")
 	assert.Contains(t, explain(t.Context(), err), "the address 127.0.0.1:")
-	w.local = true
+	w.Local = true
 	require.NoError(t, get())
 }

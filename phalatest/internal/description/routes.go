@@ -1,38 +1,34 @@
-package phalatest
+package description
 
 import (
 	"net/url"
 	"strings"
 )
 
-// operationName is an operation as service and method, such as "CVMs.Create".
-type operationName string
-
-// route is one operation as the generated table lists it.
-type route struct {
-	operation   operationName
-	verb        string
-	path        string
-	status      int
-	answer      func(*Server, *call) answer
-	public      bool
-	optionalKey bool
+// Route is how an operation is reached.
+type Route struct {
+	// Verb of HTTP, such as "GET".
+	Verb string
+	// Path is the template with parameters in braces, such as "/api/v1/cvms/{cvm_id}".
+	Path string
 }
 
-// router finds operations by verb and number of segments.
-type router map[string][]candidate
+// Router finds operations by verb and number of segments.
+type Router[T any] map[string][]candidate[T]
 
-type candidate struct {
-	route    *route
+type candidate[T any] struct {
+	to       *T
 	segments []string
 }
 
-func newRouter(routes []route) router {
-	r := router{}
-	for i := range routes {
-		segments := strings.Split(routes[i].path, "/")
-		key := routerKey(routes[i].verb, segments)
-		r[key] = append(r[key], candidate{&routes[i], segments})
+// NewRouter returns a router to the operations of a table; of says how each is reached.
+func NewRouter[T any](table []T, of func(*T) Route) Router[T] {
+	r := Router[T]{}
+	for i := range table {
+		route := of(&table[i])
+		segments := strings.Split(route.Path, "/")
+		key := routerKey(route.Verb, segments)
+		r[key] = append(r[key], candidate[T]{&table[i], segments})
 	}
 	return r
 }
@@ -41,21 +37,21 @@ func routerKey(verb string, segments []string) string {
 	return verb + strings.Repeat("/", len(segments))
 }
 
-// find returns the operation of a request and the values of its path parameters. Literal segments go before
+// Find returns the operation of a request and the values of its path parameters, or nil. Literal segments go before
 // parameters.
-func (r router) find(verb, escapedPath string) (*route, map[string]string) {
+func (r Router[T]) Find(verb, escapedPath string) (*T, map[string]string) {
 	got := strings.Split(escapedPath, "/")
-	var best candidate
+	var best candidate[T]
 	bestLiterals := -1
 	for _, c := range r[routerKey(verb, got)] {
 		if literals, ok := fit(c.segments, got); ok && literals > bestLiterals {
 			best, bestLiterals = c, literals
 		}
 	}
-	if best.route == nil {
+	if best.to == nil {
 		return nil, nil
 	}
-	return best.route, values(best.segments, got)
+	return best.to, values(best.segments, got)
 }
 
 func fit(want, got []string) (literals int, ok bool) {

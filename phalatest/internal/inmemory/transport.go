@@ -1,4 +1,6 @@
-package phalatest
+// Package inmemory serves HTTP requests within the process, as a network would: with streams, connections that are
+// cut, and clients that go away. Within testing/synctest it needs no real time.
+package inmemory
 
 import (
 	"bufio"
@@ -10,33 +12,33 @@ import (
 	"sync"
 )
 
-// Transport serves requests without a network: each runs the server in a goroutine of its own, which ends
-// with the answer, with the context of the request, or when the body of the answer is closed. Within
-// testing/synctest it needs no real time.
-func (s *Server) Transport() http.RoundTripper { return memoryTransport{s.ServeHTTP, &s.memory} }
-
-// memoryTransport serves requests in goroutines that it counts.
-type memoryTransport struct {
-	serve   http.HandlerFunc
-	running *sync.WaitGroup
+// Transport serves each request in a goroutine of its own, which ends with the answer, with the context of the
+// request, or when the body of the answer is closed. A handler that panics with http.ErrAbortHandler cuts the
+// connection.
+type Transport struct {
+	// Handler answers the requests.
+	Handler http.Handler
+	// Running counts the goroutines.
+	Running *sync.WaitGroup
 }
 
-var errConnectionReset = errors.New("connection reset by the fake cloud")
+var errReset = errors.New("connection reset by the fake cloud")
 
-func (t memoryTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+// RoundTrip serves one request.
+func (t Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancel(req.Context())
 	in := req.Clone(ctx)
 	in.RequestURI = req.URL.RequestURI()
-	reader, writer := io.Pipe()
-	w := &memoryWriter{header: http.Header{}, pipe: writer, ready: make(chan struct{})}
-	t.running.Add(1)
+	reader, pipe := io.Pipe()
+	w := &writer{header: http.Header{}, pipe: pipe, ready: make(chan struct{})}
+	t.Running.Add(1)
 	go func() {
-		defer t.running.Done()
+		defer t.Running.Done()
 		defer cancel()
 		if req.Body != nil {
 			defer req.Body.Close()
 		}
-		w.run(t.serve, in)
+		w.run(t.Handler, in)
 	}()
 	// Not ctx, which the server ends as soon as it has answered.
 	select {
@@ -59,25 +61,34 @@ func (t memoryTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		Status: strconv.Itoa(w.status) + " " + http.StatusText(w.status), StatusCode: w.status,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: w.sent, ContentLength: -1, Request: req,
-		Body: &memoryBody{PipeReader: reader, cancel: cancel, stop: stop},
+		Body: &body{PipeReader: reader, cancel: cancel, stop: stop, ctx: req.Context()},
 	}, nil
 }
 
-// memoryBody ends the server's goroutine when it is closed.
-type memoryBody struct {
+// body ends the server's goroutine when it is closed.
+type body struct {
 	*io.PipeReader
 	cancel context.CancelFunc
 	stop   func() bool
+	ctx    context.Context // of the request
 }
 
-func (b *memoryBody) Close() error {
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.PipeReader.Read(p)
+	if errors.Is(err, io.ErrClosedPipe) && b.ctx.Err() != nil {
+		err = b.ctx.Err()
+	}
+	return n, err
+}
+
+func (b *body) Close() error {
 	b.stop()
 	b.cancel()
 	return b.PipeReader.Close()
 }
 
-// memoryWriter hands the headers over once, and then the body through a pipe.
-type memoryWriter struct {
+// writer hands the headers over once, and then the body through a pipe.
+type writer struct {
 	header http.Header
 	pipe   *io.PipeWriter
 	once   sync.Once
@@ -88,27 +99,27 @@ type memoryWriter struct {
 }
 
 // run serves the request. A handler that aborts cuts the connection.
-func (w *memoryWriter) run(serve http.HandlerFunc, r *http.Request) {
+func (w *writer) run(serve http.Handler, r *http.Request) {
 	defer func() {
 		err := error(nil)
 		if p := recover(); p != nil {
 			if p != http.ErrAbortHandler {
 				panic(p)
 			}
-			err = errConnectionReset
+			err = errReset
 			w.once.Do(func() { w.failed = err; close(w.ready) })
 		}
 		w.WriteHeader(http.StatusOK)
 		_ = w.pipe.CloseWithError(err)
 	}()
-	buffered := &bufferedWriter{memoryWriter: w, Writer: bufio.NewWriterSize(w.pipe, 4096)}
-	serve(buffered, r)
+	buffered := &bufferedWriter{writer: w, Writer: bufio.NewWriterSize(w.pipe, 4096)}
+	serve.ServeHTTP(buffered, r)
 	_ = buffered.Writer.Flush()
 }
 
-func (w *memoryWriter) Header() http.Header { return w.header }
+func (w *writer) Header() http.Header { return w.header }
 
-func (w *memoryWriter) WriteHeader(status int) {
+func (w *writer) WriteHeader(status int) {
 	w.once.Do(func() {
 		w.status, w.sent = status, w.header.Clone()
 		close(w.ready)
@@ -117,7 +128,7 @@ func (w *memoryWriter) WriteHeader(status int) {
 
 // bufferedWriter collects small writes until they are flushed.
 type bufferedWriter struct {
-	*memoryWriter
+	*writer
 	*bufio.Writer
 }
 

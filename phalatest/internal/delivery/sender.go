@@ -1,0 +1,148 @@
+// Package delivery posts the events of webhooks as the cloud does: signed, with its time limit, its attempts and pauses,
+// and to public addresses only. It keeps nothing: whose webhook it is and what became of a delivery is its caller's.
+package delivery
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/phala-go/phala/webhook"
+)
+
+// timeout bounds one attempt, from connecting to the end of the answer.
+const timeout = 10 * time.Second
+
+// maxAnswer is how much of an answer is read, in bytes.
+const maxAnswer = 64 << 10
+
+// Sender posts events.
+type Sender struct {
+	// Local accepts http, and hosts of this machine and of private networks.
+	Local bool
+	// Pauses are those between the attempts, of which there is one more.
+	Pauses []time.Duration
+
+	client *http.Client
+}
+
+// New returns a sender with the pauses of the cloud: 1 minute, 10 minutes and 1 hour.
+func New() *Sender {
+	s := &Sender{Pauses: []time.Duration{time.Minute, 10 * time.Minute, time.Hour}}
+	s.client = &http.Client{
+		Transport:     s.publicTransport(),
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return s
+}
+
+// Through makes the sender post through t, to any address that t reaches.
+func (s *Sender) Through(t http.RoundTripper) { s.client.Transport = t }
+
+// Target is where an event goes, and the secret that signs it.
+type Target struct{ URL, Secret string }
+
+// Outcome is what became of a delivery, with the last attempt of it.
+type Outcome struct {
+	// Attempts is how many there were; 0 if the target was gone before the first.
+	Attempts int
+	// Delivered is zero if it was not.
+	Delivered time.Time
+	URL       string
+	// Status is that of the answer; 0 without one.
+	Status int
+	// Failure is empty if the event was delivered.
+	Failure string
+	Took    time.Duration
+}
+
+// Deliver tries until it succeeds, the attempts are used up, ctx ends, or aim, which is asked before each attempt,
+// reports that the target is gone. So a changed URL and a rotated secret count at once.
+func (s *Sender) Deliver(ctx context.Context, event webhook.Event, aim func() (Target, bool)) Outcome {
+	var o Outcome
+	for {
+		to, there := aim()
+		if !there {
+			return o
+		}
+		began := time.Now()
+		o.URL = to.URL
+		o.Status, o.Failure = s.attempt(ctx, to, event)
+		o.Attempts++
+		o.Took = time.Since(began)
+		if o.Failure == "" {
+			o.Delivered = time.Now().UTC()
+			return o
+		}
+		if o.Attempts > len(s.Pauses) || !sleep(ctx, s.Pauses[o.Attempts-1]) {
+			return o
+		}
+	}
+}
+
+// attempt posts an event once. The failure is empty where it succeeded; the status 0 where there was no answer.
+func (s *Sender) attempt(ctx context.Context, to Target, event webhook.Event) (status int, failure string) {
+	if err := s.CheckURL(to.URL); err != nil {
+		return 0, err.Error()
+	}
+	body, err := json.Marshal(event)
+	if err != nil {
+		return 0, err.Error()
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to.URL, bytes.NewReader(body))
+	if err != nil {
+		return 0, "the URL does not parse"
+	}
+	// Anew for each attempt: an hour later the first signature would be beyond the tolerance of all receivers.
+	req.Header = webhook.Sign(to.Secret, body, time.Now())
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return 0, explain(ctx, err)
+	}
+	defer resp.Body.Close()
+	if ctx.Err() != nil { // a receiver that gives up when we do is too late, even where its answer is not
+		return 0, explain(ctx, ctx.Err())
+	}
+	_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswer))
+	switch {
+	case err != nil || ctx.Err() != nil:
+		return resp.StatusCode, explain(ctx, err)
+	case resp.StatusCode >= 300 && resp.StatusCode < 400:
+		return resp.StatusCode, fmt.Sprintf("HTTP %d: redirects are not followed", resp.StatusCode)
+	case resp.StatusCode < 200 || resp.StatusCode > 299:
+		return resp.StatusCode, fmt.Sprintf("HTTP %d", resp.StatusCode)
+	}
+	return resp.StatusCode, ""
+}
+
+// explain says why there was no answer, or none to its end.
+func explain(ctx context.Context, err error) string {
+	if ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Sprintf("no complete answer within %s", timeout)
+	}
+	var outer *url.Error
+	if errors.As(err, &outer) {
+		err = outer.Err
+	}
+	return err.Error()
+}
+
+// sleep pauses, and says whether that was to the end.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
