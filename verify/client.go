@@ -21,7 +21,7 @@ const maxRedirects = 10
 // only after the hardware has proven that it ends in a CVM that fulfils policy. See [Transport] for the rules; in
 // addition the client follows a redirect only to the same scheme, host and port, and else returns [ErrRedirect].
 //
-//	c, err := verify.Client(app, attest.Policy{ComposeHashes: []compose.Hash{hash}, Measurements: known})
+//	c, err := verify.Client(app, attest.Policy{ComposeHashes: []compose.Hash{hash}, Images: images})
 //	resp, err := c.Get("https://" + app.String() + "-8443s.example.phala.network/")
 //
 // An app is reached so at a port with the suffix "s", where the gateway passes TLS through, and with a certificate that

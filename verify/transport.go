@@ -32,9 +32,9 @@ const (
 //   - A verification lasts until the collateral or the certificate ends. It is renewed then, before another byte is
 //     sent on a connection that is already open; if it fails, the connection is closed.
 //
-// A policy for a Transport must expect compose hashes and measurements, or waive these checks by name
-// ([attest.CheckComposeHash], [attest.CheckMeasurements]): without known measurements anybody who runs a TDX machine can
-// measure any app. If the policy names no source of collateral, it is Intel ([attest.IntelPCS]).
+// A policy for a Transport must expect compose hashes, and Images or Measurements, or waive these checks by name
+// ([attest.CheckComposeHash], [attest.CheckMeasurements]): without a known operating system anybody who runs a TDX
+// machine can measure any app. If the policy names no source of collateral, it is Intel ([attest.IntelPCS]).
 //
 // A Transport may be used by several goroutines at once.
 type Transport struct {
@@ -113,7 +113,7 @@ func forPeers(app kms.AppID, policy attest.Policy) (attest.Policy, error) {
 	}
 	for name, expected := range map[attest.CheckName]bool{
 		attest.CheckComposeHash:  len(policy.ComposeHashes) > 0,
-		attest.CheckMeasurements: len(policy.Measurements) > 0,
+		attest.CheckMeasurements: len(policy.Images)+len(policy.Measurements) > 0,
 	} {
 		if !expected && !slices.Contains(policy.Waive, name) {
 			return policy, fmt.Errorf("%w: it expects nothing of %q; expect something or waive the check by name", attest.ErrPolicy, name)

@@ -1,0 +1,74 @@
+package verify
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+
+	"github.com/phala-go/phala/attest"
+)
+
+// evidenceFinding is the name of the finding of an instance without a report.
+const evidenceFinding = "evidence"
+
+// finding is one line of a report for machines. A check that is waived, and one of an instance that does not run, has the
+// outcome [attest.NotAsked]: it fails nothing.
+type finding struct {
+	name    string
+	outcome attest.Outcome
+	waived  bool
+	text    string
+}
+
+// label names an instance for people. Names are not unique, and are the cloud's, as ids are.
+func (i *Instance) label() string {
+	label := i.Name
+	if i.CVM != "" {
+		label = strings.TrimSpace(label + " (" + i.CVM + ")")
+	}
+	return printable(label)
+}
+
+func (i *Instance) findings() []finding {
+	if !i.running() {
+		return []finding{{name: evidenceFinding, outcome: attest.NotAsked, text: printable(fmt.Sprintf("the cloud reports the status %.80q", i.Status))}}
+	}
+	if i.Report == nil {
+		f := finding{name: evidenceFinding, outcome: attest.NotPossible, text: "there is no report"}
+		if i.Err != nil {
+			f.text = printable(i.Err.Error())
+		}
+		return []finding{f}
+	}
+	var all []finding
+	for _, c := range i.Report.Checks {
+		f := finding{name: printable(string(c.Name)), outcome: c.Outcome, waived: c.Waived}
+		parts := []string{}
+		if c.Waived {
+			f.outcome = attest.NotAsked
+			parts = append(parts, "waived; "+string(c.Outcome))
+		}
+		if c.Detail != "" {
+			parts = append(parts, c.Detail)
+		}
+		if c.Expected != "" {
+			parts = append(parts, "expected "+c.Expected)
+		}
+		if c.Actual != "" {
+			parts = append(parts, "actual "+c.Actual)
+		}
+		f.text = printable(strings.Join(parts, "; "))
+		all = append(all, f)
+	}
+	return all
+}
+
+// printable replaces what could steer a terminal or break a document.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
+}
