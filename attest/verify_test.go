@@ -2,6 +2,7 @@ package attest_test
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -163,10 +164,10 @@ func event(t *testing.T, name string, payload []byte) attest.Event {
 	return e
 }
 
-// TestLies changes one thing each. The evidence of the honest spec passes under the same policy.
-func TestLies(t *testing.T) {
+// TestVerify_RefusesEachForgery changes one thing each. The evidence of the honest spec passes under the same policy.
+func TestVerify_RefusesEachForgery(t *testing.T) {
 	t.Parallel()
-	for _, lie := range []struct {
+	for _, forgery := range []struct {
 		name      string
 		authority []quotetest.Option
 		spec      func(*quotetest.Spec)
@@ -282,8 +283,8 @@ func TestLies(t *testing.T) {
 			name: "empty digest with another payload",
 			evidence: func(_ *testing.T, e *attest.Evidence) {
 				e.EventLog = slices.Clone(e.EventLog)
-				lie := &e.EventLog[position(e.EventLog, "compose-hash")]
-				lie.Payload, lie.Digest = make([]byte, 32), nil
+				forged := &e.EventLog[position(e.EventLog, "compose-hash")]
+				forged.Payload, forged.Digest = make([]byte, 32), nil
 			},
 			want: []error{attest.ErrReplay}, check: attest.CheckEventLog,
 		},
@@ -299,8 +300,8 @@ func TestLies(t *testing.T) {
 			name: "another event type, so that the digest could not be computed",
 			evidence: func(_ *testing.T, e *attest.Evidence) {
 				e.EventLog = slices.Clone(e.EventLog)
-				lie := &e.EventLog[position(e.EventLog, "compose-hash")]
-				lie.Type, lie.Payload = 1, make([]byte, 32)
+				forged := &e.EventLog[position(e.EventLog, "compose-hash")]
+				forged.Type, forged.Payload = 1, make([]byte, 32)
 			},
 			want: []error{attest.ErrEventLog}, check: attest.CheckEventLog,
 		},
@@ -445,6 +446,79 @@ func TestLies(t *testing.T) {
 			want: []error{attest.ErrMRConfigID}, check: attest.CheckMRConfigID,
 		},
 		{
+			name:     "the host can inject faults",
+			hardware: []quotetest.Change{attributes(func(bits uint64) uint64 { return bits &^ (1 << 28) })},
+			want:     []error{attest.ErrSEPTVE}, check: attest.CheckSEPTVE,
+		},
+		{
+			name:     "a TD that can be migrated",
+			hardware: []quotetest.Change{attributes(func(bits uint64) uint64 { return bits | 1<<29 })},
+			want:     []error{attest.ErrMigratable}, check: attest.CheckMigratable,
+		},
+		{
+			name:     "the lowest reserved attribute",
+			hardware: []quotetest.Change{attributes(func(bits uint64) uint64 { return bits | 1<<8 })},
+			want:     []error{attest.ErrAttributes}, check: attest.CheckReservedAttributes,
+		},
+		{
+			name:     "the highest reserved attribute",
+			hardware: []quotetest.Change{attributes(func(bits uint64) uint64 { return bits | 1<<62 })},
+			want:     []error{attest.ErrAttributes}, check: attest.CheckReservedAttributes,
+		},
+		{
+			name:     "another debug attribute",
+			hardware: []quotetest.Change{attributes(func(bits uint64) uint64 { return bits | 1<<7 })},
+			want:     []error{attest.ErrDebug}, check: attest.CheckDebug,
+		},
+		{
+			name: "the image measured twice, with two values",
+			hardware: []quotetest.Change{quotetest.ChangeLog(func(log []attest.Event) []attest.Event {
+				second, _ := quotetest.RuntimeEvent(1, "os-image-hash", make([]byte, 32))
+				return slices.Insert(log, position(log, "os-image-hash")+1, second)
+			})},
+			want: []error{attest.ErrDuplicateEvent}, check: attest.CheckBootEvents,
+		},
+		{
+			name:     "compose text without the newline at its end",
+			spec:     func(s *quotetest.Spec) { s.AppCompose += "\n" },
+			evidence: func(_ *testing.T, e *attest.Evidence) { e.AppCompose = appCompose },
+			policy:   func(p *attest.Policy) { p.ComposeHashes = nil },
+			want:     []error{attest.ErrComposeText}, check: attest.CheckComposeText,
+		},
+		{
+			name: "local key provider with another enclave",
+			spec: func(s *quotetest.Spec) { s.KeyProvider = attest.KeyProvider{Name: "local-sgx", ID: "00ff"} },
+			policy: func(p *attest.Policy) {
+				p.KMSRootCAs, p.KeyProviders = nil, []attest.KeyProvider{{Name: "local-sgx", ID: "00fe"}}
+			},
+			want: []error{attest.ErrKeyProvider}, check: attest.CheckKeyProvider,
+		},
+		{
+			name: "a TPM in place of the KMS",
+			spec: func(s *quotetest.Spec) { s.KeyProvider = attest.KeyProvider{Name: "tpm"} },
+			want: []error{attest.ErrKeyProvider}, check: attest.CheckKeyProvider,
+		},
+		{
+			name: "a KMS with other root keys",
+			spec: func(s *quotetest.Spec) {
+				s.ReportData = attest.KMSReportData(quotetest.KMSRootCA(), kms.Signer{2, 1})
+			},
+			policy: func(p *attest.Policy) {
+				data := attest.KMSReportData(quotetest.KMSRootCA(), kms.Signer{2, 2})
+				p.ReportData = &data
+			},
+			want: []error{attest.ErrReportData}, check: attest.CheckReportData,
+		},
+		{
+			name: "a gateway with another account",
+			spec: func(s *quotetest.Spec) { s.ReportData = attest.GatewayAccountReportData("https://acme.example/1") },
+			policy: func(p *attest.Policy) {
+				data := attest.GatewayAccountReportData("https://acme.example/2")
+				p.ReportData = &data
+			},
+			want: []error{attest.ErrReportData}, check: attest.CheckReportData,
+		},
+		{
 			name: "another nonce",
 			spec: func(s *quotetest.Spec) { s.ReportData[0]++ },
 			want: []error{attest.ErrReportData}, check: attest.CheckReportData,
@@ -453,6 +527,39 @@ func TestLies(t *testing.T) {
 			name:      "another machine",
 			authority: []quotetest.Option{quotetest.WithPPID([16]byte{1})},
 			want:      []error{attest.ErrDevice}, check: attest.CheckDevice,
+		},
+		{
+			name:      "another machine, whose guest states the id of the expected one",
+			authority: []quotetest.Option{quotetest.WithPPID([16]byte{1})},
+			evidence:  func(_ *testing.T, e *attest.Evidence) { e.Device = attest.DeviceID([]byte("quotetest machine"[:16])) },
+			want:      []error{attest.ErrDevice}, check: attest.CheckDevice,
+		},
+		{
+			name:      "a certificate that only go-tdx-guest refuses",
+			authority: []quotetest.Option{quotetest.WithSHA384()},
+			want:      []error{attest.ErrSecondOpinion}, check: attest.CheckSecondOpinion,
+		},
+		{
+			name:      "collateral of an older evaluation",
+			authority: []quotetest.Option{quotetest.WithEvaluation(16)},
+			want:      []error{attest.ErrTCBEvaluation}, check: attest.CheckTCBEvaluation,
+		},
+		{
+			name:      "stale TCB, a second after the grace period",
+			authority: []quotetest.Option{quotetest.WithTCBStatus(attest.OutOfDate), quotetest.WithOutOfDateSince(now().AddDate(0, 0, -30))},
+			policy:    func(p *attest.Policy) { p.OutOfDateGrace = 30*24*time.Hour - time.Second },
+			want:      []error{attest.ErrTCBStatus}, check: attest.CheckTCBStatus,
+		},
+		{
+			name:      "stale TDX module in capitals",
+			authority: []quotetest.Option{quotetest.WithUpperCase(), quotetest.WithModuleStatus(attest.OutOfDate)},
+			want:      []error{attest.ErrTCBStatus}, check: attest.CheckTCBStatus,
+		},
+		{
+			name:      "a revoked TCB within the grace period",
+			authority: []quotetest.Option{quotetest.WithTCBStatus(attest.Revoked)},
+			policy:    func(p *attest.Policy) { p.OutOfDateGrace = 1000 * 24 * time.Hour },
+			want:      []error{attest.ErrTCBStatus}, check: attest.CheckTCBStatus,
 		},
 		{
 			name:      "revoked PCK",
@@ -580,32 +687,39 @@ func TestLies(t *testing.T) {
 			want: []error{attest.ErrCustom}, check: "storage",
 		},
 	} {
-		t.Run(lie.name, func(t *testing.T) {
+		t.Run(forgery.name, func(t *testing.T) {
 			t.Parallel()
-			a := newAuthority(t, lie.authority...)
+			a := newAuthority(t, forgery.authority...)
 			s := spec()
-			if lie.spec != nil {
-				lie.spec(&s)
+			if forgery.spec != nil {
+				forgery.spec(&s)
 			}
-			e := mint(t, a, s, lie.hardware...)
-			if lie.evidence != nil {
-				lie.evidence(t, &e)
+			e := mint(t, a, s, forgery.hardware...)
+			if forgery.evidence != nil {
+				forgery.evidence(t, &e)
 			}
 			p := strict(t, a)
-			if lie.policy != nil {
-				lie.policy(&p)
+			if forgery.policy != nil {
+				forgery.policy(&p)
 			}
 			r, err := attest.Verify(t.Context(), e, p)
-			requireOnly(t, err, lie.want...)
+			requireOnly(t, err, forgery.want...)
 			require.NotNil(t, r)
 			assert.False(t, r.Verified)
-			c := r.Check(lie.check)
+			c := r.Check(forgery.check)
 			require.NotNil(t, c)
 			assert.Contains(t, []attest.Outcome{attest.Failed, attest.NotPossible}, c.Outcome)
 			assert.GreaterOrEqual(t, len(r.Checks), 30, "every check must be reported")
 			assert.Contains(t, r.String(), "NOT VERIFIED")
 		})
 	}
+}
+
+// attributes changes the attributes of the TD.
+func attributes(change func(uint64) uint64) quotetest.Change {
+	return quotetest.ChangeQuote(func(q *attest.Quote) {
+		binary.LittleEndian.PutUint64(q.TDAttributes[:], change(binary.LittleEndian.Uint64(q.TDAttributes[:])))
+	})
 }
 
 // A quote and log that are true, but of another CVM of the same app.

@@ -2,6 +2,8 @@ package quotetest
 
 import (
 	"encoding/hex"
+	"encoding/json"
+	"fmt"
 
 	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/openapi"
@@ -25,6 +27,43 @@ func AppAttestations(instances ...attest.Evidence) *openapi.AppAttestations {
 		})
 	}
 	return a
+}
+
+// OldAppAttestations is the same as older servers answer it: text and log stand in members of their own, and there is no
+// tcb_info.
+func OldAppAttestations(instances ...attest.Evidence) *openapi.AppAttestations {
+	a := AppAttestations(instances...)
+	for i := range a.Instances {
+		instance := &a.Instances[i]
+		instance.ComposeFile, instance.EventLog, instance.TCBInfo = instance.TCBInfo.AppCompose, instance.TCBInfo.EventLog, nil
+	}
+	return a
+}
+
+// GuestInfo is what a guest agent answers about itself, as the cloud hands it on for the KMS and the gateway of an app
+// (kms_guest_agent_info, gateway_guest_agent_info): the quote is in the description of a certificate.
+func GuestInfo(e attest.Evidence) ([]byte, error) {
+	return answer(map[string]any{
+		"app_id": e.AppID.String(), "instance_id": e.InstanceID, "app_name": e.Name, "tcb_info": tcbInfoOf(e), "vm_config": e.VMConfig,
+		"app_certificates": []openapi.Certificate{{Quote: hex.EncodeToString(e.Quote), AppID: e.AppID.String()}},
+	})
+}
+
+// GetQuote is what a guest agent answers to GetQuote.
+func GetQuote(e attest.Evidence) ([]byte, error) {
+	log, err := json.Marshal(attest.LogEntries(e.EventLog))
+	if err != nil {
+		return nil, fmt.Errorf("quotetest: %w", err)
+	}
+	return answer(map[string]string{"quote": hex.EncodeToString(e.Quote), "event_log": string(log), "vm_config": e.VMConfig})
+}
+
+func answer(v any) ([]byte, error) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("quotetest: %w", err)
+	}
+	return b, nil
 }
 
 func tcbInfoOf(e attest.Evidence) *openapi.TCBInfo {

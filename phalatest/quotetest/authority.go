@@ -42,6 +42,9 @@ type settings struct {
 	advisories                []string
 	revokedPCK, revokedCA     bool
 	revokedSigner             bool
+	upperCase, sha384         bool
+	evaluation                int
+	wanted                    time.Time
 }
 
 // Option changes what an [Authority] says about its platform.
@@ -77,6 +80,21 @@ func WithQuotingEnclaveStatus(status attest.TCBStatus) Option {
 	return func(a *Authority) { a.quoting = status }
 }
 
+// WithUpperCase spells the FMSPC and the id of the TDX module in the TCB info in capitals, as Intel does for those who
+// ask so.
+func WithUpperCase() Option { return func(a *Authority) { a.upperCase = true } }
+
+// WithSHA384 signs the certificate of the platform with SHA-384 in place of Intel's SHA-256. go-tdx-guest refuses such
+// a certificate, which attest alone would not.
+func WithSHA384() Option { return func(a *Authority) { a.sha384 = true } }
+
+// WithEvaluation sets the evaluation number of the collateral, 17 by default.
+func WithEvaluation(number int) Option { return func(a *Authority) { a.evaluation = number } }
+
+// WithOutOfDateSince sets the date of the level that would be up to date, for the parts that are out of date; a year
+// before the collateral by default.
+func WithOutOfDateSince(date time.Time) Option { return func(a *Authority) { a.wanted = date } }
+
 // WithRevokedPCK revokes the certificate of the platform.
 func WithRevokedPCK() Option { return func(a *Authority) { a.revokedPCK = true } }
 
@@ -90,7 +108,7 @@ func WithRevokedSigner() Option { return func(a *Authority) { a.revokedSigner = 
 func New(options ...Option) (*Authority, error) {
 	a := &Authority{now: time.Now, settings: settings{
 		fmspc: []byte{0x00, 0x80, 0x6f, 0x05, 0x00, 0x00}, ppid: []byte("quotetest machine"[:16]),
-		platform: attest.UpToDate, module: attest.UpToDate, quoting: attest.UpToDate,
+		platform: attest.UpToDate, module: attest.UpToDate, quoting: attest.UpToDate, evaluation: 17,
 	}}
 	for _, option := range options {
 		option(a)

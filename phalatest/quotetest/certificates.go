@@ -74,6 +74,9 @@ func (a *Authority) issue(name string, parent *issued, ca bool, extra ...pkix.Ex
 		BasicConstraintsValid: true, IsCA: ca, KeyUsage: x509.KeyUsageDigitalSignature, SubjectKeyId: keyID[:],
 		CRLDistributionPoints: []string{RootCRL}, SignatureAlgorithm: x509.ECDSAWithSHA256, ExtraExtensions: extra,
 	}
+	if a.sha384 && len(extra) > 0 {
+		template.SignatureAlgorithm = x509.ECDSAWithSHA384
+	}
 	if ca {
 		template.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
 	}

@@ -72,7 +72,6 @@ const (
 	qeProduct      = 2
 	qeAttributes   = "11000000000000000000000000000000"
 	qeAttrMask     = "fbffffffffffffff0000000000000000"
-	evaluation     = 17
 	moduleSVN      = 6 // TEE_TCB_SVN[0]
 	moduleVersion  = 1 // TEE_TCB_SVN[1]
 	otherModuleSVN = 4 // TEE_TCB_SVN[2]
@@ -91,30 +90,47 @@ func components(svn int, first ...int) []component {
 	return all
 }
 
+// levels are those of a part: the one that it is at, the lowest one, and if it is out of date the one above that would
+// be up to date. svn is the part's own with something added.
+func (a *Authority) levels(status attest.TCBStatus, svn func(add int) tcb, lowest tcb) []level {
+	date, wanted := a.from.AddDate(0, -6, 0), a.wanted
+	var all []level
+	if status == attest.OutOfDate || status == attest.OutOfDateConfigurationNeeded {
+		if wanted.IsZero() {
+			wanted = a.from.AddDate(-1, 0, 0)
+		}
+		all = append(all, level{TCB: svn(1), Date: wanted.UTC().Truncate(time.Second), Status: attest.UpToDate})
+		date = wanted.AddDate(-1, 0, 0).UTC().Truncate(time.Second)
+	}
+	return append(all, level{TCB: svn(0), Date: date, Status: status}, level{TCB: lowest, Date: date.AddDate(-1, 0, 0), Status: attest.OutOfDate})
+}
+
 func (a *Authority) issueCollateral() error {
-	date := a.from.AddDate(0, -6, 0)
+	isv := func(own int) func(int) tcb { return func(add int) tcb { return tcb{ISVSVN: own + add} } }
+	platform := a.levels(a.platform, func(add int) tcb {
+		return tcb{SGX: components(cpuSVN, cpuSVN+add), PCESVN: pceSVN, TDX: components(0, 0, 0, otherModuleSVN+add)}
+	}, tcb{SGX: components(1), PCESVN: 1, TDX: components(0)})
+	platform[len(platform)-2].Advisories = a.advisories
+	platform[len(platform)-1].Advisories = []string{"INTEL-SA-00001"}
+	spelled := func(text string) string {
+		if a.upperCase {
+			return strings.ToUpper(text)
+		}
+		return text
+	}
 	module := tdxModule{Signer: strings.Repeat("00", 48), Attributes: strings.Repeat("00", 8), AttributesMask: strings.Repeat("ff", 8)}
 	tdx := tcbInfo{
-		ID: "TDX", Version: 3, Issued: a.from, NextUpdate: a.until, FMSPC: hex.EncodeToString(a.fmspc), PCEID: "0000",
-		Evaluation: evaluation, Module: module,
-		Modules: []moduleIdentity{{ID: "TDX_01", tdxModule: module, Levels: []level{
-			{TCB: tcb{ISVSVN: moduleSVN}, Date: date, Status: a.module},
-			{TCB: tcb{ISVSVN: 1}, Date: date, Status: attest.OutOfDate},
-		}}},
-		Levels: []level{
-			{TCB: tcb{SGX: components(cpuSVN), PCESVN: pceSVN, TDX: components(0, 0, 0, otherModuleSVN)}, Date: date, Status: a.platform, Advisories: a.advisories},
-			{TCB: tcb{SGX: components(1), PCESVN: 1, TDX: components(0)}, Date: date, Status: attest.OutOfDate, Advisories: []string{"INTEL-SA-00001"}},
-		},
+		ID: "TDX", Version: 3, Issued: a.from, NextUpdate: a.until, FMSPC: spelled(hex.EncodeToString(a.fmspc)), PCEID: "0000",
+		Evaluation: a.evaluation, Module: module,
+		Modules: []moduleIdentity{{ID: spelled("TDX_01"), tdxModule: module, Levels: a.levels(a.module, isv(moduleSVN), tcb{ISVSVN: 1})}},
+		Levels:  platform,
 	}
 	signer := qeSigner()
 	qe := enclaveIdentity{
-		ID: "TD_QE", Version: 2, Issued: a.from, NextUpdate: a.until, Evaluation: evaluation,
+		ID: "TD_QE", Version: 2, Issued: a.from, NextUpdate: a.until, Evaluation: a.evaluation,
 		MiscSelect: "00000000", MiscSelectMask: "ffffffff", Attributes: qeAttributes, AttributesMask: qeAttrMask,
 		Signer: hex.EncodeToString(signer[:]), Product: qeProduct,
-		Levels: []level{
-			{TCB: tcb{ISVSVN: qeSVN}, Date: date, Status: a.quoting},
-			{TCB: tcb{ISVSVN: 1}, Date: date, Status: attest.OutOfDate},
-		},
+		Levels: a.levels(a.quoting, isv(qeSVN), tcb{ISVSVN: 1}),
 	}
 	var err error
 	s := &a.source
