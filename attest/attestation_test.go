@@ -331,14 +331,14 @@ func FuzzFromAttestation(f *testing.F) {
 	a, err := quotetest.New(quotetest.WithNow(now))
 	require.NoError(f, err)
 	s := quotetest.Spec{LogVersion: 2, OSImage: quotetest.NewOSImage("a")}
-	e, err := a.Mint(s)
+	e, err := a.Evidence(s)
 	require.NoError(f, err)
 	for _, form := range forms() {
 		if raw, err := quotetest.Attestation(e, form); err == nil {
 			f.Add(raw)
 		}
 	}
-	e, err = a.Mint(quotetest.Spec{})
+	e, err = a.Evidence(quotetest.Spec{})
 	require.NoError(f, err)
 	raw, err := quotetest.Attestation(e, quotetest.SCALE)
 	require.NoError(f, err)

@@ -40,7 +40,7 @@ func (g getter) Get(url string) (map[string][]string, []byte, error) {
 func BenchmarkVerify(b *testing.B) {
 	authority, err := quotetest.New()
 	require.NoError(b, err)
-	evidence, err := authority.Mint(quotetest.Spec{})
+	evidence, err := authority.Evidence(quotetest.Spec{})
 	require.NoError(b, err)
 	policy := authority.Policy()
 	policy.Collateral = attest.NewCollateralCache(authority.Collateral).Collateral
@@ -91,7 +91,7 @@ func BenchmarkShared(b *testing.B) {
 	require.NoError(b, err)
 	evidence := make([]attest.Evidence, 100)
 	for i := range evidence {
-		evidence[i], err = authority.Mint(quotetest.Spec{Name: fmt.Sprint(i)})
+		evidence[i], err = authority.Evidence(quotetest.Spec{Name: fmt.Sprint(i)})
 		require.NoError(b, err)
 	}
 	rounds := 0

@@ -267,16 +267,16 @@ func (v *verifier) checkKeyProvider() Check {
 	return compare(ErrKeyProvider, accepted, actual)
 }
 
-// checkOSImage compares the hash of the image that the guest measured. It is the KMS's word: the guest got it
-// from there, and nobody computed it from the registers. What the report adds is how to pin it.
+// checkOSImage compares the hash of the image in the event log. The guest has it from the KMS, and nothing computed
+// it from the registers. The report names it and the line that pins it.
 func (v *verifier) checkOSImage() Check {
 	var images []string
 	for _, h := range v.p.OSImageHashes {
 		images = append(images, hex.EncodeToString(h[:]))
 	}
 	c := compare(ErrOSImage, images, v.events.OSImageHash)
-	c.Detail = strings.TrimPrefix(c.Detail+"; reported by the guest in an event of RTMR3, not computed from MRTD and RTMR0 to RTMR2", "; ")
 	if v.events.OSImageHash != "" {
+		c.Detail = strings.TrimPrefix(c.Detail+"; reported by the KMS through an event of RTMR3, not computed from MRTD and RTMR0 to RTMR2", "; ")
 		c.Pin = fmt.Sprintf("policy.OSImageHashes, err = attest.ParseOSImageHashes(%q)", v.events.OSImageHash)
 	}
 	return c

@@ -118,12 +118,12 @@ func (c *Collateral) NextUpdate() time.Time {
 	return first
 }
 
-// issued is when its last part began.
+// issued is when its last part began. The revocation lists do not count: one that is newer than the clock revokes
+// no less than one of the day, and the two documents are often minutes older than the lists.
 func (c *Collateral) issued() time.Time {
 	last := c.tcb.IssueDate
 	for _, t := range []time.Time{
-		c.qe.IssueDate, c.rootCRL.ThisUpdate, c.pckCRL.ThisUpdate, c.tcbChain.signer.NotBefore,
-		c.qeChain.signer.NotBefore, c.pckChain.signer.NotBefore, c.tcbChain.root.NotBefore,
+		c.qe.IssueDate, c.tcbChain.signer.NotBefore, c.qeChain.signer.NotBefore, c.pckChain.signer.NotBefore, c.tcbChain.root.NotBefore,
 	} {
 		if t.After(last) {
 			last = t
@@ -166,6 +166,9 @@ func (c *Collateral) trusted(roots *x509.CertPool) error {
 }
 
 func (c *Collateral) parse() error {
+	if c.source.RootCACRL == "" || c.source.PCKCRL == "" {
+		return errors.New("it has no revocation lists, so that nothing could be revoked; older recordings lack them")
+	}
 	var err error
 	for _, chain := range []struct {
 		name string

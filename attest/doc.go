@@ -41,5 +41,5 @@
 // well, and both must agree. Quotes of version 5 it does not know: their body is read and compared, but the
 // signature is reported as not verified, which is a failure.
 //
-// For tests, phalatest/quotetest mints quotes below a root of its own.
+// For tests, phalatest/quotetest signs quotes below a root of its own.
 package attest

@@ -158,7 +158,7 @@ func ParseEventLog(data []byte) ([]Event, error) {
 	}
 	var entries []openapi.EventLogEntry
 	if err := json.Unmarshal(data, &entries); err != nil {
-		return nil, fmt.Errorf("event log: %w", err)
+		return nil, fmt.Errorf("event log: want a JSON list of entries with imr, event_type, digest, event and event_payload, or a string of one: %w", err)
 	}
 	return eventsOf(entries)
 }

@@ -1,7 +1,6 @@
 package attest
 
 import (
-	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -40,21 +39,26 @@ type Evidence struct {
 	Device kms.DeviceID
 }
 
-// FromCVM takes the evidence out of an answer about one CVM. The API gives its quote within the description
-// of a certificate; the first one is taken. Where it gives none, Quote is left empty for the caller to fill.
+// FromCVM takes the evidence out of an answer about one CVM. The API has its quote within the description of a
+// certificate; the first one is taken. If there is none, Quote is left empty for the caller to fill.
 func FromCVM(a *openapi.CVMAttestation) (Evidence, error) {
 	if a == nil {
 		return Evidence{}, errors.New("evidence: no attestation")
 	}
 	if a.Error != "" {
-		return Evidence{}, fmt.Errorf("evidence of %q: the cloud has none: %.200q", a.Name, a.Error)
+		return Evidence{}, fmt.Errorf("evidence of %.80q: the cloud has none: %.200q", a.Name, a.Error)
 	}
 	e := Evidence{Name: a.Name}
-	return e, errors.Join(e.fillQuote("", a.AppCertificates), e.fillTCBInfo(a.TCBInfo, nil))
+	if err := errors.Join(e.fillQuote("", a.AppCertificates), e.fillTCBInfo(a.TCBInfo, nil)); err != nil {
+		return Evidence{}, fmt.Errorf("evidence of %.80q: %w", a.Name, err)
+	}
+	e.fillText(a.ComposeFile)
+	return e, nil
 }
 
 // FromApp takes the evidence out of an answer about an app, one for each instance. An instance that is not
-// running has none, which [Verify] then says.
+// running has none, which [Verify] then reports. Older answers have the log and the text beside tcb_info, or in
+// place of it.
 func FromApp(a *openapi.AppAttestations) ([]Evidence, error) {
 	if a == nil {
 		return nil, errors.New("evidence: no attestations")
@@ -63,13 +67,16 @@ func FromApp(a *openapi.AppAttestations) ([]Evidence, error) {
 	for i := range a.Instances {
 		instance := &a.Instances[i]
 		e := &all[i]
-		*e = Evidence{Name: instance.Name, InstanceID: instance.InstanceID, OSImage: instance.ImageVersion}
+		*e = Evidence{Name: instance.Name, InstanceID: instance.InstanceID}
 		err := errors.Join(e.fillQuote(instance.Quote, instance.AppCertificates), e.fillTCBInfo(instance.TCBInfo, instance.EventLog))
+		if e.AppCompose == "" {
+			e.AppCompose = instance.ComposeFile
+		}
 		if err == nil && a.AppID != "" {
 			e.AppID, err = kms.ParseAppID(a.AppID)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("evidence of instance %d (%q): %w", i, instance.Name, err)
+			return nil, fmt.Errorf("evidence of instance %d (%.80q): %w", i, instance.Name, err)
 		}
 	}
 	return all, nil
@@ -78,80 +85,184 @@ func FromApp(a *openapi.AppAttestations) ([]Evidence, error) {
 // maxInfo bounds an answer of a guest agent, in bytes.
 const maxInfo = MaxEventLog + 4<<20
 
-// FromInfo takes the evidence out of a guest's own answer to /prpc/Info, in which tcb_info is JSON within a
-// string. The quote is that of the app's certificate, and so is the event log where the certificate has one:
-// the app may have extended events since. Where the certificate has no quote, Quote is left empty for the
-// caller to fill.
+// guestInfo is what a guest agent answers, in the shapes of its versions and of the cloud that hands it on.
+type guestInfo struct {
+	AppID      string `json:"app_id"`
+	InstanceID string `json:"instance_id"`
+	AppName    string `json:"app_name"`
+	DeviceID   string `json:"device_id"`
+	// Certificate is that of the app, PEM; Certificates are PEM, or descriptions with a quote.
+	Certificate  string            `json:"app_cert"`
+	Certificates []json.RawMessage `json:"app_certificates"`
+	Quote        json.RawMessage   `json:"quote"`
+	// TCBInfo is an object, or JSON within a string; the others stand beside it in older answers.
+	TCBInfo     json.RawMessage `json:"tcb_info"`
+	ComposeFile json.RawMessage `json:"compose_file"`
+	EventLog    json.RawMessage `json:"eventlog"`
+	Log         json.RawMessage `json:"event_log"`
+	// VMConfig is a text of JSON.
+	VMConfig string `json:"vm_config"`
+}
+
+// FromInfo takes the evidence out of what a guest agent answers about itself: /prpc/Info of an app, in which
+// tcb_info is JSON within a string, and kms_guest_agent_info and gateway_guest_agent_info of the cloud's
+// attestations. The quote is that of the answer, else that of the first certificate with one, and so is the event
+// log if the certificate has one: the app may have extended events since. If there is no quote, Quote is left empty
+// for the caller to fill.
+//
+// It reads an object with the members app_id, instance_id, app_name, device_id, quote, app_cert (PEM),
+// app_certificates (PEM texts, or objects with the member quote), tcb_info (an object, or a string of one; with
+// app_compose and event_log), vm_config (a string), and in older answers compose_file and eventlog.
 func FromInfo(body []byte) (Evidence, error) {
 	if len(body) > maxInfo {
 		return Evidence{}, fmt.Errorf("evidence: %d bytes, want at most %d", len(body), maxInfo)
 	}
-	var info struct {
-		AppID       string          `json:"app_id"`
-		InstanceID  string          `json:"instance_id"`
-		AppName     string          `json:"app_name"`
-		Certificate string          `json:"app_cert"`
-		TCBInfo     json.RawMessage `json:"tcb_info"`
-	}
+	var info guestInfo
 	if err := json.Unmarshal(body, &info); err != nil {
+		return Evidence{}, fmt.Errorf("evidence: want an answer of a guest agent, a JSON object: %w", err)
+	}
+	e, err := info.evidence()
+	if err != nil {
 		return Evidence{}, fmt.Errorf("evidence: %w", err)
-	}
-	e := Evidence{Name: info.AppName, InstanceID: info.InstanceID}
-	var err error
-	if info.AppID != "" {
-		if e.AppID, err = kms.ParseAppID(info.AppID); err != nil {
-			return Evidence{}, fmt.Errorf("evidence: %w", err)
-		}
-	}
-	text := info.TCBInfo
-	if len(text) > 0 && text[0] == '"' {
-		var inner string
-		if err := json.Unmarshal(text, &inner); err != nil {
-			return Evidence{}, fmt.Errorf("evidence: tcb_info: %w", err)
-		}
-		text = []byte(inner)
-	}
-	if len(text) > 0 {
-		var tcb *openapi.TCBInfo
-		if err := json.Unmarshal(text, &tcb); err != nil {
-			return Evidence{}, fmt.Errorf("evidence: tcb_info: %w", err)
-		}
-		if err := e.fillTCBInfo(tcb, nil); err != nil {
-			return Evidence{}, fmt.Errorf("evidence: %w", err)
-		}
-	}
-	if info.Certificate != "" {
-		certified, err := fromPEM([]byte(info.Certificate))
-		if err != nil && !errors.Is(err, ErrNoQuote) {
-			return Evidence{}, fmt.Errorf("evidence: app_cert: %w", err)
-		}
-		e.Quote = certified.Quote
-		if len(certified.EventLog) > 0 {
-			e.EventLog = certified.EventLog
-		}
 	}
 	return e, nil
 }
 
-// FromFiles reads a quote (its bytes, or hexadecimal digits), an event log (JSON) and an app-compose text.
-// The last may be "".
-func FromFiles(quote, eventLog, appCompose string) (Evidence, error) {
-	e := Evidence{Name: quote}
-	raw, err := readFile(quote, 2*MaxQuote+2)
-	if err != nil {
-		return Evidence{}, err
-	}
-	if e.Quote = raw; isHex(raw) {
-		if e.Quote, err = decodeQuote(string(raw)); err != nil {
-			return Evidence{}, fmt.Errorf("evidence: %s: %w", quote, err)
+func (info *guestInfo) evidence() (Evidence, error) {
+	e := Evidence{Name: info.AppName, InstanceID: info.InstanceID, VMConfig: info.VMConfig}
+	var err error
+	if info.AppID != "" {
+		if e.AppID, err = kms.ParseAppID(info.AppID); err != nil {
+			return Evidence{}, err
 		}
 	}
-	log, err := readFile(eventLog, MaxEventLog)
+	if info.DeviceID != "" {
+		if e.Device, err = kms.ParseDeviceID(info.DeviceID); err != nil {
+			return Evidence{}, err
+		}
+	}
+	var tcb *openapi.TCBInfo
+	if err := unwrap(info.TCBInfo, &tcb); err != nil {
+		return Evidence{}, fmt.Errorf("tcb_info: want an object, or a string of one: %w", err)
+	}
+	if err := e.fillTCBInfo(tcb, nil); err != nil {
+		return Evidence{}, err
+	}
+	e.fillText(info.ComposeFile)
+	for _, log := range []json.RawMessage{info.EventLog, info.Log} {
+		if len(e.EventLog) > 0 || isNull(log) {
+			continue
+		}
+		if e.EventLog, err = ParseEventLog(log); err != nil {
+			return Evidence{}, err
+		}
+	}
+	if !isNull(info.Quote) {
+		e.Quote, err = DecodeQuote(info.Quote)
+		return e, err
+	}
+	return e, info.certificates(&e)
+}
+
+// certificates takes the quote out of the first certificate that has one.
+func (info *guestInfo) certificates(e *Evidence) error {
+	all := info.Certificates
+	if info.Certificate != "" {
+		text, err := json.Marshal(info.Certificate)
+		if err != nil {
+			return err
+		}
+		all = append([]json.RawMessage{text}, all...)
+	}
+	for i, certificate := range all {
+		var described struct{ Quote string }
+		var text string
+		switch {
+		case json.Unmarshal(certificate, &text) == nil:
+			certified, err := fromPEM([]byte(text))
+			if err != nil && !errors.Is(err, ErrNoQuote) {
+				return fmt.Errorf("certificate %d: %w", i, err)
+			}
+			e.Quote = certified.Quote
+			if len(certified.EventLog) > 0 {
+				e.EventLog = certified.EventLog
+			}
+		case json.Unmarshal(certificate, &described) != nil:
+			return fmt.Errorf("certificate %d: want PEM, or an object with the member quote", i)
+		case described.Quote != "":
+			var err error
+			if e.Quote, err = DecodeQuote([]byte(described.Quote)); err != nil {
+				return fmt.Errorf("certificate %d: %w", i, err)
+			}
+		}
+		if len(e.Quote) > 0 {
+			break
+		}
+	}
+	return nil
+}
+
+// FromGetQuote takes the evidence out of a guest agent's answer to GetQuote: an object with the members quote, in
+// any form of [DecodeQuote], event_log, a list or a string of one, and vm_config. The app-compose text is not in it.
+func FromGetQuote(body []byte) (Evidence, error) {
+	if len(body) > maxInfo {
+		return Evidence{}, fmt.Errorf("evidence: %d bytes, want at most %d", len(body), maxInfo)
+	}
+	var answer guestInfo
+	if err := json.Unmarshal(body, &answer); err != nil || isNull(answer.Quote) {
+		return Evidence{}, fmt.Errorf("evidence %.40q…: want an answer to GetQuote, an object with the members quote and event_log", body)
+	}
+	e, err := answer.evidence()
+	if err != nil {
+		return Evidence{}, fmt.Errorf("evidence: %w", err)
+	}
+	return e, nil
+}
+
+func isNull(text json.RawMessage) bool {
+	return len(text) == 0 || string(text) == "null" || string(text) == `""`
+}
+
+// unwrap decodes JSON that may stand within a string.
+func unwrap(text json.RawMessage, into any) error {
+	if isNull(text) {
+		return nil
+	}
+	if text[0] == '"' {
+		var inner string
+		if err := json.Unmarshal(text, &inner); err != nil {
+			return err
+		}
+		text = []byte(inner)
+	}
+	return json.Unmarshal(text, into)
+}
+
+// FromFiles reads a quote in any form of [DecodeQuote], an event log in any form of [ParseEventLog] and an
+// app-compose text. The last may be "", and so may the event log if the first file is an answer to GetQuote.
+func FromFiles(quote, eventLog, appCompose string) (Evidence, error) {
+	raw, err := readFile(quote, maxInfo)
 	if err != nil {
 		return Evidence{}, err
 	}
-	if e.EventLog, err = ParseEventLog(log); err != nil {
-		return Evidence{}, fmt.Errorf("evidence: %s: %w", eventLog, err)
+	e := Evidence{Name: quote}
+	if eventLog == "" {
+		e, err = FromGetQuote(raw)
+		e.Name = quote
+	} else {
+		e.Quote, err = DecodeQuote(raw)
+	}
+	if err != nil {
+		return Evidence{}, fmt.Errorf("evidence: %s: %w", quote, err)
+	}
+	if eventLog != "" {
+		log, err := readFile(eventLog, MaxEventLog)
+		if err != nil {
+			return Evidence{}, err
+		}
+		if e.EventLog, err = ParseEventLog(log); err != nil {
+			return Evidence{}, fmt.Errorf("evidence: %s: %w", eventLog, err)
+		}
 	}
 	if appCompose != "" {
 		text, err := readFile(appCompose, maxInfo)
@@ -179,13 +290,6 @@ func readFile(name string, limit int64) ([]byte, error) {
 	return data, nil
 }
 
-// isHex tells hexadecimal text from a raw quote, which begins with the version, 04 00 or 05 00.
-func isHex(data []byte) bool {
-	data = bytes.TrimPrefix(bytes.TrimSpace(data), []byte("0x"))
-	_, err := hex.DecodeString(string(data))
-	return len(data) > 0 && err == nil
-}
-
 func (e *Evidence) fillQuote(text string, certificates []openapi.Certificate) error {
 	for i := 0; text == "" && i < len(certificates); i++ {
 		text = certificates[i].Quote
@@ -194,8 +298,17 @@ func (e *Evidence) fillQuote(text string, certificates []openapi.Certificate) er
 		return nil
 	}
 	var err error
-	e.Quote, err = decodeQuote(text)
+	e.Quote, err = DecodeQuote([]byte(text))
 	return err
+}
+
+// fillText takes the app-compose text of an older answer. An object is not the text: its bytes are not those that
+// were hashed.
+func (e *Evidence) fillText(composeFile json.RawMessage) {
+	var text string
+	if e.AppCompose == "" && json.Unmarshal(composeFile, &text) == nil {
+		e.AppCompose = text
+	}
 }
 
 // fillTCBInfo prefers the log of tcb_info; older answers had it beside.

@@ -23,7 +23,7 @@ func ExampleVerify() {
 	}
 	app := kms.AppID{0xab}
 	text := `{"manifest_version":2,"name":"web","runner":"docker-compose"}`
-	evidence, err := authority.Mint(quotetest.Spec{AppID: app, AppCompose: text})
+	evidence, err := authority.Evidence(quotetest.Spec{AppID: app, AppCompose: text})
 	if err != nil {
 		log.Fatal(err)
 	}

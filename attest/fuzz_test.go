@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"encoding/hex"
 	"encoding/json"
 	"slices"
 	"testing"
@@ -129,7 +130,7 @@ func FuzzSplitSigned(f *testing.F) {
 			return
 		}
 		require.True(t, json.Valid([]byte(document)))
-		if _, err := json.Marshal(signature); err == nil && isHex([]byte(signature)) {
+		if _, err := hex.DecodeString(signature); err == nil && signature != "" {
 			again, signatureAgain, err := splitSigned(joinSigned("tcbInfo", document, signature), "tcbInfo")
 			require.NoError(t, err)
 			require.Equal(t, document, again)

@@ -5,9 +5,14 @@ import (
 	"crypto/x509"
 	_ "embed"
 	"encoding/hex"
+	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"strings"
+
+	"github.com/ethereum/go-ethereum/crypto"
+
+	"github.com/phala-go/phala/kms"
 )
 
 // intelRootPEM is the Intel SGX Root CA, which also stands above TDX: SHA-256 fingerprint
@@ -52,12 +57,124 @@ func checkSPKI(der []byte) ([]byte, error) {
 	return der, nil
 }
 
-// Tags of report data, from dstack's ra-tls/src/attestation.rs.
+// PhalaCentralRootCA is the public key of the root CA of Phala's central KMS for [Policy.KMSRootCAs]: DER
+// SubjectPublicKeyInfo in hexadecimal, for [ParseKMSRootCA]. Its root key is [kms.PhalaCentralRootKey].
+//
+// Source: Phala-Network/trust-center, packages/verifier/src/verifiers/phalaCloudKmsVerifier.ts, commit f081105 of
+// 2026-06-10. It is the key provider that the hardware of nine real CVMs measured, from 2025-09 to 2026-06.
+//
+// Warning: the vendor of the cloud published it. Who pins it trusts the vendor once, and nobody afterwards; compare it
+// with a key that was pinned before, or with the evidence of the KMS node ([KMSReportData]).
+const PhalaCentralRootCA = "3059301306072a8648ce3d020106082a8648ce3d030107034200" +
+	"048844eb42ccdf8c52fd4f174f362fcb9bbd19c45fd48f1edec2d8f1ca23536ec1" +
+	"a74021b4cee610c074f8294d431b2b7fee2c39e5333fdaf0a4522d43fb159d9f"
+
+// Tags of report data, from dstack's ra-tls/src/attestation.rs and, of a gateway, certbot and gateway.
 const (
-	TagRATLS     = "ratls-cert"
-	TagAppData   = "app-data"
-	TagKMSRootCA = "kms-root-ca"
+	TagRATLS              = "ratls-cert"
+	TagAppData            = "app-data"
+	TagKMSRootCA          = "kms-root-ca"
+	TagGatewayAccount     = "acme-account"
+	TagGatewayCertificate = "zt-cert"
 )
+
+// KMSReportData is the report data of the quote that a KMS node makes when it creates its root keys: the Keccak-256
+// hash of a text with both public keys, and zeros. With it in [Policy.ReportData] the quote proves that a KMS with
+// the other properties of the policy made the keys that the caller pins. ca is DER SubjectPublicKeyInfo
+// ([ParseKMSRootCA]). Source: dstack, kms/src/onboard_service.rs; "genereted" is spelled so there.
+func KMSReportData(ca []byte, root kms.Signer) [64]byte {
+	var data [64]byte
+	copy(data[:], crypto.Keccak256(fmt.Appendf(nil, "dstack-kms-genereted-keys-v1:%x;%x;", ca, root[:])))
+	return data
+}
+
+// GatewayAccountReportData is the report data of the quote that a gateway makes for its ACME account, whose URI a CAA
+// record of the domain can pin.
+func GatewayAccountReportData(uri string) [64]byte {
+	return TaggedReportData(TagGatewayAccount, []byte(uri))
+}
+
+// GatewayCertificateReportData is the report data of the quote that a gateway makes for the key of a certificate of
+// its domain.
+func GatewayCertificateReportData(certificate *x509.Certificate) [64]byte {
+	return TaggedReportData(TagGatewayCertificate, certificate.RawSubjectPublicKeyInfo)
+}
+
+// GatewayInfo is what a gateway publishes at https://gateway.<domain>/.dstack/acme-info. Nothing in it is proven
+// until its evidence is verified: that of the account with [GatewayAccountReportData], that of a key with
+// [GatewayCertificateReportData] of the certificate that the app's domain presents.
+type GatewayInfo struct {
+	// AccountURI is the gateway's ACME account.
+	AccountURI string
+	// Account is the evidence for the account; without a quote if the gateway shows none.
+	Account Evidence
+	// Keys are the keys of the certificates that the gateway had, each with its evidence.
+	Keys []GatewayKey
+}
+
+// GatewayKey is the key of a certificate.
+type GatewayKey struct {
+	// PublicKey is DER SubjectPublicKeyInfo.
+	PublicKey []byte
+	Evidence  Evidence
+}
+
+// ParseGatewayInfo reads an answer of acme-info: a JSON object with account_uri, account_quote and quoted_hist_keys,
+// whose quotes are answers to GetQuote, as objects or within strings.
+func ParseGatewayInfo(body []byte) (*GatewayInfo, error) {
+	if len(body) > maxInfo {
+		return nil, fmt.Errorf("acme-info of a gateway: %d bytes, want at most %d", len(body), maxInfo)
+	}
+	var answer struct {
+		AccountURI   string          `json:"account_uri"`
+		AccountQuote json.RawMessage `json:"account_quote"`
+		Keys         []struct {
+			PublicKey string          `json:"public_key"`
+			Quote     json.RawMessage `json:"quote"`
+		} `json:"quoted_hist_keys"`
+	}
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return nil, fmt.Errorf("acme-info of a gateway: want an object with account_uri, account_quote and quoted_hist_keys: %w", err)
+	}
+	info := &GatewayInfo{AccountURI: answer.AccountURI}
+	var err error
+	if info.Account, err = fromQuoteText(answer.AccountQuote); err != nil {
+		return nil, fmt.Errorf("acme-info of a gateway: account_quote: %w", err)
+	}
+	for i, key := range answer.Keys {
+		k := GatewayKey{}
+		if k.PublicKey, err = hex.DecodeString(strings.TrimPrefix(key.PublicKey, "0x")); err != nil {
+			return nil, fmt.Errorf("acme-info of a gateway: key %d %.40q: want hexadecimal digits", i, key.PublicKey)
+		}
+		if k.Evidence, err = fromQuoteText(key.Quote); err != nil {
+			return nil, fmt.Errorf("acme-info of a gateway: key %d: %w", i, err)
+		}
+		info.Keys = append(info.Keys, k)
+	}
+	return info, nil
+}
+
+// Evidence returns the evidence for the key of a certificate. It is [ErrNotPossible] if the gateway shows none.
+func (g *GatewayInfo) Evidence(certificate *x509.Certificate) (Evidence, error) {
+	for i := range g.Keys {
+		if key := &g.Keys[i]; equal(key.PublicKey, certificate.RawSubjectPublicKeyInfo) && len(key.Evidence.Quote) > 0 {
+			return key.Evidence, nil
+		}
+	}
+	return Evidence{}, fmt.Errorf("%w: the gateway shows no quote for the key of the certificate of %.80q", ErrNotPossible, certificate.Subject.CommonName)
+}
+
+// fromQuoteText reads an answer to GetQuote that may stand within a string; no evidence if it is missing.
+func fromQuoteText(text json.RawMessage) (Evidence, error) {
+	if isNull(text) {
+		return Evidence{}, nil
+	}
+	var inner json.RawMessage
+	if err := unwrap(text, &inner); err != nil {
+		return Evidence{}, err
+	}
+	return FromGetQuote(inner)
+}
 
 // RawReportData is the form in which a guest signs data of its own, such as a nonce: up to 64 bytes, followed
 // by zeros.

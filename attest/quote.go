@@ -1,11 +1,13 @@
 package attest
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -221,21 +223,66 @@ func (r *reader) sized(n uint32) []byte {
 func (r *reader) uint16() uint16 { return binary.LittleEndian.Uint16(r.take(2)) }
 func (r *reader) uint32() uint32 { return binary.LittleEndian.Uint32(r.take(4)) }
 
-// decodeQuote reads a quote written as text: hexadecimal with or without "0x" as the API does, or base64,
-// because the encoding within a certificate's description is not documented.
-func decodeQuote(text string) ([]byte, error) {
-	text = strings.TrimSpace(text)
-	if len(text) > 2*MaxQuote+2 {
-		return nil, fmt.Errorf("quote of %d characters, want at most %d", len(text), 2*MaxQuote)
+// maxQuoteText bounds the forms of [DecodeQuote]: a list of numbers has up to six characters a byte.
+const maxQuoteText = 6*MaxQuote + 64<<10
+
+// DecodeQuote reads a quote in the forms in which it is handed on: its bytes; hexadecimal digits of either case with
+// or without "0x"; base64, standard or URL, with or without padding; a JSON string of one of these; a JSON list of
+// bytes; or an object with the member "quote", such as the answer of a guest's GetQuote. White space and zeros
+// around it are dropped, but for the zeros behind the bytes, which [ParseQuote] drops.
+func DecodeQuote(data []byte) ([]byte, error) {
+	if len(data) > maxQuoteText {
+		return nil, fmt.Errorf("quote of %d bytes, want at most %d in any form", len(data), maxQuoteText)
 	}
-	if raw, err := hex.DecodeString(strings.TrimPrefix(text, "0x")); err == nil {
-		return raw, nil
+	if len(data) >= 8 && data[1] == 0 && data[4] == teeTDX && data[5] == 0 { // the header of a quote is no text
+		return data, nil
 	}
-	raw, err := base64.StdEncoding.DecodeString(text)
-	if err != nil {
-		return nil, fmt.Errorf("quote %.20q…: neither hexadecimal nor base64", text)
+	text := bytes.Trim(data, " \t\r\n\x00")
+	if len(text) > 0 {
+		switch text[0] {
+		case '"':
+			var inner string
+			if json.Unmarshal(text, &inner) == nil && !strings.HasPrefix(inner, `"`) {
+				return DecodeQuote([]byte(inner))
+			}
+		case '[':
+			var numbers []uint16 // encoding/json takes a []byte for base64
+			if json.Unmarshal(text, &numbers) == nil {
+				if raw, err := bytesOf(numbers); err == nil {
+					return raw, nil
+				}
+			}
+		case '{':
+			var object struct{ Quote, Data json.RawMessage }
+			if json.Unmarshal(text, &object) == nil && len(object.Quote) > 0 && object.Quote[0] != '{' {
+				return DecodeQuote(object.Quote)
+			}
+			if len(object.Data) > 0 && object.Data[0] == '[' { // a Buffer of Node.js
+				return DecodeQuote(object.Data)
+			}
+		default:
+			if raw, err := hex.DecodeString(strings.TrimPrefix(strings.TrimPrefix(string(text), "0x"), "0X")); err == nil {
+				return raw, nil
+			}
+			bare := strings.TrimRight(strings.NewReplacer("-", "+", "_", "/", "\n", "", "\r", "").Replace(string(text)), "=")
+			if raw, err := base64.RawStdEncoding.DecodeString(bare); err == nil && len(raw) >= headerSize {
+				return raw, nil
+			}
+		}
 	}
-	return raw, nil
+	return nil, fmt.Errorf("quote %.20q…: want its bytes, hexadecimal digits with or without 0x, base64, a JSON string of these, "+
+		"a JSON list of bytes, or an object with the member quote", text)
+}
+
+func bytesOf(numbers []uint16) ([]byte, error) {
+	b := make([]byte, len(numbers))
+	for i, n := range numbers {
+		if n > 255 {
+			return nil, fmt.Errorf("%d is no byte", n)
+		}
+		b[i] = byte(n)
+	}
+	return b, nil
 }
 
 // Measurement is a SHA-384, as TDX keeps them in MRTD and in the four run-time registers (RTMR).

@@ -77,23 +77,23 @@ func (r *Report) String() string {
 		if c.Waived {
 			outcome += ", waived"
 		}
-		line := fmt.Sprintf("  %-16s %s", c.Name, outcome)
+		line := fmt.Sprintf("  %-19s %s", c.Name, outcome)
 		if c.Detail != "" {
 			line += ": " + c.Detail
 		}
 		fmt.Fprintf(&b, "%s\n", line)
 		if c.Pin != "" {
-			fmt.Fprintf(&b, "  %-16s   to require it: %s\n", "", c.Pin)
+			fmt.Fprintf(&b, "  %-19s   to require it: %s\n", "", c.Pin)
 		}
 		switch {
 		case c.Outcome == Passed && c.Actual != "":
-			fmt.Fprintf(&b, "  %-16s   %s\n", "", c.Actual)
+			fmt.Fprintf(&b, "  %-19s   %s\n", "", c.Actual)
 		case c.Outcome == Failed || c.Outcome == NotPossible:
 			if c.Expected != "" {
-				fmt.Fprintf(&b, "  %-16s   expected %s\n", "", c.Expected)
+				fmt.Fprintf(&b, "  %-19s   expected %s\n", "", c.Expected)
 			}
 			if c.Actual != "" {
-				fmt.Fprintf(&b, "  %-16s   actual   %s\n", "", c.Actual)
+				fmt.Fprintf(&b, "  %-19s   actual   %s\n", "", c.Actual)
 			}
 		}
 	}

@@ -191,7 +191,7 @@ func days(d time.Duration) string { return fmt.Sprintf("%d days", int(d/(24*time
 func (v *verifier) checkAdvisories() Check {
 	applying := v.r.Attested.TCB.Advisories()
 	actual := orNone(strings.Join(applying, ", "))
-	if slices.ContainsFunc(applying, func(id string) bool { return !slices.Contains(v.p.Advisories, id) }) {
+	if v.p.Advisories != nil && slices.ContainsFunc(applying, func(id string) bool { return !slices.Contains(v.p.Advisories, id) }) {
 		return failed(ErrAdvisory, orNone(strings.Join(v.p.Advisories, ", ")), actual)
 	}
 	return passed(actual, "")

@@ -135,13 +135,10 @@ func blocked(name, on CheckName, asked bool) Check {
 
 // notAsked describes what was found, for a check of which nothing is expected.
 func notAsked(c Check) string {
-	switch {
-	case c.Outcome == NotAsked || c.Actual == "":
+	if c.Outcome == NotAsked || c.Actual == "" {
 		return c.Detail
-	case c.Outcome == Passed && c.Detail != "":
-		return fmt.Sprintf("it is %s (%s)", c.Actual, c.Detail)
 	}
-	return "it is " + c.Actual
+	return strings.TrimSuffix(fmt.Sprintf("it is %s, %s", c.Actual, c.Detail), ", ")
 }
 
 // missingError is an error of a check that was not possible. It is ErrNotPossible and the sentinel of the check,
@@ -160,10 +157,12 @@ func (e *missingError) Unwrap() []error {
 	return []error{e.sentinel, ErrNotPossible}
 }
 
-// compare is a check with a list of accepted values.
+// compare is a check with a list of accepted values. If there is none, nothing is asked.
 func compare(sentinel error, accepted []string, actual string) Check {
 	expected := strings.Join(accepted, " or ")
 	switch {
+	case len(accepted) == 0:
+		return passed(actual, "")
 	case actual == "":
 		return notPossible(sentinel, expected, "it was not measured")
 	case !contains(accepted, actual):

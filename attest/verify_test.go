@@ -34,7 +34,7 @@ func newAuthority(tb testing.TB, options ...quotetest.Option) *quotetest.Authori
 
 func mint(tb testing.TB, a *quotetest.Authority, spec quotetest.Spec, changes ...quotetest.Change) attest.Evidence {
 	tb.Helper()
-	e, err := a.Mint(spec, changes...)
+	e, err := a.Evidence(spec, changes...)
 	require.NoError(tb, err)
 	return e
 }
@@ -142,7 +142,7 @@ func TestVerifySaysWhatWasNotAsked(t *testing.T) {
 		require.NotNil(t, r.Check(name), name)
 		assert.Equal(t, attest.NotAsked, r.Check(name).Outcome, name)
 	}
-	assert.Contains(t, r.String(), "measurements     not asked")
+	assert.Contains(t, r.String(), "measurements        not asked")
 	data, err := r.JSON()
 	require.NoError(t, err)
 	var back struct {

@@ -114,7 +114,7 @@ func TestTheRegistryVerifies(t *testing.T) {
 
 		foreign, err := quotetest.New()
 		require.NoError(t, err)
-		theirs, err := foreign.Mint(quotetest.Spec{})
+		theirs, err := foreign.Evidence(quotetest.Spec{})
 		require.NoError(t, err)
 		answer, err = c.Attestations.Verify(t.Context(), openapi.VerifyQuoteRequest{Hex: hex.EncodeToString(theirs.Quote)})
 		require.NoError(t, err)

@@ -92,7 +92,7 @@ func (s *Server) measurements() (attest.KnownGood, error) {
 	if err != nil {
 		return attest.KnownGood{}, err
 	}
-	evidence, err := machine.Mint(quotetest.Spec{})
+	evidence, err := machine.Evidence(quotetest.Spec{})
 	if err != nil {
 		return attest.KnownGood{}, err
 	}

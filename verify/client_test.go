@@ -78,7 +78,7 @@ func app() quotetest.Spec {
 // expecting returns the policy that the spec fulfils.
 func expecting(t *testing.T, a *quotetest.Authority) attest.Policy {
 	t.Helper()
-	evidence, err := a.Mint(app())
+	evidence, err := a.Evidence(app())
 	require.NoError(t, err)
 	quote, err := attest.ParseQuote(evidence.Quote)
 	require.NoError(t, err)

@@ -28,7 +28,7 @@ func ExampleApp() {
 		return
 	}
 	trust := deploy.WithVerification(cloud.AttestationPolicy())
-	r, err := deploy.Run(context.Background(), c, deploy.Spec{Name: "web-1", Compose: app, Image: "dstack-0.5.5"}, trust)
+	r, err := deploy.Run(context.Background(), c, deploy.Spec{Name: "web-1", Compose: app}, trust)
 	if err != nil {
 		fmt.Println(err)
 		return

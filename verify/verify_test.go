@@ -131,7 +131,7 @@ func TestApp_Refuses(t *testing.T) {
 			return status, rewritten(body, func(m map[string]any) { m["instances"].([]any)[0].(map[string]any)["quote"] = "no hex" })
 		})
 		result, err := verify.App(t.Context(), c, r.State.AppID, s.AttestationPolicy())
-		require.ErrorContains(t, err, "neither hexadecimal nor base64")
+		require.ErrorContains(t, err, "want its bytes, hexadecimal digits")
 		assert.Nil(t, result.Instances[0].Report)
 	})
 }

@@ -21,7 +21,7 @@ func TestTheEmbeddedCloud(t *testing.T) {
 	var out, problems strings.Builder
 	require.NoError(t, run(t.Context(), nil, &out, &problems))
 	assert.Contains(t, out.String(), "✓ verified  verify")
-	assert.Equal(t, 29, strings.Count(out.String(), "\n  "), "a line for every check")
+	assert.Equal(t, 30, strings.Count(out.String(), "\n  "), "a line for every check")
 	assert.Contains(t, out.String(), "  – report-data      not asked")
 
 	out.Reset()
@@ -43,7 +43,7 @@ func TestFiles(t *testing.T) {
 	t.Parallel()
 	authority, err := quotetest.New()
 	require.NoError(t, err)
-	evidence, err := authority.Mint(quotetest.Spec{})
+	evidence, err := authority.Evidence(quotetest.Spec{})
 	require.NoError(t, err)
 	dir := t.TempDir()
 	file := func(name string, content []byte) string {

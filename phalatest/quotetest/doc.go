@@ -1,8 +1,8 @@
-// Package quotetest mints TDX quotes for tests, so that a program which verifies its CVMs can be tested
+// Package quotetest signs TDX quotes for tests, so that a program which verifies its CVMs can be tested
 // without one.
 //
 //	authority, err := quotetest.New()
-//	evidence, err := authority.Mint(quotetest.Spec{AppID: app, AppCompose: text})
+//	evidence, err := authority.Evidence(quotetest.Spec{AppID: app, AppCompose: text})
 //	policy := authority.Policy()
 //	policy.AppID = app
 //	report, err := attest.Verify(ctx, evidence, policy)
@@ -12,6 +12,6 @@
 // lists, and an event log that replays to the registers. All signatures are real ECDSA. Its certificates bear
 // Intel's names, because go-tdx-guest compares them; that they are not Intel's is plain from the root.
 //
-// To test what must be refused, [Option] spoils an authority (an expired or revoked platform), [Change]
-// spoils what the hardware signs, and [attest.Evidence] is a plain value that can be changed afterwards.
+// To test what must be refused, [Option] changes an authority (an expired or revoked platform), [Change]
+// forges what the hardware signs, and [attest.Evidence] is a plain value that can be changed afterwards.
 package quotetest

@@ -19,7 +19,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	evidence, err := authority.Mint(quotetest.Spec{Name: "web"})
+	evidence, err := authority.Evidence(quotetest.Spec{Name: "web"})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -27,7 +27,7 @@ func Example() {
 	fmt.Println(len(evidence.EventLog), err)
 
 	// The hardware itself says that it can be looked into.
-	debugged, err := authority.Mint(quotetest.Spec{}, quotetest.ChangeQuote(func(q *attest.Quote) { q.TDAttributes[0] = 1 }))
+	debugged, err := authority.Evidence(quotetest.Spec{}, quotetest.ChangeQuote(func(q *attest.Quote) { q.TDAttributes[0] = 1 }))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func TestEveryForm(t *testing.T) {
 		{ConfigVersion: 2, KeyProvider: attest.KeyProvider{Name: "local-sgx", ID: "00ff"}},
 		{ConfigVersion: 3, KeyProvider: attest.KeyProvider{Name: "none"}},
 	} {
-		evidence, err := authority.Mint(spec)
+		evidence, err := authority.Evidence(spec)
 		require.NoError(t, err)
 		_, err = attest.Verify(t.Context(), evidence, authority.Policy())
 		require.NoError(t, err)
@@ -68,7 +68,7 @@ func TestRefusesWhatIsNoSpec(t *testing.T) {
 		"config version": {ConfigVersion: 4},
 		"key provider":   {ConfigVersion: 2, KeyProvider: attest.KeyProvider{Name: "sealed"}},
 	} {
-		_, err := authority.Mint(spec)
+		_, err := authority.Evidence(spec)
 		require.ErrorContains(t, err, "quotetest: ", name)
 	}
 }
@@ -90,7 +90,7 @@ func TestTwoMachines(t *testing.T) {
 	t.Parallel()
 	one, err := quotetest.New(quotetest.WithPPID([16]byte{1}))
 	require.NoError(t, err)
-	evidence, err := one.Mint(quotetest.Spec{InstanceID: strings.Repeat("ab", 20)})
+	evidence, err := one.Evidence(quotetest.Spec{InstanceID: strings.Repeat("ab", 20)})
 	require.NoError(t, err)
 	report, err := attest.Verify(t.Context(), evidence, one.Policy())
 	require.NoError(t, err)
@@ -107,14 +107,14 @@ func TestMachine(t *testing.T) {
 	require.NoError(t, err)
 	second, err := authority.Machine([16]byte{15: 2})
 	require.NoError(t, err)
-	evidence, err := second.Mint(quotetest.Spec{})
+	evidence, err := second.Evidence(quotetest.Spec{})
 	require.NoError(t, err)
 	report, err := attest.Verify(t.Context(), evidence, authority.Policy())
 	require.NoError(t, err)
 	device := attest.DeviceID(append(make([]byte, 15), 2))
 	assert.Equal(t, device, report.Attested.Devices.PPID)
 
-	revoked, err := authority.Mint(quotetest.Spec{})
+	revoked, err := authority.Evidence(quotetest.Spec{})
 	require.NoError(t, err)
 	_, err = attest.Verify(t.Context(), revoked, second.Policy())
 	require.ErrorIs(t, err, attest.ErrRevoked)

@@ -35,7 +35,7 @@ func (a *Authority) certificate(spec Spec, changes []Change) (tls.Certificate, a
 		return tls.Certificate{}, attest.Evidence{}, err
 	}
 	spec.ReportData = attest.TaggedReportData(attest.TagRATLS, spki)
-	evidence, err := a.Mint(spec, changes...)
+	evidence, err := a.Evidence(spec, changes...)
 	if err != nil {
 		return tls.Certificate{}, attest.Evidence{}, err
 	}

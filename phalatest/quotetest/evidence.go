@@ -47,7 +47,7 @@ type Spec struct {
 	TD15         bool
 }
 
-// Change spoils what the hardware signs.
+// Change forges what the hardware signs.
 type Change struct {
 	quote    func(*attest.Quote)
 	log      func([]attest.Event) []attest.Event
@@ -73,8 +73,8 @@ func KMSRootCA() []byte {
 	return der
 }
 
-// Mint makes a quote of the CVM, with its event log and app-compose text.
-func (a *Authority) Mint(spec Spec, changes ...Change) (attest.Evidence, error) {
+// Evidence signs a quote of the CVM, and returns it with its event log and app-compose text.
+func (a *Authority) Evidence(spec Spec, changes ...Change) (attest.Evidence, error) {
 	spec.fill()
 	log, err := spec.log()
 	if err != nil {
