@@ -13,6 +13,9 @@ import (
 // maxLag is how many blocks the nodes behind one endpoint are apart. Free endpoints were seen 0 to 2 apart.
 const maxLag = 2
 
+// maxPatience bounds the wait for what a node may not have seen yet: a mistyped address should not take long.
+const maxPatience = 15 * time.Second
+
 // HeadError is returned when the newest block of the endpoint is no base for a conclusion: it is too old, so that
 // the endpoint or the chain has stopped, or it is below a block that is known. Nothing was sent.
 type HeadError struct {
@@ -150,7 +153,7 @@ func (c *Chain) again(ctx context.Context, missing func(at *header) (bool, error
 	if err != nil {
 		return err
 	}
-	first, until := uint64(at.Number), time.Now().Add(max(patience*c.cfg.poll, maxLag*c.pace.block))
+	first, until := uint64(at.Number), time.Now().Add(max(patience*c.cfg.poll, min(maxLag*c.pace.block, maxPatience)))
 	for {
 		absent, err := missing(at)
 		if !absent || uint64(at.Number) >= first+maxLag || !time.Now().Before(until) {

@@ -150,21 +150,23 @@ func (c *Chain) tip(ctx context.Context, head *header) (*big.Int, error) {
 	}
 	if c.reader.call(ctx, &history, "eth_feeHistory", hexutil.Uint64(10), head.tag(), []float64{50}) == nil {
 		if tip := medianReward(history.Reward); tip != nil {
-			return tip, nil
+			return higher(tip, leastTip()), nil
 		}
 	}
 	if c.reader.call(ctx, &price, "eth_gasPrice") != nil || head.BaseFee == nil {
 		return nil, err
 	}
-	tip := new(big.Int).Sub(price.ToInt(), head.BaseFee.ToInt())
-	return higher(tip, new(big.Int)), nil
+	return higher(new(big.Int).Sub(price.ToInt(), head.BaseFee.ToInt()), leastTip()), nil
 }
 
-// medianReward is the middle of what blocks paid; nil if there were none.
+// leastTip is the least for which geth puts a transaction into a block by default: a thousandth of a gwei, in wei.
+func leastTip() *big.Int { return big.NewInt(1_000_000) }
+
+// medianReward is the middle of what blocks paid; nil if none was paid, as in empty ones.
 func medianReward(blocks [][]*hexutil.Big) *big.Int {
 	var paid []*big.Int
 	for _, block := range blocks {
-		if len(block) > 0 && block[0] != nil {
+		if len(block) > 0 && block[0] != nil && block[0].ToInt().Sign() > 0 {
 			paid = append(paid, block[0].ToInt())
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -48,12 +49,10 @@ func (c *Chain) checkImplementation(now common.Hash) error {
 
 // probe asks the contract what it is. A function that is not there reverts.
 func (c *Chain) probe(ctx context.Context) error {
-	at, err := c.view(ctx)
-	if err != nil {
-		return err
-	}
-	c.version, c.implementation, err = c.probeAt(ctx, at.tag())
-	return err
+	return c.again(ctx, func(at *header) (missing bool, err error) {
+		c.version, c.implementation, err = c.probeAt(ctx, at.tag())
+		return errors.Is(err, ErrNoCode), err
+	})
 }
 
 func (c *Chain) probeAt(ctx context.Context, at string) (Version, common.Hash, error) {

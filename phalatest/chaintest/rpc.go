@@ -10,6 +10,8 @@ import (
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/rpc"
+
+	"github.com/phala-go/phala/kms/onchain"
 )
 
 // Interceptor stands between a client and the node for one method. next asks the node; what the interceptor
@@ -32,6 +34,30 @@ func (c *Chain) Lag(blocks uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lag = blocks
+}
+
+// Behind is a node of the chain that has not seen the newest blocks: it answers as another node did some blocks ago,
+// and does not know later ones. Several make an endpoint that is balanced over nodes.
+func (c *Chain) Behind(blocks uint64) onchain.RPC { return laggard{c, blocks} }
+
+type laggard struct {
+	chain *Chain
+	lag   uint64
+}
+
+func (n laggard) CallContext(ctx context.Context, result any, method string, args ...any) error {
+	raw, err := n.chain.ask(ctx, method, args, n.lag)
+	if err != nil || result == nil {
+		return err
+	}
+	return json.Unmarshal(raw, result)
+}
+
+func (n laggard) BatchCallContext(ctx context.Context, batch []rpc.BatchElem) error {
+	for i := range batch {
+		batch[i].Error = n.CallContext(ctx, batch[i].Result, batch[i].Method, batch[i].Args...)
+	}
+	return nil
 }
 
 // CallContext makes a Chain an endpoint for onchain.Open.
