@@ -5,20 +5,20 @@ import "slices"
 // EnvUse is one variable that a docker-compose file uses.
 type EnvUse struct {
 	// Name of the variable.
-	Name string
+	Name string `json:"name"`
 	// Line of the first use, from 1.
-	Line int
+	Line int `json:"line"`
 	// Required reports whether the app needs a value: some use of the variable has no default (${X}, $X), refuses
 	// to start without one (${X:?}, ${X?}), or passes it through.
-	Required bool
+	Required bool `json:"required"`
 	// Refused reports whether Docker Compose refuses to start if the variable is not set: ${X:?}, ${X?}, or the
 	// environment of a secret or config.
-	Refused bool
+	Refused bool `json:"refused"`
 	// HasDefault reports whether some use has a default: ${X:-default} or ${X-default}.
-	HasDefault bool
+	HasDefault bool `json:"has_default"`
 	// PassedThrough reports whether the variable reaches a container under its own name, or a file in it, as it is:
 	// "- X" or "X:" in an environment or build arguments, or the environment of a secret or config.
-	PassedThrough bool
+	PassedThrough bool `json:"passed_through"`
 }
 
 // EnvUses returns the variables that a docker-compose file uses, each once, in order of appearance. It finds
