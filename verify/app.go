@@ -81,7 +81,7 @@ func verifyApp(ctx context.Context, c *client.Client, app kms.AppID, policy atte
 		default:
 			one.policy.Collateral = public
 		}
-		instance := one.verify(ctx)
+		instance := one.verify(ctx, cfg)
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("verify app %s: %w", app, context.Cause(ctx))
 		}

@@ -47,7 +47,7 @@ func CVM(ctx context.Context, c *client.Client, cvm string, policy attest.Policy
 	instance := &Instance{CVM: detail.VMUUID, Name: detail.Name, Status: string(detail.Status)}
 	evidence, err := awaitEvidence(ctx, c, detail, app, cfg.wait)
 	if err == nil {
-		instance.Report, instance.Bundle, err = attest.Record(ctx, evidence, policy)
+		err = cfg.judge(ctx, instance, evidence, policy)
 	}
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("verify cvm %.200q: %w", cvm, context.Cause(ctx))

@@ -22,7 +22,7 @@ const (
 //	11  the platform is not in an accepted state: TCB status, advisories, collateral that has ended
 //	12  the host can look into the CVM: debug mode and other attributes
 //	13  another operating system, or a development image
-//	14  another app: event log, app id, compose hash, instance
+//	14  another app: event log, app id, compose hash, document, instance
 //	15  the keys of the app come from somewhere else
 //	16  another check failed: report data, device, checks of the caller
 //	20  nothing failed, but something could not be checked: no evidence, no collateral, nothing runs
@@ -76,7 +76,7 @@ func exitCodeOf(name attest.CheckName) int {
 	case attest.CheckMeasurements, attest.CheckOSImage, attest.CheckProductionOS:
 		return exitSystem
 	case attest.CheckEventLog, attest.CheckBootEvents, attest.CheckAppID, attest.CheckComposeHash, attest.CheckComposeText,
-		attest.CheckInstanceID, attest.CheckMRConfigID:
+		attest.CheckInstanceID, attest.CheckMRConfigID, checkDocument:
 		return exitApp
 	case attest.CheckKeyProvider:
 		return exitKeys

@@ -21,11 +21,11 @@ type listed struct {
 	policy  attest.Policy
 }
 
-func (l *listed) verify(ctx context.Context) Instance {
+func (l *listed) verify(ctx context.Context, cfg *config) Instance {
 	instance := Instance{CVM: l.VMUUID, Name: l.Name, Status: string(l.Status)}
 	evidence, err := attest.FromApp(&openapi.AppAttestations{AppID: l.app, Instances: []openapi.AppAttestation{l.AppAttestation}})
 	if err == nil {
-		instance.Report, instance.Bundle, err = attest.Record(ctx, evidence[0], l.policy)
+		err = cfg.judge(ctx, &instance, evidence[0], l.policy)
 	}
 	if err != nil && l.Error != "" {
 		err = fmt.Errorf("%w (%w)", err, reported(l.Error))

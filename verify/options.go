@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/phala-go/phala/compose"
 )
 
 // Option changes how evidence is fetched.
@@ -12,6 +14,7 @@ type Option func(*config) error
 type config struct {
 	wait     time.Duration
 	interval time.Duration
+	document []byte
 }
 
 // Whether options are for one verification or for many.
@@ -55,6 +58,20 @@ func WithInterval(d time.Duration) Option {
 			return fmt.Errorf("WithInterval: %s, must be more than 0", d)
 		}
 		c.interval = d
+		return nil
+	}
+}
+
+// WithDocument adds a check, "document": the app-compose text of each instance must follow from the app-compose document
+// that was sent, by nothing but documented defaults of the platform and at most one known script of it; see
+// [compose.CompareCompleted]. The text counts only if the hardware proves it. With the document of a repository it is the
+// check that what runs is what the repository has.
+func WithDocument(sent []byte) Option {
+	return func(c *config) error {
+		if _, err := compose.Canonicalize(sent); err != nil {
+			return fmt.Errorf("WithDocument: %w", err)
+		}
+		c.document = sent
 		return nil
 	}
 }
