@@ -157,6 +157,9 @@ func (a *Authority) Devices() attest.DeviceIDs {
 	return attest.DeviceIDs{PPID: attest.DeviceID(a.ppid), UserData: attest.DeviceID(user[:])}
 }
 
+// Root is the certificate at the top of everything that the authority signs.
+func (a *Authority) Root() *x509.Certificate { return a.root.certificate }
+
 // Roots has the authority's root, in the place of Intel's.
 func (a *Authority) Roots() *x509.CertPool {
 	pool := x509.NewCertPool()
