@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
+	"encoding/pem"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/attest/osimage"
+	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/phalatest/quotetest"
 )
 
@@ -248,6 +250,32 @@ func TestFromAttestation_UnknownMember(t *testing.T) {
 	e, err := attest.FromAttestation(attestationTree(t, func(m map[string]any) { m["more"] = []any{1, nil, true} }))
 	require.NoError(t, err)
 	replays(t, e, 3)
+}
+
+// The certificate in a guest's answer has the evidence of both generations, with what the image check takes.
+func TestFromInfo_BothGenerations(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	for _, form := range []quotetest.AttestationForm{quotetest.NoAttestation, quotetest.SCALE, quotetest.MessagePack} {
+		s := spec()
+		s.Attestation, s.OSImage = form, quotetest.NewOSImage("a")
+		certificate, evidence, err := a.Certificate(s)
+		require.NoError(t, err)
+		info := map[string]any{"app_cert": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Certificate[0]}))}
+		if form == quotetest.NoAttestation {
+			info["vm_config"] = evidence.VMConfig
+		}
+		body, err := json.Marshal(info)
+		require.NoError(t, err)
+		e, err := attest.FromInfo(body)
+		require.NoError(t, err)
+		assert.Equal(t, evidence.VMConfig, e.VMConfig)
+		p := a.Policy()
+		p.ComposeHashes = []compose.Hash{compose.Sum([]byte(appCompose))}
+		p.Images = []*osimage.Image{byHash(t, s.OSImage)}
+		_, err = attest.Verify(t.Context(), e, p)
+		require.NoError(t, err, "form %d", form)
+	}
 }
 
 // Guests of both generations are verified by their certificates, and so is who pretends to be one.

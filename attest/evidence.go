@@ -187,6 +187,12 @@ func (info *guestInfo) certificates(e *Evidence) error {
 			if len(certified.EventLog) > 0 {
 				e.EventLog = certified.EventLog
 			}
+			if e.VMConfig == "" {
+				e.VMConfig = certified.VMConfig
+			}
+			if e.ConfigDocument == "" {
+				e.ConfigDocument = certified.ConfigDocument
+			}
 		case json.Unmarshal(certificate, &described) != nil:
 			return fmt.Errorf("certificate %d: want PEM, or an object with the member quote", i)
 		case described.Quote != "":

@@ -64,6 +64,20 @@ func (i *OSImage) Hash() (osimage.Hash, error) {
 	return sha256.Sum256(files["sha256sum.txt"]), err
 }
 
+// Known returns the image as somebody knows it who has it, for [attest.Policy.Images].
+func (i *OSImage) Known() (*osimage.Image, error) {
+	files, err := i.files()
+	if err != nil {
+		return nil, fmt.Errorf("quotetest: %w", err)
+	}
+	image, err := osimage.FromMaterial(osimage.Material{ChecksumFile: files["sha256sum.txt"], Measurement: files["measurement.tdx.cbor"]})
+	if err != nil {
+		return nil, fmt.Errorf("quotetest: %w", err)
+	}
+	image.Version, image.Development = i.Version, i.Development
+	return image, nil
+}
+
 // Write writes the image into a directory that [osimage.Open] reads.
 func (i *OSImage) Write(directory string) error {
 	files, err := i.files()
