@@ -1,9 +1,8 @@
 package attest_test
 
 import (
-	"encoding/json"
 	"fmt"
-	"slices"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -12,6 +11,7 @@ import (
 
 	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/attest/osimage"
+	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/phalatest/quotetest"
 )
 
@@ -291,42 +291,68 @@ func TestPolicy_ImageWithoutHash(t *testing.T) {
 	}
 }
 
-// The registers of real guests follow from their images: of dstack 0.6 from the hash alone.
+// A real guest with dstack 0.6 is verified whole, down to its image, of which the policy knows the hash alone.
 func TestVerify_RealImage(t *testing.T) {
 	t.Parallel()
-	var c struct {
-		Quote      string          `json:"quote"`
-		VMConfig   string          `json:"vm_config"`
-		EventLog   json.RawMessage `json:"event_log"`
-		Collateral json.RawMessage `json:"collateral"`
-		Issued     string          `json:"collateral_issue"`
+	c := readRecorded(t, "dstack-tdx-lite-getquote")
+	e, p := c.evidence(t), c.policy(t)
+	var more struct {
+		VMConfig string `json:"vm_config"`
 	}
-	require.NoError(t, json.Unmarshal(recorded(t, "cases/dstack-tdx-lite-getquote.json"), &c))
-	log, err := attest.ParseEventLog(c.EventLog)
+	readJSON(t, filepath.Join("cases", "dstack-tdx-lite-getquote.json"), &more)
+	e.VMConfig = more.VMConfig
+	events, err := attest.ReadBootEvents(e.EventLog)
 	require.NoError(t, err)
-	e := attest.Evidence{Quote: []byte(unhex(t, c.Quote)), EventLog: log, VMConfig: c.VMConfig}
-	images, err := osimage.ByHash("e6f5cfec20c02e7b97baa213d0f718020b55e040172d90ccbcb946d56c8b09db")
+	p.ComposeHashes = []compose.Hash{events.ComposeHash}
+	p.Images, err = osimage.ByHash("e6f5cfec20c02e7b97baa213d0f718020b55e040172d90ccbcb946d56c8b09db")
 	require.NoError(t, err)
-	images[0].Version = "0.6.0"
-	// What is not about the image is for other tests.
-	p := attest.Policy{Images: images}
+	p.Images[0].Version = "0.6.0"
 	r, err := attest.Verify(t.Context(), e, p)
-	require.Error(t, err)
-	assert.Equal(t, attest.Passed, r.Check(attest.CheckMeasurements).Outcome)
-	assert.Equal(t, attest.Passed, r.Check(attest.CheckProductionOS).Outcome)
-	require.NotErrorIs(t, err, attest.ErrMeasurement)
-
-	// The image of the event is another one: the event is the KMS's word.
-	assert.NotEqual(t, images[0].Hash.String(), r.Attested.OSImageHash)
-
-	stripped := e
-	stripped.EventLog = quotetest.Strip(slices.Clone(e.EventLog))
-	r, _ = attest.Verify(t.Context(), stripped, p)
-	assert.Equal(t, attest.Passed, r.Check(attest.CheckMeasurements).Outcome)
-	assert.Equal(t, attest.Passed, r.Check(attest.CheckEventLog).Outcome)
-
-	other, err := osimage.ByHash(r.Attested.OSImageHash)
 	require.NoError(t, err)
-	_, err = attest.Verify(t.Context(), e, attest.Policy{Images: other})
-	require.ErrorIs(t, err, attest.ErrMeasurement)
+	assert.Equal(t, attest.Passed, r.Check(attest.CheckMeasurements).Outcome)
+	assert.NotContains(t, r.Check(attest.CheckMeasurements).Detail, "may be any")
+	assert.Equal(t, &attest.OSImage{Hash: p.Images[0].Hash, Version: "0.6.0", Expected: true}, r.Attested.OSImage)
+	assert.Contains(t, r.Check(attest.CheckProductionOS).Actual, "dstack 0.6.0, production")
+
+	t.Run("as in its certificate", func(t *testing.T) {
+		t.Parallel()
+		raw, err := quotetest.Attestation(attest.Evidence{Quote: e.Quote, EventLog: quotetest.Strip(e.EventLog), VMConfig: e.VMConfig}, quotetest.SCALE)
+		require.NoError(t, err)
+		read, err := attest.FromAttestation(raw)
+		require.NoError(t, err)
+		_, err = attest.Verify(t.Context(), read, p)
+		assert.NoError(t, err)
+	})
+	t.Run("the attestation of the same machine", func(t *testing.T) {
+		t.Parallel()
+		log, err := attest.ParseEventLog(recorded(t, "dstack-tdx-lite-attestation.log.json"))
+		require.NoError(t, err)
+		other := attest.Evidence{Quote: recorded(t, "dstack-tdx-lite-attestation.quote"), EventLog: log, VMConfig: e.VMConfig}
+		_, err = attest.Verify(t.Context(), other, p)
+		assert.NoError(t, err)
+	})
+	t.Run("the image of the event is another one", func(t *testing.T) {
+		t.Parallel()
+		p := p
+		var err error
+		p.Images, err = osimage.ByHash(events.OSImageHash)
+		require.NoError(t, err)
+		_, err = attest.Verify(t.Context(), e, p)
+		requireOnly(t, err, attest.ErrMeasurement)
+	})
+	t.Run("each part of the material counts", func(t *testing.T) {
+		t.Parallel()
+		at := strings.Index(e.VMConfig, `"measurement":"`) + len(`"measurement":"`)
+		end := at + strings.IndexByte(e.VMConfig[at:], '"')
+		for i := at; i < end; i += 7 {
+			changed := e
+			with := "A"
+			if e.VMConfig[i] == 'A' {
+				with = "B"
+			}
+			changed.VMConfig = e.VMConfig[:i] + with + e.VMConfig[i+1:]
+			_, err := attest.Verify(t.Context(), changed, p)
+			requireOnly(t, err, attest.ErrMeasurement)
+		}
+	})
 }
