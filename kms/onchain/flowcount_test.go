@@ -1,0 +1,5 @@
+//go:build !race
+
+package onchain_test
+
+const flowCount = 1000
