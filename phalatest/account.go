@@ -1,6 +1,10 @@
 package phalatest
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/phala-go/phala/openapi"
+)
 
 // workspaceTier is the tier of all workspaces.
 const workspaceTier = "PRO"
@@ -13,15 +17,13 @@ func getAccount(_ *Server, c *call) answer {
 			"team_tier": workspaceTier,
 		})
 	}
-	return ok(object{
-		"user": object{
-			"username": t.userName(), "email": t.userEmail(), "role": "user", "avatar": "", "email_verified": true, "totp_enabled": false,
-			"has_backup_codes": false, "flag_has_password": true,
+	return ok(openapi.Account{
+		User: openapi.AccountUser{
+			Username: t.userName(), Email: t.userEmail(), Role: "user", EmailVerified: ref(true), TOTPEnabled: ref(false),
+			HasBackupCodes: ref(false), HasPassword: ref(true),
 		},
-		"workspace": object{
-			"id": t.id(), "name": t.name, "slug": t.slug, "tier": workspaceTier, "role": "owner", "avatar": nil,
-		},
-		"credits": object{"balance": "100", "granted_balance": "0", "is_post_paid": false, "outstanding_amount": nil},
+		Workspace: openapi.AccountWorkspace{ID: openapi.ID(t.id()), Name: t.name, Slug: t.slug, Tier: workspaceTier, Role: "owner"},
+		Credits:   openapi.AccountCredits{Balance: "100", GrantedBalance: "0", IsPostPaid: ref(false)},
 	})
 }
 

@@ -38,17 +38,17 @@ func (s *Server) asked(c *call, a *app, hashText string, nodeID *int, deviceID *
 	return ok(a.describeConsent(hash, n))
 }
 
-func (a *app) describeConsent(hash compose.Hash, n *node) object {
+func (a *app) describeConsent(hash compose.Hash, n *node) openapi.Allowance {
 	is := a.consent(hash, n)
-	described := object{
-		"app_contract_address": a.contract(), "compose_hash": hash.String(), "device_id": n.device.String(),
-		"compose_hash_allowed": is.hash, "allow_any_device": is.anyDevice, "device_id_allowed": any(is.device), "is_allowed": is.given(),
+	described := openapi.Allowance{
+		AppContractAddress: a.contract(), ComposeHash: hash.String(), DeviceID: n.device.String(), ComposeHashAllowed: is.hash,
+		AllowAnyDevice: is.anyDevice, IsAllowed: is.given(),
 	}
-	if is.anyDevice {
-		described["device_id_allowed"] = nil
+	if !is.anyDevice {
+		described.DeviceIDAllowed = ref(is.device)
 	}
 	if is.err != nil {
-		described["error"] = is.err.Error()
+		described.Error = is.err.Error()
 	}
 	return described
 }
@@ -74,35 +74,38 @@ func checkCVMAllowed(s *Server, c *call, vm *cvm) answer {
 }
 
 func checkCVMsAllowed(_ *Server, c *call, a *app) answer {
-	results, allowed, failed := []object{}, 0, 0
+	results, allowed, failed := []openapi.CVMAllowance{}, 0, 0
 	if a.kms.onChain() {
 		for _, vm := range a.cvms {
-			described := a.describeConsent(vm.doc.hash, vm.node)
-			described["cvm_id"] = vm.numberOrID(c)
+			is := a.describeConsent(vm.doc.hash, vm.node)
 			switch {
-			case described["error"] != nil:
+			case is.Error != "":
 				failed++
-			case described["is_allowed"] == true:
+			case is.IsAllowed:
 				allowed++
 			}
-			results = append(results, described)
+			results = append(results, openapi.CVMAllowance{
+				CVMID: vm.numberOrID(c), AppContractAddress: is.AppContractAddress, ComposeHash: is.ComposeHash, DeviceID: is.DeviceID,
+				ComposeHashAllowed: is.ComposeHashAllowed, AllowAnyDevice: is.AllowAnyDevice, DeviceIDAllowed: is.DeviceIDAllowed,
+				IsAllowed: is.IsAllowed, Error: is.Error,
+			})
 		}
 	}
-	return ok(object{
-		"is_onchain": a.kms.onChain(), "results": results, "total": len(results), "allowed_count": allowed,
-		"denied_count": len(results) - allowed - failed, "error_count": failed, "skipped_cvm_ids": []any{},
+	return ok(openapi.CVMAllowances{
+		IsOnchain: a.kms.onChain(), Results: results, Total: ref(len(results)), AllowedCount: &allowed,
+		DeniedCount: ref(len(results) - allowed - failed), ErrorCount: &failed, SkippedCVMIDs: []openapi.ID{},
 	})
 }
 
 func deviceAllowlist(s *Server, c *call, a *app) answer {
 	if !a.kms.onChain() {
-		return ok(object{"is_onchain_kms": false, "allow_any_device": nil, "chain_id": nil, "app_contract_address": nil, "devices": []object{}})
+		return ok(openapi.DeviceAllowlist{IsOnchainKMS: ref(false), Devices: []openapi.AllowlistDevice{}})
 	}
-	devices, anyDevice := []object{}, false
+	devices, anyDevice := []openapi.AllowlistDevice{}, false
 	for _, n := range s.nodes {
 		is := a.consent(compose.Hash{}, n)
 		anyDevice = anyDevice || is.anyDevice
-		ids := []any{}
+		ids := []openapi.ID{}
 		for _, vm := range a.cvms {
 			if vm.node == n {
 				ids = append(ids, vm.numberOrID(c))
@@ -115,21 +118,19 @@ func deviceAllowlist(s *Server, c *call, a *app) answer {
 		if !is.device {
 			status = "not_allowed"
 		}
-		devices = append(devices, object{
-			"device_id": n.device.String(), "node_name": n.name, "cvm_ids": ids, "allowed_onchain": is.device, "status": status,
+		devices = append(devices, openapi.AllowlistDevice{
+			DeviceID: n.device.String(), NodeName: n.name, CVMIDs: ids, AllowedOnchain: ref(is.device), Status: status,
 		})
 	}
-	return ok(object{
-		"is_onchain_kms": true, "allow_any_device": anyDevice, "chain_id": a.kms.chainID(), "app_contract_address": a.contract(),
-		"devices": devices,
+	return ok(openapi.DeviceAllowlist{
+		IsOnchainKMS: ref(true), AllowAnyDevice: &anyDevice, ChainID: a.kms.chainID(), AppContractAddress: a.contract(), Devices: devices,
 	})
 }
 
 func appKMSInfo(_ *Server, _ *call, a *app) answer {
-	described := object{
-		"is_onchain_kms": a.kms.onChain(), "chain_id": a.kms.chainID(), "kms_contract_address": a.kms.address(),
-		"app_contract_address": a.contract(), "deployer_address": orNull(a.deployer), "deployer_type": nil, "is_contract": false,
-		"safe_app_url": nil,
+	described := openapi.AppKMSInfo{
+		IsOnchainKMS: ref(a.kms.onChain()), ChainID: a.kms.chainID(), KMSContractAddress: a.kms.address(), AppContractAddress: a.contract(),
+		DeployerAddress: a.deployer, IsContract: ref(false),
 	}
 	if !a.kms.onChain() {
 		return ok(described)
@@ -140,33 +141,32 @@ func appKMSInfo(_ *Server, _ *call, a *app) answer {
 	if err != nil {
 		return plain(http.StatusServiceUnavailable, "The chain cannot be read: "+err.Error())
 	}
-	described["deployer_address"], described["deployer_type"] = owner.Hex(), "eoa"
+	described.DeployerAddress, described.DeployerType = owner.Hex(), "eoa"
 	return ok(described)
 }
 
 func getOnChain(s *Server, c *call) answer {
 	chain := c.params["chain"]
-	id, known := map[string]uint64{"ethereum": 1, "base": 8453}[chain]
+	id, known := map[string]int64{"ethereum": 1, "base": 8453}[chain]
 	if !known {
 		return plain(http.StatusBadRequest, "Unknown chain "+chain)
 	}
-	contracts := []object{}
+	contracts := []openapi.OnChainKMSContract{}
 	for _, k := range s.services {
 		if !k.onChain() || k.kind != chain {
 			continue
 		}
-		id = k.chain.ChainID()
-		devices, images := []object{}, []object{}
+		id = *k.chainID()
+		described := openapi.OnChainKMSContract{
+			ContractAddress: k.address(), ChainID: id, ChainName: chain, K256PubKey: k.signer().String(), CAPubKey: hex.EncodeToString(k.rootCA()),
+		}
 		for _, n := range s.nodes {
-			devices = append(devices, object{"device_id": n.device.String(), "node_name": n.name, "on_chain_allowed": nil})
+			described.Devices = append(described.Devices, openapi.OnChainDevice{DeviceID: n.device.String(), NodeName: n.name})
 		}
 		for _, i := range s.images {
-			images = append(images, object{"name": i.name, "version": i.versionText(), "os_image_hash": i.hash(), "on_chain_allowed": nil})
+			described.OSImages = append(described.OSImages, openapi.OnChainOSImage{Name: i.name, Version: i.versionText(), OSImageHash: i.hash()})
 		}
-		contracts = append(contracts, object{
-			"contract_address": k.address(), "chain_id": id, "chain_name": chain, "devices": devices, "os_images": images,
-			"k256_pubkey": k.signer().String(), "ca_pubkey": hex.EncodeToString(k.rootCA()), "gateway_contract_address": nil,
-		})
+		contracts = append(contracts, described)
 	}
-	return ok(object{"chain_name": chain, "chain_id": id, "contracts": contracts})
+	return ok(openapi.OnChainKMS{ChainName: chain, ChainID: id, Contracts: contracts})
 }

@@ -56,6 +56,13 @@ func invalid(message, kind string, loc ...any) answer {
 	}}
 }
 
+// message is the text of an error with a code.
+func (a *answer) message() string {
+	body, _ := a.body.(object)
+	text, _ := body["message"].(string)
+	return text
+}
+
 func orNull(s string) any {
 	if s == "" {
 		return nil

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/phala-go/phala/kms"
+	"github.com/phala-go/phala/openapi"
 )
 
 // app is what the CVMs under one app id share.
@@ -80,23 +81,31 @@ func onInstance(h func(*Server, *call, *cvm) answer) handler {
 	})
 }
 
-func (a *app) describe(s *Server, c *call) object {
-	cvms := []object{}
-	for _, vm := range a.cvms {
-		if c.nested() {
-			cvms = append(cvms, vm.describe(s, c))
-		} else {
-			cvms = append(cvms, vm.describeBasic(s))
-		}
+func (a *app) describe(s *Server, c *call) any {
+	if !c.nested() {
+		return a.describeBasic(s)
 	}
-	described := object{
+	cvms := make([]openapi.CVM, len(a.cvms))
+	for i, vm := range a.cvms {
+		cvms[i] = vm.describe(s, c)
+	}
+	return openapi.App{
+		ID: openapi.ID(a.project()), Name: a.name, AppID: a.id.String(), CreatedAt: second(a.created), KMSType: a.kms.kind,
+		CurrentCVM: &cvms[0], CVMs: cvms, CVMCount: ref(len(cvms)),
+	}
+}
+
+// describeBasic is an app as it was shown before 2026-01-21.
+func (a *app) describeBasic(s *Server) object {
+	cvms := make([]object, len(a.cvms))
+	for i, vm := range a.cvms {
+		cvms[i] = vm.describeBasic(s)
+	}
+	return object{
 		"id": a.project(), "name": a.name, "app_id": a.id.String(), "app_provision_type": nil, "app_icon_url": nil,
 		"created_at": stamp(a.created), "kms_type": a.kms.kind, "profile": nil, "current_cvm": cvms[0], "cvms": cvms, "cvm_count": len(cvms),
+		"team_slug": a.tenant.slug, "team_name": a.tenant.name,
 	}
-	if !c.nested() {
-		described["team_slug"], described["team_name"] = a.tenant.slug, a.tenant.name
-	}
-	return described
 }
 
 func getApp(s *Server, c *call, a *app) answer { return ok(a.describe(s, c)) }
@@ -106,7 +115,7 @@ func listAppCVMs(s *Server, c *call, a *app) answer { return ok(describeAll(s, c
 func listApps(s *Server, c *call) answer {
 	query := c.URL.Query()
 	names := pageNames{"dstack_apps", "total_pages", 20}
-	one := func(a *app) object { return a.describe(s, c) }
+	one := func(a *app) any { return a.describe(s, c) }
 	if !filtered(query) {
 		return page(c, all(c.tenant.apps), names, one)
 	}
@@ -114,7 +123,7 @@ func listApps(s *Server, c *call) answer {
 	var found []*app
 	for _, a := range c.tenant.apps {
 		fits := slices.ContainsFunc(a.cvms, func(vm *cvm) bool {
-			return (len(query["status"]) == 0 || slices.Contains(query["status"], vm.status)) &&
+			return (len(query["status"]) == 0 || slices.Contains(query["status"], string(vm.status))) &&
 				is("listed", fmt.Sprint(vm.listed)) && is("base_image", vm.image.name) && is("instance_type", vm.size.kind) &&
 				is("node", vm.node.name) && is("region", vm.node.region) && is("kms_slug", a.kms.slug) && is("kms_type", a.kms.kind)
 		})

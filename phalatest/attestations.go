@@ -9,13 +9,15 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/phala-go/phala/openapi"
 )
 
 // uploadedQuote is a quote in the public registry.
 type uploadedQuote struct {
 	checksum string
 	raw      []byte
-	quote    object
+	quote    *openapi.Quote
 	verified bool
 	ours     bool // from a platform of this cloud
 	uploaded time.Time
@@ -34,41 +36,35 @@ const (
 var errNoQuote = errors.New("not a TDX quote of version 4")
 
 // parseQuote reads header and body of a quote, as the registry shows them.
-func parseQuote(raw []byte) (object, error) {
+func parseQuote(raw []byte) (*openapi.Quote, error) {
 	if len(raw) < quoteHeader+quoteBody+4 || binary.LittleEndian.Uint16(raw) != 4 || binary.LittleEndian.Uint32(raw[4:]) != quoteTDX {
 		return nil, errNoQuote
 	}
 	header, body := raw[:quoteHeader], raw[quoteHeader:quoteHeader+quoteBody]
-	at := 0
-	next := func(n int) string {
-		at += n
-		return "0x" + hex.EncodeToString(body[at-n:at])
-	}
-	fields := object{"tee_tcb_svn": strings.TrimPrefix(next(16), "0x")}
+	q := &openapi.Quote{Header: openapi.QuoteHeader{
+		Version: 4, AKType: "ECDSA_P256", TEEType: "TEE_TDX", QEVendor: "0x" + hex.EncodeToString(header[12:28]),
+		UserData: "0x" + hex.EncodeToString(header[28:48]),
+	}}
+	q.Body.TEETCBSVN, body = hex.EncodeToString(body[:16]), body[16:]
+	b := &q.Body
 	for _, f := range []struct {
-		name string
-		size int
+		field *string
+		size  int
 	}{
-		{"mrseam", 48}, {"mrsignerseam", 48}, {"seamattributes", 8}, {"tdattributes", 8}, {"xfam", 8}, {"mrtd", 48}, {"mrconfig", 48},
-		{"mrowner", 48}, {"mrownerconfig", 48}, {"rtmr0", 48}, {"rtmr1", 48}, {"rtmr2", 48}, {"rtmr3", 48}, {"reportdata", 64},
+		{&b.MRSeam, 48}, {&b.MRSignerSeam, 48}, {&b.SeamAttributes, 8}, {&b.TDAttributes, 8}, {&b.XFAM, 8}, {&b.MRTD, 48}, {&b.MRConfig, 48},
+		{&b.MROwner, 48}, {&b.MROwnerConfig, 48}, {&b.RTMR0, 48}, {&b.RTMR1, 48}, {&b.RTMR2, 48}, {&b.RTMR3, 48}, {&b.ReportData, 64},
 	} {
-		fields[f.name] = next(f.size)
+		*f.field, body = "0x"+hex.EncodeToString(body[:f.size]), body[f.size:]
 	}
-	return object{
-		"header": object{
-			"version": 4, "ak_type": "ECDSA_P256", "tee_type": "TEE_TDX", "qe_vendor": "0x" + hex.EncodeToString(header[12:28]),
-			"user_data": "0x" + hex.EncodeToString(header[28:48]),
-		},
-		"cert_data": "", "body": fields,
-	}, nil
+	return q, nil
 }
 
 // collateral is what a quote is checked with: there is some for the hardware of this cloud alone.
-func (u *uploadedQuote) collateral(s *Server) any {
+func (u *uploadedQuote) collateral(s *Server) *openapi.QuoteCollateral {
 	if !u.ours {
 		return nil
 	}
-	return s.hardware.authority.CloudCollateral()
+	return ref(s.hardware.authority.CloudCollateral())
 }
 
 func verifyQuote(s *Server, c *call) answer {
@@ -102,7 +98,7 @@ func verifyQuote(s *Server, c *call) answer {
 	if u == nil {
 		genuine, tcb := s.judge(raw)
 		u = &uploadedQuote{checksum: checksum, raw: raw, quote: quote, verified: genuine, ours: tcb != nil, uploaded: time.Now().UTC()}
-		u.quote["verified"] = u.verified
+		u.quote.Verified = &genuine
 		s.quotes[checksum] = u
 		s.recent = append(s.recent, u)
 		if len(s.recent) > maxQuotes {
@@ -110,22 +106,18 @@ func verifyQuote(s *Server, c *call) answer {
 			s.recent = s.recent[1:]
 		}
 	}
-	return ok(object{
-		"id": strconv.Itoa(len(s.recent)), "success": u.verified, "proof_of_cloud": false, "quote": u.quote, "checksum": checksum,
-		"can_download": true, "uploaded_at": stamp(u.uploaded), "verified_at": stamp(time.Now()), "quote_collateral": u.collateral(s),
-		"node_provider": nil,
+	return ok(openapi.QuoteVerification{
+		ID: openapi.ID("quote_" + checksum[:12]), Success: u.verified, Quote: u.quote, Checksum: checksum, CanDownload: ref(true),
+		UploadedAt: second(u.uploaded), VerifiedAt: second(time.Now()), QuoteCollateral: u.collateral(s),
 	})
 }
 
 func listRecentQuotes(s *Server, c *call) answer {
 	skip, limit := c.number("skip", 0), c.number("limit", 20)
-	all := []object{}
+	var all []openapi.RecentQuote
 	for i := len(s.recent) - 1 - skip; i >= 0 && len(all) < limit; i-- {
-		verified := 0
-		if s.recent[i].verified {
-			verified = 1
-		}
-		all = append(all, object{"checksum": s.recent[i].checksum, "verified": verified, "created_at": stamp(s.recent[i].uploaded)})
+		u := s.recent[i]
+		all = append(all, openapi.RecentQuote{Checksum: u.checksum, Verified: openapi.Flag(u.verified), CreatedAt: second(u.uploaded)})
 	}
 	return ok(all)
 }
@@ -141,11 +133,10 @@ func onQuote(h func(*Server, *uploadedQuote) answer) handler {
 }
 
 func viewQuote(_ *Server, u *uploadedQuote) answer {
-	view := object{"uploaded_at": stamp(u.uploaded), "checksum": u.checksum, "can_download": true}
-	for name, value := range u.quote {
-		view[name] = value
-	}
-	return ok(view)
+	return ok(openapi.QuoteView{
+		Header: u.quote.Header, CertData: u.quote.CertData, Body: u.quote.Body, Verified: u.quote.Verified, UploadedAt: second(u.uploaded),
+		Checksum: u.checksum, CanDownload: ref(true),
+	})
 }
 
 func getCollateral(s *Server, u *uploadedQuote) answer {

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/phala-go/phala/kms"
+	"github.com/phala-go/phala/openapi"
 )
 
 // instanceType is a size that a CVM can have.
@@ -110,15 +111,15 @@ func (s *Server) image(name string) *image {
 
 func hashHex(data []byte) string { return fmt.Sprintf("%x", sha256.Sum256(data)) }
 
-func describeInstanceType(t instanceType) object {
-	return object{
-		"id": t.id, "name": t.name, "description": fmt.Sprintf("%d vCPU, %d MB", t.vcpu, t.memory), "vcpu": t.vcpu,
-		"memory_mb": t.memory, "hourly_rate": t.rate, "requires_gpu": t.gpus > 0, "default_disk_size_gb": t.disk, "family": t.family,
+func describeInstanceType(t instanceType) openapi.InstanceType {
+	return openapi.InstanceType{
+		ID: openapi.ID(t.id), Name: t.name, Description: fmt.Sprintf("%d vCPU, %d MB", t.vcpu, t.memory), VCPU: t.vcpu, MemoryMB: t.memory,
+		HourlyRate: openapi.Decimal(t.rate), RequiresGPU: t.gpus > 0, DefaultDiskSizeGB: ref(t.disk), Family: t.family,
 	}
 }
 
-func (s *Server) family(name string) []object {
-	items := []object{}
+func (s *Server) family(name string) []openapi.InstanceType {
+	var items []openapi.InstanceType
 	for _, t := range s.types {
 		if t.family == name {
 			items = append(items, describeInstanceType(t))
@@ -128,12 +129,12 @@ func (s *Server) family(name string) []object {
 }
 
 func listInstanceTypes(s *Server, _ *call) answer {
-	families := []object{}
+	var families openapi.InstanceTypeFamilies
 	for _, name := range []string{"cpu", "gpu"} {
 		items := s.family(name)
-		families = append(families, object{"name": name, "items": items, "total": len(items)})
+		families.Result = append(families.Result, openapi.InstanceTypeFamily{Name: name, Items: items, Total: len(items)})
 	}
-	return ok(object{"result": families})
+	return ok(families)
 }
 
 func listFamily(s *Server, c *call) answer {
@@ -141,18 +142,18 @@ func listFamily(s *Server, c *call) answer {
 	if len(items) == 0 {
 		return plain(http.StatusNotFound, "Unknown instance family")
 	}
-	return ok(object{"items": items, "total": len(items), "family": c.params["family"]})
+	return ok(openapi.InstanceTypeList{Items: items, Total: len(items), Family: c.params["family"]})
 }
 
-func (s *Server) nodeRef(n *node) object {
-	return object{
-		"object_type": "node", "id": n.id, "node_id": n.id, "name": n.name, "region": n.region, "device_id": n.device.String(),
-		"ppid": n.ppid(), "status": "ONLINE", "version": "0.5.5",
+func (s *Server) nodeRef(n *node) openapi.NodeRef {
+	return openapi.NodeRef{
+		ObjectType: "node", ID: numbered(n.id), NodeID: numbered(n.id), Name: n.name, Region: n.region, DeviceID: n.device.String(),
+		PPID: n.ppid(), Status: openapi.NodeStatusOnline, Version: "0.5.5",
 	}
 }
 
 func listNodes(s *Server, _ *call) answer {
-	all := []object{}
+	var all []openapi.NodeRef
 	for _, n := range s.nodes {
 		all = append(all, s.nodeRef(n))
 	}
@@ -189,16 +190,17 @@ func (s *Server) imagePairs() [][]*image {
 }
 
 func listAvailableImages(s *Server, _ *call, vm *cvm) answer {
-	all := []object{}
+	var all []openapi.AvailableOSImage
 	for _, pair := range s.imagePairs() {
-		entry := object{"version": pair[0].version}
+		entry := openapi.AvailableOSImage{Version: pair[0].version[:]}
 		for _, i := range pair {
-			kind := "prod"
-			if i.dev {
-				kind = "dev"
+			variant := &openapi.OSImageVariant{
+				Name: i.name, Slug: i.slug, OSImageHash: i.hash(), IsCurrent: ref(i == vm.image), RequiresGPU: ref(false), Enabled: ref(true),
 			}
-			entry[kind] = object{
-				"name": i.name, "slug": i.slug, "os_image_hash": i.hash(), "is_current": i == vm.image, "requires_gpu": false, "enabled": true,
+			if i.dev {
+				entry.Dev = variant
+			} else {
+				entry.Prod = variant
 			}
 		}
 		all = append(all, entry)

@@ -39,9 +39,9 @@ func provisionUpdate(s *Server, c *call, vm *cvm) answer {
 		return *bad
 	}
 	vm.provisionUpdate(doc)
-	return ok(object{
-		"app_id": vm.app.id.String(), "device_id": vm.node.device.String(), "compose_hash": doc.hash.String(), "kms_info": vm.app.kms.describe(),
-		"compose_hash_registered": vm.app.kms.onChain() && vm.app.consent(doc.hash, vm.node).hash, "compose_unchanged": doc.hash == vm.doc.hash,
+	return ok(openapi.ComposeProvision{
+		AppID: vm.app.id.String(), DeviceID: vm.node.device.String(), ComposeHash: doc.hash.String(), KMSInfo: ref(vm.app.kms.describe()),
+		ComposeHashRegistered: ref(vm.app.kms.onChain() && vm.app.consent(doc.hash, vm.node).hash), ComposeUnchanged: ref(doc.hash == vm.doc.hash),
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/phala-go/phala/kms"
+	"github.com/phala-go/phala/openapi"
 )
 
 // cvm is one confidential VM and what it is doing.
@@ -35,7 +36,7 @@ type cvm struct {
 	env          []kms.EnvVar
 	envError     string
 
-	status   string
+	status   openapi.CVMStatus
 	instance string // id, assigned at the first boot
 	boot     string // progress
 	failure  string // boot error
@@ -56,11 +57,11 @@ type cvm struct {
 func (vm *cvm) id() string { return fmt.Sprintf("cvm_%06d", vm.number) }
 
 // numberOrID is the identifier as the version of the call has it, where numbers went last.
-func (vm *cvm) numberOrID(c *call) any {
+func (vm *cvm) numberOrID(c *call) openapi.ID {
 	if c.hashedIDs() {
-		return vm.id()
+		return openapi.ID(vm.id())
 	}
-	return vm.number
+	return numbered(vm.number)
 }
 
 func (vm *cvm) tenant() *Tenant { return vm.app.tenant }

@@ -7,18 +7,18 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-func describeCVMKeys(vm *cvm, restart bool) object {
+func describeCVMKeys(vm *cvm, restart bool) openapi.CVMSSHKeys {
 	t := vm.tenant()
-	keys := []object{}
+	described := openapi.CVMSSHKeys{Keys: []openapi.CVMSSHKey{}, RestartRequired: &restart}
 	for _, id := range vm.keyIDs {
 		if k := t.sshKey(id); k != nil {
-			keys = append(keys, object{
-				"id": k.id, "owner_user_id": t.userID(), "owner_username": t.userName(), "added_by_user_id": t.userID(), "name": k.name,
-				"public_key": k.public, "fingerprint": k.fingerprint, "key_type": k.kind,
+			described.Keys = append(described.Keys, openapi.CVMSSHKey{
+				ID: openapi.ID(k.id), OwnerUserID: openapi.ID(t.userID()), OwnerUsername: t.userName(), AddedByUserID: openapi.ID(t.userID()),
+				Name: k.name, PublicKey: k.public, Fingerprint: k.fingerprint, KeyType: k.kind,
 			})
 		}
 	}
-	return object{"keys": keys, "restart_required": restart}
+	return described
 }
 
 func listCVMKeys(_ *Server, _ *call, vm *cvm) answer { return ok(describeCVMKeys(vm, false)) }

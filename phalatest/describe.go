@@ -1,74 +1,86 @@
 package phalatest
 
 import (
-	"encoding/json"
 	"fmt"
 	"strconv"
+
+	"github.com/phala-go/phala/openapi"
 )
 
 const gatewayDomain = "dstack-test1.phala.test"
 
+// ref makes an optional member of a value.
+func ref[T any](v T) *T { return &v }
+
+// numbered is an id that is a number.
+func numbered(n int) openapi.ID { return openapi.ID(strconv.Itoa(n)) }
+
 // describeVM is the answer of the operations that change a CVM. Its id is a number in older versions.
-func (vm *cvm) describeVM(c *call) object {
-	user := any(vm.tenant().userNumber())
-	if c.hashedIDs() {
-		user = vm.tenant().userID()
-	}
-	return object{
-		"id": vm.numberOrID(c), "name": vm.name, "status": vm.status, "teepod_id": vm.node.teepod,
-		"teepod": object{"id": vm.node.teepod, "name": vm.node.name}, "user_id": user, "app_id": vm.app.id.String(),
-		"vm_uuid": dashed(vm.uuid), "instance_id": orNull(vm.instance), "app_url": appURL(vm.app), "base_image": vm.image.name,
-		"vcpu": vm.size.vcpu, "memory": vm.size.memory, "disk_size": vm.size.disk, "manifest_version": 2,
-		"version": vm.image.versionText(), "runner": deref(vm.doc.app.Runner), "docker_compose_file": vm.doc.app.DockerComposeFile,
-		"features": vm.doc.app.Features, "created_at": stamp(vm.created), "encrypted_env_pubkey": vm.app.key.String(),
+func (vm *cvm) describeVM(c *call) openapi.VM {
+	return openapi.VM{
+		ID: vm.numberOrID(c), Name: vm.name, Status: vm.status, TeepodID: numbered(vm.node.teepod),
+		Teepod: &openapi.NodeMeta{ID: numbered(vm.node.teepod), Name: vm.node.name}, UserID: vm.tenant().userRowID(c),
+		AppID: vm.app.id.String(), VMUUID: dashed(vm.uuid), InstanceID: vm.instance, AppURL: appURL(vm.app), BaseImage: vm.image.name,
+		VCPU: vm.size.vcpu, Memory: vm.size.memory, DiskSize: vm.size.disk, ManifestVersion: ref(2), Version: vm.image.versionText(),
+		Runner: deref(vm.doc.app.Runner), DockerComposeFile: vm.doc.composeFile(), Features: vm.doc.app.Features,
+		CreatedAt: second(vm.created), EncryptedEnvPublicKey: vm.app.key.String(),
 	}
 }
 
 func appURL(a *app) string { return fmt.Sprintf("https://%s-80.%s", a.id, gatewayDomain) }
 
 // urls are where the app answers, from its first boot on.
-func (vm *cvm) urls() []object {
+func (vm *cvm) urls() []openapi.CVMURLs {
 	if vm.instance == "" {
-		return []object{}
+		return []openapi.CVMURLs{}
 	}
-	return []object{{"app": appURL(vm.app), "instance": fmt.Sprintf("https://%s-80.%s", vm.instance, gatewayDomain)}}
+	return []openapi.CVMURLs{{App: appURL(vm.app), Instance: fmt.Sprintf("https://%s-80.%s", vm.instance, gatewayDomain)}}
 }
 
 // describe is a CVM as lists show it.
-func (vm *cvm) describe(s *Server, c *call) object {
-	var progress any
-	if vm.op != nil {
-		progress = object{"target": vm.op.target, "started_at": stamp(vm.op.started), "correlation_id": vm.op.id}
+func (vm *cvm) describe(s *Server, c *call) openapi.CVM {
+	app, k := vm.doc.app, vm.app.kms
+	described := openapi.CVM{
+		ID: openapi.ID(vm.id()), Name: vm.name, AppID: vm.app.id.String(), VMUUID: dashed(vm.uuid), InstanceID: vm.instance,
+		Resource: openapi.CVMResources{
+			InstanceType: vm.size.kind, VCPU: ref(vm.size.vcpu), MemoryInGB: ref(float64(vm.size.memory) / 1024), DiskInGB: ref(vm.size.disk),
+			GPUs: ref(vm.size.gpus), ComputeBillingPrice: s.rate(vm), BillingPeriod: openapi.BillingPeriodHourly,
+		},
+		NodeInfo: ref(s.nodeRef(vm.node)),
+		OS: &openapi.CVMOS{
+			Name: vm.image.name, Version: vm.image.versionText(), IsDev: &vm.image.dev, OSImageHash: vm.image.hash(),
+		},
+		KMSType: openapi.KMSType(k.kind),
+		KMSInfo: &openapi.CVMKMS{
+			ChainID: k.chainID(), EncryptedEnvPublicKey: vm.app.key.String(), Slug: k.slug, ID: openapi.ID(k.id), URL: k.url,
+			K256PublicKey: k.signer().String(), DstackKMSAddress: k.address(), DstackAppAddress: vm.app.contract(), DeployerAddress: vm.app.deployer,
+		},
+		Status: vm.status, InProgress: ref(vm.op != nil), ComposeHash: vm.doc.hash.String(),
+		DockerComposeHash: hashOf(app.DockerComposeFile), PreLaunchScriptHash: hashOf(app.PreLaunchScript),
+		Gateway: openapi.CVMGateway{BaseDomain: gatewayDomain}, Logs: ref(vm.logURLs(c)), Services: []openapi.RawJSON{}, Endpoints: vm.urls(),
+		PublicLogs: ref(deref(app.PublicLogs)), PublicSysInfo: ref(deref(app.PublicSysInfo)), PublicTCBInfo: ref(deref(app.PublicTCBInfo)),
+		GatewayEnabled: ref(deref(app.GatewayEnabled)), SecureTime: ref(deref(app.SecureTime)), StorageFS: deref(app.StorageFS),
+		Workspace: ref(vm.tenant().workspaceRef()), Creator: ref(vm.tenant().userRef()), CreatedAt: second(vm.created), Listed: ref(vm.listed),
+		HourlyRate: &openapi.HourlyRate{Total: s.rate(vm), Compute: s.rate(vm), Disk: "0"}, BillingInterval: "hourly",
 	}
-	app := vm.doc.app
-	return object{
-		"id": vm.id(), "name": vm.name, "app_id": vm.app.id.String(), "vm_uuid": dashed(vm.uuid), "instance_id": orNull(vm.instance),
-		"resource": object{
-			"instance_type": vm.size.kind, "vcpu": vm.size.vcpu, "memory_in_gb": float64(vm.size.memory) / 1024,
-			"disk_in_gb": vm.size.disk, "gpus": vm.size.gpus, "compute_billing_price": s.rate(vm), "billing_period": "hourly",
-		},
-		"node_info": s.nodeRef(vm.node),
-		"os": object{
-			"name": vm.image.name, "version": vm.image.versionText(), "is_dev": vm.image.dev, "os_image_hash": vm.image.hash(),
-		},
-		"kms_type": vm.app.kms.kind,
-		"kms_info": object{
-			"chain_id": vm.app.kms.chainID(), "encrypted_env_pubkey": vm.app.key.String(), "slug": vm.app.kms.slug, "id": vm.app.kms.id,
-			"url": vm.app.kms.url, "k256_pubkey": vm.app.kms.signer().String(), "dstack_kms_address": vm.app.kms.address(),
-			"dstack_app_address": vm.app.contract(), "deployer_address": orNull(vm.app.deployer),
-		},
-		"status": vm.status, "in_progress": vm.op != nil, "progress": progress,
-		"compose_hash":           vm.doc.hash.String(),
-		"docker_compose_hash":    hashOf(app.DockerComposeFile),
-		"pre_launch_script_hash": hashOf(app.PreLaunchScript),
-		"gateway":                object{"base_domain": gatewayDomain, "cname": nil},
-		"logs":                   vm.logURLs(c),
-		"services":               []object{}, "endpoints": vm.urls(),
-		"public_logs": deref(app.PublicLogs), "public_sysinfo": deref(app.PublicSysInfo), "public_tcbinfo": deref(app.PublicTCBInfo),
-		"gateway_enabled": deref(app.GatewayEnabled), "secure_time": deref(app.SecureTime), "storage_fs": deref(app.StorageFS),
-		"workspace": vm.tenant().workspaceRef(), "creator": vm.tenant().userRef(), "created_at": stamp(vm.created), "deleted_at": nil,
-		"listed": vm.listed, "project_type": nil,
-		"hourly_rate": object{"total": s.rate(vm), "compute": s.rate(vm), "disk": "0"}, "billing_interval": "hourly", "gpu_rental_order": nil,
+	if vm.op != nil {
+		described.Progress = &openapi.CVMProgress{Target: string(vm.op.target), StartedAt: second(vm.op.started), CorrelationID: vm.op.id}
+	}
+	return described
+}
+
+// detail is a CVM by itself.
+func (vm *cvm) detail(s *Server, c *call) openapi.CVMDetail {
+	d := vm.describe(s, c)
+	return openapi.CVMDetail{
+		ID: d.ID, Name: d.Name, AppID: d.AppID, VMUUID: d.VMUUID, InstanceID: d.InstanceID, Resource: d.Resource, NodeInfo: d.NodeInfo, OS: d.OS,
+		KMSType: d.KMSType, KMSInfo: d.KMSInfo, Status: d.Status, InProgress: d.InProgress, Progress: d.Progress, ComposeHash: d.ComposeHash,
+		DockerComposeHash: d.DockerComposeHash, PreLaunchScriptHash: d.PreLaunchScriptHash, Gateway: d.Gateway, Logs: d.Logs,
+		Services: d.Services, Endpoints: d.Endpoints, PublicLogs: d.PublicLogs, PublicSysInfo: d.PublicSysInfo, PublicTCBInfo: d.PublicTCBInfo,
+		GatewayEnabled: d.GatewayEnabled, SecureTime: d.SecureTime, StorageFS: d.StorageFS, Workspace: d.Workspace, Creator: d.Creator,
+		CreatedAt: d.CreatedAt, DeletedAt: d.DeletedAt, Listed: d.Listed, ProjectType: d.ProjectType, HourlyRate: d.HourlyRate,
+		BillingInterval: d.BillingInterval, GPURentalOrder: d.GPURentalOrder,
+		ComposeFile: vm.doc.text, ManagedEnv: ref(false), EncryptedEnvPublicKey: vm.app.key.String(),
 	}
 }
 
@@ -81,11 +93,11 @@ func (vm *cvm) describeHosted(s *Server, c *call) object {
 			"boot_progress": orNull(vm.boot), "boot_error": orNull(vm.failure), "shutdown_progress": nil,
 			"image_version": vm.image.name, "events": []object{},
 		},
-		"name": vm.name, "managed_user": object{"id": vm.tenant().userNumber(), "username": vm.tenant().userName()},
+		"name": vm.name, "managed_user": object{"id": vm.tenant().number, "username": vm.tenant().userName()},
 		"node":   object{"id": vm.node.teepod, "name": vm.node.name, "region_identifier": vm.node.region},
-		"listed": vm.listed, "status": vm.status, "in_progress": vm.op != nil, "dapp_dashboard_url": nil, "syslog_endpoint": vm.logURL(c, vmSource, ""),
+		"listed": vm.listed, "status": vm.status, "in_progress": vm.op != nil, "dapp_dashboard_url": nil, "syslog_endpoint": orNull(vm.logURL(c, vmSource, "")),
 		"allow_upgrade": true, "project_id": vm.app.project(), "project_type": nil, "billing_period": "hourly",
-		"kms_info": vm.app.kms.describe(), "contract_address": vm.app.contract(), "deployer_address": orNull(vm.app.deployer), "vcpu": vm.size.vcpu,
+		"kms_info": vm.app.kms.describe(), "contract_address": orNull(vm.app.contract()), "deployer_address": orNull(vm.app.deployer), "vcpu": vm.size.vcpu,
 		"memory": vm.size.memory, "disk_size": vm.size.disk, "gateway_domain": gatewayDomain, "public_urls": vm.urls(),
 	}
 }
@@ -98,7 +110,7 @@ func (vm *cvm) describeFlat(s *Server, c *call) object {
 		"instance_id": orNull(vm.instance), "vcpu": vm.size.vcpu, "memory": vm.size.memory, "disk_size": vm.size.disk,
 		"base_image": vm.image.name, "encrypted_env_pubkey": vm.app.key.String(), "listed": vm.listed, "project_id": vm.app.project(),
 		"project_type": nil, "instance_type": vm.size.kind, "public_sysinfo": deref(vm.doc.app.PublicSysInfo),
-		"public_logs": deref(vm.doc.app.PublicLogs), "dapp_dashboard_url": nil, "syslog_endpoint": vm.logURL(c, vmSource, ""), "kms_info": vm.app.kms.describe(),
+		"public_logs": deref(vm.doc.app.PublicLogs), "dapp_dashboard_url": nil, "syslog_endpoint": orNull(vm.logURL(c, vmSource, "")), "kms_info": vm.app.kms.describe(),
 		"contract_address": nil, "deployer_address": nil, "scheduled_delete_at": stampOrNull(vm.deleteAt), "public_urls": vm.urls(),
 		"gateway_domain": gatewayDomain,
 	}
@@ -116,16 +128,16 @@ func (vm *cvm) describeBasic(_ *Server) object {
 	}
 }
 
-// listed is a CVM as lists show it in the version of the call.
-func (vm *cvm) inList(s *Server, c *call) object {
+// inList is a CVM as lists show it in the version of the call.
+func (vm *cvm) inList(s *Server, c *call) any {
 	if c.nested() {
 		return vm.describe(s, c)
 	}
 	return vm.describeHosted(s, c)
 }
 
-func describeAll(s *Server, c *call, cvms []*cvm) []object {
-	all := make([]object, len(cvms))
+func describeAll(s *Server, c *call, cvms []*cvm) []any {
+	all := make([]any, len(cvms))
 	for i, vm := range cvms {
 		all[i] = vm.inList(s, c)
 	}
@@ -136,58 +148,50 @@ func getCVM(s *Server, c *call, vm *cvm) answer {
 	if !c.nested() {
 		return ok(vm.describeFlat(s, c))
 	}
-	detail := vm.describe(s, c)
-	detail["compose_file"] = json.RawMessage(vm.doc.text)
-	detail["managed_env"], detail["encrypted_env_pubkey"] = false, vm.app.key.String()
-	return ok(detail)
+	return ok(vm.detail(s, c))
 }
 
-func hashOf(text *string) any {
+// hashOf is the SHA-256 of a text in hexadecimal; empty without one.
+func hashOf(text *string) string {
 	if text == nil {
-		return nil
+		return ""
 	}
 	return hashHex([]byte(*text))
 }
 
-// describeState is what a CVM does now. What there is nothing to say about is left out, which every official
-// client reads; some refuse a null there.
-func (vm *cvm) describeState() object {
-	state := object{"id": vm.id(), "name": vm.name, "vm_uuid": dashed(vm.uuid), "status": vm.status}
-	shutdown := ""
-	if vm.status == "shutting_down" {
-		shutdown = "stopping containers"
+// state is what a CVM does now. What there is nothing to say about is left out, which every official client reads; some
+// refuse a null there.
+func (vm *cvm) state() openapi.CVMState {
+	state := openapi.CVMState{
+		ID: openapi.ID(vm.id()), Name: vm.name, VMUUID: dashed(vm.uuid), Status: vm.status, InstanceID: vm.instance, Uptime: vm.uptime(),
+		BootProgress: vm.boot, BootError: vm.failure,
 	}
-	for name, text := range map[string]string{
-		"instance_id": vm.instance, "uptime": vm.uptime(), "boot_progress": vm.boot, "boot_error": vm.failure,
-		"shutdown_progress": shutdown,
-	} {
-		if text != "" {
-			state[name] = text
-		}
+	if vm.status == "shutting_down" {
+		state.ShutdownProgress = "stopping containers"
 	}
 	if !vm.exited.IsZero() {
-		state["exited_at"] = stamp(vm.exited)
+		state.ExitedAt = stamp(vm.exited)
 	}
 	return state
 }
 
-// contract is the address of the app's contract; null under the central KMS.
-func (a *app) contract() any {
+// contract is the address of the app's contract; empty under the central KMS.
+func (a *app) contract() string {
 	if !a.kms.onChain() {
-		return nil
+		return ""
 	}
 	return a.id.Address().Hex()
 }
 
 // rate is the price of an hour in USD.
-func (s *Server) rate(vm *cvm) string {
+func (s *Server) rate(vm *cvm) openapi.Decimal {
 	if t := s.instanceType(vm.size.kind); t != nil {
-		return t.rate
+		return openapi.Decimal(t.rate)
 	}
 	return "0"
 }
 
 func (s *Server) rateNumber(vm *cvm) float64 {
-	rate, _ := strconv.ParseFloat(s.rate(vm), 64) // our own table
+	rate, _ := strconv.ParseFloat(string(s.rate(vm)), 64) // our own table
 	return rate
 }

@@ -24,9 +24,9 @@ func diagnoseDomains(s *Server, c *call, vm *cvm) answer {
 	if bad, ok := s.decode(c, &r); !ok {
 		return bad
 	}
-	results := []object{}
+	var results []openapi.DomainDiagnosis
 	for _, d := range r.Domains {
-		records := []object{
+		records := []openapi.DNSRecordCheck{
 			s.checkRecord("CNAME", d.Domain, gatewayDomain),
 			s.checkRecord("TXT", "_dstack-app-address."+d.Domain, fmt.Sprintf("%s:%d", vm.app.id, d.Port)),
 		}
@@ -34,18 +34,18 @@ func diagnoseDomains(s *Server, c *call, vm *cvm) answer {
 		if value, there := s.dns[dnsKey("CAA", d.Domain)]; there {
 			caa = append(caa, value)
 		}
-		results = append(results, object{
-			"domain": d.Domain, "port": d.Port, "records": records, "is_valid": records[0]["is_valid"] == true && records[1]["is_valid"] == true,
-			"caa_check": object{"caa_records": caa, "accounturi": nil, "acme_fetches": []object{}, "expected_uri": nil, "is_match": len(caa) == 0, "info_message": nil},
+		results = append(results, openapi.DomainDiagnosis{
+			Domain: d.Domain, Port: d.Port, Records: records, IsValid: records[0].IsValid && records[1].IsValid,
+			CAACheck: &openapi.CAACheck{CAARecords: caa, IsMatch: len(caa) == 0},
 		})
 	}
-	return ok(object{"results": results})
+	return ok(openapi.DomainDiagnoses{Results: results})
 }
 
-func (s *Server) checkRecord(kind, name, want string) object {
+func (s *Server) checkRecord(kind, name, want string) openapi.DNSRecordCheck {
 	got := s.dns[dnsKey(kind, name)]
-	return object{
-		"record_type": kind, "query_name": name, "expected_value": want, "actual_value": orNull(got),
-		"is_valid": strings.EqualFold(strings.TrimSuffix(got, "."), want), "is_deprecated": false, "warning_message": nil,
+	return openapi.DNSRecordCheck{
+		RecordType: kind, QueryName: name, ExpectedValue: want, ActualValue: got,
+		IsValid: strings.EqualFold(strings.TrimSuffix(got, "."), want), IsDeprecated: ref(false),
 	}
 }

@@ -2,18 +2,20 @@ package phalatest
 
 import (
 	"encoding/hex"
+	"encoding/json"
 	"net/http"
 	"slices"
 
 	"github.com/phala-go/phala/attest"
+	"github.com/phala-go/phala/openapi"
 	"github.com/phala-go/phala/phalatest/quotetest"
 )
 
 // proof is the evidence of a CVM as the API shows it, or why there is none.
 type proof struct {
 	evidence    attest.Evidence
-	certificate object
-	tcbInfo     any
+	certificate openapi.Certificate
+	tcbInfo     *openapi.TCBInfo
 	quote       *attest.Quote // nil where it is malformed
 	missing     string
 }
@@ -39,14 +41,17 @@ func (s *Server) prove(vm *cvm) proof {
 }
 
 func getAttestation(s *Server, _ *call, vm *cvm) answer {
-	described := object{
-		"is_online": vm.running(), "is_public": deref(vm.doc.app.PublicTCBInfo), "error": nil, "name": vm.name,
-		"app_certificates": nil, "tcb_info": nil, "compose_file": string(vm.doc.text),
+	text, err := json.Marshal(string(vm.doc.text))
+	if err != nil {
+		return plain(http.StatusInternalServerError, err.Error())
+	}
+	described := openapi.CVMAttestation{
+		IsOnline: vm.running(), IsPublic: ref(deref(vm.doc.app.PublicTCBInfo)), Name: vm.name, ComposeFile: text,
 	}
 	if p := s.prove(vm); p.missing != "" {
-		described["error"] = p.missing
+		described.Error = p.missing
 	} else {
-		described["app_certificates"], described["tcb_info"] = []object{p.certificate}, p.tcbInfo
+		described.AppCertificates, described.TCBInfo = []openapi.Certificate{p.certificate}, p.tcbInfo
 	}
 	return ok(described)
 }
@@ -55,20 +60,19 @@ func getAppAttestations(s *Server, c *call, a *app) answer {
 	if c.tenant != a.tenant && !a.shown() {
 		return plain(http.StatusNotFound, "App not found")
 	}
-	instances := []object{}
-	for _, vm := range a.cvms {
-		instances = append(instances, s.describeProof(vm))
-	}
-	contract, _ := a.contract().(string) // empty under the central KMS
-	governed, _ := a.kms.address().(string)
-	return ok(object{
-		"app_id": a.id.String(), "contract_address": contract,
-		"kms_info": object{
-			"contract_address": governed, "chain_id": a.kms.chainID(), "version": "0.5.5", "url": a.kms.url,
-			"gateway_app_id": nil, "gateway_app_url": "https://gateway." + gatewayDomain, "kms_type": a.kms.kind,
+	described := openapi.AppAttestations{
+		AppID: a.id.String(), ContractAddress: a.contract(),
+		KMSInfo: &openapi.AttestedKMS{
+			ContractAddress: a.kms.address(), Version: "0.5.5", URL: a.kms.url, GatewayAppURL: "https://gateway." + gatewayDomain, KMSType: a.kms.kind,
 		},
-		"instances": instances, "kms_guest_agent_info": nil, "gateway_guest_agent_info": nil, "qemu_version": nil,
-	})
+	}
+	if id := a.kms.chainID(); id != nil {
+		described.KMSInfo.ChainID = numbered(int(*id))
+	}
+	for _, vm := range a.cvms {
+		described.Instances = append(described.Instances, s.describeProof(vm))
+	}
+	return ok(described)
 }
 
 // shown tells whether everybody may see the evidence of the app.
@@ -76,26 +80,24 @@ func (a *app) shown() bool {
 	return !slices.ContainsFunc(a.cvms, func(vm *cvm) bool { return !deref(vm.doc.app.PublicTCBInfo) })
 }
 
-func (s *Server) describeProof(vm *cvm) object {
-	described := object{
-		"vm_uuid": dashed(vm.uuid), "name": vm.name, "instance_id": orNull(vm.instance), "status": vm.status, "image_version": vm.image.name,
-		"quote": nil, "ppid": vm.node.ppid(), "ppid_sha256": vm.node.ppidHash(), "device_id": vm.node.device.String(), "fmspc": fmspc,
-		"tee_tcb_svn": nil, "mr_config_id": nil, "cpusvn": nil, "pcesvn": nil, "tcb_info": nil, "app_certificates": nil,
-		"compose_file": string(vm.doc.text), "eventlog": nil, "error": nil,
+func (s *Server) describeProof(vm *cvm) openapi.AppAttestation {
+	described := openapi.AppAttestation{
+		VMUUID: dashed(vm.uuid), Name: vm.name, InstanceID: vm.instance, Status: vm.status, ImageVersion: vm.image.name, PPID: vm.node.ppid(),
+		PPIDSHA256: vm.node.ppidHash(), DeviceID: vm.node.device.String(), FMSPC: fmspc, ComposeFile: string(vm.doc.text),
 	}
 	p := s.prove(vm)
 	if p.missing != "" {
-		described["error"] = p.missing
+		described.Error = p.missing
 		return described
 	}
-	described["quote"], described["tcb_info"] = orNull(hex.EncodeToString(p.evidence.Quote)), p.tcbInfo
-	described["app_certificates"] = []object{p.certificate}
+	described.Quote = hex.EncodeToString(p.evidence.Quote)
 	if s.unknown.oldEvidence {
-		described["tcb_info"], described["app_certificates"] = nil, nil
-		described["compose_file"], described["eventlog"] = p.evidence.AppCompose, attest.LogEntries(p.evidence.EventLog)
+		described.ComposeFile, described.EventLog = p.evidence.AppCompose, attest.LogEntries(p.evidence.EventLog)
+	} else {
+		described.TCBInfo, described.AppCertificates = p.tcbInfo, []openapi.Certificate{p.certificate}
 	}
 	if p.quote != nil {
-		described["tee_tcb_svn"], described["mr_config_id"] = hex.EncodeToString(p.quote.TEETCBSVN[:]), p.quote.MRConfigID.String()
+		described.TEETCBSVN, described.MRConfigID = hex.EncodeToString(p.quote.TEETCBSVN[:]), p.quote.MRConfigID.String()
 	}
 	return described
 }
@@ -104,22 +106,21 @@ func evaluateTCB(s *Server, c *call, a *app) answer {
 	if c.tenant != a.tenant && !a.shown() {
 		return plain(http.StatusNotFound, "App not found")
 	}
-	instances := []object{}
+	described := openapi.TCBEvaluation{AppID: a.id.String(), Update: "early"}
 	for _, vm := range a.cvms {
-		evaluated := object{
-			"vm_uuid": dashed(vm.uuid), "name": vm.name, "instance_id": vm.instance, "status": vm.status, "image_version": vm.image.name,
-			"ppid": vm.node.ppid(), "device_id": vm.node.device.String(), "evaluation_update": "early", "evaluation_ok": nil,
-			"evaluation_status": nil, "error": nil,
+		evaluated := openapi.TCBEvaluationInstance{
+			VMUUID: dashed(vm.uuid), Name: vm.name, InstanceID: vm.instance, Status: vm.status, ImageVersion: vm.image.name,
+			PPID: vm.node.ppid(), DeviceID: vm.node.device.String(), EvaluationUpdate: "early",
 		}
 		if p := s.prove(vm); p.missing != "" {
-			evaluated["error"] = p.missing
+			evaluated.Error = p.missing
 		} else if _, tcb := s.judge(p.evidence.Quote); tcb == nil {
-			evaluated["error"] = "the quote cannot be judged"
+			evaluated.Error = "the quote cannot be judged"
 		} else {
 			status := tcb.Status()
-			evaluated["evaluation_ok"], evaluated["evaluation_status"] = status == attest.UpToDate, status
+			evaluated.EvaluationOK, evaluated.EvaluationStatus = ref(status == attest.UpToDate), string(status)
 		}
-		instances = append(instances, evaluated)
+		described.Instances = append(described.Instances, evaluated)
 	}
-	return ok(object{"app_id": a.id.String(), "update": "early", "instances": instances})
+	return ok(described)
 }

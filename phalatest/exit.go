@@ -22,12 +22,3 @@ func (s *Server) Exit(cvmID string) error {
 	vm.exited = time.Now().UTC()
 	return nil
 }
-
-// state is what a CVM does now, and when it last went off by itself.
-func (vm *cvm) state() object {
-	state := vm.describeState()
-	if !vm.exited.IsZero() {
-		state["exited_at"] = stamp(vm.exited)
-	}
-	return state
-}

@@ -1,5 +1,7 @@
 package phalatest
 
+import "github.com/phala-go/phala/openapi"
+
 // facets counts the CVMs of a workspace by the values that lists can be filtered by, so that asking which there are
 // does not walk over all of them.
 type facets struct {
@@ -20,7 +22,7 @@ func (c counts) add(value string, by int) {
 }
 
 func (f facets) add(vm *cvm, by int) {
-	f.statuses.add(vm.status, by)
+	f.statuses.add(string(vm.status), by)
 	f.images.add(vm.image.name, by)
 	f.kinds.add(vm.size.kind, by)
 	f.regions.add(vm.node.region, by)
@@ -30,15 +32,15 @@ func (f facets) add(vm *cvm, by int) {
 }
 
 // turn counts a CVM that goes from one status to another.
-func (f facets) turn(from, to string) {
-	f.statuses.add(from, -1)
-	f.statuses.add(to, 1)
+func (f facets) turn(from, to openapi.CVMStatus) {
+	f.statuses.add(string(from), -1)
+	f.statuses.add(string(to), 1)
 }
 
 func filterOptions(_ *Server, c *call) answer {
 	f := c.tenant.facets
-	return ok(object{
-		"statuses": sortedKeys(f.statuses), "image_versions": sortedKeys(f.images), "instance_types": sortedKeys(f.kinds),
-		"kms_slugs": sortedKeys(f.slugs), "kms_types": sortedKeys(f.kms), "regions": sortedKeys(f.regions), "nodes": sortedKeys(f.nodes),
+	return ok(openapi.AppFilterOptions{
+		Statuses: sortedKeys(f.statuses), ImageVersions: sortedKeys(f.images), InstanceTypes: sortedKeys(f.kinds),
+		KMSSlugs: sortedKeys(f.slugs), KMSTypes: sortedKeys(f.kms), Regions: sortedKeys(f.regions), Nodes: sortedKeys(f.nodes),
 	})
 }

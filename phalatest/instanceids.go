@@ -3,15 +3,15 @@ package phalatest
 import "github.com/phala-go/phala/openapi"
 
 // refreshed is the answer for one CVM. The cloud never forgets an id, so there is never a new one.
-func (vm *cvm) refreshed(c *call) object {
-	status, source, reason := "unchanged", "teepod_info", any(nil)
+func (vm *cvm) refreshed(c *call) openapi.InstanceIDRefresh {
+	r := openapi.InstanceIDRefresh{
+		CVMID: vm.numberOrID(c), Identifier: dashed(vm.uuid), Status: "unchanged", OldInstanceID: vm.instance, NewInstanceID: vm.instance,
+		Source: "teepod_info", VerifiedWithGateway: ref(false),
+	}
 	if vm.instance == "" {
-		status, source, reason = "skipped", "none", "the CVM has not booted yet"
+		r.Status, r.Source, r.Reason = "skipped", "none", "the CVM has not booted yet"
 	}
-	return object{
-		"cvm_id": vm.numberOrID(c), "identifier": dashed(vm.uuid), "status": status, "old_instance_id": orNull(vm.instance),
-		"new_instance_id": orNull(vm.instance), "source": source, "verified_with_gateway": false, "reason": reason,
-	}
+	return r
 }
 
 func refreshInstanceID(_ *Server, c *call, vm *cvm) answer { return ok(vm.refreshed(c)) }
@@ -29,14 +29,14 @@ func refreshInstanceIDs(s *Server, c *call) answer {
 		return (r.RunningOnly != nil && !*r.RunningOnly || vm.running()) && (r.MissingOnly != nil && !*r.MissingOnly || vm.instance == "")
 	}
 	var chosen []*cvm
-	items := []object{}
-	counts := map[string]int{}
+	items := []openapi.InstanceIDRefresh{}
+	counts := map[openapi.InstanceIDRefreshStatus]int{}
 	if len(r.CVMIDs) > 0 {
 		for _, id := range r.CVMIDs {
 			vm, bad := c.tenant.find(id)
 			if bad != nil {
 				counts["error"]++
-				items = append(items, object{"cvm_id": id, "identifier": id, "status": "error", "source": "none", "reason": bad.body.(object)["message"]})
+				items = append(items, openapi.InstanceIDRefresh{CVMID: openapi.ID(id), Identifier: id, Status: "error", Source: "none", Reason: bad.message()})
 				continue
 			}
 			if fits(vm) {
@@ -54,11 +54,10 @@ func refreshInstanceIDs(s *Server, c *call) answer {
 	chosen = chosen[:min(limit, len(chosen))]
 	for _, vm := range chosen {
 		item := vm.refreshed(c)
-		counts[item["status"].(string)]++
+		counts[item.Status]++
 		items = append(items, item)
 	}
-	return ok(object{
-		"total": len(items), "scanned": len(chosen), "updated": 0, "unchanged": counts["unchanged"], "skipped": counts["skipped"],
-		"conflicts": 0, "errors": counts["error"], "items": items,
+	return ok(openapi.InstanceIDRefreshes{
+		Total: len(items), Scanned: len(chosen), Unchanged: counts["unchanged"], Skipped: counts["skipped"], Errors: counts["error"], Items: items,
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 
 	"github.com/phala-go/phala/kms"
+	"github.com/phala-go/phala/openapi"
 )
 
 // keyService is one KMS of the cloud: the central one, or one that a contract governs. A node serves it and,
@@ -79,37 +80,38 @@ func (k *keyService) envPublicKey(app kms.AppID) (kms.PublicKey, error) {
 	return kms.PublicKey(key.PublicKey().Bytes()), nil
 }
 
-// chainID and address are null for the central KMS.
-func (k *keyService) chainID() any {
+// chainID is nil for the central KMS.
+func (k *keyService) chainID() *int64 {
 	if !k.onChain() {
 		return nil
 	}
-	return k.chain.ChainID()
+	return ref(int64(k.chain.ChainID()))
 }
 
-func (k *keyService) address() any {
+// address is empty for the central KMS.
+func (k *keyService) address() string {
 	if !k.onChain() {
-		return nil
+		return ""
 	}
 	return k.chain.KMSContract().Hex()
 }
 
 // describe is the KMS as a node, in older versions and within other answers.
-func (k *keyService) describe() object {
-	return object{
-		"id": k.id, "slug": k.slug, "url": k.url, "version": "0.5.5", "chain_id": k.chainID(),
-		"kms_contract_address": k.address(), "gateway_app_id": nil, "k256_pubkey": k.signer().String(),
+func (k *keyService) describe() openapi.KMS {
+	return openapi.KMS{
+		ID: openapi.ID(k.id), Slug: k.slug, URL: k.url, Version: "0.5.5", ChainID: k.chainID(), KMSContractAddress: k.address(),
+		K256PublicKey: k.signer().String(),
 	}
 }
 
-// describeContract is the KMS as a contract. The central one has none, which its address says.
-func (k *keyService) describeContract() object {
-	described := object{
-		"id": k.contractID, "slug": k.contractSlug, "label": k.label, "contract_address": "phala", "chain_id": 0,
-		"k256_pubkey": k.signer().String(), "ca_pubkey": hex.EncodeToString(k.rootCA()), "node_count": 1,
+// describeContract is the KMS as a contract. The central one has none, which its address shows.
+func (k *keyService) describeContract() openapi.KMS {
+	described := openapi.KMS{
+		ID: openapi.ID(k.contractID), Slug: k.contractSlug, Label: k.label, ContractAddress: "phala", ChainID: ref(int64(0)),
+		K256PublicKey: k.signer().String(), CAPublicKey: hex.EncodeToString(k.rootCA()), NodeCount: ref(1),
 	}
 	if k.onChain() {
-		described["contract_address"], described["chain_id"] = k.address(), k.chainID()
+		described.ContractAddress, described.ChainID = k.address(), k.chainID()
 	}
 	return described
 }

@@ -7,23 +7,24 @@ import (
 	"strings"
 
 	"github.com/phala-go/phala/kms"
+	"github.com/phala-go/phala/openapi"
 )
 
 func listKMS(s *Server, c *call) answer {
-	chosen := []object{}
+	var chosen []openapi.KMS
 	for _, k := range s.services {
 		if want := c.URL.Query().Get("is_onchain"); want == "" || want == strconv.FormatBool(k.onChain()) {
 			chosen = append(chosen, k.inVersion(c))
 		}
 	}
-	return page(c, all(chosen), pageNames{"items", "pages", 20}, func(o object) object { return o })
+	return page(c, all(chosen), pageNames{"items", "pages", 20}, func(k openapi.KMS) any { return k })
 }
 
 // contractKeyed tells the versions in which /kms is about contracts and no longer about nodes.
 func (c *call) contractKeyed() bool { return c.version >= "2026-06-23" }
 
 // inVersion is the KMS as a node, or in newer versions as a contract.
-func (k *keyService) inVersion(c *call) object {
+func (k *keyService) inVersion(c *call) openapi.KMS {
 	if c.contractKeyed() {
 		return k.describeContract()
 	}
@@ -43,15 +44,13 @@ func onKMS(h func(*keyService, *call) answer) handler {
 func getKMS(k *keyService, c *call) answer { return ok(k.inVersion(c)) }
 
 func inspectKMS(k *keyService, _ *call) answer {
-	return ok(object{
-		"id": k.id, "slug": k.slug, "endpoint": k.url, "kms_type": k.kind, "db_version": "0.5.5",
-		"rpc": object{
-			"version": "0.5.5", "is_dev": false, "chain_id": k.chainID(), "kms_contract_address": k.address(), "gateway_app_id": nil, "version_synced": true,
-			"bootstrap_info": object{
-				"k256_pubkey": k.signer().String(), "ca_pubkey": hex.EncodeToString(k.rootCA()), "quote_length": 0, "eventlog_length": 0,
-			},
+	return ok(openapi.KMSInspection{
+		ID: openapi.ID(k.id), Slug: k.slug, Endpoint: k.url, KMSType: k.kind, DBVersion: "0.5.5",
+		RPC: &openapi.KMSRPCInfo{
+			Version: "0.5.5", ChainID: k.chainID(), KMSContractAddress: k.address(), VersionSynced: true,
+			BootstrapInfo: openapi.KMSBootstrapInfo{K256PublicKey: k.signer().String(), CAPublicKey: hex.EncodeToString(k.rootCA())},
 		},
-		"rpc_error": nil, "guest_agent": nil, "guest_agent_error": nil, "teepods": []object{}, "on_chain": nil,
+		Teepods: []openapi.KMSTeepod{},
 	})
 }
 
@@ -73,15 +72,17 @@ func getEnvKey(k *keyService, c *call) answer {
 	if err != nil {
 		return plain(http.StatusInternalServerError, err.Error())
 	}
-	return ok(object{"public_key": key.String(), "signature": hex.EncodeToString(signature)})
+	return ok(openapi.EnvPublicKey{PublicKey: key.String(), Signature: hex.EncodeToString(signature)})
 }
 
 func nextAppIDs(_ *Server, c *call) answer {
-	ids := []object{}
+	var ids []openapi.NextAppID
 	for i := range uint64(c.number("counts", 1)) {
-		ids = append(ids, object{"app_id": kms.DeriveAppID(c.tenant.wallet, c.tenant.nonce+i).Address().Hex(), "nonce": c.tenant.nonce + i})
+		ids = append(ids, openapi.NextAppID{
+			AppID: kms.DeriveAppID(c.tenant.wallet, c.tenant.nonce+i).Address().Hex(), Nonce: int64(c.tenant.nonce + i),
+		})
 	}
-	return ok(object{"app_ids": ids})
+	return ok(openapi.NextAppIDs{AppIDs: ids})
 }
 
 func listContractNodes(s *Server, c *call) answer {
@@ -89,7 +90,7 @@ func listContractNodes(s *Server, c *call) answer {
 	if !c.contractKeyed() || k == nil {
 		return plain(http.StatusNotFound, "KMS not found")
 	}
-	return ok(object{
-		"items": []object{{"id": k.id, "slug": k.slug, "url": k.url, "version": "0.5.5", "kms_type": k.kind}}, "total": 1,
+	return ok(openapi.KMSNodes{
+		Items: []openapi.KMSNode{{ID: openapi.ID(k.id), Slug: k.slug, URL: k.url, Version: "0.5.5", KMSType: k.kind}}, Total: 1,
 	})
 }

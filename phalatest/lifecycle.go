@@ -51,18 +51,18 @@ func stopBatch(s *Server, c *call) answer {
 	if bad, ok := s.decode(c, &request); !ok {
 		return bad
 	}
-	stopped, skipped, errors := 0, 0, []object{}
+	result := openapi.StopBatchResult{Total: len(request.CVMIDs), Errors: []openapi.StopBatchError{}}
 	for _, id := range request.CVMIDs {
 		vm, bad := c.tenant.find(id)
 		switch {
 		case bad != nil:
-			errors = append(errors, object{"cvm_id": id, "error": bad.body.(object)["message"]})
+			result.Errors = append(result.Errors, openapi.StopBatchError{CVMID: openapi.ID(id), Error: bad.message()})
 		case vm.status == "stopped" || vm.status == "stopping":
-			skipped++
+			result.Skipped++
 		default:
 			vm.powerOff(s)
-			stopped++
+			result.Stopped++
 		}
 	}
-	return ok(object{"total": len(request.CVMIDs), "stopped": stopped, "skipped": skipped, "errors": errors})
+	return ok(result)
 }

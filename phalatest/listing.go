@@ -54,13 +54,13 @@ type pageNames struct {
 }
 
 // page cuts one page out of a list and describes it.
-func page[T any](c *call, list listing[T], names pageNames, describe func(T) object) answer {
+func page[T any](c *call, list listing[T], names pageNames, describe func(T) any) answer {
 	number, size := c.number("page", 1), c.number("page_size", names.size)
 	from := list.total
 	if number <= list.total { // else the product may be too large
 		from = min((number-1)*size, list.total)
 	}
-	items := []object{}
+	items := []any{}
 	for _, one := range list.items(from, min(from+size, list.total)) {
 		items = append(items, describe(one))
 	}

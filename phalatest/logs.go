@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/phala-go/phala/openapi"
 )
 
 // A running CVM serves its own logs, from a host that is not the API's. Their URLs hold a token and need no key.
@@ -28,9 +30,9 @@ type logLine struct {
 
 // logURL is where a log of a CVM is. A cloud on a port serves it there; else it has a host of its own, which
 // [Server.Transport] serves too.
-func (vm *cvm) logURL(c *call, source, channel string) any {
+func (vm *cvm) logURL(c *call, source, channel string) string {
 	if vm.instance == "" || !deref(vm.doc.app.PublicLogs) {
-		return nil
+		return ""
 	}
 	u := url.URL{Scheme: "https", Host: vm.instance + "-8090." + gatewayDomain, Path: path.Join(logPath, vm.instance, source)}
 	if onPort := c.URL.Host == ""; onPort {
@@ -48,10 +50,10 @@ func (vm *cvm) logURL(c *call, source, channel string) any {
 }
 
 // logURLs are the logs of the CVM itself.
-func (vm *cvm) logURLs(c *call) object {
-	return object{
-		"serial": vm.logURL(c, vmSource, "serial"), "stdout": vm.logURL(c, vmSource, "stdout"), "stderr": vm.logURL(c, vmSource, "stderr"),
-		"container_log_base": vm.logURL(c, "", ""),
+func (vm *cvm) logURLs(c *call) openapi.CVMLogURLs {
+	return openapi.CVMLogURLs{
+		Serial: vm.logURL(c, vmSource, "serial"), Stdout: vm.logURL(c, vmSource, "stdout"), Stderr: vm.logURL(c, vmSource, "stderr"),
+		ContainerLogBase: vm.logURL(c, "", ""),
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/openapi"
 	"github.com/phala-go/phala/phalatest/quotetest"
 )
 
@@ -64,15 +65,14 @@ func (vm *cvm) keyProvider() attest.KeyProvider {
 }
 
 // describe is the certificate in parts, as the API shows it.
-func (m *minted) describe(e attest.Evidence) object {
+func (m *minted) describe(e attest.Evidence) openapi.Certificate {
 	c := m.certificate
 	fingerprint := sha256.Sum256(c.Raw)
-	return object{
-		"subject":       object{"common_name": c.Subject.CommonName, "organization": nil, "country": nil, "state": nil, "locality": nil},
-		"issuer":        object{"common_name": c.Issuer.CommonName, "organization": nil, "country": nil},
-		"serial_number": c.SerialNumber.String(), "not_before": stamp(c.NotBefore), "not_after": stamp(c.NotAfter), "version": "3",
-		"fingerprint": hex.EncodeToString(fingerprint[:]), "signature_algorithm": c.SignatureAlgorithm.String(),
-		"sans": slices.Clone(c.DNSNames), "is_ca": c.IsCA, "position_in_chain": 0, "quote": orNull(hex.EncodeToString(e.Quote)),
-		"app_id": e.AppID.String(), "cert_usage": "ratls",
+	return openapi.Certificate{
+		Subject:      openapi.CertificateSubject{CommonName: c.Subject.CommonName},
+		Issuer:       openapi.CertificateIssuer{CommonName: c.Issuer.CommonName},
+		SerialNumber: c.SerialNumber.String(), NotBefore: second(c.NotBefore), NotAfter: second(c.NotAfter), Version: "3",
+		Fingerprint: hex.EncodeToString(fingerprint[:]), SignatureAlgorithm: c.SignatureAlgorithm.String(), SANs: slices.Clone(c.DNSNames),
+		IsCA: ref(c.IsCA), PositionInChain: ref(0), Quote: hex.EncodeToString(e.Quote), AppID: e.AppID.String(), CertUsage: "ratls",
 	}
 }

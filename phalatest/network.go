@@ -24,10 +24,10 @@ func (s *Server) newPort(vmPort int, protocol string, host int) port {
 	return port{id: fmt.Sprintf("pm_%06d", s.portNumber), host: host, vm: vmPort, protocol: protocol}
 }
 
-func (vm *cvm) describePorts() []object {
-	all := []object{}
+func (vm *cvm) describePorts() []openapi.PortMapping {
+	all := []openapi.PortMapping{}
 	for _, p := range vm.ports {
-		all = append(all, object{"id": p.id, "host_port": p.host, "vm_port": p.vm, "protocol": p.protocol, "host_address": "0.0.0.0"})
+		all = append(all, openapi.PortMapping{ID: openapi.ID(p.id), HostPort: p.host, VMPort: p.vm, Protocol: p.protocol, HostAddress: "0.0.0.0"})
 	}
 	return all
 }
@@ -62,17 +62,19 @@ func setPorts(s *Server, c *call, vm *cvm) answer {
 
 func firewallStatus(_ *Server, _ *call, vm *cvm) answer {
 	if !vm.running() {
-		return ok(object{"available": false, "reason": "the CVM is not running"})
+		return ok(openapi.FirewallStatus{Reason: "the CVM is not running"})
 	}
-	return ok(object{"available": true, "reason": nil})
+	return ok(openapi.FirewallStatus{Available: true})
 }
 
-func (vm *cvm) describeNetworkConfig() object {
-	ports := []object{}
+func (vm *cvm) describeNetworkConfig() openapi.NetworkConfig {
+	ports := []openapi.NetworkPort{}
 	for _, p := range vm.ports {
-		ports = append(ports, object{"host_port": p.host, "vm_port": p.vm, "protocol": p.protocol, "host_address": ""})
+		ports = append(ports, openapi.NetworkPort{HostPort: p.host, VMPort: p.vm, Protocol: p.protocol})
 	}
-	return object{"kms_urls": orList(vm.kmsURLs, vm.app.kms.url), "gateway_urls": orList(vm.gatewayURLs, "https://gateway."+gatewayDomain), "ports": ports}
+	return openapi.NetworkConfig{
+		KMSURLs: orList(vm.kmsURLs, vm.app.kms.url), GatewayURLs: orList(vm.gatewayURLs, "https://gateway."+gatewayDomain), Ports: ports,
+	}
 }
 
 func orList(list []string, absent string) []string {
@@ -105,5 +107,7 @@ func updateNetworkConfig(s *Server, c *call, vm *cvm) answer {
 }
 
 func getNetwork(_ *Server, _ *call, vm *cvm) answer {
-	return ok(object{"is_online": vm.running(), "is_public": true, "error": nil, "internal_ip": "10.4.0.2", "latest_handshake": stampOrNull(vm.started), "public_urls": vm.urls()})
+	return ok(openapi.CVMNetwork{
+		IsOnline: vm.running(), IsPublic: ref(true), InternalIP: "10.4.0.2", LatestHandshake: second(vm.started), PublicURLs: vm.urls(),
+	})
 }

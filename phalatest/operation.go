@@ -5,14 +5,16 @@ import (
 	"encoding/hex"
 	"slices"
 	"time"
+
+	"github.com/phala-go/phala/openapi"
 )
 
 // operation is something that takes a CVM several ticks.
 type operation struct {
 	kind     string
 	id       string // correlation id
-	target   string
-	before   string // status
+	target   openapi.CVMStatus
+	before   openapi.CVMStatus
 	started  time.Time
 	ended    time.Time
 	fromTick int64
@@ -25,13 +27,14 @@ type operation struct {
 }
 
 type operationEvent struct {
-	kind, state string
-	at          time.Time
+	kind  string
+	state openapi.CVMStatus
+	at    time.Time
 }
 
 // step is what a tick makes of a CVM.
 type step struct {
-	status  string
+	status  openapi.CVMStatus
 	boot    string
 	failure string
 }
@@ -55,7 +58,7 @@ func (vm *cvm) bootError(s *Server) string {
 
 // begin starts an operation. The CVM has the status at once and takes the steps tick by tick. One that is
 // under way is given up.
-func (vm *cvm) begin(s *Server, kind, status, target string, steps ...step) {
+func (vm *cvm) begin(s *Server, kind string, status, target openapi.CVMStatus, steps ...step) {
 	if vm.op != nil {
 		vm.end("another operation took its place")
 	}
@@ -72,7 +75,7 @@ func (vm *cvm) begin(s *Server, kind, status, target string, steps ...step) {
 }
 
 // bootCVM begins an operation that ends with a running CVM, or with one whose boot failed.
-func (s *Server) bootCVM(vm *cvm, kind, status string) {
+func (s *Server) bootCVM(vm *cvm, kind string, status openapi.CVMStatus) {
 	vm.begin(s, kind, status, "running", bootSteps(vm.bootError(s))...)
 }
 
@@ -164,7 +167,7 @@ func (vm *cvm) live(s *Server, now int64) {
 }
 
 // turn gives a CVM another status, and notes when it ran.
-func (vm *cvm) turn(status string) {
+func (vm *cvm) turn(status openapi.CVMStatus) {
 	was := vm.running()
 	vm.tenant().facets.turn(vm.status, status)
 	vm.status = status

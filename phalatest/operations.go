@@ -5,33 +5,29 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/phala-go/phala/openapi"
 )
 
-func (o *operation) describe(c *call, by *Tenant) object {
-	status, duration := "in_progress", any(nil)
+func (o *operation) describe(c *call, by *Tenant) openapi.Operation {
+	described := openapi.Operation{
+		CorrelationID: o.id, OperationType: o.kind, TargetState: string(o.target), TriggeredBy: by.userRowID(c),
+		TriggeredByUsername: by.userName(), TriggeredByEmail: by.userEmail(), StartedAt: second(o.started), CompletedAt: second(o.ended),
+		Status: "in_progress", ErrorMessage: o.failure, InstanceName: o.name, ComposeHash: o.hash,
+	}
 	switch {
 	case o.failure != "":
-		status = "failed"
+		described.Status = "failed"
 	case !o.ended.IsZero():
-		status = "completed"
+		described.Status = "completed"
 	}
 	if !o.ended.IsZero() {
-		duration = o.ended.Sub(o.started).Milliseconds()
+		described.DurationMS = ref(int(o.ended.Sub(o.started).Milliseconds()))
 	}
-	events := []object{}
 	for _, e := range o.events {
-		events = append(events, object{"event_type": e.kind, "timestamp": stamp(e.at), "state": e.state})
+		described.Events = append(described.Events, openapi.OperationEvent{EventType: e.kind, Timestamp: second(e.at), State: string(e.state)})
 	}
-	user := any(by.userNumber())
-	if c.hashedIDs() {
-		user = by.userID()
-	}
-	return object{
-		"correlation_id": o.id, "operation_type": o.kind, "target_state": o.target, "triggered_by": user,
-		"triggered_by_username": by.userName(), "triggered_by_email": by.userEmail(), "started_at": stamp(o.started),
-		"completed_at": stampOrNull(o.ended), "duration_ms": duration, "status": status, "error_message": orNull(o.failure),
-		"sub_operations": []string{}, "events": events, "instance_name": o.name, "compose_hash": o.hash,
-	}
+	return described
 }
 
 // listOperations gives them newest first; the cursor is how many have been seen.
@@ -57,15 +53,14 @@ func listOperations(_ *Server, c *call, vm *cvm) answer {
 		}
 	}
 	end := min(seen+c.number("limit", 50), len(all))
-	items := []object{}
+	page := openapi.OperationPage{Total: len(all)}
 	for _, o := range all[seen:end] {
-		items = append(items, o.describe(c, vm.tenant()))
+		page.Items = append(page.Items, o.describe(c, vm.tenant()))
 	}
-	next := any(nil)
 	if end < len(all) {
-		next = strconv.Itoa(end)
+		page.NextCursor = strconv.Itoa(end)
 	}
-	return ok(object{"items": items, "next_cursor": next, "total": len(all)})
+	return ok(page)
 }
 
 func operationStatus(_ *Server, _ *call, vm *cvm) answer {
@@ -93,5 +88,5 @@ func cancelOperation(_ *Server, _ *call, vm *cvm) answer {
 	vm.turn(status)
 	vm.boot = ""
 	vm.end("cancelled")
-	return ok(object{"cancelled": true, "correlation_id": op.id})
+	return ok(openapi.Cancellation{Cancelled: true, CorrelationID: op.id})
 }

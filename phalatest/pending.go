@@ -148,15 +148,15 @@ func getCommitUpdate(s *Server, c *call, vm *cvm) answer {
 }
 
 func listPending(_ *Server, _ *call, a *app) answer {
-	items := []object{}
+	items := []openapi.PendingUpdate{}
 	for _, vm := range a.cvms {
 		if p := vm.update; p != nil && p.current() {
-			items = append(items, object{
-				"vm_uuid": dashed(vm.uuid), "compose_hash": p.hash.String(), "on_chain": a.kms.onChain() && a.consent(p.hash, p.node).hash, "instance_name": vm.name,
+			items = append(items, openapi.PendingUpdate{
+				VMUUID: dashed(vm.uuid), ComposeHash: p.hash.String(), OnChain: a.kms.onChain() && a.consent(p.hash, p.node).hash, InstanceName: vm.name,
 			})
 		}
 	}
-	return ok(object{"items": items})
+	return ok(openapi.PendingUpdates{Items: items})
 }
 
 func previewPending(_ *Server, c *call, vm *cvm) answer {
@@ -168,8 +168,8 @@ func previewPending(_ *Server, c *call, vm *cvm) answer {
 	if p.change.doc != nil {
 		next = p.change.doc
 	}
-	return ok(object{
-		"current_docker_compose": vm.doc.composeFile(), "pending_docker_compose": next.composeFile(),
-		"current_pre_launch_script": vm.doc.script(), "pending_pre_launch_script": next.script(),
+	return ok(openapi.PendingUpdatePreview{
+		CurrentDockerCompose: vm.doc.composeFile(), PendingDockerCompose: next.composeFile(), CurrentPreLaunchScript: vm.doc.script(),
+		PendingPreLaunchScript: next.script(),
 	})
 }

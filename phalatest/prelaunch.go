@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/openapi"
 )
 
 // officialScript is what the cloud adds if an app has no pre-launch script. It is not the platform's, whose text is
@@ -34,9 +35,9 @@ func (s *Server) PreLaunchScript() (text string, sum compose.Hash) {
 func upgradeStatus(s *Server, _ *call, vm *cvm) answer {
 	script := vm.doc.script()
 	latest, older := script == s.script, script == olderScript
-	return ok(object{
-		"current_hash": hashOf(vm.doc.app.PreLaunchScript), "latest_official_hash": hashHex([]byte(s.script)),
-		"is_official": latest || older, "is_latest": latest, "can_upgrade": older,
+	return ok(openapi.PreLaunchUpgrade{
+		CurrentHash: hashOf(vm.doc.app.PreLaunchScript), LatestOfficialHash: hashHex([]byte(s.script)), IsOfficial: latest || older,
+		IsLatest: latest, CanUpgrade: older,
 	})
 }
 

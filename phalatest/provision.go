@@ -213,20 +213,18 @@ func (p *provision) under(id kms.AppID) (*provision, error) {
 	return &named, err
 }
 
-func (s *Server) describeProvision(p *provision) object {
-	id, key := any(p.key.app.String()), any(p.envKey.String())
-	if p.key.app.IsZero() {
-		id = nil
+func (s *Server) describeProvision(p *provision) openapi.Provision {
+	described := openapi.Provision{
+		ComposeHash: p.key.hash.String(), DeviceID: p.node.device.String(), FMSPC: fmspc, OSImageHash: p.image.hash(), InstanceType: p.size.kind,
+		TeepodID: numbered(p.node.teepod), NodeID: numbered(p.node.id), KMSInfo: ref(p.kms.describe()),
 	}
-	if p.kms.onChain() {
-		key = nil
+	if !p.key.app.IsZero() {
+		described.AppID = p.key.app.String()
 	}
-	return object{
-		"app_id": id, "compose_hash": p.key.hash.String(),
-		"app_env_encrypt_pubkey": key, "device_id": p.node.device.String(), "fmspc": fmspc,
-		"os_image_hash": p.image.hash(), "instance_type": p.size.kind, "teepod_id": p.node.teepod, "node_id": p.node.id,
-		"kms_info": p.kms.describe(),
+	if !p.kms.onChain() {
+		described.AppEnvEncryptPublicKey = p.envKey.String()
 	}
+	return described
 }
 
 const fmspc = "b0c06f000000"

@@ -42,7 +42,7 @@ func listCVMs(s *Server, c *call) answer {
 	if bad != nil {
 		return *bad
 	}
-	return page(c, chosen, pageNames{"items", "pages", 30}, func(vm *cvm) object { return vm.inList(s, c) })
+	return page(c, chosen, pageNames{"items", "pages", 30}, func(vm *cvm) any { return vm.inList(s, c) })
 }
 
 // getComposeFile gives the app-compose as JSON, or as its exact text.
@@ -66,7 +66,7 @@ func getStatuses(s *Server, c *call) answer {
 	if bad, ok := s.decode(c, &request); !ok {
 		return bad
 	}
-	all := object{}
+	all := map[string]openapi.CVMStatusReport{}
 	for _, id := range request.VMUUIDs {
 		vm, bad := c.tenant.find(id)
 		if bad != nil {
@@ -78,24 +78,21 @@ func getStatuses(s *Server, c *call) answer {
 }
 
 // describeStatus is a CVM in a batch. The newest version has what is under way in a member of its own.
-func (vm *cvm) describeStatus(c *call) object {
-	events := []object{}
-	if vm.boot != "" {
-		events = append(events, object{"event": "boot.progress", "body": vm.boot, "timestamp": 0})
+func (vm *cvm) describeStatus(c *call) openapi.CVMStatusReport {
+	status := openapi.CVMStatusReport{
+		VMUUID: dashed(vm.uuid), Status: vm.status, Uptime: vm.uptime(), InProgress: ref(vm.op != nil), BootProgress: vm.boot,
+		BootError: vm.failure, Events: []openapi.GuestEvent{},
 	}
-	status := object{
-		"vm_uuid": dashed(vm.uuid), "status": vm.status, "uptime": orNull(vm.uptime()), "in_progress": vm.op != nil,
-		"boot_progress": orNull(vm.boot), "boot_error": orNull(vm.failure), "shutdown_progress": nil, "events": events,
+	if vm.boot != "" {
+		status.Events = append(status.Events, openapi.GuestEvent{Event: "boot.progress", Body: vm.boot, Timestamp: ref(int64(0))})
 	}
 	op := vm.op
 	switch {
+	case op == nil:
 	case c.version >= "2026-06-23":
-		status["operation"] = nil
-		if op != nil {
-			status["operation"] = object{"type": op.kind, "phase": vm.status, "started_at": stamp(op.started), "correlation_id": op.id}
-		}
-	case op != nil:
-		status["operation_type"], status["operation_started_at"], status["correlation_id"] = op.kind, stamp(op.started), op.id
+		status.Operation = &openapi.CVMOperation{Type: op.kind, Phase: string(vm.status), StartedAt: second(op.started), CorrelationID: op.id}
+	default:
+		status.OperationType, status.OperationStartedAt, status.CorrelationID = op.kind, second(op.started), op.id
 	}
 	return status
 }

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/phala-go/phala/openapi"
 )
 
 // What a node has for all its CVMs.
@@ -13,73 +16,72 @@ const (
 	nodeSlots  = 4096
 )
 
-func (s *Server) availableNode(n *node) object {
-	used := n.used
-	images := []object{}
+func (s *Server) availableNode(n *node) openapi.AvailableNode {
+	described := openapi.AvailableNode{
+		TeepodID: numbered(n.teepod), NodeID: numbered(n.id), Name: n.name, Listed: ref(true), ResourceScore: ref(1.0),
+		RemainingVCPU: ref(float64(nodeVCPU - n.used.VCPUs)), RemainingMemory: ref(float64(nodeMemory - n.used.MemoryMB)),
+		RemainingCVMSlots: ref(float64(nodeSlots - n.used.CVMs)), SupportsOnChainKMS: ref(s.chain != nil), FMSPC: fmspc,
+		DeviceID: n.device.String(), RegionIdentifier: n.region, DefaultKMS: s.services[0].slug,
+		DeviceIDs: []openapi.NodeDevice{{DeviceID: n.device.String(), AlgorithmVersion: "1", Enabled: ref(true)}},
+	}
+	for _, k := range s.services {
+		described.KMSList = append(described.KMSList, k.slug)
+	}
 	for _, i := range s.images {
-		images = append(images, object{
-			"name": i.name, "is_dev": i.dev, "version": i.version, "os_image_hash": i.hash(), "slug": i.slug, "release": i.versionText(),
-			"published_at": "2026-01-21T08:30:05Z", "requires_gpu": false, "supports_cpu": true, "supports_gpu": false, "enabled": true,
+		described.Images = append(described.Images, openapi.NodeOSImage{
+			Name: i.name, IsDev: ref(i.dev), Version: i.version[:], OSImageHash: i.hash(), Slug: i.slug, Release: i.versionText(),
+			PublishedAt: openapi.Time{Time: time.Date(2026, 1, 21, 8, 30, 5, 0, time.UTC)}, RequiresGPU: ref(false), SupportsCPU: ref(true),
+			SupportsGPU: ref(false), Enabled: ref(true),
 		})
 	}
-	return object{
-		"teepod_id": n.teepod, "node_id": n.id, "name": n.name, "listed": true, "resource_score": 1.0,
-		"remaining_vcpu": nodeVCPU - used.VCPUs, "remaining_memory": nodeMemory - used.MemoryMB, "remaining_cvm_slots": nodeSlots - used.CVMs,
-		"images": images, "support_onchain_kms": s.chain != nil, "fmspc": fmspc, "device_id": n.device.String(), "region_identifier": n.region,
-		"default_kms": s.services[0].slug, "kms_list": s.kmsSlugs(),
-		"device_ids": []object{{"device_id": n.device.String(), "algorithm_version": "1", "enabled": true}},
-	}
+	return described
 }
 
-func (s *Server) available(t *Tenant) object {
-	all := []object{}
+func (s *Server) availableNodes() []openapi.AvailableNode {
+	var all []openapi.AvailableNode
 	for _, n := range s.nodes {
 		all = append(all, s.availableNode(n))
 	}
-	limit := func(n int) any {
+	return all
+}
+
+// capacity is what the quotas of a workspace leave it in all; no bound is null.
+func (t *Tenant) capacity() *openapi.WorkspaceCapacity {
+	limit := func(n int) *int {
 		if n == 0 {
 			return nil
 		}
-		return n
+		return &n
 	}
-	return object{
-		"tier": workspaceTier, "nodes": all,
-		"capacity": object{
-			"max_instances": limit(t.quotas.CVMs), "max_vcpu": limit(t.quotas.VCPUs), "max_memory": limit(t.quotas.MemoryMB),
-			"max_disk": limit(t.quotas.DiskGB),
-		},
+	return &openapi.WorkspaceCapacity{
+		MaxInstances: limit(t.quotas.CVMs), MaxVCPU: limit(t.quotas.VCPUs), MaxMemory: limit(t.quotas.MemoryMB), MaxDisk: limit(t.quotas.DiskGB),
 	}
-}
-
-func (s *Server) kmsSlugs() []string {
-	slugs := []string{}
-	for _, k := range s.services {
-		slugs = append(slugs, k.slug)
-	}
-	return slugs
 }
 
 func listAvailable(s *Server, c *call) answer {
-	available := s.available(c.tenant)
-	all := []object{}
+	available := openapi.AvailableNodes{Tier: workspaceTier, Capacity: c.tenant.capacity(), Nodes: s.availableNodes()}
 	for _, k := range s.services {
-		all = append(all, k.describe())
+		available.KMSList = append(available.KMSList, k.describe())
 	}
-	available["kms_list"] = all
 	return ok(available)
 }
 
 // listCreateResources has ids that are numbers in older versions.
 func listCreateResources(s *Server, c *call) answer {
 	// id is the given one, or in older versions a number.
-	id := func(id string, number int) any {
+	id := func(id string, number int) openapi.ID {
 		if c.hashedIDs() {
-			return id
+			return openapi.ID(id)
 		}
-		return number
+		return numbered(number)
 	}
-	resources := s.available(c.tenant)
-	names, relations, types, services, gateways := []string{}, []object{}, []object{}, []object{}, []object{}
+	resources := openapi.CreateResources{
+		Tier: workspaceTier, Capacity: c.tenant.capacity(), Nodes: s.availableNodes(),
+		GPUAvailability: &openapi.GPUAvailability{
+			HasReservedGPUs: ref(false), ReservedGPUCount: ref(0), HasPublicGPUs: ref(false), PublicGPUCount: ref(0),
+		},
+	}
+	var names []string
 	for _, i := range s.images {
 		names = append(names, i.name)
 	}
@@ -87,29 +89,25 @@ func listCreateResources(s *Server, c *call) answer {
 		kind := strings.ToUpper(k.kind)
 		kmsID, contractID := id(k.id, i+1), id(k.contractID, i+1)
 		for _, n := range s.nodes {
-			relations = append(relations, object{
-				"teepod_id": n.teepod, "kms_id": kmsID, "kms_type": kind, "kms_contract_id": contractID, "kms_contract_address": k.address(),
-				"supported_os_images": names,
+			resources.NodeKMSRelations = append(resources.NodeKMSRelations, openapi.NodeKMSRelation{
+				TeepodID: numbered(n.teepod), KMSID: kmsID, KMSType: kind, KMSContractID: contractID, KMSContractAddress: k.address(),
+				SupportedOSImages: names,
 			})
 		}
-		services = append(services, object{
-			"id": kmsID, "slug": k.slug, "url": k.url, "version": "0.5.5", "kms_type": kind, "chain_id": k.chainID(),
-			"kms_contract_id": contractID, "kms_contract_address": k.address(), "gateway_app_id": nil, "supported_os_images": names,
+		resources.KMSNodes = append(resources.KMSNodes, openapi.CreateKMS{
+			ID: kmsID, Slug: k.slug, URL: k.url, Version: "0.5.5", KMSType: kind, ChainID: k.chainID(), KMSContractID: contractID,
+			KMSContractAddress: k.address(), SupportedOSImages: names,
 		})
-		gateways = append(gateways, object{
-			"id": id(fmt.Sprintf("gn_test%d", i+1), i+1), "teepod_id": nil, "kms_contract_id": contractID, "rpc_url": nil,
-			"domain_suffix": gatewayDomain, "enabled": true,
+		resources.GatewayNodes = append(resources.GatewayNodes, openapi.GatewayNode{
+			ID: id(fmt.Sprintf("gn_test%d", i+1), i+1), KMSContractID: contractID, DomainSuffix: gatewayDomain, Enabled: true,
 		})
 	}
 	for i, t := range s.types {
-		types = append(types, object{
-			"id": t.id, "name": t.name, "vcpu": t.vcpu, "memory_mb": t.memory, "default_disk_size_gb": t.disk,
-			"requires_gpu": t.gpus > 0, "requires_gpu_count": t.gpus, "family": t.family, "display_order": i + 1,
+		resources.InstanceTypes = append(resources.InstanceTypes, openapi.CreateInstanceType{
+			ID: openapi.ID(t.id), Name: t.name, VCPU: t.vcpu, MemoryMB: t.memory, DefaultDiskSizeGB: ref(t.disk), RequiresGPU: t.gpus > 0,
+			RequiresGPUCount: ref(t.gpus), Family: t.family, DisplayOrder: ref(i + 1),
 		})
 	}
-	resources["kms_nodes"], resources["gateway_nodes"] = services, gateways
-	resources["node_kms_relations"], resources["instance_types"] = relations, types
-	resources["gpu_availability"] = object{"has_reserved_gpus": false, "reserved_gpu_count": 0, "has_public_gpus": false, "public_gpu_count": 0}
 	return ok(resources)
 }
 
@@ -120,9 +118,9 @@ func listImages(s *Server, c *call) answer {
 			chosen = append(chosen, i)
 		}
 	}
-	return page(c, all(chosen), pageNames{"items", "pages", 20}, func(i *image) object {
-		return object{
-			"name": i.name, "slug": i.slug, "version": i.versionText(), "os_image_hash": i.hash(), "is_dev": i.dev, "requires_gpu": false,
+	return page(c, all(chosen), pageNames{"items", "pages", 20}, func(i *image) any {
+		return openapi.OSImage{
+			Name: i.name, Slug: i.slug, Version: i.versionText(), OSImageHash: i.hash(), IsDev: i.dev, RequiresGPU: ref(false),
 		}
 	})
 }

@@ -31,12 +31,12 @@ func (s *Server) revise(vm *cvm, kind string) {
 	})
 }
 
-func (r *revision) describe() object {
-	return object{
-		"revision_id": r.id, "app_id": r.vm.app.id.String(), "vm_uuid": dashed(r.vm.uuid), "compose_hash": r.doc.hash.String(),
-		"created_at": stamp(r.created), "trace_id": r.trace, "operation_type": r.kind, "triggered_by": r.vm.tenant().userRef(),
-		"cvm":       object{"object_type": "cvm", "vm_uuid": dashed(r.vm.uuid), "app_id": r.vm.app.id.String(), "name": r.vm.name},
-		"workspace": r.vm.tenant().workspaceRef(),
+func (r *revision) describe() openapi.AppRevision {
+	return openapi.AppRevision{
+		RevisionID: r.id, AppID: r.vm.app.id.String(), VMUUID: dashed(r.vm.uuid), ComposeHash: r.doc.hash.String(), CreatedAt: second(r.created),
+		TraceID: r.trace, OperationType: r.kind, TriggeredBy: ref(r.vm.tenant().userRef()),
+		CVM:       &openapi.CVMRef{ObjectType: "cvm", VMUUID: dashed(r.vm.uuid), AppID: r.vm.app.id.String(), Name: r.vm.name},
+		Workspace: ref(r.vm.tenant().workspaceRef()),
 	}
 }
 
@@ -49,7 +49,7 @@ func (a *app) revision(id string) *revision {
 }
 
 func listRevisions(_ *Server, c *call, a *app) answer {
-	return page(c, newestFirst(a.revisions), pageNames{"revisions", "total_pages", 50}, (*revision).describe)
+	return page(c, newestFirst(a.revisions), pageNames{"revisions", "total_pages", 50}, func(r *revision) any { return r.describe() })
 }
 
 var noRevision = "Revision not found"
@@ -59,13 +59,18 @@ func getRevision(_ *Server, c *call, a *app) answer {
 	if r == nil {
 		return plain(http.StatusNotFound, noRevision)
 	}
-	detail := r.describe()
-	detail["compose_file"] = any(json.RawMessage(r.doc.text))
+	d, file := r.describe(), r.doc.text
 	if c.URL.Query().Get("raw_compose_file") == "true" {
-		detail["compose_file"] = string(r.doc.text)
+		var err error
+		if file, err = json.Marshal(string(file)); err != nil {
+			return plain(http.StatusInternalServerError, err.Error())
+		}
 	}
-	detail["encrypted_env"], detail["user_config"] = r.encryptedEnv, r.userConfig
-	return ok(detail)
+	return ok(openapi.AppRevisionDetail{
+		RevisionID: d.RevisionID, AppID: d.AppID, VMUUID: d.VMUUID, ComposeHash: d.ComposeHash, CreatedAt: d.CreatedAt, TraceID: d.TraceID,
+		OperationType: d.OperationType, TriggeredBy: d.TriggeredBy, CVM: d.CVM, Workspace: d.Workspace,
+		ComposeFile: file, EncryptedEnv: openapi.Secret(r.encryptedEnv), UserConfig: r.userConfig,
+	})
 }
 
 func (r *revision) redeployOn(s *Server, vm *cvm, by approval) answer {

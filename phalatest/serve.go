@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/hex"
-	"encoding/json"
 	"maps"
 	"net/http"
 	"strconv"
@@ -109,7 +108,7 @@ func (s *Server) write(w http.ResponseWriter, c *call, a answer, id string, faul
 			o["request_id"] = id
 		}
 		var err error
-		if data, err = json.Marshal(a.body); err != nil {
+		if data, err = s.encoder.encode(a.body); err != nil {
 			data, a.status = []byte(`{"detail":"the fake cloud failed"}`), http.StatusInternalServerError
 			s.wrong("%s: %v", c.route.operation, err)
 		}

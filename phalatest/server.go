@@ -38,6 +38,7 @@ type Server struct {
 	seed       string
 	clock      *clock
 	described  *description.Description
+	encoder    encoder
 	router     description.Router[route]
 	operations map[operationName]bool
 	keys       *keys

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -56,19 +57,19 @@ func (t *Tenant) addSSHKey(name, public, github string) (*sshKey, *answer) {
 	return k, nil
 }
 
-func (k *sshKey) describe() object {
-	source, metadata := "manual", any(nil)
+func (k *sshKey) describe() openapi.SSHKey {
+	described := openapi.SSHKey{
+		ID: openapi.ID(k.id), UserID: openapi.ID(k.tenant.userID()), Name: k.name, PublicKey: k.public, Fingerprint: k.fingerprint, KeyType: k.kind,
+		Source: "manual", LastSyncedAt: second(k.synced), CreatedAt: second(k.created), UpdatedAt: second(k.created),
+	}
 	if k.github != "" {
-		source, metadata = "github", object{"github_username": k.github}
+		described.Source, described.KeyMetadata = "github", openapi.RawJSON(`{"github_username":`+strconv.Quote(k.github)+`}`)
 	}
-	return object{
-		"id": k.id, "user_id": k.tenant.userID(), "name": k.name, "public_key": k.public, "fingerprint": k.fingerprint, "key_type": k.kind,
-		"source": source, "key_metadata": metadata, "last_synced_at": stampOrNull(k.synced), "created_at": stamp(k.created), "updated_at": stamp(k.created),
-	}
+	return described
 }
 
 func listSSHKeys(_ *Server, c *call) answer {
-	all := []object{}
+	all := []openapi.SSHKey{}
 	for _, k := range c.tenant.sshKeys {
 		all = append(all, k.describe())
 	}
@@ -127,7 +128,7 @@ func importGitHub(s *Server, c *call) answer {
 		return plain(http.StatusBadRequest, "GitHub does not know the user "+r.GitHubUsername)
 	}
 	added, skipped := c.tenant.addFromGitHub(r.GitHubUsername, keys)
-	return ok(object{"github_username": r.GitHubUsername, "keys_added": added, "keys_skipped": skipped, "errors": []string{}})
+	return ok(openapi.GitHubImport{GitHubUsername: r.GitHubUsername, KeysAdded: added, KeysSkipped: skipped, Errors: []string{}})
 }
 
 func (t *Tenant) addFromGitHub(user string, keys []string) (added, skipped int) {
@@ -161,5 +162,5 @@ func syncGitHub(s *Server, c *call) answer {
 		n, _ := c.tenant.addFromGitHub(user, s.github[user])
 		added += n
 	}
-	return ok(object{"synced_count": added + updated, "keys_added": added, "keys_updated": updated, "keys_removed": removed, "errors": []string{}})
+	return ok(openapi.GitHubSync{SyncedCount: added + updated, KeysAdded: added, KeysUpdated: updated, KeysRemoved: removed, Errors: []string{}})
 }

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/phala-go/phala/openapi"
 )
 
 // uptime is how long a CVM has run, as text.
@@ -16,19 +18,18 @@ func (vm *cvm) uptime() string {
 }
 
 func getStats(_ *Server, _ *call, vm *cvm) answer {
-	stats := object{
-		"is_online": vm.running(), "is_public": deref(vm.doc.app.PublicSysInfo), "error": nil, "sysinfo": nil, "status": vm.status,
-		"in_progress": vm.op != nil, "boot_progress": orNull(vm.boot), "boot_error": orNull(vm.failure),
+	stats := openapi.CVMStats{
+		IsOnline: vm.running(), IsPublic: ref(deref(vm.doc.app.PublicSysInfo)), Status: vm.status, InProgress: ref(vm.op != nil),
+		BootProgress: vm.boot, BootError: vm.failure,
 	}
 	if vm.running() {
 		const mb, gb = 1 << 20, 1 << 30
 		memory, disk := int64(vm.size.memory)*mb, int64(vm.size.disk)*gb
-		stats["sysinfo"] = object{
-			"os_name": "DStack", "os_version": vm.image.versionText(), "kernel_version": "6.9.0-dstack", "cpu_model": "Intel(R) Xeon(R) Platinum",
-			"num_cpus": vm.size.vcpu, "total_memory": memory, "available_memory": memory / 2, "used_memory": memory / 2, "free_memory": memory / 2,
-			"total_swap": 0, "used_swap": 0, "free_swap": 0, "uptime": int64(time.Since(vm.started) / time.Second),
-			"loadavg_one": 0, "loadavg_five": 0, "loadavg_fifteen": 0,
-			"disks": []object{{"name": "vda", "mount_point": "/", "total_size": disk, "free_size": disk / 2}},
+		stats.SysInfo = &openapi.SystemInfo{
+			OSName: "DStack", OSVersion: vm.image.versionText(), KernelVersion: "6.9.0-dstack", CPUModel: "Intel(R) Xeon(R) Platinum",
+			NumCPUs: vm.size.vcpu, TotalMemory: memory, AvailableMemory: memory / 2, UsedMemory: memory / 2, FreeMemory: memory / 2,
+			Uptime: int64(time.Since(vm.started) / time.Second),
+			Disks:  []openapi.Disk{{Name: "vda", MountPoint: "/", TotalSize: disk, FreeSize: disk / 2}},
 		}
 	}
 	return ok(stats)
@@ -37,9 +38,9 @@ func getStats(_ *Server, _ *call, vm *cvm) answer {
 // getUserConfig reads the user configuration as the guest does, where it is JSON.
 func getUserConfig(_ *Server, _ *call, vm *cvm) answer {
 	var config struct {
-		Hostname             *string  `json:"hostname"`
+		Hostname             string   `json:"hostname"`
 		SSHAuthorizedKeys    []string `json:"ssh_authorized_keys"`
-		DefaultGatewayDomain *string  `json:"default_gateway_domain"`
+		DefaultGatewayDomain string   `json:"default_gateway_domain"`
 	}
 	if vm.userConfig != "" && json.Unmarshal([]byte(vm.userConfig), &config) != nil {
 		return plain(400, "The user configuration is no JSON")
@@ -48,7 +49,9 @@ func getUserConfig(_ *Server, _ *call, vm *cvm) answer {
 	if keys == nil {
 		keys = []string{}
 	}
-	return ok(object{"hostname": config.Hostname, "ssh_authorized_keys": keys, "default_gateway_domain": config.DefaultGatewayDomain})
+	return ok(openapi.CVMUserConfig{
+		Hostname: config.Hostname, SSHAuthorizedKeys: keys, DefaultGatewayDomain: config.DefaultGatewayDomain,
+	})
 }
 
 // service is a service of a docker-compose file.
@@ -74,21 +77,21 @@ func (vm *cvm) services() []service {
 	return all
 }
 
-func (vm *cvm) containers(c *call) []object {
-	all := []object{}
+func (vm *cvm) containers(c *call) []openapi.CVMContainer {
+	all := []openapi.CVMContainer{}
 	for _, s := range vm.services() {
-		all = append(all, object{
-			"id": hashHex([]byte(vm.uuid + s.name)), "names": []string{"/" + s.container()}, "image": s.image,
-			"image_id": "sha256:" + hashHex([]byte(s.image)), "command": nil, "created": vm.started.Unix(), "state": "running",
-			"status": "Up " + vm.uptime(), "log_endpoint": vm.logURL(c, s.container(), ""),
+		all = append(all, openapi.CVMContainer{
+			ID: hashHex([]byte(vm.uuid + s.name)), Names: []string{"/" + s.container()}, Image: s.image,
+			ImageID: "sha256:" + hashHex([]byte(s.image)), Created: second(vm.started), State: "running", Status: "Up " + vm.uptime(),
+			LogEndpoint: vm.logURL(c, s.container(), ""),
 		})
 	}
 	return all
 }
 
 func getComposition(_ *Server, c *call, vm *cvm) answer {
-	return ok(object{
-		"is_online": vm.running(), "is_public": true, "error": nil, "docker_compose_file": vm.doc.composeFile(), "manifest_version": 2,
-		"version": vm.image.versionText(), "runner": deref(vm.doc.app.Runner), "features": vm.doc.app.Features, "containers": vm.containers(c),
+	return ok(openapi.CVMComposition{
+		IsOnline: vm.running(), IsPublic: ref(true), DockerComposeFile: vm.doc.composeFile(), ManifestVersion: ref(2),
+		Version: vm.image.versionText(), Runner: deref(vm.doc.app.Runner), Features: vm.doc.app.Features, Containers: vm.containers(c),
 	})
 }

@@ -1,7 +1,6 @@
 package phalatest
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"time"
@@ -41,7 +40,7 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request, vm *cvm, target 
 		s.live()
 		state, busy, status := vm.state(), vm.op != nil, vm.status
 		s.mu.Unlock()
-		data, err := json.Marshal(state)
+		data, err := s.encoder.encode(state)
 		if err != nil {
 			return
 		}
@@ -52,7 +51,7 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request, vm *cvm, target 
 			}
 		}
 		elapsed := int(time.Since(began) / time.Second)
-		if status == target && !busy {
+		if string(status) == target && !busy {
 			event(w, "complete", []byte(fmt.Sprintf(`{"status":%q,"elapsed":%d,"target":%q}`, status, elapsed, target)))
 			return
 		}

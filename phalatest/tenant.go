@@ -11,6 +11,7 @@ import (
 
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/kms"
+	"github.com/phala-go/phala/openapi"
 )
 
 // Tenant is a workspace of the cloud with an API key and a user of its own. Tenants share the nodes, the images and
@@ -137,15 +138,20 @@ func (t *Tenant) userName() string {
 
 func (t *Tenant) userEmail() string { return t.userName() + "@phala.test" }
 
-// userNumber is the id of the user in older versions of the API.
-func (t *Tenant) userNumber() int { return t.number }
+// userRowID is the id of the user as the version of the call has it.
+func (t *Tenant) userRowID(c *call) openapi.ID {
+	if c.hashedIDs() {
+		return openapi.ID(t.userID())
+	}
+	return numbered(t.number)
+}
 
 func (t *Tenant) id() string { return fmt.Sprintf("wks_test%d", t.number) }
 
-func (t *Tenant) userRef() object {
-	return object{"object_type": "user", "id": t.userID(), "username": t.userName(), "avatar_url": nil}
+func (t *Tenant) userRef() openapi.UserRef {
+	return openapi.UserRef{ObjectType: "user", ID: openapi.ID(t.userID()), Username: t.userName()}
 }
 
-func (t *Tenant) workspaceRef() object {
-	return object{"object_type": "workspace", "id": t.id(), "name": t.name, "slug": t.slug, "avatar_url": nil}
+func (t *Tenant) workspaceRef() openapi.WorkspaceRef {
+	return openapi.WorkspaceRef{ObjectType: "workspace", ID: openapi.ID(t.id()), Name: t.name, Slug: t.slug}
 }

@@ -56,7 +56,7 @@ func (s *Server) change(vm *cvm, ch change, by approval) answer {
 		return s.prepareUpdate(vm, ch)
 	}
 	if nothing {
-		return accepted(object{"status": "no_change", "message": "Nothing is to change"})
+		return accepted(openapi.UpdateAccepted{Status: "no_change", Message: "Nothing is to change"})
 	}
 	if ch.doc != nil && ch.doc.hash != vm.doc.hash {
 		if bad := s.allowed(vm.app, ch.doc.hash, vm.node, by, true); bad != nil {
@@ -106,8 +106,8 @@ func (s *Server) apply(vm *cvm, ch change) answer {
 	if ch.doc != nil || ch.env != nil || ch.userConfig != nil {
 		s.revise(vm, ch.kind)
 	}
-	return accepted(object{
-		"status": "in_progress", "message": "The update has started", "correlation_id": vm.op.id, "allowed_envs_changed": envsChanged,
+	return accepted(openapi.UpdateAccepted{
+		Status: "in_progress", Message: "The update has started", CorrelationID: vm.op.id, AllowedEnvsChanged: &envsChanged,
 	})
 }
 

@@ -3,7 +3,10 @@ package phalatest
 import (
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
+
+	"github.com/phala-go/phala/openapi"
 )
 
 // span is a time that a CVM ran.
@@ -25,7 +28,7 @@ func getUsage(s *Server, c *call, a *app) answer {
 	if query.Has("start_date") && query.Has("end_date") && until.Before(from) {
 		return plain(http.StatusBadRequest, "end_date is before start_date")
 	}
-	records, total := []object{}, 0.0
+	records, total := []openapi.UsageRecord{}, 0.0
 	for _, vm := range a.cvms {
 		for _, run := range vm.ran() {
 			for at := run.from; at.Before(run.to); {
@@ -45,15 +48,20 @@ func getUsage(s *Server, c *call, a *app) answer {
 	slices.Reverse(records)
 	first := min(c.number("offset", 0), len(records))
 	last := min(first+c.number("limit", 500), len(records))
-	return ok(object{"usage": records[first:last], "total": len(records), "total_cost": total})
+	return ok(openapi.AppUsage{Usage: records[first:last], Total: len(records), TotalCost: money(total)})
 }
 
-func (s *Server) usageRecord(vm *cvm, from, to time.Time, cost float64) object {
+func (s *Server) usageRecord(vm *cvm, from, to time.Time, cost float64) openapi.UsageRecord {
 	hour := from.Truncate(time.Hour)
-	return object{
-		"instance_id": dashed(vm.uuid), "project_id": vm.app.number, "team_id": 1, "timestamp": stamp(to), "event_type": "compute",
-		"cost": cost, "details": vm.size.kind, "usage_type": "compute", "billing_start": stamp(from), "billing_end": stamp(to),
-		"duration_minutes": to.Sub(from).Minutes(), "billing_key": dashed(vm.uuid) + ":" + stamp(hour),
-		"billing_hour": stamp(hour), "billing_day": from.Format(time.DateOnly),
+	return openapi.UsageRecord{
+		InstanceID: dashed(vm.uuid), ProjectID: numbered(vm.app.number), TeamID: numbered(vm.tenant().number), Timestamp: second(to),
+		EventType: "compute", Cost: money(cost), Details: vm.size.kind, UsageType: "compute", BillingStart: second(from), BillingEnd: second(to),
+		DurationMinutes: to.Sub(from).Minutes(), BillingKey: dashed(vm.uuid) + ":" + stamp(hour), BillingHour: stamp(hour),
+		BillingDay: from.Format(time.DateOnly),
 	}
+}
+
+// money is an amount in USD.
+func money(amount float64) openapi.Decimal {
+	return openapi.Decimal(strconv.FormatFloat(amount, 'f', -1, 64))
 }

@@ -82,10 +82,10 @@ func (w *webhooks) check(h *hook) (bad answer, ok bool) {
 }
 
 // describe is a webhook with its secret whole or masked.
-func (h *hook) describe(secret string) object {
-	return object{
-		"id": h.id, "url": h.url, "secret": secret, "events": h.events, "name": orNull(h.name), "enabled": h.enabled,
-		"created_at": h.created.Format(time.RFC3339), "updated_at": h.updated.Format(time.RFC3339),
+func (h *hook) describe(secret string) openapi.Webhook {
+	return openapi.Webhook{
+		ID: openapi.ID(h.id), URL: h.url, Secret: openapi.Secret(secret), Events: h.events, Name: h.name, Enabled: h.enabled,
+		CreatedAt: second(h.created), UpdatedAt: second(h.updated),
 	}
 }
 
@@ -99,7 +99,7 @@ func (h *hook) masked() string {
 }
 
 func listWebhooks(_ *Server, c *call, w *webhooks) answer {
-	all := []object{}
+	all := []openapi.Webhook{}
 	for _, h := range w.hooks {
 		if h.tenant == c.tenant {
 			all = append(all, h.describe(h.masked()))
@@ -156,7 +156,7 @@ func revealWebhookSecret(_ *Server, _ *call, w *webhooks, h *hook) answer {
 	if bad, ok := w.secondFactor(); !ok {
 		return bad
 	}
-	return ok(object{"secret": h.secret})
+	return ok(openapi.WebhookSecret{Secret: openapi.Secret(h.secret)})
 }
 
 func rotateWebhookSecret(_ *Server, _ *call, w *webhooks, h *hook) answer {
@@ -164,7 +164,7 @@ func rotateWebhookSecret(_ *Server, _ *call, w *webhooks, h *hook) answer {
 		return bad
 	}
 	h.secret, h.updated = newWebhookSecret(), time.Now().UTC()
-	return ok(object{"secret": h.secret})
+	return ok(openapi.WebhookSecret{Secret: openapi.Secret(h.secret)})
 }
 
 // testWebhook delivers an event that nothing has caused, whatever the webhook asks for.
@@ -182,23 +182,23 @@ func listDeliveries(_ *Server, c *call, _ *webhooks, h *hook) answer {
 	newest := slices.Clone(h.deliveries)
 	slices.SortFunc(newest, func(a, b *posted) int { return cmp.Compare(b.number, a.number) })
 	offset = min(offset, len(newest))
-	rows := []object{}
+	rows := []openapi.WebhookDelivery{}
 	for _, d := range newest[offset:min(offset+limit, len(newest))] {
 		rows = append(rows, d.describe())
 	}
 	return ok(rows)
 }
 
-func (d *posted) describe() object {
-	status, delivered := "failed", any(nil)
+func (d *posted) describe() openapi.WebhookDelivery {
+	described := openapi.WebhookDelivery{
+		SnowflakeID: d.number, EventID: d.event.ID, EventType: string(d.event.Type), Status: "failed", Attempts: d.Attempts, RequestURL: d.URL,
+		ResponseStatus: d.Status, ErrorMessage: d.Failure, DurationMS: ref(int(d.Took.Milliseconds())), CreatedAt: openapi.Time{Time: d.created},
+		OriginalEventID: d.original,
+	}
 	if d.Failure == "" {
-		status, delivered = "success", d.Delivered.Format(time.RFC3339Nano)
+		described.Status, described.DeliveredAt = "success", openapi.Time{Time: d.Delivered}
 	}
-	return object{
-		"snowflake_id": d.number, "event_id": d.event.ID, "event_type": d.event.Type, "status": status, "attempts": d.Attempts,
-		"request_url": d.URL, "response_status": d.Status, "error_message": d.Failure, "duration_ms": d.Took.Milliseconds(),
-		"created_at": d.created.Format(time.RFC3339Nano), "delivered_at": delivered, "original_event_id": d.original,
-	}
+	return described
 }
 
 // resendDelivery delivers an event again, under a new id.
@@ -218,20 +218,18 @@ func resendDelivery(_ *Server, c *call, w *webhooks, h *hook) answer {
 func webhookStats(_ *Server, _ *call, _ *webhooks, h *hook) answer {
 	var succeeded int
 	var sum, longest time.Duration
-	last, rate, mean := any(nil), 0.0, time.Duration(0)
+	total := len(h.deliveries)
+	stats := openapi.WebhookStats{Total: total}
 	for _, d := range h.deliveries {
 		if d.Failure == "" {
 			succeeded++
 		}
 		sum, longest = sum+d.Took, max(longest, d.Took)
 	}
-	total := len(h.deliveries)
 	if total > 0 {
-		last = h.deliveries[total-1].created.Format(time.RFC3339Nano)
-		rate, mean = float64(succeeded)/float64(total), sum/time.Duration(total)
+		stats.LastDeliveryAt = openapi.Time{Time: h.deliveries[total-1].created}
+		stats.SuccessRate, stats.AvgDurationMS = float64(succeeded)/float64(total), int((sum / time.Duration(total)).Milliseconds())
 	}
-	return ok(object{
-		"total": total, "success_count": succeeded, "failed_count": total - succeeded, "success_rate": rate,
-		"avg_duration_ms": mean.Milliseconds(), "max_duration_ms": longest.Milliseconds(), "last_delivery_at": last,
-	})
+	stats.SuccessCount, stats.FailedCount, stats.MaxDurationMS = succeeded, total-succeeded, int(longest.Milliseconds())
+	return ok(stats)
 }

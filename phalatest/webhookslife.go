@@ -10,7 +10,7 @@ import (
 // a goroutine of its own.
 func (s *Server) happened(vm *cvm, event string) {
 	var data any = webhook.Lifecycle{
-		CVMID: dashed(vm.uuid), CVMName: vm.name, AppID: vm.app.id.String(), Status: vm.status, Error: vm.failure,
+		CVMID: dashed(vm.uuid), CVMName: vm.name, AppID: vm.app.id.String(), Status: string(vm.status), Error: vm.failure,
 	}
 	switch webhook.Type(event) {
 	case webhook.CVMUpdatePendingApproval:

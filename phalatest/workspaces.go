@@ -3,21 +3,19 @@ package phalatest
 import (
 	"net/http"
 	"time"
+
+	"github.com/phala-go/phala/openapi"
 )
 
-func (t *Tenant) describe() object {
-	return object{
-		"id": t.id(), "name": t.name, "slug": t.slug, "tier": workspaceTier, "role": "owner", "is_default": true,
-		"created_at": stamp(t.since), "confidential_models_enabled": false, "avatar_url": nil, "description": nil,
-		"billing_status": "active", "suspended_at": nil,
+func (t *Tenant) describe() openapi.Workspace {
+	return openapi.Workspace{
+		ID: openapi.ID(t.id()), Name: t.name, Slug: t.slug, Tier: workspaceTier, Role: "owner", IsDefault: true, CreatedAt: second(t.since),
+		ConfidentialModelsEnabled: ref(false), BillingStatus: "active",
 	}
 }
 
 func listWorkspaces(_ *Server, c *call) answer {
-	return ok(object{
-		"data":       []object{c.tenant.describe()},
-		"pagination": object{"has_more": false, "next_cursor": nil, "total": 1},
-	})
+	return ok(openapi.WorkspacePage{Data: []openapi.Workspace{c.tenant.describe()}, Pagination: openapi.CursorPagination{Total: ref(1)}})
 }
 
 func onWorkspace(h func(*Server, *call) answer) handler {
@@ -32,27 +30,25 @@ func onWorkspace(h func(*Server, *call) answer) handler {
 func getWorkspace(_ *Server, c *call) answer { return ok(c.tenant.describe()) }
 
 func listWorkspaceNodes(s *Server, c *call) answer {
-	return page(c, all(s.nodes), pageNames{"items", "pages", 30}, s.nodeRef)
+	return page(c, all(s.nodes), pageNames{"items", "pages", 30}, func(n *node) any { return s.nodeRef(n) })
 }
 
 // quota is a bound and what is left of it; -1 is no bound.
-func quota(limit, used int) object {
+func quota(limit, used int) openapi.Quota {
 	if limit == 0 {
-		return object{"limit": -1, "remaining": -1}
+		return openapi.Quota{Limit: -1, Remaining: -1}
 	}
-	return object{"limit": limit, "remaining": max(limit-used, 0)}
+	return openapi.Quota{Limit: int64(limit), Remaining: int64(max(limit-used, 0))}
 }
 
 func getQuotas(_ *Server, c *call) answer {
 	t, used := c.tenant, c.tenant.used
-	return ok(object{
-		"team_slug": t.slug, "tier": workspaceTier,
-		"quotas": object{
-			"vm_slots": quota(t.quotas.CVMs, used.CVMs), "vcpu": quota(t.quotas.VCPUs, used.VCPUs),
-			"memory_mb": quota(t.quotas.MemoryMB, used.MemoryMB), "disk_gb": quota(t.quotas.DiskGB, used.DiskGB),
+	return ok(openapi.WorkspaceQuotas{
+		TeamSlug: t.slug, Tier: workspaceTier,
+		Quotas: openapi.ResourceQuotas{
+			VMSlots: quota(t.quotas.CVMs, used.CVMs), VCPU: quota(t.quotas.VCPUs, used.VCPUs), MemoryMB: quota(t.quotas.MemoryMB, used.MemoryMB),
+			DiskGB: quota(t.quotas.DiskGB, used.DiskGB),
 		},
-		"reserved_nodes": object{"limit": 0, "remaining": 0},
-		"reserved_gpu":   object{"gpus": object{"limit": 0, "remaining": 0}, "in_use": 0, "misconfigured": 0},
-		"as_of":          stamp(time.Now()),
+		ReservedNodes: &openapi.Quota{}, ReservedGPU: &openapi.ReservedGPUQuota{InUse: ref(0), Misconfigured: ref(0)}, AsOf: second(time.Now()),
 	})
 }
