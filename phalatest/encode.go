@@ -45,6 +45,10 @@ func forms(of reflect.Type, name string) form {
 		if name == "contract_address" {
 			return emptied
 		}
+	case reflect.TypeFor[openapi.AccountUser]():
+		if name == "avatar" {
+			return emptied
+		}
 	case reflect.TypeFor[openapi.CVMContainer]():
 		if name == "created" {
 			return unixTime
