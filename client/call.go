@@ -38,7 +38,7 @@ func send[T any](ctx context.Context, c call, req *http.Request, err error) (ans
 	}
 	defer resp.Body.Close()
 	if err := decode(ctx, resp, &answer); err != nil {
-		return answer, &DecodeError{Operation: c.name(), StatusCode: resp.StatusCode, Err: err}
+		return answer, undecoded(ctx, c.name(), resp, err)
 	}
 	return answer, nil
 }

@@ -35,6 +35,14 @@ func (e *DecodeError) Unwrap() error { return e.Err }
 // Is matches [ErrDecode].
 func (*DecodeError) Is(target error) bool { return target == ErrDecode }
 
+// undecoded is the error of an answer that was not decoded: the context's if that ended meanwhile.
+func undecoded(ctx context.Context, operation string, resp *http.Response, err error) error {
+	if cause := context.Cause(ctx); cause != nil && errors.Is(err, cause) {
+		return fmt.Errorf("%s: %w", operation, err)
+	}
+	return &DecodeError{Operation: operation, StatusCode: resp.StatusCode, Err: err}
+}
+
 const (
 	// largeAnswer is the size in bytes from which on the items of an answer are counted before it is decoded, and
 	// the decoding ends with the context. Smaller ones are done in a few milliseconds.

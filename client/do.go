@@ -39,7 +39,7 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any, opts 
 	}
 	defer resp.Body.Close()
 	if err := decode(ctx, resp, out); err != nil {
-		return &DecodeError{Operation: req.Method + " " + req.URL.Path, StatusCode: resp.StatusCode, Err: err}
+		return undecoded(ctx, req.Method+" "+req.URL.Path, resp, err)
 	}
 	return nil
 }

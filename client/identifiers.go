@@ -6,8 +6,8 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// cvmPath is an identifier of a CVM as the path takes it: a version 4 UUID loses its dashes, 40 bare
-// hexadecimal digits are an app id, and everything else (a cvm_… id, a name, app_…, instance_…) stays. An
+// cvmPath is an identifier of a CVM as the path takes it: a version 4 UUID loses its dashes, 40 hexadecimal
+// digits, bare or behind 0x, are an app id, and everything else (a cvm_… id, a name, app_…, instance_…) stays. An
 // instance is named "instance_" plus its id; bare digits never mean one.
 func cvmPath(id string) openapi.PathParam {
 	switch {
@@ -15,6 +15,8 @@ func cvmPath(id string) openapi.PathParam {
 		return openapi.PathParam(strings.ReplaceAll(id, "-", ""))
 	case isHex(id, 40):
 		return openapi.PathParam("app_" + id)
+	case strings.HasPrefix(id, "0x") && isHex(id[2:], 40):
+		return openapi.PathParam("app_" + strings.ToLower(id[2:]))
 	}
 	return openapi.PathParam(id)
 }

@@ -21,7 +21,7 @@ func TestIdentifierForms(t *testing.T) {
 		hex40:                                  openapi.PathParam("app_" + hex40),
 		"app_" + hex40:                         openapi.PathParam("app_" + hex40),
 		"instance_" + hex40:                    openapi.PathParam("instance_" + hex40),
-		"0x" + hex40:                           openapi.PathParam("0x" + hex40),
+		"0x" + hex40:                           openapi.PathParam("app_" + strings.ToLower(hex40)),
 	} {
 		assert.Equal(t, want, cvmPath(id), id)
 	}

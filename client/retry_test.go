@@ -49,9 +49,21 @@ func TestRetryTable(t *testing.T) {
 		"503":                  {func() (*http.Response, error) { return reply(503, "{}"), nil }, "safe idempotent"},
 		"503 with Retry-After": {func() (*http.Response, error) { return reply(503, "{}", "Retry-After", "1"), nil }, all},
 		"504":                  {func() (*http.Response, error) { return reply(504, "{}"), nil }, "safe idempotent"},
-		"connection reset":     {func() (*http.Response, error) { return nil, reset }, "safe idempotent"},
-		"no connection":        {func() (*http.Response, error) { return nil, &net.OpError{Op: "dial", Err: errors.New("refused")} }, all},
-		"no address":           {func() (*http.Response, error) { return nil, &net.DNSError{Err: "no such host"} }, all},
+		"520":                  {func() (*http.Response, error) { return reply(520, "<html>"), nil }, "safe idempotent"},
+		"527":                  {func() (*http.Response, error) { return reply(527, ""), nil }, "safe idempotent"},
+		"528":                  {func() (*http.Response, error) { return reply(528, ""), nil }, ""},
+		"530":                  {func() (*http.Response, error) { return reply(530, ""), nil }, "safe idempotent"},
+		"alert of the server": {func() (*http.Response, error) {
+			return nil, &net.OpError{Op: "remote error", Err: errors.New("tls: handshake failure")}
+		}, ""},
+		"no common version": {func() (*http.Response, error) {
+			return nil, errors.New("tls: server selected unsupported protocol version 301")
+		}, ""},
+		"http behind https": {func() (*http.Response, error) { return nil, http.ErrSchemeMismatch }, ""},
+		"a slow handshake":  {func() (*http.Response, error) { return nil, errors.New("net/http: TLS handshake timeout") }, "safe idempotent"},
+		"connection reset":  {func() (*http.Response, error) { return nil, reset }, "safe idempotent"},
+		"no connection":     {func() (*http.Response, error) { return nil, &net.OpError{Op: "dial", Err: errors.New("refused")} }, all},
+		"no address":        {func() (*http.Response, error) { return nil, &net.DNSError{Err: "no such host"} }, all},
 		"bad certificate": {func() (*http.Response, error) {
 			return nil, &tls.CertificateVerificationError{Err: errors.New("expired")}
 		}, ""},

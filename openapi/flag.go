@@ -1,19 +1,22 @@
 package openapi
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Flag is a yes or no that the API writes as a boolean in some answers and as 0 or 1 in others.
 type Flag bool
 
-// UnmarshalJSON accepts true, false, 0, 1 and null, which is no.
+// UnmarshalJSON accepts true, false, 0, 1, the same as text, and null, which is no.
 func (f *Flag) UnmarshalJSON(data []byte) error {
-	switch string(data) {
-	case "true", "1":
+	switch strings.ToLower(strings.Trim(string(data), `"`)) {
+	case "true", "1", "1.0":
 		*f = true
-	case "false", "0", "null":
+	case "false", "0", "0.0", "null", "":
 		*f = false
 	default:
-		return fmt.Errorf("flag: want true, false, 0 or 1, got %.20s", data)
+		return fmt.Errorf("flag: want true, false, 0 or 1, got %.20q", data)
 	}
 	return nil
 }

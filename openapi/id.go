@@ -38,5 +38,5 @@ func stringOrNumber(data []byte) (string, error) {
 		err := json.Unmarshal(data, &n)
 		return n.String(), err
 	}
-	return "", fmt.Errorf("want a string or a number, got %.20s", data)
+	return "", fmt.Errorf("want a string or a number, got %.20q", data)
 }

@@ -1,9 +1,10 @@
 package openapi
 
 import (
-	"encoding/json"
 	"fmt"
 	"time"
+
+	"github.com/phala-go/phala/internal/cloudtext"
 )
 
 // Time is a moment as the API writes it.
@@ -14,36 +15,19 @@ type Time struct {
 	time.Time
 }
 
-// UnmarshalJSON accepts RFC 3339, a date and time without a zone, a date, seconds since 1970, "" and null.
+// UnmarshalJSON accepts RFC 3339, also with a blank for T, in lower case, with a zone of four digits or without
+// one, a date, seconds since 1970 as number or text, "" and null.
 func (t *Time) UnmarshalJSON(data []byte) error {
 	text, err := stringOrNumber(data)
 	if err != nil {
 		return fmt.Errorf("time: %w", err)
 	}
-	if text == "" {
-		*t = Time{}
-		return nil
+	parsed, err := cloudtext.ParseTime(text)
+	if err != nil {
+		return err
 	}
-	if data[0] != '"' {
-		var seconds int64
-		if err := json.Unmarshal(data, &seconds); err != nil {
-			return fmt.Errorf("time: %s is not a whole number of seconds", text)
-		}
-		t.Time = time.Unix(seconds, 0).UTC()
-		return nil
-	}
-	if parsed, err := time.Parse(time.RFC3339, text); err == nil {
-		t.Time = parsed
-		return nil
-	}
-	// Without a zone the API means UTC. Fractions of a second are parsed by every layout.
-	for _, layout := range []string{"2006-01-02T15:04:05", "2006-01-02 15:04:05", time.DateOnly} {
-		if parsed, err := time.Parse(layout, text); err == nil {
-			t.Time = parsed
-			return nil
-		}
-	}
-	return fmt.Errorf("time: %.40q is neither RFC 3339 nor a date and time without a zone", text)
+	t.Time = parsed
+	return nil
 }
 
 // MarshalJSON writes RFC 3339 in UTC, and null for the zero time.

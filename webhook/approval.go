@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/phala-go/phala/internal/cloudtext"
 )
 
 // PendingApproval is the data of an event for an update, or a replica, that waits until the owner of the app's
@@ -61,7 +63,7 @@ func (e Event) pendingApproval() bool { return strings.HasSuffix(string(e.Type),
 // PendingApproval gives the data of an event whose type ends in ".pending_approval". For others it fails.
 func (e Event) PendingApproval() (PendingApproval, error) {
 	if !e.pendingApproval() {
-		return PendingApproval{}, fmt.Errorf("webhook: %s %s waits for no approval", e.Type, e.ID)
+		return PendingApproval{}, fmt.Errorf("webhook: %s %s waits for no approval", cloudtext.Clean(string(e.Type)), cloudtext.Clean(e.ID))
 	}
 	var data PendingApproval
 	if err := e.decode(&data); err != nil {

@@ -13,7 +13,7 @@ import (
 const readTimeout = 10 * time.Second
 
 // read gives the exact bytes of a body, or the status to refuse it with.
-func (h *handler) read(w http.ResponseWriter, r *http.Request) (body []byte, status int, err error) {
+func (h *Receiver) read(w http.ResponseWriter, r *http.Request) (body []byte, status int, err error) {
 	if r.ContentLength > h.maxBody {
 		return nil, http.StatusRequestEntityTooLarge, fmt.Errorf("%d bytes, want at most %d", r.ContentLength, h.maxBody)
 	}

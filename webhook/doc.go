@@ -10,7 +10,7 @@
 //	})
 //	http.Handle("/phala", handler)
 //
-// The function is called for events that the cloud has signed, recently, and once for each event: [Handler]
+// The function is called for events that the cloud has signed, recently, and once for each event: a [Receiver]
 // checks the signature over the exact bytes of the body in constant time, the time of signing against a
 // tolerance on both sides, and the id of the event against those that were handled before. Only what is
 // signed is used: the headers X-Webhook-Id and X-Webhook-Event are not, so the id and the type come from the

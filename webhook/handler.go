@@ -3,13 +3,16 @@ package webhook
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"mime"
 	"net/http"
 	"time"
 )
 
-type handler struct {
+// Receiver is an http.Handler of deliveries. [Handler] makes one. It is safe for concurrent use.
+type Receiver struct {
 	verifier
 	fn      func(context.Context, Event) error
 	store   Store
@@ -37,7 +40,7 @@ type handler struct {
 // The cloud tries again after all but the first two. fn gets the context of the request, which ends when the
 // cloud hangs up, after ten seconds: work that takes longer belongs in a queue. Where fn succeeds all the same,
 // the event counts as handled. fn is called from many goroutines at a time, never for the same event.
-func Handler(secret string, fn func(context.Context, Event) error, opts ...Option) (http.Handler, error) {
+func Handler(secret string, fn func(context.Context, Event) error, opts ...Option) (*Receiver, error) {
 	v, err := newVerifier(secret)
 	if err != nil {
 		return nil, err
@@ -45,20 +48,30 @@ func Handler(secret string, fn func(context.Context, Event) error, opts ...Optio
 	if fn == nil {
 		return nil, errors.New("webhook: Handler needs a function")
 	}
-	h := &handler{verifier: v, fn: fn, maxBody: DefaultMaxBody, logger: slog.New(slog.DiscardHandler)}
+	h := &Receiver{verifier: v, fn: fn, maxBody: DefaultMaxBody, logger: slog.New(slog.DiscardHandler)}
 	for _, o := range opts {
 		if err := o.applyHandler(h); err != nil {
 			return nil, err
 		}
 	}
 	if h.store == nil {
-		h.store = newMemory(retryWindow+2*h.tolerance, memoryLimit)
+		h.store = NewMemoryStore(retryWindow+2*h.tolerance, DefaultMemory)
 	}
 	return h, nil
 }
 
+// SetSecrets accepts deliveries that are signed with one of these, and no others, from the next one on. What was
+// handled stays known. It is for rotating: the cloud stops using the old secret at once, and a delivery that was
+// signed before may still be on its way, so keep the old one beside the new for [DefaultTolerance].
+func (h *Receiver) SetSecrets(secret string, more ...string) error {
+	return h.keys.replace(append([]string{secret}, more...))
+}
+
+// Format writes what it is, whatever the verb.
+func (h Receiver) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "webhook receiver") }
+
 // ServeHTTP answers one delivery.
-func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (h *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		h.refuse(w, r, http.StatusMethodNotAllowed, "want POST", nil)
@@ -87,7 +100,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // once handles an event that is not handled yet.
-func (h *handler) once(w http.ResponseWriter, r *http.Request, event Event) {
+func (h *Receiver) once(w http.ResponseWriter, r *http.Request, event Event) {
 	ctx := r.Context()
 	if ctx.Err() != nil { // the cloud has hung up and tries again, or a time limit has cut in
 		http.Error(w, "too late", http.StatusServiceUnavailable)
@@ -118,7 +131,7 @@ func (h *handler) once(w http.ResponseWriter, r *http.Request, event Event) {
 const settleTimeout = 5 * time.Second
 
 // call runs the function on a claimed event and settles the claim, also where the function panics.
-func (h *handler) call(ctx context.Context, event Event) (err error) {
+func (h *Receiver) call(ctx context.Context, event Event) (err error) {
 	succeeded := false
 	defer func() {
 		settled, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
@@ -137,7 +150,7 @@ func (h *handler) call(ctx context.Context, event Event) (err error) {
 	return err
 }
 
-func (h *handler) refuse(w http.ResponseWriter, r *http.Request, status int, why string, err error) {
+func (h *Receiver) refuse(w http.ResponseWriter, r *http.Request, status int, why string, err error) {
 	attrs := []slog.Attr{slog.Int("status", status), slog.String("why", why)}
 	if err != nil {
 		attrs = append(attrs, slog.Any("error", err))
@@ -146,6 +159,6 @@ func (h *handler) refuse(w http.ResponseWriter, r *http.Request, status int, why
 	http.Error(w, why, status)
 }
 
-func (h *handler) failed(ctx context.Context, event Event, what string, err error) {
+func (h *Receiver) failed(ctx context.Context, event Event, what string, err error) {
 	h.logger.LogAttrs(ctx, slog.LevelError, "webhook: "+what, slog.Any("event", event), slog.Any("error", err))
 }

@@ -3,6 +3,8 @@ package webhook
 import (
 	"fmt"
 	"strings"
+
+	"github.com/phala-go/phala/internal/cloudtext"
 )
 
 // Lifecycle is the data of an event in the life of a CVM.
@@ -21,7 +23,7 @@ type Lifecycle struct {
 // not wait for an approval. For others it fails.
 func (e Event) Lifecycle() (Lifecycle, error) {
 	if !strings.HasPrefix(string(e.Type), "cvm.") || e.pendingApproval() {
-		return Lifecycle{}, fmt.Errorf("webhook: %s %s is no event in the life of a CVM", e.Type, e.ID)
+		return Lifecycle{}, fmt.Errorf("webhook: %s %s is no event in the life of a CVM", cloudtext.Clean(string(e.Type)), cloudtext.Clean(e.ID))
 	}
 	var data Lifecycle
 	if err := e.decode(&data); err != nil {

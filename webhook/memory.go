@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -9,11 +10,15 @@ import (
 // retryWindow is longer than the cloud tries to deliver an event: 1 + 10 + 60 minutes, and the attempts.
 const retryWindow = 2 * time.Hour
 
-// memoryLimit bounds how many handled ids are kept. Only events that the cloud has signed get here.
-const memoryLimit = 100_000
+// DefaultMemory is how many handled events a [Receiver] remembers without [WithStore]. Only events that the cloud
+// has signed get there; an id takes about 200 bytes.
+const DefaultMemory = 100_000
 
-// memory is the store of one process. It forgets an id after a time, and the oldest where there are too many.
-type memory struct {
+// errCrowded is what Claim returns while as many events are being handled as may be remembered.
+var errCrowded = errors.New("webhook: too many events are being handled at once")
+
+// MemoryStore is the [Store] of one process. It forgets an id after a time, and the oldest if there are too many.
+type MemoryStore struct {
 	keep  time.Duration
 	limit int
 
@@ -27,11 +32,29 @@ type handled struct {
 	until time.Time
 }
 
-func newMemory(keep time.Duration, limit int) *memory {
-	return &memory{keep: keep, limit: limit, ids: map[string]bool{}}
+// NewMemoryStore returns a store that remembers handled events for a time, and at most limit of them; it lets as
+// many be handled at once. The cloud delivers an event again for up to 71 minutes. A time or limit that is not
+// positive is replaced by two hours and [DefaultMemory].
+func NewMemoryStore(keep time.Duration, limit int) *MemoryStore {
+	if keep <= 0 {
+		keep = retryWindow
+	}
+	if limit <= 0 {
+		limit = DefaultMemory
+	}
+	return &MemoryStore{keep: keep, limit: limit, ids: map[string]bool{}}
 }
 
-func (m *memory) Claim(_ context.Context, id string) error {
+// Len returns how many events are remembered or being handled.
+func (m *MemoryStore) Len() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.forget(time.Now())
+	return len(m.ids)
+}
+
+// Claim takes an id, as [Store] has it.
+func (m *MemoryStore) Claim(_ context.Context, id string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.forget(time.Now())
@@ -41,12 +64,15 @@ func (m *memory) Claim(_ context.Context, id string) error {
 		return ErrHandled
 	case known:
 		return ErrBeingHandled
+	case len(m.ids)-len(m.handled) >= m.limit:
+		return errCrowded
 	}
 	m.ids[id] = false
 	return nil
 }
 
-func (m *memory) Finish(_ context.Context, id string) error {
+// Finish remembers a claimed id as handled.
+func (m *MemoryStore) Finish(_ context.Context, id string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
@@ -56,14 +82,15 @@ func (m *memory) Finish(_ context.Context, id string) error {
 	return nil
 }
 
-func (m *memory) Release(_ context.Context, id string) error {
+// Release forgets a claimed id.
+func (m *MemoryStore) Release(_ context.Context, id string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.ids, id)
 	return nil
 }
 
-func (m *memory) forget(now time.Time) {
+func (m *MemoryStore) forget(now time.Time) {
 	for len(m.handled) > 0 && (len(m.handled) > m.limit || now.After(m.handled[0].until)) {
 		delete(m.ids, m.handled[0].id)
 		m.handled[0] = handled{}

@@ -15,7 +15,7 @@ import (
 func TestMemoryForgetsTheOldest(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	m := newMemory(time.Hour, 3)
+	m := NewMemoryStore(time.Hour, 3)
 	require.NoError(t, m.Claim(ctx, "open"))
 	for i := range 5 {
 		id := strconv.Itoa(i)
@@ -33,7 +33,7 @@ func TestMemoryForgetsTheOldest(t *testing.T) {
 func TestMemoryForgetsWithTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemory(time.Hour, 100)
+		m := NewMemoryStore(time.Hour, 100)
 		require.NoError(t, m.Claim(t.Context(), "a"))
 		require.NoError(t, m.Finish(t.Context(), "a"))
 		time.Sleep(time.Hour)
@@ -46,7 +46,7 @@ func TestMemoryForgetsWithTime(t *testing.T) {
 
 func TestMemoryGivesAnIDToOne(t *testing.T) {
 	t.Parallel()
-	m := newMemory(time.Hour, 100)
+	m := NewMemoryStore(time.Hour, 100)
 	var wg sync.WaitGroup
 	var claimed atomic.Int32
 	for range 32 {

@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// Option sets up a [Handler].
+// Option sets up a [Receiver].
 type Option interface {
-	applyHandler(*handler) error
+	applyHandler(*Receiver) error
 }
 
-// VerifyOption sets up [Verify] or a [Handler].
+// VerifyOption sets up [Verify] or a [Receiver].
 type VerifyOption interface {
 	Option
 	applyVerifier(*verifier) error
@@ -21,23 +21,17 @@ type VerifyOption interface {
 type verifyOption func(*verifier) error
 
 func (o verifyOption) applyVerifier(v *verifier) error { return o(v) }
-func (o verifyOption) applyHandler(h *handler) error   { return o(&h.verifier) }
+func (o verifyOption) applyHandler(h *Receiver) error  { return o(&h.verifier) }
 
-type handlerOption func(*handler) error
+type handlerOption func(*Receiver) error
 
-func (o handlerOption) applyHandler(h *handler) error { return o(h) }
+func (o handlerOption) applyHandler(h *Receiver) error { return o(h) }
 
 // WithSecrets accepts what is signed with one of these, too: the secret before, while a rotation reaches all
 // processes, or those of several webhooks that post to the same place.
 func WithSecrets(more ...string) VerifyOption {
 	return verifyOption(func(v *verifier) error {
-		for _, secret := range more {
-			if err := checkSecret(secret); err != nil {
-				return err
-			}
-		}
-		v.secrets = append(v.secrets, more...)
-		return nil
+		return v.keys.add(more)
 	})
 }
 
@@ -56,7 +50,7 @@ func WithTolerance(d time.Duration) VerifyOption {
 // WithStore keeps the ids of the events that were handled elsewhere than in the memory of this process. It is
 // for receivers that run more than once, or must not repeat an event after a restart.
 func WithStore(s Store) Option {
-	return handlerOption(func(h *handler) error {
+	return handlerOption(func(h *Receiver) error {
 		if s == nil {
 			return errors.New("webhook: WithStore needs a store")
 		}
@@ -65,12 +59,12 @@ func WithStore(s Store) Option {
 	})
 }
 
-// DefaultMaxBody is the longest body that a [Handler] reads, in bytes.
+// DefaultMaxBody is the longest body that a [Receiver] reads, in bytes.
 const DefaultMaxBody = 1 << 20
 
 // WithMaxBody sets the longest body that is read, in bytes, instead of [DefaultMaxBody].
 func WithMaxBody(n int64) Option {
-	return handlerOption(func(h *handler) error {
+	return handlerOption(func(h *Receiver) error {
 		if n <= 0 {
 			return fmt.Errorf("webhook: max body %d: want more than 0 bytes", n)
 		}
@@ -82,7 +76,7 @@ func WithMaxBody(n int64) Option {
 // WithLogger logs what was refused, as a warning, and what the function or the store failed with, as an error.
 // Neither secrets nor data are logged. Without it nothing is.
 func WithLogger(l *slog.Logger) Option {
-	return handlerOption(func(h *handler) error {
+	return handlerOption(func(h *Receiver) error {
 		if l == nil {
 			return errors.New("webhook: WithLogger needs a logger")
 		}

@@ -8,7 +8,7 @@ import (
 // Store remembers which events were handled, so that a repeated delivery is not handled again. It must be safe
 // for concurrent use.
 //
-// An id is claimed before the function of the [Handler] is called, and then either finished, where the function
+// An id is claimed before the function of a [Receiver] is called, and then either finished, where the function
 // succeeded, or released, where it failed, so that the next attempt is handled. A store outside of the process
 // lets a claim that is neither finished nor released expire, because its process may have died; it keeps what is
 // finished for at least two hours and twice the tolerance, because the last attempt of a delivery comes 71

@@ -13,9 +13,9 @@ import (
 // documentation asks of a receiver.
 const DefaultTolerance = 5 * time.Minute
 
-// verifier has the secrets that a delivery may be signed with.
+// verifier checks deliveries.
 type verifier struct {
-	secrets   []string
+	keys      *keyring
 	tolerance time.Duration
 }
 
@@ -23,14 +23,14 @@ func newVerifier(secret string) (verifier, error) {
 	if err := checkSecret(secret); err != nil {
 		return verifier{}, err
 	}
-	return verifier{secrets: []string{secret}, tolerance: DefaultTolerance}, nil
+	return verifier{keys: &keyring{secrets: []string{secret}}, tolerance: DefaultTolerance}, nil
 }
 
 // Verify checks a delivery and gives its event. header must have the canonical keys of net/http, and body
 // exactly the bytes that came. The error is an [ErrSignature], [ErrTimestamp] or [ErrBody] by errors.Is, or says
 // what is wrong with the secret or an option.
 //
-// It does not know what came before: within the tolerance the same delivery passes again. [Handler] prevents
+// It does not know what came before: within the tolerance the same delivery passes again. A [Receiver] prevents
 // that; who calls Verify compares the event's id with those handled.
 func Verify(secret string, header http.Header, body []byte, opts ...VerifyOption) (Event, error) {
 	v, err := newVerifier(secret)
@@ -75,7 +75,7 @@ func (v *verifier) verify(header http.Header, body []byte) (Event, error) {
 // signed compares whole texts, in a time that depends neither on them nor on which secret matches.
 func (v *verifier) signed(got, timestamp string, body []byte) bool {
 	match := false
-	for _, secret := range v.secrets {
+	for _, secret := range v.keys.all() {
 		if hmac.Equal([]byte(got), []byte(signature(secret, timestamp, body))) {
 			match = true
 		}

@@ -3,8 +3,9 @@ package webhook
 import (
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"time"
+
+	"github.com/phala-go/phala/internal/cloudtext"
 )
 
 // text is a string that has been a number in other versions of the API.
@@ -24,8 +25,7 @@ func (t *text) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// when is a time in RFC 3339. The API has left out the zone in places, which then means UTC, and sent seconds
-// since 1970.
+// when is a time in one of the forms in which the cloud writes one.
 type when struct{ time.Time }
 
 func (w *when) UnmarshalJSON(data []byte) error {
@@ -33,20 +33,7 @@ func (w *when) UnmarshalJSON(data []byte) error {
 	if err := s.UnmarshalJSON(data); err != nil {
 		return err
 	}
-	if s == "" {
-		w.Time = time.Time{}
-		return nil
-	}
-	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05"} {
-		if parsed, err := time.Parse(layout, string(s)); err == nil {
-			w.Time = parsed
-			return nil
-		}
-	}
-	seconds, err := strconv.ParseInt(string(s), 10, 64)
-	if err != nil {
-		return fmt.Errorf("time %.40q: want RFC 3339", string(s))
-	}
-	w.Time = time.Unix(seconds, 0).UTC()
-	return nil
+	parsed, err := cloudtext.ParseTime(string(s))
+	w.Time = parsed
+	return err
 }

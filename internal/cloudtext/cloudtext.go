@@ -1,4 +1,5 @@
-// Package cloudtext makes text that the cloud or a guest wrote fit for an error, an event or a log.
+// Package cloudtext reads text that the cloud or a guest wrote: it makes it fit for an error, an event or a log, and
+// parses times.
 package cloudtext
 
 import (
