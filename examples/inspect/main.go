@@ -30,7 +30,7 @@ usage:
   inspect                     a file that is part of the program
   inspect [flags] FILE        a docker-compose file, "-" for the standard input
 
-It ends with 0 if there is nothing to change, with 1 if there is an error in the report, and with 2 if the file
+It ends with 0 if the file can work as it is, with 1 if there is an error in the report, and with 2 if the file
 could not be read.
 
 `
