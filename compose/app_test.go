@@ -171,3 +171,27 @@ func TestEnvVarIsNeverFormatted(t *testing.T) {
 		assert.Contains(t, text, "TOKEN")
 	}
 }
+
+// A document that is read and written has the canonical bytes of its text.
+func FuzzApp(f *testing.F) {
+	for _, doc := range []string{
+		`{"name":"","allowed_envs":[],"features":null,"salt":null,"x":{"b":[1,null]}}`, `{"manifest_version":"3","name":5,"public_logs":"yes","runner":null}`,
+		`{"allowed_envs":["A",null],"features":[["x"]],"\ue000":1,"😀":2,"Name":3}`, `{"manifest_version":2.0,"pre_launch_script":"<&>\u2028\n"}`, `{"manifest_version":1e30}`, `{}`,
+	} {
+		f.Add([]byte(doc))
+	}
+	f.Fuzz(func(t *testing.T, doc []byte) {
+		app, err := compose.Parse(doc)
+		want, canonicalErr := compose.Canonicalize(doc)
+		if (err == nil) != (canonicalErr == nil) {
+			t.Fatalf("Parse: %v, Canonicalize: %v", err, canonicalErr)
+		}
+		if err != nil {
+			return
+		}
+		got, err := app.Canonical()
+		if err != nil || !bytes.Equal(want, got) {
+			t.Fatalf("%s became %s, %v", want, got, err)
+		}
+	})
+}

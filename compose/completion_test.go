@@ -156,3 +156,52 @@ func TestEnvFromMap(t *testing.T) {
 	require.True(t, slices.Equal(env, []compose.EnvVar{{"A", "1"}, {"B", "2"}, {"_", "0"}}))
 	assert.NotNil(t, compose.EnvFromMap(maps.Clone(map[string]string{})))
 }
+
+// Whatever the document is, what the platform makes of it by its own rules follows from it, and one member that is
+// changed, added or dropped beyond them does not.
+func FuzzCompareCompleted(f *testing.F) {
+	f.Add([]byte(sentDocument), "x", `"y"`)
+	f.Add([]byte(`{"storage_fs":null,"gateway_enabled":true,"x":{"a":[1]}}`), "public_logs", "false")
+	f.Add([]byte(`{"docker_config":{"password":"p"}}`), "docker_config", "{}")
+	f.Fuzz(func(t *testing.T, sent []byte, name, value string) {
+		var want, defaults map[string]json.RawMessage
+		clean, err := compose.Canonicalize(sent)
+		if err != nil || json.Unmarshal(clean, &want) != nil || json.Unmarshal([]byte(ranDocument), &defaults) != nil {
+			return
+		}
+		delete(defaults, "docker_compose_file")
+		defaults["allowed_envs"], defaults["public_logs"] = json.RawMessage("[]"), json.RawMessage("true")
+		ran := maps.Clone(defaults)
+		for member, raw := range want {
+			if string(raw) != "null" {
+				ran[member] = raw
+			}
+		}
+		if string(want["gateway_enabled"])+string(want["tproxy_enabled"]) == "" { // which is one thing by two names
+			check := func(ran map[string]json.RawMessage) error {
+				text, err := json.Marshal(ran)
+				if err != nil {
+					return err
+				}
+				_, err = compose.CompareCompleted(sent, text)
+				return err
+			}
+			if err := check(ran); err != nil {
+				t.Fatalf("%s: %v", sent, err)
+			}
+			changed, err := compose.Canonicalize([]byte(`{"v":` + value + `}`))
+			if err != nil || string(ran[name]) == string(changed[5:len(changed)-1]) {
+				return
+			}
+			other := maps.Clone(ran)
+			other[name] = json.RawMessage(value)
+			harmless := string(changed[5:len(changed)-1]) == "null" && slices.Contains([]string{"bash_script", "default_gateway_domain", "init_script", "salt"}, name)
+			if _, isSent := want[name]; check(other) == nil && (!harmless || isSent && string(want[name]) != "null") {
+				null := string(want[name]) == "null" && string(changed[5:len(changed)-1]) == "null"
+				if !null {
+					t.Fatalf("%s: %s may become %s", sent, name, value)
+				}
+			}
+		}
+	})
+}

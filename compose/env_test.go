@@ -49,6 +49,9 @@ func TestReadEnvRefuses(t *testing.T) {
 		"after lines":    {"A='x\ny'\nB", "line 3: want = after B"},
 		"number sign":    {"B=1\nA=#x", "line 2: the value of A begins with #, which may be meant as a comment; quote it"},
 		"only a sign":    {"A=#", "quote it"},
+		"sign and tab":   {"A=x\t# y", "quote it, or use a space"},
+		"sign and blank": {"A= #x", "quote it"},
+		"lone return":    {"A=1\nB=x\ry", "line 2: a carriage return that ends no line"},
 		"binary":         {"A=\x00", "NUL"},
 		"not utf-8":      {"A=\xff\xfe", "UTF-8"},
 		"too long":       {"A=" + strings.Repeat("x", 1<<20), "longer than"},
@@ -74,8 +77,8 @@ func TestReadEnvFile(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
 
-// Where a value has nothing that the two treat apart (expansion, escapes, quotes within), the reader of
-// compose-go agrees.
+// The reader of compose-go reads the same variables, unless the file has what the two treat apart on purpose:
+// dollar signs, which are expanded there, and backslashes.
 func FuzzReadEnv(f *testing.F) {
 	for _, s := range []string{"A=1\nB='x y'\n", "export A=b # c\n", "A=\"x\ny\"\n", "A=\n", "A = b", "\uFEFFA=1\r\n", "A='\n'\nB=1"} {
 		f.Add(s)
@@ -93,7 +96,7 @@ func FuzzReadEnv(f *testing.F) {
 				t.Fatalf("the name %q", v.Key)
 			}
 		}
-		if strings.ContainsAny(file, "$\\'\"#\r:`\uFEFF\v\f\u0085\u00a0") {
+		if strings.ContainsAny(file, "$\\`\uFEFF\v\f\u0085\u00a0") {
 			return
 		}
 		theirs, err := dotenv.Parse(strings.NewReader(file))
@@ -101,7 +104,9 @@ func FuzzReadEnv(f *testing.F) {
 			return
 		}
 		for _, v := range env {
-			if strings.TrimSpace(v.Value) == v.Value && v.Value != "" && theirs[v.Key] != v.Value {
+			// What we take for a comment behind nothing is a value there, and line ends within quotes stay as they are.
+			their := strings.ReplaceAll(theirs[v.Key], "\r\n", "\n")
+			if their != v.Value && !(v.Value == "" && strings.HasPrefix(their, "#")) {
 				t.Fatalf("%q: %s is %q here and %q there", file, v.Key, v.Value, theirs[v.Key])
 			}
 		}

@@ -50,7 +50,11 @@ func ReadEnv(r io.Reader) ([]EnvVar, error) {
 		return nil, errors.New("env file: holds a NUL byte, so it is not text")
 	}
 	text := strings.TrimPrefix(string(data), "\uFEFF")
-	p := envParser{text: strings.ReplaceAll(text, "\r\n", "\n"), line: 1, seen: map[string]int{}}
+	text = strings.ReplaceAll(text, "\r\n", "\n")
+	p := envParser{text: text, line: 1, seen: map[string]int{}}
+	if i := strings.IndexByte(text, '\r'); i >= 0 {
+		return nil, p.fail(1+strings.Count(text[:i], "\n"), "a carriage return that ends no line")
+	}
 	for p.pos < len(p.text) {
 		if err := p.statement(); err != nil {
 			return nil, err
@@ -127,6 +131,8 @@ func (p *envParser) statement() error {
 	return nil
 }
 
+func isBlank(c byte) bool { return c == ' ' || c == '\t' }
+
 func (p *envParser) name() string {
 	end := nameEnd(p.text, p.pos)
 	name := p.text[p.pos:end]
@@ -143,17 +149,18 @@ func (p *envParser) value(name string) (string, error) {
 	line := p.line
 	value := p.restOfLine()
 	if strings.HasPrefix(value, "#") {
-		if p.text[begin] == '#' {
-			return "", p.fail(line, "the value of %s begins with #, which may be meant as a comment; quote it, or put a blank before the comment", name)
+		if p.text[begin] == '#' || len(value) > 1 && !isBlank(value[1]) {
+			return "", p.fail(line, "the value of %s begins with #, which may be meant as a comment; quote it, or put blanks around the sign", name)
 		}
 		value = ""
 	}
-	for _, comment := range []string{" #", "\t#"} {
-		if i := strings.Index(value, comment); i >= 0 {
-			value = value[:i]
-		}
+	if i := strings.Index(value, " #"); i >= 0 {
+		value = value[:i]
 	}
-	return strings.TrimRight(value, " \t\r"), nil
+	if strings.Contains(value, "\t#") {
+		return "", p.fail(line, "the value of %s has a tab before #, which may be meant as a comment; quote it, or use a space", name)
+	}
+	return strings.TrimRight(value, " \t"), nil
 }
 
 func (p *envParser) quoted(name string, quote byte) (string, error) {
