@@ -21,7 +21,8 @@ type App struct {
 	DockerComposeFile *string
 	// BashScript is the main script of the runner bash.
 	BashScript *string
-	// PreLaunchScript runs in the guest before the app. Where it is absent the platform adds its own.
+	// PreLaunchScript runs in the guest before the app. If it is absent, the platform adds its own; see
+	// [WithPreLaunchScript].
 	PreLaunchScript *string
 	// AllowedEnvs are the names that the guest accepts in the encrypted environment. Their order is part of
 	// the hash. nil is absent, an empty list is not.
@@ -53,11 +54,11 @@ type App struct {
 	// StorageFS is the file system of the data disk, "zfs" or "ext4".
 	StorageFS *string
 
-	// Extra holds all other members, as JSON.
+	// Extra are all other members, as JSON.
 	Extra map[string]json.RawMessage
 }
 
-// field returns a reader of a member's value into the field that holds it, nil if no field does.
+// field returns a function that reads a member's value into its field, nil if the member has none.
 func (a *App) field(name string) func(json.RawMessage) error {
 	switch name {
 	case "allowed_envs":
@@ -264,9 +265,9 @@ func (a *App) Predictable() bool {
 // maxText is the platform's bound on the compose file and the pre-launch script together, in bytes.
 const maxText = 200 << 10
 
-// Validate holds the document against the platform's rules: at most 200 KiB of compose file and pre-launch
-// script together, and allowed_envs that are names of variables, each once. The text of the compose file
-// itself is not judged.
+// Validate returns an error if the document breaks a rule of the platform: at most 200 KiB of compose file and
+// pre-launch script together, and allowed_envs that are names of variables, each once. The text of the compose file
+// is checked by [CheckDockerCompose].
 func (a *App) Validate() error {
 	size := 0
 	for _, text := range []*string{a.DockerComposeFile, a.PreLaunchScript} {

@@ -1,6 +1,6 @@
 package compose
 
-// Canonicalize gives the canonical bytes of an app-compose document, a JSON object: members sorted by their
+// Canonicalize returns the canonical bytes of an app-compose document, a JSON object: members sorted by their
 // names in UTF-16 order, no white space, strings with the shortest escapes, numbers as ECMAScript writes
 // them. The order of lists, null and unknown members stay.
 //
@@ -13,7 +13,7 @@ func Canonicalize(doc []byte) ([]byte, error) {
 }
 
 // Normalize is [Canonicalize] without the members that do not matter for the runner: docker_compose_file
-// where the runner is bash, bash_script where it is docker-compose or nerdctl-compose, and a
+// if the runner is bash, bash_script if it is docker-compose or nerdctl-compose, and a
 // pre_launch_script that is null, false, 0 or "".
 func Normalize(doc []byte) ([]byte, error) {
 	return canonical(doc, true)

@@ -8,7 +8,7 @@ import (
 )
 
 // CheckDockerCompose returns an error if a text is not a docker-compose file: a path to one, no YAML, no mapping,
-// or a mapping without services. It does not check what the services say; package inspect does.
+// or a mapping without services. It does not check the services; package inspect does.
 func CheckDockerCompose(text string) error {
 	if looksLikePath(text) {
 		return fmt.Errorf("docker-compose file: %.80q looks like a path; did you mean the file's content?", text)

@@ -124,7 +124,7 @@ func writeGuestValue(file *strings.Builder, value string) {
 	}
 }
 
-// environmentState is where a reader of an environment file stands.
+// environmentState is the state of a reader of an environment file.
 type environmentState int
 
 const (

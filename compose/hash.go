@@ -28,7 +28,7 @@ func ParseHash(text string) (Hash, error) {
 	return h, nil
 }
 
-// String gives 64 lower-case hexadecimal digits without a prefix, as the API does.
+// String returns 64 lower-case hexadecimal digits without a prefix, as the API does.
 func (h Hash) String() string { return hex.EncodeToString(h[:]) }
 
 // MarshalText is String.

@@ -20,7 +20,7 @@ func FromModel(model any) (*App, error) {
 }
 
 // ToModel decodes the document into another model of it, such as an *openapi.AppCompose of a request. It returns
-// an error if the model does not hold the whole document: if what it writes has another canonical form, so that
+// an error if the model loses a member: if what it writes has another canonical form, so that
 // another document would be sent than the one that was hashed.
 func (a *App) ToModel(model any) error {
 	doc, err := a.Canonical()
@@ -39,7 +39,7 @@ func (a *App) ToModel(model any) error {
 		return fmt.Errorf("app-compose: what the model %T writes: %w", model, err)
 	}
 	if !bytes.Equal(doc, again) {
-		return fmt.Errorf("app-compose: the model %T does not hold all of it: %w", model, differs(doc, again))
+		return fmt.Errorf("app-compose: the model %T loses a member: %w", model, differs(doc, again))
 	}
 	return nil
 }

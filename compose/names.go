@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// ValidateName holds the name of a CVM against the platform's rule: 5 to 63 letters, digits and hyphens,
+// ValidateName returns an error if the name of a CVM breaks the platform's rule: 5 to 63 letters, digits and hyphens,
 // beginning with a letter, ending with a letter or digit, without two hyphens in a row.
 func ValidateName(name string) error {
 	reason := ""

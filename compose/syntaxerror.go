@@ -5,13 +5,13 @@ import (
 	"strconv"
 )
 
-// SyntaxError says where and why a document has no canonical form.
+// SyntaxError is returned if a document has no canonical form.
 type SyntaxError struct {
 	// Path leads to the value, such as $.docker_config.password or $.features[1].
 	Path string
 	// Offset is the place in the text, in bytes from 0.
 	Offset int
-	// Reason says what is wrong.
+	// Reason is the rule that was broken.
 	Reason string
 }
 

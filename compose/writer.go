@@ -15,7 +15,7 @@ import (
 const maxDepth = 100
 
 // writer reads a document once and appends its canonical form to out. Members are written as they come and
-// put in order when their object ends, which costs nothing where they are in order already.
+// put in order when their object ends, which costs nothing if they are in order already.
 type writer struct {
 	in      []byte
 	pos     int
@@ -188,7 +188,8 @@ func (w *writer) member(depth int) *SyntaxError {
 	return nil
 }
 
-// badName names the members that JavaScript, the reference for the canonical form, does not treat as others.
+// badName returns why a name is refused, "" if it is not. JavaScript, whose order of members is the reference of the
+// canonical form, treats such names apart.
 func badName(name []byte) string {
 	switch {
 	case string(name) == "__proto__":
@@ -201,7 +202,7 @@ func badName(name []byte) string {
 	return ""
 }
 
-// isIndex tells an array index of ECMAScript: the decimal text of an integer below 2^32-1.
+// isIndex reports whether a name is an array index of ECMAScript: the decimal text of an integer below 2^32-1.
 func isIndex(name []byte) bool {
 	if len(name) == 0 || len(name) > 10 || name[0] == '0' && len(name) > 1 {
 		return false
@@ -216,7 +217,7 @@ func isIndex(name []byte) bool {
 	return n < math.MaxUint32
 }
 
-// immaterial tells the members that normalizing drops.
+// immaterial returns a predicate of the members that normalizing drops.
 func (w *writer) immaterial(members []member) func(member) bool {
 	runner := ""
 	for _, m := range members {
@@ -241,7 +242,7 @@ func (w *writer) immaterial(members []member) func(member) bool {
 }
 
 // arrange puts the members written from begin on in order, refuses two of one name, and drops the
-// immaterial ones where it normalizes.
+// immaterial ones if it normalizes.
 func (w *writer) arrange(members []member, begin int, normalize bool) *SyntaxError {
 	inOrder := true
 	for i := 1; i < len(members) && inOrder; i++ {
@@ -367,8 +368,8 @@ func (w *writer) text(isName bool) ([]byte, *SyntaxError) {
 	}
 }
 
-// unicodeEscape reads \uXXXX, or a pair of them for a character beyond the basic plane. A size of 0 says
-// that it is broken.
+// unicodeEscape reads \uXXXX, or a pair of them for a character beyond the basic plane. The size is 0 if
+// it is broken.
 func unicodeEscape(in []byte) (r rune, size int) {
 	high, ok := hex4(in)
 	switch {
@@ -497,7 +498,7 @@ const (
 	otherNumber
 )
 
-// digits moves over a number of the JSON grammar and tells its kind.
+// digits moves over a number of the JSON grammar and returns its kind.
 func (w *writer) digits() numberKind {
 	run := func() bool {
 		from := w.pos

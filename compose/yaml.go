@@ -289,7 +289,7 @@ func (p *yamlParser) atEnd() bool {
 // properties are the anchor and tag before a node.
 type yamlProperties struct{ anchor, tag string }
 
-// blockContext says what may begin at a position.
+// blockContext is what may begin at a position.
 type blockContext struct {
 	fresh      bool // a block collection may begin on this line
 	sameColumn bool // a sequence may begin at the column of the parent, as it does in a mapping
@@ -343,7 +343,7 @@ func (p *yamlParser) atParentColumn(context blockContext) bool {
 	return p.at(0) == '|' || p.at(0) == '>' || context.sameColumn && p.at(0) == '-' && p.blankAt(1)
 }
 
-// made gives a node its properties.
+// made returns a node with its properties.
 func (p *yamlParser) made(node *yamlNode, props yamlProperties) *yamlNode {
 	if node == nil {
 		return nil

@@ -105,7 +105,7 @@ func (c *checker) service(s types.ServiceConfig) {
 	}
 }
 
-// image adds what there is to say about where the image comes from.
+// image adds the findings about the source of the image.
 func (c *checker) image(s types.ServiceConfig) {
 	switch b := s.Build; {
 	case b != nil && (b.DockerfileInline != "" || isRemote(b.Context)):

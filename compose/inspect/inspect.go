@@ -1,7 +1,7 @@
-// Package inspect reports what a docker-compose file asks for, and what of it cannot work in a confidential
+// Package inspect reports what a docker-compose file contains, and what of it cannot work in a confidential
 // VM or weakens it. It reads the file with compose-go, as Docker Compose does, reads no other file and sends
-// nothing. Variables need no value: where a number, a duration or a port is wanted, a placeholder stands for
-// one that has no default, and anywhere else the variable itself.
+// nothing. Variables need no value: one without a default is replaced by a placeholder if a number, a
+// duration or a port belongs there, and stays as it is anywhere else.
 package inspect
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/phala-go/phala/compose"
 )
 
-// Report is what a docker-compose file asks for.
+// Report is the result of an inspection.
 type Report struct {
 	// Services in the order of their names, those of all profiles.
 	Services []Service `json:"services"`
@@ -86,7 +86,7 @@ func App(ctx context.Context, app *compose.App) (*Report, error) {
 	return r, nil
 }
 
-// readable returns the text of an error without the marks by which a placeholder is told.
+// readable returns the text of an error on one line, at most 500 bytes of it.
 func readable(err error) string {
 	text := strings.ReplaceAll(err.Error(), "\n", " ")
 	if len(text) > 500 {

@@ -13,7 +13,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// source is a docker-compose file whose variables have been replaced, and where its parts stand.
+// source is a docker-compose file whose variables have been replaced, and the lines of its parts.
 type source struct {
 	text  []byte
 	lines map[string]int // of a path such as services.web.image
@@ -50,7 +50,7 @@ func readSource(dockerCompose string) (*source, error) {
 	return s, nil
 }
 
-// replace replaces variables in the values of a node, and notes where they stand.
+// replace replaces variables in the values of a node, and records their lines.
 func (s *source) replace(node *yaml.Node, path []string) error {
 	if name := strings.Join(path, "."); s.lines[name] == 0 {
 		s.lines[name] = node.Line
@@ -108,7 +108,7 @@ func variables(text string) map[string]template.Variable {
 	return template.ExtractVariables(map[string]any{"": text}, nil)
 }
 
-// placeholder returns what stands for a variable at a path: a value of the kind that Docker Compose wants there.
+// placeholder returns what stands for a variable at a path: a value of the kind that belongs there.
 func placeholder(path []string) func(name string) string {
 	constant := func(value string) func(string) string { return func(string) string { return value } }
 	key := ""
