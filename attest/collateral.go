@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -66,6 +67,32 @@ type Collateral struct {
 
 	// vouched are the roots under which trusted last succeeded.
 	vouched atomic.Pointer[x509.CertPool]
+	agreed  agreements
+}
+
+// agreements are the platforms of which go-tdx-guest found the same in this collateral as this package.
+type agreements struct {
+	mu        sync.Mutex
+	roots     *x509.CertPool
+	platforms map[[32]byte]bool
+}
+
+// maxAgreements bounds what is kept, 32 bytes each.
+const maxAgreements = 1024
+
+func (a *agreements) has(roots *x509.CertPool, platform [32]byte) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.platforms[platform] && a.roots.Equal(roots)
+}
+
+func (a *agreements) add(roots *x509.CertPool, platform [32]byte) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.roots == nil || !a.roots.Equal(roots) || len(a.platforms) >= maxAgreements {
+		a.roots, a.platforms = roots.Clone(), map[[32]byte]bool{}
+	}
+	a.platforms[platform] = true
 }
 
 // issuerChain is a signing certificate with its root.

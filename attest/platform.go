@@ -182,7 +182,7 @@ func signed(key *ecdsa.PublicKey, message, signature []byte) bool {
 }
 
 // checkSecondOpinion lets go-tdx-guest verify the same quote, with the same collateral if it can judge that.
-func (v *verifier) checkSecondOpinion() Check {
+func (v *verifier) checkSecondOpinion() (c Check) {
 	if v.q.Version != 4 || v.pck.ca() != "platform" {
 		return Check{Outcome: NotAsked, Detail: "go-tdx-guest 0.3.1 knows quotes of version 4 and the platform CA alone"}
 	}
@@ -191,13 +191,29 @@ func (v *verifier) checkSecondOpinion() Check {
 	}
 	options, judged := &tdx.Options{TrustedRoots: v.p.Roots, Now: v.now}, "the signatures"
 	if v.comparable() {
-		options.GetCollateral, options.CheckRevocations, options.Getter = true, true, collateralGetter{v.collateral}
 		judged = "the signatures, the collateral and revocation"
+		// Of one platform go-tdx-guest finds the same in the same collateral, whatever the quote. The clock was
+		// compared with every part of it, and with the chain.
+		platform := v.q.platform()
+		if !v.collateral.agreed.has(v.p.Roots, platform) {
+			options.GetCollateral, options.CheckRevocations, options.Getter = true, true, collateralGetter{v.collateral}
+			defer func() {
+				if c.Outcome == Passed {
+					v.collateral.agreed.add(v.p.Roots, platform)
+				}
+			}()
+		}
 	}
 	if err := tdx.RawTdxQuote(v.q.raw, options); err != nil {
 		return failed(fmt.Errorf("%w about %s: %w", ErrSecondOpinion, judged, err), "", "")
 	}
 	return passed("", "go-tdx-guest agrees about "+judged)
+}
+
+// platform identifies everything in a quote that collateral is compared with: the PCK chain, the report of the quoting
+// enclave, and the TDX module.
+func (q *Quote) platform() [32]byte {
+	return sha256.Sum256(slices.Concat(q.qeReport, q.TEETCBSVN[:], q.MRSEAM[:], q.MRSignerSEAM[:], q.SEAMAttributes[:], q.pckChain))
 }
 
 // comparable reports whether go-tdx-guest 0.3.1 can judge the collateral: it accepts the status UpToDate alone,
