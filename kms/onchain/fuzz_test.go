@@ -3,11 +3,13 @@ package onchain
 import (
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/ethereum/go-ethereum/accounts/abi"
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/rpc"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -172,4 +174,85 @@ func TestNonces(t *testing.T) {
 	n.release(100)
 	assert.Equal(t, uint64(8), take(3))
 	assert.Equal(t, uint64(20), take(20))
+}
+
+// Nodes put the data of a revert into different places.
+func TestRevertData_WhereNodesPutIt(t *testing.T) {
+	t.Parallel()
+	const data = "0x118cdaa70000000000000000000000000000000000000000000000000000000000000abc"
+	for name, place := range map[string]any{
+		"geth":         data,
+		"nethermind":   "Reverted " + data,
+		"hardhat":      map[string]any{"message": "Error: VM Exception", "data": data},
+		"hardhat, old": map[string]any{"message": "Error", "data": map[string]any{"data": data}},
+		"ganache":      map[string]any{"0x12ab": map[string]any{"error": "revert", "return": data}, "stack": "…"},
+	} {
+		err := revert(Call{Description: "to try"}, &EndpointError{Err: dataError{place}})
+		var unauthorized *UnauthorizedAccountError
+		require.ErrorAs(t, err, &unauthorized, name)
+	}
+	for name, place := range map[string]any{
+		"nothing": nil, "a number": 7.0, "no digits": "0xzz", "an empty object": map[string]any{}, "text": "out of luck",
+		"too deep": map[string]any{"data": map[string]any{"data": map[string]any{"data": map[string]any{"data": data}}}},
+		"too long": "0x" + strings.Repeat("00", maxRevertData+64),
+	} {
+		err := revert(Call{Description: "to try"}, dataError{place})
+		var reverted *RevertError
+		require.ErrorAs(t, err, &reverted, name)
+		assert.Equal(t, "no reason given", reverted.Text, name+": a reason is not guessed at")
+	}
+	// A failure of the endpoint is no revert.
+	err := revert(Call{Description: "to try"}, nodeError{-32000, "header not found"})
+	var reverted *RevertError
+	require.False(t, errors.As(err, &reverted))
+	var endpoint *EndpointError
+	require.ErrorAs(t, err, &endpoint)
+}
+
+func TestClassify(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]failure{
+		"query returned more than 10000 results": tooManyResults,
+		"Log response size exceeded. You can make eth_getLogs requests with up to a 2K block range and no limit on the response size": tooManyResults,
+		"Under the Free tier plan, you can make eth_getLogs requests with up to a 10 block range.":                                    rangeTooLong,
+		"eth_getLogs is limited to a 10,000 range: exceed maximum block range: 10000":                                                 rangeTooLong,
+		"block range extends beyond current head block":                                                                               behind,
+		"header not found": behind,
+		"Unknown block":    behind,
+		"missing trie node 1234 (path ) state 0x12 is not available, not found": noHistory,
+		"required historical state unavailable (reexec=128)":                    noHistory,
+		"Your app has exceeded its compute units per second capacity":           throttled,
+		"daily request count exceeded, request rate limited":                    throttled,
+		"batch size is limited to 3":                                            batchTooLarge,
+		"the method eth_maxPriorityFeePerGas does not exist/is not available":   noMethod,
+		"Internal error": outage,
+		"nonce too low":  final,
+	} {
+		assert.Equal(t, want, classify(&EndpointError{Err: nodeError{-32000, text}}), text)
+	}
+	assert.Equal(t, throttled, classify(nodeError{-32005, "limit"}))
+	assert.Equal(t, throttled, classify(nodeError{429, ""}))
+	assert.Equal(t, noMethod, classify(nodeError{-32601, ""}))
+	assert.Equal(t, final, classify(dataError{"0x"}), "a contract's refusal")
+	for status, want := range map[int]failure{
+		408: outage, 413: batchTooLarge, 425: outage, 429: throttled, 500: outage, 502: outage, 503: outage, 520: outage, 527: outage, 530: outage,
+		400: final, 401: final, 403: final, 404: final, 301: final,
+	} {
+		assert.Equal(t, want, classify(rpc.HTTPError{StatusCode: status}), status)
+		assert.Equal(t, want, classify(&busyError{Status: status}), status)
+	}
+}
+
+// What an endpoint says is bounded and quoted in an error.
+func TestEndpointError_BoundsTheText(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x\n", 10_000)
+	for _, err := range []error{
+		&EndpointError{Method: "eth_call", Err: rpc.HTTPError{StatusCode: 502, Body: []byte(long)}},
+		&EndpointError{Method: "eth_call", Err: nodeError{-32000, long}},
+		&EndpointError{Method: "eth_call", Err: errors.New(long)},
+	} {
+		assert.Less(t, len(err.Error()), 1000)
+	}
+	assert.NotContains(t, (&EndpointError{Err: nodeError{1, "a\nb"}}).Error(), "\n")
 }
