@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
@@ -44,6 +45,7 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 	addr := flags.String("addr", "127.0.0.1:8787", "`address` to listen on")
 	key := flags.String("key", "phak_test", "API `key` to accept")
 	tick := flags.Duration("tick", time.Second, "`time` of one step in the life of a CVM; booting takes three")
+	certificate := flags.String("tls", "", "serve https, and write the certificate to trust to this `file`")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -64,7 +66,16 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "export PHALA_CLOUD_API_KEY=%s\nexport PHALA_CLOUD_API_PREFIX=http://%s/api/v1\n", *key, reachable(listener.Addr()))
+	scheme, trust := "http", ""
+	if *certificate != "" {
+		own, err := selfSigned(*certificate)
+		if err != nil {
+			return err
+		}
+		scheme, trust = "https", fmt.Sprintf("export SSL_CERT_FILE=%[1]s\nexport NODE_EXTRA_CA_CERTS=%[1]s\n", *certificate)
+		listener = tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{own}, NextProtos: []string{"h2", "http/1.1"}})
+	}
+	fmt.Fprintf(out, "%sexport PHALA_CLOUD_API_KEY=%s\nexport PHALA_CLOUD_API_PREFIX=%s://%s/api/v1\n", trust, *key, scheme, reachable(listener.Addr()))
 	return serve(ctx, listener, cloud)
 }
 

@@ -3,9 +3,14 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"flag"
 	"io"
 	"net"
+	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -30,7 +35,7 @@ func start(t *testing.T, log io.Writer, args ...string) (env map[string]string, 
 	}()
 	env = map[string]string{}
 	lines := bufio.NewScanner(reader)
-	for len(env) < 2 && lines.Scan() {
+	for env["PHALA_CLOUD_API_PREFIX"] == "" && lines.Scan() {
 		name, value, found := strings.Cut(strings.TrimPrefix(lines.Text(), "export "), "=")
 		require.True(t, found, lines.Text())
 		env[name] = value
@@ -66,6 +71,33 @@ func TestServesWhatItPrints(t *testing.T) {
 	assert.Contains(t, log.String(), "operation=CVMs.List status=200")
 	assert.Contains(t, log.String(), "operation=CVMs.List status=401")
 	assert.NotContains(t, log.String(), "phak_", "keys are not logged")
+}
+
+func TestServesTLS(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "certificate.pem")
+	env, end := start(t, io.Discard, "-addr", "127.0.0.1:0", "-tls", file)
+	assert.Equal(t, file, env["SSL_CERT_FILE"])
+	assert.Equal(t, file, env["NODE_EXTRA_CA_CERTS"])
+	trusted := x509.NewCertPool()
+	pem, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.True(t, trusted.AppendCertsFromPEM(pem))
+	for name, pool := range map[string]*x509.CertPool{"trusted": trusted, "not trusted": x509.NewCertPool()} {
+		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}
+		c, err := client.New(
+			client.WithAPIKey(env["PHALA_CLOUD_API_KEY"]), client.WithBaseURL(env["PHALA_CLOUD_API_PREFIX"]),
+			client.WithHTTPClient(&http.Client{Transport: transport}))
+		require.NoError(t, err)
+		_, err = c.CVMs.List(t.Context(), nil)
+		if name == "trusted" {
+			require.NoError(t, err)
+		} else {
+			require.ErrorAs(t, err, new(*tls.CertificateVerificationError))
+		}
+		transport.CloseIdleConnections()
+	}
+	require.NoError(t, end())
 }
 
 func TestEndsWhileAStreamIsOpen(t *testing.T) {
@@ -104,6 +136,7 @@ func TestRefusesWhatItCannotServe(t *testing.T) {
 		"a word":        {"serve"},
 		"unknown flag":  {"-port", "1"},
 		"a wrong addr":  {"-addr", "127.0.0.1:notaport"},
+		"no place":      {"-addr", "127.0.0.1:0", "-tls", filepath.Join(t.TempDir(), "no", "file")},
 		"a taken addr":  {"-addr", taken.Addr().String()},
 		"the help flag": {"-h"},
 	} {
