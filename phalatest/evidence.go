@@ -65,6 +65,7 @@ func getAppAttestations(s *Server, c *call, a *app) answer {
 		KMSInfo: &openapi.AttestedKMS{
 			ContractAddress: a.kms.address(), Version: "0.5.5", URL: a.kms.url, GatewayAppURL: "https://gateway." + gatewayDomain, KMSType: a.kms.kind,
 		},
+		KMSGuestAgentInfo: s.kmsInfo(a.kms), GatewayGuestAgentInfo: s.gatewayInfo(),
 	}
 	if id := a.kms.chainID(); id != nil {
 		described.KMSInfo.ChainID = numbered(int(*id))

@@ -13,6 +13,7 @@ import (
 
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/kms"
+	"github.com/phala-go/phala/openapi"
 	"github.com/phala-go/phala/phalatest/internal/description"
 	"github.com/phala-go/phala/phalatest/internal/inmemory"
 )
@@ -68,8 +69,9 @@ type Server struct {
 	lived      int64               // tick up to which they did
 	github     map[string][]string // public keys by user
 	dns        map[string]string
-	quotes     map[string]*uploadedQuote // by checksum
-	recent     []*uploadedQuote          // oldest first
+	quotes     map[string]*uploadedQuote  // by checksum
+	recent     []*uploadedQuote           // oldest first
+	nodeInfos  map[string]openapi.RawJSON // of the KMSes and the gateway, by name
 	streams    int
 
 	// The last numbers that were given away.
@@ -116,6 +118,7 @@ func Start(opts ...Option) (*Server, error) {
 		github:     map[string][]string{},
 		dns:        map[string]string{},
 		quotes:     map[string]*uploadedQuote{},
+		nodeInfos:  map[string]openapi.RawJSON{},
 		faults:     map[operationName][]Fault{},
 		tampers:    map[operationName]func(int, []byte) (int, []byte){},
 		bootFails:  map[string]string{},

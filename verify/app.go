@@ -17,6 +17,14 @@ type Result struct {
 	Time time.Time `json:"time"`
 	// Instances are those that the cloud lists, running or not. That there are no others cannot be proven.
 	Instances []Instance `json:"instances"`
+	// KMS and Gateway are the nodes on which the app depends: the KMS that gave it its keys, and the gateway in front of
+	// it. They are verified under what the policy says of all hardware, for the reader alone; the verification includes
+	// them only with [WithKMS] and [WithGateway]. That they are those of this app is what the cloud reports, unless their
+	// options pin them.
+	KMS     *Instance `json:"kms,omitempty"`
+	Gateway *Instance `json:"gateway,omitempty"`
+
+	kmsAsked, gatewayAsked bool
 }
 
 // App verifies every instance of an app against policy. The error joins those of the running instances, and is
@@ -26,30 +34,45 @@ type Result struct {
 // The app may belong to another workspace if it shows its attestation. Of an app of the own workspace each CVM must
 // be among the instances. The result is nil only if the policy cannot be used or the cloud cannot be asked.
 func App(ctx context.Context, c *client.Client, app kms.AppID, policy attest.Policy, opts ...Option) (*Result, error) {
-	policy, err := forApp(app, policy)
+	policy, err := appPolicy(app, policy)
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := configure(opts, forOnce)
+	cfg, err := configure(opts, forApp)
 	if err != nil {
 		return nil, err
 	}
 	return verifyApp(ctx, c, app, policy, cfg)
 }
 
-// Bundles returns those of all instances that have one, to be written as JSON and read by [attest.ParseBundles].
+// Bundles returns those of all instances, the KMS and the gateway that have one, to be written as JSON and read by
+// [attest.ParseBundles].
 func (r *Result) Bundles() []*attest.Bundle {
 	var all []*attest.Bundle
-	for i := range r.Instances {
-		if b := r.Instances[i].Bundle; b != nil {
-			all = append(all, b)
+	for _, i := range r.all() {
+		if i.Bundle != nil {
+			all = append(all, i.Bundle)
 		}
 	}
 	return all
 }
 
-// forApp completes a policy for the instances of an app.
-func forApp(app kms.AppID, policy attest.Policy) (attest.Policy, error) {
+// all returns the instances, the KMS and the gateway.
+func (r *Result) all() []*Instance {
+	var all []*Instance
+	for i := range r.Instances {
+		all = append(all, &r.Instances[i])
+	}
+	for _, node := range []*Instance{r.KMS, r.Gateway} {
+		if node != nil {
+			all = append(all, node)
+		}
+	}
+	return all
+}
+
+// appPolicy completes a policy for the instances of an app.
+func appPolicy(app kms.AppID, policy attest.Policy) (attest.Policy, error) {
 	if err := policy.Validate(); err != nil {
 		return policy, fmt.Errorf("verify app %s: %w", app, err)
 	}
@@ -61,8 +84,8 @@ func forApp(app kms.AppID, policy attest.Policy) (attest.Policy, error) {
 }
 
 func verifyApp(ctx context.Context, c *client.Client, app kms.AppID, policy attest.Policy, cfg *config) (*Result, error) {
-	result := &Result{App: app, Time: time.Now(), Instances: []Instance{}}
-	listed, err := awaitInstances(ctx, c, app, cfg.wait)
+	result := &Result{App: app, Time: time.Now(), Instances: []Instance{}, kmsAsked: cfg.kms != nil, gatewayAsked: cfg.gateway != nil}
+	all, listed, err := awaitInstances(ctx, c, app, cfg.wait)
 	if err != nil {
 		return nil, fmt.Errorf("verify app %s: %w", app, err)
 	}
@@ -90,6 +113,12 @@ func verifyApp(ctx context.Context, c *client.Client, app kms.AppID, policy atte
 			errs = append(errs, instance.Err)
 		}
 		result.Instances = append(result.Instances, instance)
+	}
+	forNodes := policy
+	forNodes.Collateral = public
+	errs = append(errs, cfg.linked(ctx, result, all, forNodes))
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("verify app %s: %w", app, context.Cause(ctx))
 	}
 	if running == 0 {
 		return result, fmt.Errorf("verify app %s: %w: none of its %d instances runs", app, attest.ErrNotPossible, len(listed))

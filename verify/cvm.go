@@ -21,7 +21,7 @@ const evidencePause = 3 * time.Second
 // The error is that of the instance, an [*Error]. The instance is nil only if the policy cannot be used, the CVM cannot
 // be read or ctx ends.
 func CVM(ctx context.Context, c *client.Client, cvm string, policy attest.Policy, opts ...Option) (*Instance, error) {
-	cfg, err := configure(opts, forOnce)
+	cfg, err := configure(opts, forCVM)
 	if err == nil {
 		err = policy.Validate()
 	}

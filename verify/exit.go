@@ -23,8 +23,8 @@ const (
 //	12  the host can look into the CVM: debug mode and other attributes
 //	13  another operating system, or a development image
 //	14  another app: event log, app id, compose hash, document, instance
-//	15  the keys of the app come from somewhere else
-//	16  another check failed: report data, device, checks of the caller
+//	15  the keys of the app come from somewhere else, or its KMS is not verified ([WithKMS])
+//	16  another check failed: report data, device, checks of the caller, the gateway ([WithGateway])
 //	20  nothing failed, but something could not be checked: no evidence, no collateral, nothing runs
 //
 // The codes in between are free for the program.
@@ -47,6 +47,12 @@ func (r *Result) ExitCode() int {
 	}
 	if running == 0 {
 		worse(exitNotPossible)
+	}
+	if r.kmsAsked && r.KMS.Err != nil {
+		worse(exitKeys)
+	}
+	if r.gatewayAsked && r.Gateway.Err != nil {
+		worse(exitOther)
 	}
 	return code
 }

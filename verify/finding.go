@@ -2,6 +2,7 @@ package verify
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -18,6 +19,13 @@ type finding struct {
 	outcome attest.Outcome
 	waived  bool
 	text    string
+}
+
+// asked returns the instances, and the nodes that are part of the verification.
+func (r *Result) asked() []*Instance {
+	return slices.DeleteFunc(r.all(), func(i *Instance) bool {
+		return i == r.KMS && !r.kmsAsked || i == r.Gateway && !r.gatewayAsked
+	})
 }
 
 // label names an instance for people. Names are not unique, and are the cloud's, as ids are.

@@ -15,7 +15,7 @@ const checkDocument attest.CheckName = "document"
 // Evidence verifies evidence that is at hand, from files or from a bundle, as [CVM] verifies what it fetches. The error is
 // that of the instance, an [*Error]; the instance is nil only if the policy or an option cannot be used.
 func Evidence(ctx context.Context, evidence attest.Evidence, policy attest.Policy, opts ...Option) (*Instance, error) {
-	cfg, err := configure(opts, forOnce)
+	cfg, err := configure(opts, forEvidence)
 	if err == nil {
 		err = policy.Validate()
 	}

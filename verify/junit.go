@@ -50,8 +50,8 @@ type (
 // failed is a failure, one that was not possible an error; what was not asked or was waived is skipped.
 func (r *Result) JUnit() ([]byte, error) {
 	all := junitSuites{Name: "attestation of app " + r.App.String()}
-	for i := range r.Instances {
-		suite := r.Instances[i].suite()
+	for _, instance := range r.asked() {
+		suite := instance.suite()
 		suite.Time = r.Time.UTC().Format(time.RFC3339)
 		all.Tests += suite.Tests
 		all.Failures += suite.Failures

@@ -35,15 +35,15 @@ func (l *listed) verify(ctx context.Context, cfg *config) Instance {
 }
 
 // awaitInstances lists the instances of an app, again for a while if the evidence of a running one is not there yet.
-func awaitInstances(ctx context.Context, c *client.Client, app kms.AppID, wait time.Duration) ([]listed, error) {
+func awaitInstances(ctx context.Context, c *client.Client, app kms.AppID, wait time.Duration) (*openapi.AppAttestations, []listed, error) {
 	began := time.Now()
 	for {
-		all, err := instancesOf(ctx, c, app)
+		attestations, all, err := instancesOf(ctx, c, app)
 		if err != nil || time.Since(began) >= wait || !incomplete(all) {
-			return all, err
+			return attestations, all, err
 		}
 		if err := pause(ctx, evidencePause); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 }
@@ -65,10 +65,10 @@ func incomplete(all []listed) bool {
 }
 
 // instancesOf lists the instances of an app, and the CVMs of it that are not among them, if the API key may list those.
-func instancesOf(ctx context.Context, c *client.Client, app kms.AppID) ([]listed, error) {
+func instancesOf(ctx context.Context, c *client.Client, app kms.AppID) (*openapi.AppAttestations, []listed, error) {
 	attestations, err := c.Apps.GetAttestations(ctx, app.String())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var all []listed
 	at := map[string]int{}
@@ -78,10 +78,10 @@ func instancesOf(ctx context.Context, c *client.Client, app kms.AppID) ([]listed
 	}
 	cvms, err := c.Apps.ListCVMs(ctx, app.String())
 	if errors.Is(err, client.ErrForbidden) || errors.Is(err, client.ErrNotFound) || errors.Is(err, client.ErrNoAPIKey) {
-		return all, nil // the app of another workspace, or a client without a key
+		return attestations, all, nil // the app of another workspace, or a client without a key
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, cvm := range cvms {
 		i, known := at[bareUUID(cvm.VMUUID)]
@@ -93,5 +93,5 @@ func instancesOf(ctx context.Context, c *client.Client, app kms.AppID) ([]listed
 		}
 		all[i].private = !shown(cvm.PublicTCBInfo)
 	}
-	return all, nil
+	return attestations, all, nil
 }

@@ -5,32 +5,44 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/kms"
 )
 
 // Option changes how evidence is fetched.
 type Option func(*config) error
 
 type config struct {
-	wait     time.Duration
-	interval time.Duration
-	document []byte
+	wait         time.Duration
+	interval     time.Duration
+	document     []byte
+	kms, gateway *link
 }
 
-// Whether options are for one verification or for many.
+// scope is what options are for.
+type scope int
+
 const (
-	forOnce = false
-	forMany = true
+	forEvidence scope = iota
+	forCVM
+	forApp
+	forRepeat
 )
 
-func configure(opts []Option, many bool) (*config, error) {
+func configure(opts []Option, s scope) (*config, error) {
 	c := &config{}
 	for _, o := range opts {
 		if err := o(c); err != nil {
 			return nil, fmt.Errorf("verify: %w", err)
 		}
 	}
-	if c.interval > 0 && !many {
+	switch {
+	case c.wait > 0 && s == forEvidence:
+		return nil, errors.New("verify: WithWait is for what is fetched")
+	case (c.kms != nil || c.gateway != nil) && s < forApp:
+		return nil, errors.New("verify: WithKMS and WithGateway are for App and Repeat")
+	case c.interval > 0 && s != forRepeat:
 		return nil, errors.New("verify: WithInterval is for Repeat")
 	}
 	if c.interval == 0 {
@@ -72,6 +84,32 @@ func WithDocument(sent []byte) Option {
 			return fmt.Errorf("WithDocument: %w", err)
 		}
 		c.document = sent
+		return nil
+	}
+}
+
+// WithKMS makes the node of the app's KMS part of the verification: its evidence must fulfil policy, and its quote must
+// bind the root keys: root together with one of the root CAs that the app's policy names (Policy.KMSRootCAs). A check,
+// "kms-root-keys", reports that. Pin the keys from a place that the cloud does not control, such as the KMS's contract.
+// A zero root asks for no binding; then the node is some KMS, and not shown to be the one of the app.
+func WithKMS(policy attest.Policy, root kms.Signer) Option {
+	return func(c *config) error {
+		if err := policy.Validate(); err != nil {
+			return fmt.Errorf("WithKMS: %w", err)
+		}
+		c.kms = &link{policy: policy, root: root}
+		return nil
+	}
+}
+
+// WithGateway makes the gateway part of the verification: its evidence must fulfil policy, which should name its app id and
+// compose hashes. What certificate the gateway has is not in that evidence; see [GatewayCertificate].
+func WithGateway(policy attest.Policy) Option {
+	return func(c *config) error {
+		if err := policy.Validate(); err != nil {
+			return fmt.Errorf("WithGateway: %w", err)
+		}
+		c.gateway = &link{policy: policy}
 		return nil
 	}
 }

@@ -55,10 +55,10 @@ func (d Drift) String() string {
 //	}
 func Repeat(ctx context.Context, c *client.Client, app kms.AppID, policy attest.Policy, opts ...Option) iter.Seq2[Round, error] {
 	return func(yield func(Round, error) bool) {
-		policy, err := forApp(app, policy)
+		policy, err := appPolicy(app, policy)
 		var cfg *config
 		if err == nil {
-			cfg, err = configure(opts, forMany)
+			cfg, err = configure(opts, forRepeat)
 		}
 		if err != nil {
 			yield(Round{}, err)

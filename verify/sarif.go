@@ -74,8 +74,7 @@ func (r *Result) SARIF(path string) ([]byte, error) {
 		Name: "phala attestation", InformationURI: "https://github.com/phala-go/phala", Rules: []sarifRule{},
 	}}}
 	rules := map[string]bool{}
-	for i := range r.Instances {
-		instance := &r.Instances[i]
+	for _, instance := range r.asked() {
 		for _, f := range instance.findings() {
 			if f.outcome != attest.Failed && f.outcome != attest.NotPossible && !f.waived {
 				continue

@@ -1,0 +1,121 @@
+package verify
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/phala-go/phala/attest"
+	"github.com/phala-go/phala/kms"
+	"github.com/phala-go/phala/openapi"
+)
+
+// checkRootKeys is the name of the check that [WithKMS] adds.
+const checkRootKeys attest.CheckName = "kms-root-keys"
+
+// link is what is expected of a node that the app depends on.
+type link struct {
+	policy attest.Policy
+	root   kms.Signer // of a KMS; zero if nothing is pinned
+}
+
+// linked returns the KMS and the gateway of the app, verified as far as their evidence goes. The error is that of the ones
+// that the caller asked for.
+func (c *config) linked(ctx context.Context, result *Result, all *openapi.AppAttestations, app attest.Policy) error {
+	var kmsErr, gatewayErr error
+	result.KMS, kmsErr = verifyLink(ctx, "kms", all.KMSGuestAgentInfo, c.kms, app)
+	result.Gateway, gatewayErr = verifyLink(ctx, "gateway", all.GatewayGuestAgentInfo, c.gateway, app)
+	if c.kms == nil {
+		kmsErr = nil
+	}
+	if c.gateway == nil {
+		gatewayErr = nil
+	}
+	return errors.Join(kmsErr, gatewayErr)
+}
+
+func verifyLink(ctx context.Context, name string, info openapi.RawJSON, expected *link, app attest.Policy) (*Instance, error) {
+	instance := &Instance{Name: name}
+	if len(info) == 0 || string(info) == "null" {
+		instance.fail(none(fmt.Errorf("the cloud shows no evidence of the %s", name)))
+		return instance, instance.Err
+	}
+	evidence, err := attest.FromInfo(info)
+	if err == nil {
+		evidence.Name = name
+		if len(evidence.Quote) == 0 {
+			err = none(fmt.Errorf("the cloud shows no quote of the %s", name))
+		}
+	}
+	if err == nil {
+		instance.Report, instance.Bundle, err = attest.Record(ctx, evidence, expected.policyFor(app))
+	}
+	instance.fail(err)
+	return instance, instance.Err
+}
+
+// policyFor completes what is expected of the node with what the app's policy says of all hardware.
+func (l *link) policyFor(app attest.Policy) attest.Policy {
+	if l == nil {
+		return attest.Policy{
+			TCBStatuses: app.TCBStatuses, OutOfDateGrace: app.OutOfDateGrace, MinTCBEvaluation: app.MinTCBEvaluation, Advisories: app.Advisories,
+			Roots: app.Roots, Collateral: app.Collateral, Now: app.Now,
+		}
+	}
+	p := l.policy
+	if p.Roots == nil {
+		p.Roots = app.Roots
+	}
+	if p.Collateral == nil {
+		p.Collateral = app.Collateral
+	}
+	if p.Now == nil {
+		p.Now = app.Now
+	}
+	if l.root != (kms.Signer{}) {
+		p.Checks = append(slices.Clone(p.Checks), attest.CustomCheck{
+			Name: checkRootKeys,
+			Check: func(_ context.Context, report *attest.Report) error {
+				return bindsRootKeys(report, app.KMSRootCAs, l.root)
+			},
+		})
+	}
+	return p
+}
+
+// bindsRootKeys checks that the quote was made for root and one of the root CAs.
+func bindsRootKeys(report *attest.Report, cas [][]byte, root kms.Signer) error {
+	if len(cas) == 0 {
+		return fmt.Errorf("%w: the app's policy names no root CA", attest.ErrNotPossible)
+	}
+	if report.Quote == nil {
+		return fmt.Errorf("%w: the quote cannot be read", attest.ErrNotPossible)
+	}
+	for _, ca := range cas {
+		if report.Quote.ReportData == attest.KMSReportData(ca, root) {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: %s is not that of root key %s with one of the %d root CAs; the quote was made for other root keys, or for "+
+		"another purpose, such as a TLS certificate", attest.ErrReportData, hex.EncodeToString(report.Quote.ReportData[:]), root, len(cas))
+}
+
+// GatewayCertificate verifies that the gateway's hardware vouches for a certificate: the one that the app's domain presents
+// in a TLS handshake. info is what the gateway publishes ([attest.ParseGatewayInfo]); nothing in it need be trusted. As
+// that has no app-compose text, policy should name the gateway's compose hashes. Without a quote for the key of the
+// certificate the error is [attest.ErrNotPossible].
+func GatewayCertificate(ctx context.Context, info *attest.GatewayInfo, certificate *x509.Certificate, policy attest.Policy) (*Instance, error) {
+	instance := &Instance{Name: "gateway"}
+	evidence, err := info.Evidence(certificate)
+	if err != nil {
+		instance.fail(err)
+		return instance, instance.Err
+	}
+	evidence.Name = instance.Name
+	key := attest.GatewayCertificateReportData(certificate)
+	policy.ReportData = &key
+	return Evidence(ctx, evidence, policy)
+}
