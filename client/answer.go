@@ -2,6 +2,8 @@ package client
 
 import (
 	"encoding/json"
+	"fmt"
+	"log/slog"
 	"net/http"
 	"time"
 )
@@ -26,6 +28,21 @@ type Answer struct {
 
 // Decode reads the JSON of the body into a value.
 func (a *Answer) Decode(into any) error { return json.Unmarshal(a.Body, into) }
+
+// Format writes operation, status and request id, whatever the verb: headers and body may hold a secret.
+func (a Answer) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "%s: %d [request %s]", a.Operation, a.StatusCode, a.RequestID)
+}
+
+// MarshalJSON writes what Format does.
+func (a Answer) MarshalJSON() ([]byte, error) {
+	return json.Marshal(map[string]any{"operation": a.Operation, "status": a.StatusCode, "request_id": a.RequestID, "attempts": a.Attempts})
+}
+
+// LogValue returns what Format writes.
+func (a Answer) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("operation", a.Operation), slog.Int("status", a.StatusCode), slog.String("request_id", a.RequestID), slog.Int("attempts", a.Attempts))
+}
 
 // WithAnswer fills a with what came with the answer of the call, if it succeeds. An iterator over pages fills it
 // with each page.

@@ -81,6 +81,11 @@ type FieldError struct {
 	Value Hidden
 }
 
+// Format writes where and what, whatever the verb.
+func (e FieldError) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "%s: %s (%s)", e.Field, e.Message, e.Type)
+}
+
 // Link leads to more about a failure.
 type Link struct {
 	URL   string `json:"url"`

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/phala-go/phala/internal/turns"
 	"github.com/phala-go/phala/openapi"
@@ -68,6 +69,79 @@ func BenchmarkCall(b *testing.B) {
 		return err
 	}, func() error {
 		_, err := byHand[openapi.CVMDetail](b, h, "https://cloud-api.phala.com/api/v1/cvms/web-1")
+		return err
+	})
+}
+
+// plainCVM is what one declares by hand for the same CVM: plain fields, no types of the wire.
+type plainCVM struct {
+	ID         string `json:"id"`
+	Name       string `json:"name"`
+	AppID      string `json:"app_id"`
+	VMUUID     string `json:"vm_uuid"`
+	InstanceID string `json:"instance_id"`
+	Resource   struct {
+		InstanceType        string  `json:"instance_type"`
+		VCPU                int     `json:"vcpu"`
+		MemoryInGB          float64 `json:"memory_in_gb"`
+		DiskInGB            int     `json:"disk_in_gb"`
+		GPUs                int     `json:"gpus"`
+		ComputeBillingPrice string  `json:"compute_billing_price"`
+		BillingPeriod       string  `json:"billing_period"`
+	} `json:"resource"`
+	NodeInfo struct {
+		ObjectType string `json:"object_type"`
+		ID         int    `json:"id"`
+		NodeID     int    `json:"node_id"`
+		Name       string `json:"name"`
+		Region     string `json:"region"`
+		DeviceID   string `json:"device_id"`
+		Status     string `json:"status"`
+	} `json:"node_info"`
+	OS struct {
+		Name    string `json:"name"`
+		Version string `json:"version"`
+		IsDev   bool   `json:"is_dev"`
+	} `json:"os"`
+	KMSType string `json:"kms_type"`
+	KMSInfo struct {
+		EncryptedEnvPubkey string `json:"encrypted_env_pubkey"`
+	} `json:"kms_info"`
+	Status      string `json:"status"`
+	InProgress  bool   `json:"in_progress"`
+	ComposeHash string `json:"compose_hash"`
+	Gateway     struct {
+		BaseDomain string `json:"base_domain"`
+	} `json:"gateway"`
+	Endpoints []struct {
+		App      string `json:"app"`
+		Instance string `json:"instance"`
+	} `json:"endpoints"`
+	PublicLogs     bool   `json:"public_logs"`
+	PublicSysInfo  bool   `json:"public_sysinfo"`
+	PublicTCBInfo  bool   `json:"public_tcbinfo"`
+	GatewayEnabled bool   `json:"gateway_enabled"`
+	SecureTime     bool   `json:"secure_time"`
+	StorageFS      string `json:"storage_fs"`
+	Workspace      struct {
+		ID, Name, Slug string
+	} `json:"workspace"`
+	Creator struct {
+		ID, Username string
+	} `json:"creator"`
+	CreatedAt time.Time `json:"created_at"`
+	Listed    bool      `json:"listed"`
+}
+
+// BenchmarkCallPlain is BenchmarkCall with a baseline that decodes into plain structs.
+func BenchmarkCallPlain(b *testing.B) {
+	transport := benchTransport(benchCVM(1))
+	c, h := newTest(b, transport), &http.Client{Transport: transport}
+	turns.Compare(b, "plain", func() error {
+		_, err := c.CVMs.Get(b.Context(), "web-1")
+		return err
+	}, func() error {
+		_, err := byHand[plainCVM](b, h, "https://cloud-api.phala.com/api/v1/cvms/web-1")
 		return err
 	})
 }

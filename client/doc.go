@@ -8,13 +8,15 @@
 //
 // Every request goes through one pipeline. It refuses an identifier that would change the route, sends the
 // API key to the base host only, never follows a redirect, bounds every body, and repeats a failed call when
-// the operation allows it: a safe one (reads) after any passing failure, an idempotent one after failures of
-// the way there, an unsafe one only where it provably did not arrive or the server asked to come back.
+// the operation allows it: a safe one (reads) after any transient failure, an idempotent one after transport
+// failures and those of proxies (502 to 504, 520 to 527, 530), an unsafe one only if it provably did not arrive or
+// the server sent Retry-After. A TLS failure is never repeated.
 // [Client.API], the generated raw client, and [Client.Do], for what is not described yet, use the same
 // pipeline.
 //
 // A failure that the API answers is an [*APIError]; errors.Is tells its kind ([ErrNotFound], [ErrBusy], …),
-// its Code the exact reason. An identifier of a CVM may be its id, its UUID, "app_" or "instance_" with 40
+// its Code the exact reason. An answer that came whole and cannot be decoded is a [*DecodeError], which
+// matches [ErrDecode]; a single odd field does not make one, but is absent. An identifier of a CVM may be its id, its UUID, "app_" or "instance_" with 40
 // hexadecimal digits, or its name.
 //
 // A list that comes in pages has an iterator beside it, which yields the items of all pages:

@@ -30,6 +30,9 @@ func stringOrNumber(data []byte) (string, error) {
 	case string(data) == "null":
 		return "", nil
 	case data[0] == '"':
+		if plainString(data) {
+			return string(data[1 : len(data)-1]), nil
+		}
 		var s string
 		err := json.Unmarshal(data, &s)
 		return s, err
@@ -39,4 +42,19 @@ func stringOrNumber(data []byte) (string, error) {
 		return n.String(), err
 	}
 	return "", fmt.Errorf("want a string or a number, got %.20q", data)
+}
+
+// plainString reports whether a JSON string stands for the bytes between its quotes, as nearly all do that this
+// package reads: no escape, nothing but printing ASCII.
+func plainString(data []byte) bool {
+	last := len(data) - 1
+	if last < 1 || data[last] != '"' {
+		return false
+	}
+	for _, c := range data[1:last] {
+		if c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }

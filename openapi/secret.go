@@ -27,3 +27,16 @@ func (s Secret) LogValue() slog.Value {
 	}
 	return slog.StringValue(redacted)
 }
+
+// formatPlain writes a struct under the verbs that fit one; another one would make fmt print nested values with
+// none of their methods.
+func formatPlain(f fmt.State, plain any) {
+	switch {
+	case f.Flag('#'):
+		_, _ = fmt.Fprintf(f, "%#v", plain)
+	case f.Flag('+'):
+		_, _ = fmt.Fprintf(f, "%+v", plain)
+	default:
+		_, _ = fmt.Fprintf(f, "%v", plain)
+	}
+}

@@ -86,6 +86,12 @@ func (p *PendingApproval) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
+// Format writes what names the update, whatever the verb, without the token.
+func (p PendingApproval) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "update of cvm %s to compose hash %s of app %s",
+		cloudtext.Clean(p.CVMID), cloudtext.Clean(p.ComposeHash), cloudtext.Clean(p.AppID))
+}
+
 // LogValue gives what names the update, without the token.
 func (p PendingApproval) LogValue() slog.Value {
 	return slog.GroupValue(

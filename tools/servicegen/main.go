@@ -49,6 +49,7 @@ func generate(root string) error {
 		{"client", "pages.gen.go", pages},
 		{"client", "routes.gen.go", writeRoutes(ops)},
 		{"phalatest", "routes.gen.go", writeFakeRoutes(ops)},
+		{"openapi", "secrets.gen.go", writeSecrets(doc, ops)},
 	}
 	for _, service := range services {
 		source, err := writeService(service, ops)
