@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v4"
 
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/internal/turns"
@@ -120,5 +121,18 @@ func BenchmarkHash(b *testing.B) {
 		for b.Loop() {
 			_ = sha256.Sum256(doc)
 		}
+	})
+}
+
+// BenchmarkEnvUses reads a docker-compose file of 200 KB against go-yaml, which reads it without looking for variables.
+func BenchmarkEnvUses(b *testing.B) {
+	app := largeApp(b, 199<<10)
+	text := *app.DockerComposeFile
+	turns.Compare(b, "yaml", func() error {
+		_, err := compose.EnvUses(text)
+		return err
+	}, func() error {
+		var tree any
+		return yaml.Unmarshal([]byte(text), &tree)
 	})
 }

@@ -114,7 +114,7 @@ func parseYAML(text string) ([]*yamlNode, error) {
 	if strings.IndexByte(text, '\r') >= 0 {
 		text = strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\r", "\n")
 	}
-	p := yamlParser{text: text, yamlMark: yamlMark{line: 1}, anchors: map[string]*yamlNode{}}
+	p := yamlParser{text: text, yamlMark: yamlMark{line: 1}, anchors: map[string]*yamlNode{}, anchored: map[string]int{}}
 	if err := p.checkCharacters(); err != nil {
 		return nil, err
 	}
@@ -165,7 +165,10 @@ type yamlParser struct {
 	yamlMark
 	text    string
 	anchors map[string]*yamlNode
-	depth   int
+	// anchored is where the anchor begins that a name stands for. One within another node of the same name ends
+	// first, but counts as the later one.
+	anchored map[string]int
+	depth    int
 }
 
 // yamlError is an error at a line.
@@ -184,13 +187,11 @@ func (p *yamlParser) checkCharacters() error {
 	if !utf8.ValidString(p.text) {
 		return errors.New("docker-compose file: not UTF-8 text")
 	}
-	line := 1
-	for _, r := range p.text {
-		switch {
-		case r == '\n':
-			line++
-		case r < ' ' && r != '\t', r == 0xfffe, r == 0xffff:
-			return &yamlError{line, fmt.Sprintf("the control character %U", r)}
+	for i := range len(p.text) {
+		c := p.text[i]
+		if c < ' ' && c != '\n' && c != '\t' || c == 0xef && (p.text[i:i+3] == "\ufffe" || p.text[i:i+3] == "\uffff") {
+			r, _ := utf8.DecodeRuneInString(p.text[i:])
+			return &yamlError{1 + strings.Count(p.text[:i], "\n"), fmt.Sprintf("the control character %U", r)}
 		}
 	}
 	return nil
@@ -286,8 +287,11 @@ func (p *yamlParser) atEnd() bool {
 	return p.pos == len(p.text) || p.atMarker("---") || p.atMarker("...")
 }
 
-// properties are the anchor and tag before a node.
-type yamlProperties struct{ anchor, tag string }
+// yamlProperties are the anchor and tag before a node.
+type yamlProperties struct {
+	anchor, tag string
+	begin       int // of the anchor
+}
 
 // blockContext is what may begin at a position.
 type blockContext struct {
@@ -351,8 +355,8 @@ func (p *yamlParser) made(node *yamlNode, props yamlProperties) *yamlNode {
 	if props.tag != "" {
 		node.tag = props.tag
 	}
-	if props.anchor != "" {
-		p.anchors[props.anchor] = node
+	if props.anchor != "" && p.anchored[props.anchor] <= props.begin {
+		p.anchors[props.anchor], p.anchored[props.anchor] = node, props.begin
 	}
 	return node
 }
@@ -377,7 +381,7 @@ func (p *yamlParser) property(props *yamlProperties) error {
 	text := p.text[begin:p.pos]
 	switch {
 	case kind == '&' && props.anchor == "" && len(text) > 1:
-		props.anchor = text[1:]
+		props.anchor, props.begin = text[1:], begin
 	case kind == '!' && props.tag == "":
 		props.tag = text
 	default:
@@ -500,7 +504,7 @@ func (p *yamlParser) implicitKey() (*yamlNode, error) {
 	case c == ':' && p.blankAt(1):
 		key = &yamlNode{plain: true, line: p.line}
 	case p.plainStart():
-		key = p.plainLine()
+		key = p.plainLine(false)
 	default:
 		p.yamlMark = mark
 		return nil, nil

@@ -2,6 +2,7 @@ package compose
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -41,6 +42,19 @@ func same(ours *yamlNode, theirs *yaml.Node, depth int) error {
 	return nil
 }
 
+// hasCycle reports whether an anchor is used within itself, which Docker Compose refuses.
+func hasCycle(n *yaml.Node, outer []*yaml.Node) bool {
+	if n.Kind == yaml.AliasNode {
+		return slices.Contains(outer, n.Alias)
+	}
+	for _, inner := range n.Content {
+		if hasCycle(inner, append(outer, n)) {
+			return true
+		}
+	}
+	return false
+}
+
 // compareYAML returns an error if go-yaml reads the text and we do not, or read something else.
 func compareYAML(text string) error {
 	decoder := yaml.NewDecoder(strings.NewReader(text))
@@ -55,7 +69,7 @@ func compareYAML(text string) error {
 			return nil
 		}
 		var value any
-		if document.Decode(&value) != nil { // such as a key that is there twice, or an anchor within itself
+		if document.Decode(&value) != nil || hasCycle(&document, nil) { // such as a key that is there twice
 			return nil
 		}
 		if len(document.Content) == 1 {
@@ -86,7 +100,7 @@ var yamlSamples = []string{
 	"a: x\n  y\n\n  z # no\nb: c#d\ne: http://x:80/y\n", "? a\n: b\n? - c\n: - d\n", "--- # x\na: b\n...\n---\nc: d\n", "%YAML 1.2\n---\na: b\n",
 	"a: !!str 5\nb: !reset\nc: !override [x]\nd: !!null ''\n", "\uFEFFa: b\r\nc: |\r\n  d\r\n", "a:\t b\n\"c\" : d\n'e': f\n[g]: h\n",
 	"a: -\nb: - c\n", "a: ~\nb: null\nc: NULL\nd: ''\ne:\n", "a: |\n  x", "a: >\n\n\n  x\n  \n y: z", "a: b: c\n", "a:\n b\n  c: d\n", "a: 'x\ny'\n",
-	"- |\n x\n- >1\n  y\n", "&a b: *a\n", "a: &x\n  b: 1\n", "a: &x\nb: *x\n", "- &a\n- *a\n", "a: {b: [c, d], ${X}: y}\n", "a: ${X}\nb: [\"${X}\"]\n", "a: x?y\nb: [x?y, ?z, -w]\n",
+	"- |\n x\n- >1\n  y\n", "&a b: *a\n", "a: &x\n  b: 1\n", "a: &x\nb: *x\n", "- &a\n- *a\n", "a: {b: [c, d], ${X}: y}\n", "a: ${X}\nb: [\"${X}\"]\n", "a: x?y\nb: [x?y, ?z, -w]\n", "a: &a\n  b: &a\n  c: d\ne: *a\n", "-\n|\n x\n", "{? :x}", "&a: b\nc: *a\n",
 }
 
 func TestParseYAML_LikeDockerCompose(t *testing.T) {

@@ -25,9 +25,9 @@ func (p *yamlParser) plainEnd(flow bool) bool {
 }
 
 // plainLine reads a scalar without quotes up to the end of the line at most.
-func (p *yamlParser) plainLine() *yamlNode {
+func (p *yamlParser) plainLine(flow bool) *yamlNode {
 	begin, end := p.pos, p.pos
-	for !p.breakAt(0) && !p.plainEnd(false) {
+	for !p.breakAt(0) && !p.plainEnd(flow) {
 		blank := p.blankAt(0)
 		if p.at(0) == '#' && p.pos > end {
 			break
@@ -86,6 +86,11 @@ func (p *yamlParser) foldSpace(f *folded) error {
 
 // plain reads a scalar without quotes, over several lines if they are indented deeper than parent.
 func (p *yamlParser) plain(parent int, flow bool) (*yamlNode, error) {
+	begin := p.yamlMark
+	if node := p.plainLine(flow); !p.continues(parent, flow) {
+		return node, nil
+	}
+	p.yamlMark = begin
 	node := &yamlNode{plain: true, line: p.line}
 	var f folded
 	end := p.yamlMark
@@ -115,6 +120,28 @@ func (p *yamlParser) plain(parent int, flow bool) (*yamlNode, error) {
 	p.yamlMark = end
 	node.value = f.String()
 	return node, nil
+}
+
+// continues reports whether the scalar without quotes that ends here may go on on another line.
+func (p *yamlParser) continues(parent int, flow bool) bool {
+	end := p.yamlMark
+	defer func() { p.yamlMark = end }()
+	p.skipBlanks()
+	if p.at(0) != '\n' || p.pos == len(p.text) {
+		return false
+	}
+	for {
+		switch {
+		case p.at(0) == '\t' && p.column() <= parent:
+			return true // an error, perhaps
+		case p.at(0) == ' ' || p.at(0) == '\t':
+			p.pos++
+		case p.at(0) == '\n' && p.pos < len(p.text):
+			p.newline()
+		default:
+			return flow || p.column() > parent
+		}
+	}
 }
 
 func (p *yamlParser) singleQuoted() (*yamlNode, error) {
@@ -149,6 +176,14 @@ func (p *yamlParser) quoted(special func(*folded) (bool, error), stops string) (
 	node := &yamlNode{line: p.line}
 	unclosed := p.fail("a quote without its closing one")
 	p.pos++
+	if rest := p.text[p.pos:]; stops == `"\` {
+		// The common case: a text on one line, without escapes.
+		if i := strings.IndexAny(rest, "\"\\\n"); i >= 0 && rest[i] == '"' {
+			node.value = rest[:i]
+			p.pos += i + 1
+			return node, nil
+		}
+	}
 	var f folded
 	for {
 		if err := p.foldSpace(&f); err != nil {

@@ -33,6 +33,10 @@ func (c *checker) project(p *types.Project) {
 	for _, name := range p.ServiceNames() {
 		c.service(p.Services[name])
 	}
+	for _, v := range c.file.nulls {
+		c.find(Finding{Severity: Error, Rule: NullVariable, Line: v.line,
+			Detail: fmt.Sprintf("the platform refuses %s: without a value; write %s: ${%s}, or a list with - %s", v.name, v.name, v.name, v.name)}, "services", v.service)
+	}
 	if line, ok := c.file.lines["include"]; ok {
 		c.find(Finding{Severity: Error, Rule: LocalFile, Line: line, Detail: "include reads another file, and a CVM has this one alone; put its content here"})
 	}

@@ -54,6 +54,9 @@ const (
 	Build Rule = "build"
 	// EnvFile is a file of variables, which a CVM does not have.
 	EnvFile Rule = "env-file"
+	// NullVariable is a key of an environment without a value, which the platform refuses (ERR-01-003), though Docker
+	// Compose passes the variable through.
+	NullVariable Rule = "null-variable"
 	// LocalFile is another file that is read: an include, an extension, the file of a secret or config.
 	LocalFile Rule = "local-file"
 	// External is a volume, network, secret or config that must exist before, which none does in a CVM.
@@ -96,4 +99,12 @@ func (r *Report) sort() {
 	})
 }
 
-func (r *Report) add(f Finding) { r.Findings = append(r.Findings, f) }
+// maxDetail bounds what a finding shows of a file, in bytes.
+const maxDetail = 500
+
+func (r *Report) add(f Finding) {
+	if len(f.Detail) > maxDetail {
+		f.Detail = strings.ToValidUTF8(f.Detail[:maxDetail], "") + "…"
+	}
+	r.Findings = append(r.Findings, f)
+}

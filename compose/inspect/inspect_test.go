@@ -94,6 +94,8 @@ func TestLoad_Rules(t *testing.T) {
 		"bind by default":      {service: "volumes: ['${DATA:-./data}:/data']", want: []string{"warning bind service a 4"}},
 		"bind that must exist": {service: "volumes: [{type: bind, source: /x, target: /y, bind: {create_host_path: false}}]", want: []string{"error bind service a 4"}},
 		"optional env file":    {service: "env_file: [{path: .env, required: false}]", want: []string{"warning env-file service a 4"}},
+		"null variable":        {service: "environment: {A: , B: ~, C: '', D: null}", want: []string{"error null-variable service a 4", "error null-variable service a 4", "error null-variable service a 4"}},
+		"listed variable":      {service: "environment: [A]"},
 		"label file":           {service: "label_file: ./labels", want: []string{"error local-file service a 4"}},
 		"extends a file":       {service: "extends: {file: x.yml, service: y}", want: []string{"error local-file service a 4"}},
 		"extends a service":    {service: "extends: {service: b}", rest: "  b: {image: 'x" + digest + "'}\n"},

@@ -17,6 +17,13 @@ import (
 type source struct {
 	text  []byte
 	lines map[string]int // of a path such as services.web.image
+	nulls []nullVariable
+}
+
+// nullVariable is a key without a value in the environment of a service.
+type nullVariable struct {
+	service, name string
+	line          int
 }
 
 // readSource replaces the variables of a file that have no default, so that it loads without their values.
@@ -72,6 +79,9 @@ func (s *source) replace(node *yaml.Node, path []string) error {
 			}
 		}
 	case yaml.ScalarNode:
+		if node.Tag == "!!null" && len(path) == 4 && path[0] == "services" && path[2] == "environment" {
+			s.nulls = append(s.nulls, nullVariable{service: path[1], name: path[3], line: node.Line})
+		}
 		if node.Tag == "!!str" && strings.Contains(node.Value, "$") {
 			text, err := substitute(node.Value, placeholder(path))
 			if _, portErr := types.ParsePortConfig(text); err == nil && portErr != nil && len(path) > 2 && path[len(path)-2] == "ports" {
