@@ -1,21 +1,23 @@
 // Command multisig shows an update that several parties carry out, each in a process of its own: one prepares
-// it, the owner of the app's contract allows it on the chain, and one commits it, without an API key. What they
-// hand on is a file.
+// it, a multisig that owns the app's contract allows it on the chain, and one commits it, without an API key. What
+// they hand on are files.
 //
 //	go run ./examples/multisig
 //
-// starts an embedded Phala Cloud and a simulated chain, deploys an app whose contract belongs to another
-// account, and then runs itself three times:
+// starts an embedded Phala Cloud and a simulated chain, deploys an app whose contract belongs to a wallet of three
+// owners of which two must agree, as a Safe is, and then runs itself:
 //
-//	multisig prepare pending.json    needs PHALA_CLOUD_API_KEY
-//	multisig propose pending.json    needs the chain, no key: what a Safe would load
-//	multisig approve pending.json    needs the chain and OWNER_KEY
-//	multisig commit pending.json     needs nothing but the file
+//	multisig prepare pending.json                needs PHALA_CLOUD_API_KEY
+//	multisig propose pending.json batch.json     needs the chain, no key: writes what a Safe loads
+//	multisig approved pending.json               needs the chain, no key: after the Safe has executed the batch
+//	multisig commit pending.json                 needs nothing but the file
+//
+// Between propose and approved the owners load batch.json into the Safe transaction builder; here the embedded
+// wallet takes it.
 package main
 
 import (
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -26,7 +28,6 @@ import (
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
-	"github.com/ethereum/go-ethereum/crypto"
 
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
@@ -55,20 +56,21 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	parts := map[string]func(context.Context, string) error{
-		"prepare": prepare, "propose": propose, "approve": approve, "commit": commit,
+	if len(args) == 0 {
+		return stage(ctx)
 	}
-	if len(args) == 2 && parts[args[0]] != nil {
-		return parts[args[0]](ctx, args[1])
+	parts := map[string]func(context.Context, ...string) error{
+		"prepare": prepare, "propose": propose, "approved": approved, "commit": commit,
 	}
-	if len(args) > 0 {
-		return fmt.Errorf("want no argument, or one of prepare, propose, approve, commit and a file")
+	files := map[string]int{"prepare": 1, "propose": 2, "approved": 1, "commit": 1}
+	if parts[args[0]] == nil || len(args) != 1+files[args[0]] {
+		return fmt.Errorf("want no argument, or prepare, propose, approved or commit with its files")
 	}
-	return stage(ctx)
+	return parts[args[0]](ctx, args[1:]...)
 }
 
 // prepare asks the cloud to get an update ready.
-func prepare(ctx context.Context, file string) error {
+func prepare(ctx context.Context, files ...string) error {
 	c, err := client.New()
 	if err != nil {
 		return err
@@ -80,61 +82,62 @@ func prepare(ctx context.Context, file string) error {
 	line("app", p.AppID.String())
 	line("compose hash", p.ComposeHash.String()+" (computed here, and the cloud's)")
 	line("good until", p.Expires.Format(time.RFC3339))
-	return save(file, p)
+	return save(files[0], p)
 }
 
-// propose prints what the owner is asked for, in the form that a Safe's transaction builder loads.
-func propose(ctx context.Context, file string) error {
-	p, chain, err := open(ctx, file)
+// propose writes what the owner is asked for, in the form that a Safe's transaction builder loads: the hash, and the
+// device if the contract does not allow it yet.
+func propose(ctx context.Context, files ...string) error {
+	p, chain, err := open(ctx, files[0])
 	if err != nil {
 		return err
 	}
-	allowed, err := chain.Allowance(ctx, p.AppID, p.ComposeHash, kms.DeviceID{})
+	device, err := deviceOf(p)
 	if err != nil {
 		return err
 	}
-	call, err := onchain.AddComposeHashCall(p.AppID, p.ComposeHash)
-	if err != nil {
-		return err
-	}
-	proposal, err := chain.Propose(ctx, allowed.Owner, call)
-	if err != nil {
-		return err
-	}
-	batch, err := proposal.SafeBatch("Update of "+name, time.Now())
+	batch, err := chain.ApprovalBatch(ctx, p.AppID, p.ComposeHash, device)
 	if err != nil {
 		return err
 	}
 	fmt.Println(string(batch))
-	return nil
+	return os.WriteFile(files[1], batch, 0o600)
 }
 
-// approve allows on the chain what the file asks for, as the owner of the contract.
-func approve(ctx context.Context, file string) error {
-	key, err := crypto.HexToECDSA(os.Getenv("OWNER_KEY"))
-	if err != nil {
-		return fmt.Errorf("OWNER_KEY: want 64 hexadecimal digits")
-	}
-	signer, err := onchain.PrivateKeySigner(key)
+// approved looks whether the contract allows what the file waits for, and records that it does. A Safe executes with
+// a transaction of its own, so the zero hash is recorded: the contract allows it already.
+func approved(ctx context.Context, files ...string) error {
+	p, chain, err := open(ctx, files[0])
 	if err != nil {
 		return err
 	}
-	p, chain, err := open(ctx, file, onchain.WithSigner(signer))
+	device, err := deviceOf(p)
 	if err != nil {
 		return err
 	}
-	keep := deploy.WithPending(func(p *deploy.Pending) error { return save(file, p) })
-	if err := deploy.Approve(ctx, chain.Flow(), p, keep); err != nil {
+	allowed, err := chain.Allowance(ctx, p.AppID, p.ComposeHash, device)
+	if err != nil {
 		return err
 	}
-	line("by", signer.Address().Hex())
-	line("transaction", p.Transaction)
-	return nil
+	if !allowed.ComposeHash || !device.IsZero() && !allowed.OK() {
+		return fmt.Errorf("the contract of app %s does not allow it yet: has the Safe executed the batch?", p.AppID)
+	}
+	p.Approved(common.Hash{})
+	line("allowed by", allowed.Owner.Hex())
+	return save(files[0], p)
+}
+
+// deviceOf is the device that the update runs on, zero if the cloud named none.
+func deviceOf(p *deploy.Pending) (kms.DeviceID, error) {
+	if p.DeviceID == "" {
+		return kms.DeviceID{}, nil
+	}
+	return kms.ParseDeviceID(p.DeviceID)
 }
 
 // commit lets the cloud carry it out. The token in the file is all that it takes.
-func commit(ctx context.Context, file string) error {
-	p, err := load(file)
+func commit(ctx context.Context, files ...string) error {
+	p, err := load(files[0])
 	if err != nil {
 		return err
 	}
@@ -146,11 +149,11 @@ func commit(ctx context.Context, file string) error {
 		return err
 	}
 	line("taken", p.ComposeHash.String())
-	return save(file, p)
+	return save(files[0], p)
 }
 
 // open reads the file and opens the chain that it is about.
-func open(ctx context.Context, file string, opts ...onchain.Option) (*deploy.Pending, *onchain.Chain, error) {
+func open(ctx context.Context, file string) (*deploy.Pending, *onchain.Chain, error) {
 	p, err := load(file)
 	if err != nil {
 		return nil, nil, err
@@ -165,7 +168,7 @@ func open(ctx context.Context, file string, opts ...onchain.Option) (*deploy.Pen
 		return nil, nil, fmt.Errorf("CHAIN_ID: want a number")
 	}
 	contract := onchain.Contract{ChainID: id, Address: common.HexToAddress(os.Getenv("KMS_CONTRACT"))}
-	chain, err := onchain.Open(ctx, rpc, contract, opts...)
+	chain, err := onchain.Open(ctx, rpc, contract)
 	return p, chain, err
 }
 
@@ -203,7 +206,6 @@ func stage(ctx context.Context) error {
 		return err
 	}
 	defer cloud.Close()
-	defer mine(chain)()
 
 	c, err := cloud.Client()
 	if err != nil {
@@ -213,43 +215,54 @@ func stage(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	owners := chain.Accounts[1:4]
+	wallet, err := chain.DeployWallet(ctx, 2, owners...)
+	if err != nil {
+		return err
+	}
 	app, err := compose.New(compose1, compose.WithPreLaunchScript("#!/bin/sh\n"))
 	if err != nil {
 		return err
 	}
-	spec := deploy.Spec{Name: name, Compose: app, Contract: deploy.ContractSpec{Owner: chain.Address(1)}}
+	spec := deploy.Spec{Name: name, Compose: app, Contract: deploy.ContractSpec{Owner: wallet.Address}}
 	hardware := deploy.WithVerification(cloud.AttestationPolicy())
 	deployed, err := deploy.Run(ctx, c, spec, deploy.WithChain(opened.Flow()), hardware)
 	if err != nil {
 		return err
 	}
-	fmt.Println("An app runs whose contract belongs to another account")
+	fmt.Println("An app runs whose contract belongs to a wallet of three owners")
 	line("app", deployed.State.AppID.String())
-	line("owner", chain.Address(1).Hex())
+	line("owner", wallet.Address.Hex())
 
 	dir, err := os.MkdirTemp("", "multisig")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	file := filepath.Join(dir, "pending.json")
+	file, batch := filepath.Join(dir, "pending.json"), filepath.Join(dir, "batch.json")
 	onChain := []string{
 		"ETH_RPC_URL=" + chain.Endpoint(), "CHAIN_ID=" + fmt.Sprint(chain.Contract().ChainID), "KMS_CONTRACT=" + chain.KMS.Hex(),
 	}
 	at := "PHALA_CLOUD_API_PREFIX=" + cloud.URL()
-	owner := "OWNER_KEY=" + hex.EncodeToString(crypto.FromECDSA(chain.Accounts[1]))
 	for _, part := range []struct {
-		title, verb string
-		env         []string
+		title string
+		env   []string
+		args  []string
+		wait  func() error
 	}{
-		{"One prepares the update", "prepare", []string{at, "PHALA_CLOUD_API_KEY=" + cloud.APIKey}},
-		{"The owner is asked, by what a Safe would load", "propose", onChain},
-		{"The owner allows it on the chain", "approve", append([]string{owner}, onChain...)},
-		{"One commits it, without an API key", "commit", []string{at, "PHALA_CLOUD_API_KEY="}},
+		{title: "One prepares the update", env: []string{at, "PHALA_CLOUD_API_KEY=" + cloud.APIKey}, args: []string{"prepare", file}},
+		{title: "The wallet is asked, by what a Safe loads", env: onChain, args: []string{"propose", file, batch}},
+		{title: "Two of its owners approve, and it executes", wait: func() error { return execute(ctx, chain, wallet, batch) }},
+		{title: "That the contract allows it is looked up and recorded", env: onChain, args: []string{"approved", file}},
+		{title: "One commits it, without an API key", env: []string{at, "PHALA_CLOUD_API_KEY="}, args: []string{"commit", file}},
 	} {
 		fmt.Println("\n" + part.title)
-		if err := itself(ctx, part.env, part.verb, file); err != nil {
-			return fmt.Errorf("%s: %w", part.verb, err)
+		act := part.wait
+		if act == nil {
+			act = func() error { return itself(ctx, part.env, part.args...) }
+		}
+		if err := act(); err != nil {
+			return fmt.Errorf("%s: %w", part.title, err)
 		}
 	}
 	p, err := load(file)
@@ -266,6 +279,26 @@ func stage(ctx context.Context) error {
 	return nil
 }
 
+// execute is what the owners do with the file in the Safe transaction builder.
+func execute(ctx context.Context, chain *chaintest.Chain, wallet *chaintest.Wallet, file string) error {
+	batch, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	for _, owner := range []int{1, 3} {
+		if err := wallet.Approve(ctx, chain.Accounts[owner], batch); err != nil {
+			return err
+		}
+		line("approved by", chain.Address(owner).Hex())
+	}
+	receipt, err := wallet.Execute(ctx, chain.Accounts[0], batch)
+	if err != nil {
+		return err
+	}
+	line("transaction", receipt.TxHash.Hex())
+	return nil
+}
+
 // itself runs this program once more.
 func itself(ctx context.Context, env []string, args ...string) error {
 	self, err := os.Executable()
@@ -276,23 +309,4 @@ func itself(ctx context.Context, env []string, args ...string) error {
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	return cmd.Run()
-}
-
-// mine makes blocks for the transactions of other processes, until the function that it returns is called.
-func mine(chain *chaintest.Chain) func() {
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(stopped)
-		ticker := time.NewTicker(50 * time.Millisecond)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ticker.C:
-				_ = chain.Mine(1)
-			case <-stop:
-				return
-			}
-		}
-	}()
-	return func() { close(stop); <-stopped }
 }
