@@ -73,7 +73,7 @@ type APIError struct {
 type FieldError struct {
 	// Field is where: a path in the body such as "compose_file.name", or a key.
 	Field string
-	// Message says what is wrong there.
+	// Message is what is wrong there.
 	Message string
 	// Type is the API's name for the kind of violation, such as "missing".
 	Type string
@@ -220,7 +220,7 @@ func (e *APIError) kind() error {
 	return nil
 }
 
-// As gives the payload of a 465 as a [*HashRegistrationRequired].
+// As returns the payload of a 465 as a [*HashRegistrationRequired].
 func (e *APIError) As(target any) bool {
 	payload, ok := target.(**HashRegistrationRequired)
 	if !ok || e.StatusCode != StatusHashRegistrationRequired {

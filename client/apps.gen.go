@@ -18,7 +18,7 @@ type AppsService struct {
 // Format writes the name of the service, whatever the verb.
 func (s AppsService) Format(f fmt.State, _ rune) { s.client.formatService(f, "Apps") }
 
-// CheckAllowed asks whether a hash may run.
+// CheckAllowed reports whether a hash may run.
 //
 // Reads from the app's contract whether it allows the compose hash on the device of a node. Name the node or
 // the device.
@@ -33,7 +33,7 @@ func (s *AppsService) CheckAllowed(ctx context.Context, appID string, body opena
 	return send[*openapi.Allowance](ctx, s.client.call(opAppsCheckAllowed, opts), req, err)
 }
 
-// CheckCVMsAllowed asks whether the CVMs of an app are allowed.
+// CheckCVMsAllowed reports whether the CVMs of an app are allowed.
 //
 // Reads from the app's contract, for every CVM, whether it allows what runs there. For the central KMS there
 // are no results.
@@ -48,9 +48,9 @@ func (s *AppsService) CheckCVMsAllowed(ctx context.Context, appID string, opts .
 
 // CreateInstance adds an instance to an app.
 //
-// Creates another CVM under the app id, with the app's compose or a new one. It makes a new one each time.
-// Where the chain must allow the hash first it answers 465; the same path with token and transaction_hash
-// commits it then.
+// Creates another CVM under the app id, with the app's compose or a new one. It makes a new one each time. If
+// the chain must allow the hash first it answers 465; the same path with token and transaction_hash commits
+// it then.
 //
 // The body: what to run and where, or what to commit. A nil body sends none.
 //
@@ -64,7 +64,7 @@ func (s *AppsService) CreateInstance(ctx context.Context, appID string, body *op
 
 // EvaluateTCB evaluates the platforms of an app.
 //
-// Says for each instance whether its platform is up to date by the newest collateral. It is the cloud's
+// Reports for each instance whether its platform is up to date by the newest collateral. It is the cloud's
 // judgement, not a proof. Apps with public TCB info need no API key for it.
 //
 // The answer: one evaluation for each instance.
@@ -127,7 +127,7 @@ func (s *AppsService) GetFilterOptions(ctx context.Context, opts ...CallOption) 
 
 // GetKMSInfo returns how an app's KMS is governed.
 //
-// Returns chain, contracts and the kind of owner, which tells how an update must be approved.
+// Returns chain, contracts and the kind of owner, which decides how an update must be approved.
 //
 // The answer: the KMS and the owner of the app.
 //
@@ -224,9 +224,9 @@ func (s *AppsService) PreviewPendingUpdate(ctx context.Context, appID string, vm
 // RedeployRevision returns an app to an earlier revision.
 //
 // Schedules the change for the given CVMs and answers at once; follow each CVM until its compose hash is the
-// revision's. It answers 465 where the chain no longer allows the hash, and 409 while another operation runs.
+// revision's. It answers 465 if the chain no longer allows the hash, and 409 while another operation runs.
 //
-// The body: which CVMs to change; all where it is absent. A nil body sends none.
+// The body: which CVMs to change; all when absent. A nil body sends none.
 //
 // The answer: what was scheduled, in a form that is not published.
 //
@@ -239,10 +239,10 @@ func (s *AppsService) RedeployRevision(ctx context.Context, appID string, revisi
 // Replicate copies a CVM of an app.
 //
 // Creates another CVM like the given one under the same app id, on another node if asked. It makes a new one
-// each time. It answers 465 where the chain must allow the hash or device first, and 400 with ERR-03-009
-// where the app runs several revisions and none is named.
+// each time. It answers 465 if the chain must allow the hash or device first, and 400 with ERR-03-009 if the
+// app runs several revisions and none is named.
 //
-// The body: where and what to run; the same as the copied CVM where it is absent. A nil body sends none.
+// The body: where and what to run; the same as the copied CVM when absent. A nil body sends none.
 //
 // The answer: the new CVM.
 //

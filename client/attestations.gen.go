@@ -18,9 +18,9 @@ type AttestationsService struct {
 // Format writes the name of the service, whatever the verb.
 func (s AttestationsService) Format(f fmt.State, _ rune) { s.client.formatService(f, "Attestations") }
 
-// CheckRaw tells whether a quote can be downloaded.
+// CheckRaw reports whether a quote can be downloaded.
 //
-// Asks for the raw quote without its content. It answers 404 for an unknown checksum.
+// Checks for the raw quote without its content. It answers 404 for an unknown checksum.
 //
 // HEAD /attestations/raw/{checksum}, retry class safe, no API key needed.
 func (s *AttestationsService) CheckRaw(ctx context.Context, checksum string, opts ...CallOption) error {
@@ -30,7 +30,7 @@ func (s *AttestationsService) CheckRaw(ctx context.Context, checksum string, opt
 
 // GetCollateral returns the collateral of a quote.
 //
-// Returns what Intel publishes to verify the quote with; it may be cached for a day. It answers 400 where it
+// Returns what Intel publishes to verify the quote with; it may be cached for a day. It answers 400 if it
 // cannot be fetched.
 //
 // The answer: the collateral.

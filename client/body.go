@@ -22,7 +22,7 @@ func (rt *route) bodyLimit() int64 {
 	return rt.limit
 }
 
-// BodyTooLargeError says that an answer is longer than the client reads.
+// BodyTooLargeError is returned for an answer that is longer than the client reads.
 type BodyTooLargeError struct {
 	// Operation that was called, such as "CVMs.Get".
 	Operation string

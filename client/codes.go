@@ -49,7 +49,7 @@ const (
 	CodePermissionDenied                   Code = "ERR-06-006" // the permission is missing
 )
 
-// Meaning says in a few words what the code stands for; it is empty for a code that is not known.
+// Meaning returns in a few words what the code stands for, and "" for a code that is not known.
 func (c Code) Meaning() string {
 	switch c {
 	case CodeNodeNotFound:

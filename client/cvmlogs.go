@@ -29,11 +29,11 @@ const containerPrefix = "container:"
 // ContainerLog is the log of a container of the app, by its name or id.
 func ContainerLog(nameOrID string) LogSource { return LogSource(containerPrefix + nameOrID) }
 
-// ErrNoLog says that a CVM offers no log of that kind: it does not run, does not show its logs, or has no such
+// ErrNoLog is returned if a CVM offers no log of that kind: it does not run, does not show its logs, or has no such
 // container.
 var ErrNoLog = errors.New("no such log is offered")
 
-// LogOptions says how to read a log. The API publishes nothing about the query of a log URL; Tail, Follow,
+// LogOptions sets how a log is read. The API publishes nothing about the query of a log URL; Tail, Follow,
 // Since, Until and Timestamps are sent as the official command line sends them, and Query is for the rest.
 type LogOptions struct {
 	// Tail is how many of the last lines to begin with; all that the server has where it is 0.

@@ -19,7 +19,7 @@ func (s CVMsService) Format(f fmt.State, _ rune) { s.client.formatService(f, "CV
 
 // CancelOperation cancels the running operation of a CVM.
 //
-// Asks the current operation to stop. It answers 409 where that is not possible any more.
+// Requests that the current operation stops. It answers 409 if that is not possible any more.
 //
 // The answer: whether the operation was cancelled.
 //
@@ -29,7 +29,7 @@ func (s *CVMsService) CancelOperation(ctx context.Context, cvmID string, opts ..
 	return send[*openapi.Cancellation](ctx, s.client.call(opCVMsCancelOperation, opts), req, err)
 }
 
-// CheckAllowed asks whether a hash may run on a CVM.
+// CheckAllowed reports whether a hash may run on a CVM.
 //
 // Reads from the app's contract whether it allows a compose hash on a device. What is absent in the question
 // is taken from the CVM as it is.
@@ -78,7 +78,7 @@ func (s *CVMsService) CommitReplica(ctx context.Context, cvmID string, body *ope
 //
 // Starts an update that was prepared and that the chain allows by now. The token is the credential, so that
 // somebody without an API key can do it. It answers 466 for a token that is unknown, expired or superseded,
-// 467 where the transaction cannot be verified and 468 where the contract does not allow the hash.
+// 467 if the transaction cannot be verified and 468 if the contract does not allow the hash.
 //
 // The body: token, compose hash and the transaction that allowed it. A nil body sends none.
 //
@@ -94,7 +94,7 @@ func (s *CVMsService) CommitUpdate(ctx context.Context, cvmID string, body *open
 //
 // Commits what was provisioned: app id and compose hash name it. It is idempotent: the same pair again
 // answers the CVM that exists, and the same app id with another live compose hash is 409 with ERR-03-007. It
-// answers 466 for a pair that is unknown or expired, and 465, 467 or 468 where a contract has not allowed the
+// answers 466 for a pair that is unknown or expired, and 465, 467 or 468 if a contract has not allowed the
 // hash.
 //
 // The body: app id, compose hash and the encrypted environment.
@@ -147,7 +147,7 @@ func (s *CVMsService) Delete(ctx context.Context, cvmID string, opts ...CallOpti
 
 // DiagnoseDomains checks the custom domains of a CVM.
 //
-// Looks at the DNS records and the certificate authority records of the domains and says what is missing.
+// Looks at the DNS records and the certificate authority records of the domains and reports what is missing.
 //
 // The body: domains and ports to check.
 //
@@ -213,8 +213,8 @@ func (s *CVMsService) GetComposeFile(ctx context.Context, cvmID string, params *
 
 // GetComposition returns the containers of a CVM.
 //
-// Asks the guest which containers it has and in which state they are. Where the CVM is off or keeps this to
-// itself the answer says so and has no containers.
+// Reads from the guest which containers it has and in which state they are. If the CVM is off or does not
+// report this, the answer is marked so and has no containers.
 //
 // The answer: the containers and the compose file.
 //
@@ -236,7 +236,7 @@ func (s *CVMsService) GetDockerCompose(ctx context.Context, cvmID string, opts .
 	return send[string](ctx, s.client.call(opCVMsGetDockerCompose, opts), req, err)
 }
 
-// GetFirewallStatus tells whether a CVM can have a firewall.
+// GetFirewallStatus reports whether a CVM can have a firewall.
 //
 // Returns whether the firewall is available and if not why.
 //
@@ -297,7 +297,7 @@ func (s *CVMsService) GetPreLaunchScript(ctx context.Context, cvmID string, opts
 	return send[string](ctx, s.client.call(opCVMsGetPreLaunchScript, opts), req, err)
 }
 
-// GetPreLaunchUpgrade tells whether a newer pre-launch script exists.
+// GetPreLaunchUpgrade reports whether a newer pre-launch script exists.
 //
 // Compares the CVM's pre-launch script with the latest official one. Only newer servers know it.
 //
@@ -324,8 +324,8 @@ func (s *CVMsService) GetState(ctx context.Context, cvmID string, params *openap
 
 // GetStats returns the system figures of a CVM.
 //
-// Returns memory, load and disks as the guest reports them. Where the app keeps them private only the state
-// is shown.
+// Returns memory, load and disks as the guest reports them. If the app keeps them private only the state is
+// shown.
 //
 // The answer: the figures of the guest.
 //
@@ -485,7 +485,7 @@ func (s *CVMsService) ProvisionEliza(ctx context.Context, body openapi.Provision
 // RedeployRevision returns a CVM to an earlier revision.
 //
 // Schedules the change and answers at once; follow the CVM until its compose hash is the revision's. It
-// answers 465 where the chain no longer allows the hash, and 409 while another operation runs.
+// answers 465 if the chain no longer allows the hash, and 409 while another operation runs.
 //
 // The answer: what was scheduled, in a form that is not published.
 //
@@ -497,7 +497,7 @@ func (s *CVMsService) RedeployRevision(ctx context.Context, cvmID string, revisi
 
 // RefreshInstanceID reads the instance id of a CVM anew.
 //
-// Asks node and gateway for the instance id and stores it.
+// Reads the instance id from node and gateway and stores it.
 //
 // The body: whether to overwrite, or only to look. A nil body sends none.
 //
@@ -511,7 +511,8 @@ func (s *CVMsService) RefreshInstanceID(ctx context.Context, cvmID string, body 
 
 // RefreshInstanceIDs reads the instance ids of many CVMs anew.
 //
-// Asks nodes and gateway for instance ids and stores them. An instance id exists from the first boot on.
+// Reads the instance ids from nodes and gateway and stores them. An instance id exists from the first boot
+// on.
 //
 // The body: which CVMs to look at, at most 500, and whether to overwrite.
 //
@@ -538,11 +539,11 @@ func (s *CVMsService) Rename(ctx context.Context, cvmID string, body openapi.Ren
 
 // Replicate copies a CVM.
 //
-// Creates another CVM like this one under the same app id. It makes a new one each time. It answers 465 where
-// the chain must allow the hash or device first, and 400 with ERR-03-009 where the app runs several revisions
+// Creates another CVM like this one under the same app id. It makes a new one each time. It answers 465 if
+// the chain must allow the hash or device first, and 400 with ERR-03-009 if the app runs several revisions
 // and none is named.
 //
-// The body: where and what to run; the same as this CVM where it is absent. A nil body sends none.
+// The body: where and what to run; the same as this CVM when absent. A nil body sends none.
 //
 // The answer: the new CVM.
 //
@@ -611,8 +612,8 @@ func (s *CVMsService) SetPorts(ctx context.Context, cvmID string, body openapi.S
 
 // SetSSHKeys replaces the SSH keys of a CVM.
 //
-// Sets the whole list of keys that may enter the CVM. It takes effect at the next start, or at once where the
-// request asks for a restart. Only newer servers know it.
+// Sets the whole list of keys that may enter the CVM. It takes effect at the next start, or at once if the
+// request has restart set. Only newer servers know it.
 //
 // The body: all keys that shall enter.
 //
@@ -626,8 +627,8 @@ func (s *CVMsService) SetSSHKeys(ctx context.Context, cvmID string, body openapi
 
 // Shutdown shuts a CVM down gracefully.
 //
-// Asks the guest to stop its app and halt. Where the guest does not cooperate use stop. It answers 409 while
-// another operation runs.
+// Requests that the guest stops its app and halts. If the guest does not cooperate use stop. It answers 409
+// while another operation runs.
 //
 // The answer: the CVM, shutting down.
 //
@@ -664,7 +665,7 @@ func (s *CVMsService) Stop(ctx context.Context, cvmID string, opts ...CallOption
 
 // StopBatch stops several CVMs at once.
 //
-// Stops up to 50 CVMs and says what became of each.
+// Stops up to 50 CVMs and returns what became of each.
 //
 // The body: the CVMs to stop, at most 50.
 //

@@ -16,8 +16,10 @@
 //
 // A failure that the API answers is an [*APIError]; errors.Is tells its kind ([ErrNotFound], [ErrBusy], …),
 // its Code the exact reason. An answer that came whole and cannot be decoded is a [*DecodeError], which
-// matches [ErrDecode]; a single odd field does not make one, but is absent. An identifier of a CVM may be its id, its UUID, "app_" or "instance_" with 40
-// hexadecimal digits, or its name.
+// matches [ErrDecode]; a single odd field does not make one, but is absent.
+//
+// An identifier of a CVM may be its id, its UUID, an app id of 40 hexadecimal digits, bare or behind "app_" or "0x",
+// "instance_" with 40 digits, or its name.
 //
 // A list that comes in pages has an iterator beside it, which yields the items of all pages:
 //

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// ErrNoAPIKey says that an operation needs an API key and the client has none. Nothing was sent.
+// ErrNoAPIKey is returned if an operation needs an API key and the client has none. Nothing was sent.
 var ErrNoAPIKey = errors.New("no api key: use WithAPIKey or set PHALA_CLOUD_API_KEY")
 
 // setHeaders puts the client's headers on a request. The slices are shared between requests: a header is

@@ -54,7 +54,7 @@ func isHexDigit(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }
 
-// isUUID4 tells a version 4 UUID of the RFC 9562 variant, with all of its dashes or none.
+// isUUID4 reports a version 4 UUID of the RFC 9562 variant, with all of its dashes or none.
 func isUUID4(s string) bool {
 	if len(s) == 36 {
 		if s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {

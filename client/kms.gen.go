@@ -19,8 +19,8 @@ func (s KMSService) Format(f fmt.State, _ rune) { s.client.formatService(f, "KMS
 
 // Get returns one KMS node.
 //
-// Returns the node by its id or slug. It answers 404 where there is none. API version 2026-06-23 keys the
-// same path by contracts, so the version is pinned; a call that asks for it gets a contract.
+// Returns the node by its id or slug. It answers 404 if there is none. API version 2026-06-23 keys the same
+// path by contracts, so the version is pinned; a call of it returns a contract.
 //
 // The answer: the KMS node.
 //
@@ -72,8 +72,8 @@ func (s *KMSService) GetOnChain(ctx context.Context, chain string, opts ...CallO
 
 // Inspect inspects one KMS.
 //
-// Asks the KMS, its guest agent and its contract, and compares what they say. Each part that cannot be asked
-// carries an error of its own.
+// Reads the KMS, its guest agent and its contract, and compares them. Each part that cannot be asked carries
+// an error of its own.
 //
 // The answer: what the KMS, its guest and its contract say.
 //
@@ -86,7 +86,7 @@ func (s *KMSService) Inspect(ctx context.Context, kmsID string, opts ...CallOpti
 // List lists the KMS nodes.
 //
 // Returns one page of the nodes that run a KMS, as API version 2026-05-22 keys them. Later versions list
-// contracts under the same path, so the version is pinned; a call that asks for one of them gets contracts.
+// contracts under the same path, so the version is pinned; a call of one of them returns contracts.
 //
 // The answer: one page of KMS nodes.
 //

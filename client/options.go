@@ -149,7 +149,7 @@ func WithLogger(l *slog.Logger) Option {
 	})
 }
 
-// WithAPIVersion asks for the shapes of another version of the API: a date such as "2026-01-21", or "latest".
+// WithAPIVersion sets the version of the API whose shapes are sent and answered: a date such as "2026-01-21", or "latest".
 // Operations that pin a version keep it unless this is given for the call.
 func WithAPIVersion(version string) CallOption {
 	return callOption(func(c *callConfig) error {

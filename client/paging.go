@@ -13,7 +13,7 @@ import (
 // server that always has one more page is not believed.
 const maxPages = 10_000
 
-// PagingError says that the pages of a list contradict each other: going on would lose items, repeat them or
+// PagingError is returned if the pages of a list contradict each other: going on would lose items, repeat them or
 // never end. The items that were yielded before it are as the API sent them.
 type PagingError struct {
 	// Operation that lists, such as "CVMs.List".
@@ -57,7 +57,7 @@ func Collect[T any](items iter.Seq2[T, error], limit int) ([]T, error) {
 	return all, nil
 }
 
-// place says which page to ask for. Each dialect uses the fields that it knows.
+// place says which page to ask for. Each pagination style uses the fields that it knows.
 type place struct {
 	number int    // of the page, from 1
 	cursor string // that the page before named
@@ -78,7 +78,7 @@ type part[T any] struct {
 	more   bool   // there is a next page
 }
 
-// turn finds out whether a page follows one, and where. A reason, given only where none follows, ends the
+// turn returns whether a page follows one, and where. A reason, given only where none follows, ends the
 // list with a PagingError.
 type turn[T any] func(at place, got part[T]) (next place, more bool, reason string)
 
@@ -160,7 +160,7 @@ func (s *pageSource[A]) begin(ctx context.Context, at place) {
 	}()
 }
 
-// get gives the page that is under way, or else fetches the one at the place.
+// get returns the page that is under way, or else fetches the one at the place.
 func (s *pageSource[A]) get(ctx context.Context, at place) (A, error) {
 	if s.ahead == nil {
 		return s.fetch(ctx, at)
@@ -183,7 +183,7 @@ type pageGuard[T any] struct {
 	before  []T
 }
 
-// refuse gives the reason why a page is not the one that was asked for, or "".
+// refuse returns the reason why a page is not the one that was asked for, or "".
 func (g *pageGuard[T]) refuse(at place, got part[T]) string {
 	before := g.before
 	g.before = got.items
@@ -197,7 +197,7 @@ func (g *pageGuard[T]) refuse(at place, got part[T]) string {
 	return ""
 }
 
-// stop gives the reason not to go on from page n, or "".
+// stop returns the reason not to go on from page n, or "".
 func (g *pageGuard[T]) stop(n int, at, next place) string {
 	if next.cursor != "" {
 		if g.cursors == nil {
@@ -215,7 +215,7 @@ func (g *pageGuard[T]) stop(n int, at, next place) string {
 	return ""
 }
 
-// copied gives the parameters of a list, so that an iteration changes none of the caller's.
+// copied returns the parameters of a list, so that an iteration changes none of the caller's.
 func copied[P any](params *P) P {
 	if params == nil {
 		var none P

@@ -21,7 +21,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// shelf is a list of n items behind a dialect of paging, as a server serves it.
+// shelf is a list of n items behind a pagination style, as a server serves it.
 type shelf struct {
 	n       int
 	queries []url.Values

@@ -10,7 +10,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// isPermanent tells failures that neither connecting anew nor asking again can mend.
+// isPermanent reports failures that neither connecting anew nor asking again can mend.
 func isPermanent(err error) bool {
 	var api *APIError
 	if errors.As(err, &api) {
@@ -29,13 +29,13 @@ func isPermanent(err error) bool {
 		isMisconfigured(err) || errors.Is(err, openapi.ErrPathParam)
 }
 
-// isAnswer tells failures that the API answered, from those of the way there or of the caller's context.
+// isAnswer reports failures that the API answered, from those of the way there or of the caller's context.
 func isAnswer(err error) bool {
 	var api *APIError
 	return errors.As(err, &api)
 }
 
-// isMisconfigured tells failures that have nothing to do with the CVM that was asked for.
+// isMisconfigured reports failures that have nothing to do with the CVM that was asked for.
 func isMisconfigured(err error) bool {
 	return errors.Is(err, ErrUnauthorized) || errors.Is(err, ErrNoAPIKey) || errors.Is(err, ErrRedirect) ||
 		errors.Is(err, ErrRoute) || isFinalTransport(err)

@@ -92,7 +92,7 @@ func jitter(bound time.Duration) time.Duration {
 	return rand.N(bound + 1)
 }
 
-// repeatable tells whether the class lets a call be repeated after err.
+// repeatable reports whether the class lets a call be repeated after err.
 func repeatable(class retryClass, err error) bool {
 	var api *APIError
 	if !errors.As(err, &api) {
@@ -289,7 +289,7 @@ func rewindable(req *http.Request) bool {
 	return req.Body == nil || req.Body == http.NoBody || req.GetBody != nil
 }
 
-// rewind gives the request of the next attempt, with its body from the beginning.
+// rewind returns the request of the next attempt, with its body from the beginning.
 func rewind(req *http.Request) (*http.Request, error) {
 	if req.Body == nil || req.Body == http.NoBody {
 		return req, nil

@@ -49,7 +49,7 @@ type wireOperation struct {
 	name string
 }
 
-// description gives the operations in the order of their names, and what makes samples of their schemas.
+// description returns the operations in the order of their names, and what makes samples of their schemas.
 func description(t *testing.T) ([]wireOperation, *sampler) {
 	t.Helper()
 	data, err := os.ReadFile("../openapi/openapi.json")
@@ -229,7 +229,7 @@ func numberSample(name string, s *schema) int {
 	return n
 }
 
-// zeroFields gives the places in a decoded value that are zero, to which nothing was decoded.
+// zeroFields returns the places in a decoded value that are zero, to which nothing was decoded.
 func zeroFields(v reflect.Value, place string) (places []string) {
 	if v.IsZero() {
 		return []string{place}

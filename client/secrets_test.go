@@ -147,7 +147,9 @@ func TestNoErrorShowsASecret(t *testing.T) {
 		_, err = c.CVMs.GetCommitUpdate(t.Context(), "web-1", &openapi.CVMsGetCommitUpdateParams{Token: planted})
 		requireHidden(t, name, err, true)
 	}
-	c := newTest(t, func(r *http.Request) (*http.Response, error) { return nil, &url.Error{Op: "Get", URL: r.URL.String(), Err: io.ErrUnexpectedEOF} }, WithoutRetry())
+	c := newTest(t, func(r *http.Request) (*http.Response, error) {
+		return nil, &url.Error{Op: "Get", URL: r.URL.String(), Err: io.ErrUnexpectedEOF}
+	}, WithoutRetry())
 	_, err := c.CVMs.GetCommitUpdate(t.Context(), "web-1", &openapi.CVMsGetCommitUpdateParams{Token: planted})
 	requireHidden(t, "a transport error", err, true)
 }

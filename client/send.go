@@ -86,7 +86,7 @@ func (c *Client) finish(req *http.Request, p *plan, resp *http.Response, now tim
 	return resp, api
 }
 
-// explain gives a transport error its operation, and takes the URL out of it: a query may hold a token.
+// explain returns a transport error its operation, and takes the URL out of it: a query may hold a token.
 func (p *plan) explain(ctx context.Context, req *http.Request, err error) error {
 	var api *APIError
 	var large *BodyTooLargeError
@@ -104,7 +104,7 @@ func (p *plan) explain(ctx context.Context, req *http.Request, err error) error 
 	return fmt.Errorf("%s: %w", p.name, err)
 }
 
-// withoutURL gives what is beneath the errors of net/http clients, of which a transport may hold one more:
+// withoutURL returns what is beneath the errors of net/http clients, of which a transport may hold one more:
 // they repeat the URL.
 func withoutURL(err error) error {
 	var in *url.Error

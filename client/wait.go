@@ -11,7 +11,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// WaitError says that a CVM did not come to the status that was waited for.
+// WaitError is returned if a CVM did not come to the status that was waited for.
 type WaitError struct {
 	// CVM identifies it.
 	CVM string
@@ -24,7 +24,7 @@ type WaitError struct {
 	Err error
 }
 
-// ErrFailedState says that a CVM is in a state that does not lead to the one waited for.
+// ErrFailedState is returned for a CVM whose status does not lead to the one waited for.
 var ErrFailedState = errors.New("the status does not lead there")
 
 func (e *WaitError) Error() string {
@@ -43,7 +43,7 @@ func (e *WaitError) Error() string {
 	return b.String()
 }
 
-// Unwrap gives Err.
+// Unwrap returns Err.
 func (e *WaitError) Unwrap() error { return e.Err }
 
 // WaitOption changes how [CVMsService.WaitFor], [CVMsService.WaitIdle] and [Client.WaitAll] wait.
@@ -91,7 +91,7 @@ func WithPollInterval(d time.Duration) WaitOption {
 	}
 }
 
-// WithPolling asks again and again instead of using a stream.
+// WithPolling sets a wait to poll instead of using a stream.
 func WithPolling() WaitOption {
 	return func(c *waitConfig) error {
 		c.polling = true
@@ -222,16 +222,16 @@ func (w *waiter) fail(err error) error {
 	return &WaitError{CVM: w.cvm, Target: string(w.target), State: w.last, Err: err}
 }
 
-// isBusy tells whether an operation runs on a CVM. Where an answer does not say so, its status does.
+// isBusy reports whether an operation runs on a CVM. Where an answer does not say so, its status does.
 func isBusy(cvm *openapi.CVMDetail) bool {
 	if cvm.InProgress != nil {
 		return *cvm.InProgress
 	}
-	return cvm.Progress != nil || passing(cvm.Status)
+	return cvm.Progress != nil || transient(cvm.Status)
 }
 
-// passing reports whether a status is followed by another one by itself.
-func passing(status openapi.CVMStatus) bool {
+// transient reports whether a status is followed by another one by itself.
+func transient(status openapi.CVMStatus) bool {
 	switch status {
 	case openapi.CVMPending, openapi.CVMCreated, openapi.CVMCreating, openapi.CVMProvisioning, openapi.CVMUpdating, openapi.CVMDeleting:
 		return true

@@ -272,3 +272,26 @@ func TestPace(t *testing.T) {
 	}
 	assert.Greater(t, len(drawn), 1, "many waits do not ask at the same moment")
 }
+
+// A client has five streams. A wait that finds none free asks, and the first questions come early.
+func TestWaitFor_AsksEarlyWhereNoStreamIsFree(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		c := newTest(t, func(r *http.Request) (*http.Response, error) {
+			if strings.HasSuffix(r.URL.Path, "/state") && r.URL.Query().Has("target") {
+				t.Error("a sixth stream")
+			}
+			status := "starting"
+			if time.Since(began) >= time.Second {
+				status = "running"
+			}
+			return reply(200, strings.Replace(cvmJSON, "running", status, 1)), nil
+		})
+		for range maxStreams {
+			c.watchers <- struct{}{}
+		}
+		require.NoError(t, c.CVMs.WaitFor(t.Context(), "web-1", "running"))
+		assert.Less(t, time.Since(began), 3*time.Second)
+	})
+}

@@ -90,7 +90,7 @@ func (g *group) add(ids []string) error {
 	return nil
 }
 
-// isUUID tells what can only be a UUID: any with dashes, and one of version 4 without. A name may look like
+// isUUID reports what can only be a UUID: any with dashes, and one of version 4 without. A name may look like
 // the others.
 func isUUID(id string) bool {
 	return isUUID4(id) || len(id) == 36 && isHex(strings.ReplaceAll(id, "-", ""), 32)
@@ -231,7 +231,7 @@ func failures(batch []*member, err error) []sighting {
 	return seen
 }
 
-// isRefusedBatch tells answers that may be due to one of the identifiers of a batch.
+// isRefusedBatch reports answers that may be due to one of the identifiers of a batch.
 func isRefusedBatch(err error) bool {
 	var api *APIError
 	return errors.As(err, &api) &&
@@ -296,13 +296,13 @@ func stateOf(s openapi.CVMStatusReport) openapi.CVMState {
 	}
 }
 
-// isStatusBusy tells whether an operation runs on a CVM: newer servers name it in one object, older ones in
+// isStatusBusy reports whether an operation runs on a CVM: newer servers name it in one object, older ones in
 // flat fields. Where neither a flag nor an operation is there, the status tells.
 func isStatusBusy(s openapi.CVMStatusReport) bool {
 	if s.InProgress != nil {
 		return *s.InProgress
 	}
-	return s.Operation != nil || s.OperationType != "" || passing(s.Status)
+	return s.Operation != nil || s.OperationType != "" || transient(s.Status)
 }
 
 // result is nil where all CVMs have settled.

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// WaitAllError says which of many CVMs did not come to the status that was waited for.
+// WaitAllError is returned for those of many CVMs that did not come to the status that was waited for.
 type WaitAllError struct {
 	// Target is the status that was waited for.
 	Target string
@@ -33,7 +33,7 @@ func (e *WaitAllError) Error() string {
 	return b.String()
 }
 
-// Unwrap gives the errors of the CVMs.
+// Unwrap returns the errors of the CVMs.
 func (e *WaitAllError) Unwrap() []error {
 	all := make([]error, len(e.Failed))
 	for i, failed := range e.Failed {

@@ -38,7 +38,7 @@ const (
 // maxLastID bounds the id that is sent back to a stream, in bytes; servers refuse headers of a few KiB.
 const maxLastID = 1024
 
-// WatchOptions says how to follow a CVM.
+// WatchOptions sets how a CVM is followed.
 type WatchOptions struct {
 	// Target ends the watch when the CVM has this status, such as "running". It is required.
 	Target openapi.CVMStatus

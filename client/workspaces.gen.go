@@ -19,7 +19,7 @@ func (s WorkspacesService) Format(f fmt.State, _ rune) { s.client.formatService(
 
 // Get returns one workspace.
 //
-// Returns the workspace by its slug. It answers 404 where there is none that the user is a member of.
+// Returns the workspace by its slug. It answers 404 if there is none that the user is a member of.
 //
 // The answer: the workspace.
 //

@@ -97,7 +97,7 @@ func NewAppsListCVMsRequest(server string, appID PathParam) (*http.Request, erro
 	return r.build("", nil)
 }
 
-// AppsCheckCVMsAllowed asks whether the CVMs of an app are allowed.
+// AppsCheckCVMsAllowed reports whether the CVMs of an app are allowed.
 func (c *Client) AppsCheckCVMsAllowed(ctx context.Context, appID PathParam) (*http.Response, error) {
 	req, err := NewAppsCheckCVMsAllowedRequest(c.Server, appID)
 	return c.do(ctx, req, err)
@@ -184,13 +184,13 @@ func NewAppsCreateInstanceRequestWithBody(server string, appID PathParam, conten
 	return r.build(contentType, body)
 }
 
-// AppsCheckAllowedWithBody asks whether a hash may run. The body may be of any media type.
+// AppsCheckAllowedWithBody reports whether a hash may run. The body may be of any media type.
 func (c *Client) AppsCheckAllowedWithBody(ctx context.Context, appID PathParam, contentType string, body io.Reader) (*http.Response, error) {
 	req, err := NewAppsCheckAllowedRequestWithBody(c.Server, appID, contentType, body)
 	return c.do(ctx, req, err)
 }
 
-// AppsCheckAllowed asks whether a hash may run.
+// AppsCheckAllowed reports whether a hash may run.
 func (c *Client) AppsCheckAllowed(ctx context.Context, appID PathParam, body AppsCheckAllowedJSONRequestBody) (*http.Response, error) {
 	req, err := NewAppsCheckAllowedRequest(c.Server, appID, body)
 	return c.do(ctx, req, err)
@@ -389,7 +389,7 @@ func NewAttestationsGetRawRequest(server string, checksum PathParam) (*http.Requ
 	return r.build("", nil)
 }
 
-// AttestationsCheckRaw tells whether a quote can be downloaded.
+// AttestationsCheckRaw reports whether a quote can be downloaded.
 func (c *Client) AttestationsCheckRaw(ctx context.Context, checksum PathParam) (*http.Response, error) {
 	req, err := NewAttestationsCheckRawRequest(c.Server, checksum)
 	return c.do(ctx, req, err)
@@ -1044,7 +1044,7 @@ func NewCVMsUpdateEnvsRequestWithBody(server string, cvmid PathParam, contentTyp
 	return r.build(contentType, body)
 }
 
-// CVMsGetFirewallStatus tells whether a CVM can have a firewall.
+// CVMsGetFirewallStatus reports whether a CVM can have a firewall.
 func (c *Client) CVMsGetFirewallStatus(ctx context.Context, cvmid PathParam) (*http.Response, error) {
 	req, err := NewCVMsGetFirewallStatusRequest(c.Server, cvmid)
 	return c.do(ctx, req, err)
@@ -1086,13 +1086,13 @@ func NewCVMsRefreshInstanceIDRequestWithBody(server string, cvmid PathParam, con
 	return r.build(contentType, body)
 }
 
-// CVMsCheckAllowedWithBody asks whether a hash may run on a CVM. The body may be of any media type.
+// CVMsCheckAllowedWithBody reports whether a hash may run on a CVM. The body may be of any media type.
 func (c *Client) CVMsCheckAllowedWithBody(ctx context.Context, cvmid PathParam, contentType string, body io.Reader) (*http.Response, error) {
 	req, err := NewCVMsCheckAllowedRequestWithBody(c.Server, cvmid, contentType, body)
 	return c.do(ctx, req, err)
 }
 
-// CVMsCheckAllowed asks whether a hash may run on a CVM. A nil body sends none.
+// CVMsCheckAllowed reports whether a hash may run on a CVM. A nil body sends none.
 func (c *Client) CVMsCheckAllowed(ctx context.Context, cvmid PathParam, body *CVMsCheckAllowedJSONRequestBody) (*http.Response, error) {
 	req, err := NewCVMsCheckAllowedRequest(c.Server, cvmid, body)
 	return c.do(ctx, req, err)
@@ -1358,7 +1358,7 @@ func NewCVMsUpdatePreLaunchScriptRequestWithBody(server string, cvmid PathParam,
 	return r.build(contentType, body)
 }
 
-// CVMsGetPreLaunchUpgrade tells whether a newer pre-launch script exists.
+// CVMsGetPreLaunchUpgrade reports whether a newer pre-launch script exists.
 func (c *Client) CVMsGetPreLaunchUpgrade(ctx context.Context, cvmid PathParam) (*http.Response, error) {
 	req, err := NewCVMsGetPreLaunchUpgradeRequest(c.Server, cvmid)
 	return c.do(ctx, req, err)

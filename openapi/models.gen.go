@@ -189,19 +189,19 @@ type Allowance struct {
 	// DeviceID Device that was asked about, 64 hexadecimal digits.
 	DeviceID string `json:"device_id"`
 
-	// ComposeHashAllowed True where the contract allows the compose hash.
+	// ComposeHashAllowed True if the contract allows the compose hash.
 	ComposeHashAllowed bool `json:"compose_hash_allowed"`
 
-	// AllowAnyDevice True where the contract allows every device.
+	// AllowAnyDevice True if the contract allows every device.
 	AllowAnyDevice bool `json:"allow_any_device"`
 
-	// DeviceIDAllowed True where the contract allows this device; absent where it allows every device.
+	// DeviceIDAllowed True if the contract allows this device; absent if it allows every device.
 	DeviceIDAllowed *bool `json:"device_id_allowed,omitempty"`
 
-	// IsAllowed True where the compose hash is allowed and the device or every device is.
+	// IsAllowed True if the compose hash is allowed and the device or every device is.
 	IsAllowed bool `json:"is_allowed"`
 
-	// Error Why the contract could not be read; absent where it could.
+	// Error Why the contract could not be read; absent if it could.
 	Error string `json:"error,omitempty"`
 }
 
@@ -216,7 +216,7 @@ type AllowlistDevice struct {
 	// CVMIDs CVMs of the app that run on the device; numbers before API version 2026-05-22.
 	CVMIDs []ID `json:"cvm_ids,omitzero"`
 
-	// AllowedOnchain True where the contract allows the device.
+	// AllowedOnchain True if the contract allows the device.
 	AllowedOnchain *bool `json:"allowed_onchain,omitempty"`
 
 	// Status What the device's entry amounts to; the values are not published.
@@ -315,7 +315,7 @@ type AppAttestation struct {
 	// AppCertificates Certificate chain of the app, leaf first.
 	AppCertificates []Certificate `json:"app_certificates,omitzero"`
 
-	// ComposeFile The app-compose text, where the server gives it here.
+	// ComposeFile The app-compose text, if the server sends it here.
 	ComposeFile string `json:"compose_file,omitempty"`
 
 	// EventLog Event log, as older servers give it; newer ones put it into tcb_info.
@@ -330,7 +330,7 @@ type AppAttestations struct {
 	// AppID The app id, 40 hexadecimal digits.
 	AppID string `json:"app_id,omitempty"`
 
-	// ContractAddress Address of the app's contract; empty where its KMS is not on a chain.
+	// ContractAddress Address of the app's contract; empty if its KMS is not on a chain.
 	ContractAddress string `json:"contract_address,omitempty"`
 
 	// KMSInfo The KMS that gave the app its keys.
@@ -339,10 +339,10 @@ type AppAttestations struct {
 	// Instances Evidence of each instance.
 	Instances []AppAttestation `json:"instances,omitzero"`
 
-	// KMSGuestAgentInfo What the guest agent of the KMS says of itself, free-form.
+	// KMSGuestAgentInfo What the guest agent of the KMS reports of itself, free-form.
 	KMSGuestAgentInfo RawJSON `json:"kms_guest_agent_info,omitempty"`
 
-	// GatewayGuestAgentInfo What the guest agent of the gateway says of itself, free-form.
+	// GatewayGuestAgentInfo What the guest agent of the gateway reports of itself, free-form.
 	GatewayGuestAgentInfo RawJSON `json:"gateway_guest_agent_info,omitempty"`
 
 	// QEMUVersion Version of QEMU on the node, which the measurements depend on.
@@ -454,7 +454,7 @@ type AppFilterOptions struct {
 
 // AppKMSInfo How the KMS of an app is governed, in answers.
 type AppKMSInfo struct {
-	// IsOnchainKMS True where a contract governs the KMS.
+	// IsOnchainKMS True if a contract governs the KMS.
 	IsOnchainKMS *bool `json:"is_onchain_kms,omitempty"`
 
 	// ChainID Chain of the contract: 1 is Ethereum, 8453 is Base.
@@ -472,7 +472,7 @@ type AppKMSInfo struct {
 	// DeployerType What that address is: an account of a person, a Safe, an older multisig, an ERC-4337 account or another contract; more may come.
 	DeployerType AppKMSInfoDeployerType `json:"deployer_type,omitempty"`
 
-	// IsContract True where the deployer is a contract.
+	// IsContract True if the deployer is a contract.
 	IsContract *bool `json:"is_contract,omitempty"`
 
 	// SafeAppURL Page of the Safe's web app, where the deployer is a Safe.
@@ -868,19 +868,19 @@ type CVMAllowance struct {
 	// DeviceID Device that the CVM runs on, 64 hexadecimal digits.
 	DeviceID string `json:"device_id"`
 
-	// ComposeHashAllowed True where the contract allows the compose hash.
+	// ComposeHashAllowed True if the contract allows the compose hash.
 	ComposeHashAllowed bool `json:"compose_hash_allowed"`
 
-	// AllowAnyDevice True where the contract allows every device.
+	// AllowAnyDevice True if the contract allows every device.
 	AllowAnyDevice bool `json:"allow_any_device"`
 
-	// DeviceIDAllowed True where the contract allows this device; absent where it allows every device.
+	// DeviceIDAllowed True if the contract allows this device; absent if it allows every device.
 	DeviceIDAllowed *bool `json:"device_id_allowed,omitempty"`
 
-	// IsAllowed True where the compose hash is allowed and the device or every device is.
+	// IsAllowed True if the compose hash is allowed and the device or every device is.
 	IsAllowed bool `json:"is_allowed"`
 
-	// Error Why the contract could not be read; absent where it could.
+	// Error Why the contract could not be read; absent if it could.
 	Error string `json:"error,omitempty"`
 }
 
@@ -1489,7 +1489,7 @@ type Certificate struct {
 	// SANs Subject alternative names, such as host names.
 	SANs []string `json:"sans,omitzero"`
 
-	// IsCA True where the certificate may sign others.
+	// IsCA True if the certificate may sign others.
 	IsCA *bool `json:"is_ca,omitempty"`
 
 	// PositionInChain Place in the chain, from 0 for the leaf.
@@ -1546,13 +1546,13 @@ type CheckAllowedRequest struct {
 	// DeviceID Device to ask about, 64 hexadecimal digits.
 	DeviceID *string `json:"device_id,omitempty"`
 
-	// ChainID Chain of the contract; the app's own where it is absent.
+	// ChainID Chain of the contract; the app's own when absent.
 	ChainID *int64 `json:"chain_id,omitempty"`
 }
 
 // CheckCVMAllowedRequest The question whether the contract of a CVM's app allows a compose hash on a device, in requests. Give at most one of node and device.
 type CheckCVMAllowedRequest struct {
-	// ComposeHash Compose hash to ask about, 64 hexadecimal digits; the CVM's own where it is absent.
+	// ComposeHash Compose hash to ask about, 64 hexadecimal digits; the CVM's own when absent.
 	ComposeHash *string `json:"compose_hash,omitempty"`
 
 	// NodeID Node whose device is checked; the CVM's own when absent. Id of the node in the id space of nodes (Node.id), which node_id of an answer shows. A teepod id is another number of another id space.
@@ -1652,10 +1652,10 @@ type CreateInstanceRequest struct {
 	// ComposeHash Compose hash to run, where the app has several.
 	ComposeHash *string `json:"compose_hash,omitempty"`
 
-	// DockerComposeFile Docker-compose text of a new revision; the app's own where it is absent.
+	// DockerComposeFile Docker-compose text of a new revision; the app's own when absent.
 	DockerComposeFile *string `json:"docker_compose_file,omitempty"`
 
-	// PreLaunchScript Pre-launch script of a new revision; the app's own where it is absent.
+	// PreLaunchScript Pre-launch script of a new revision; the app's own when absent.
 	PreLaunchScript *string `json:"pre_launch_script,omitempty"`
 
 	// Token Commit token of a prepared instance; secret, good for 14 days.
@@ -1685,7 +1685,7 @@ type CreateInstanceType struct {
 	// DefaultDiskSizeGB Disk in GB where a request names none.
 	DefaultDiskSizeGB *int `json:"default_disk_size_gb,omitempty"`
 
-	// RequiresGPU True where the instance type has GPUs.
+	// RequiresGPU True if the instance type has GPUs.
 	RequiresGPU bool `json:"requires_gpu"`
 
 	// RequiresGPUCount Number of GPUs that it has, from 0.
@@ -1778,7 +1778,7 @@ type CreateWebhookRequest struct {
 	// Name Name to show, at most 100 characters.
 	Name *string `json:"name,omitempty"`
 
-	// Secret Secret to sign with; the server makes one where it is absent. Never logged.
+	// Secret Secret to sign with; the server makes one when absent. Never logged.
 	Secret *Secret `json:"secret,omitempty"`
 }
 
@@ -1838,7 +1838,7 @@ type DeviceAllowlist struct {
 	// IsOnchainKMS False where the app's KMS is not on a chain.
 	IsOnchainKMS *bool `json:"is_onchain_kms,omitempty"`
 
-	// AllowAnyDevice True where the contract allows every device; absent where it could not be read.
+	// AllowAnyDevice True if the contract allows every device; absent if it could not be read.
 	AllowAnyDevice *bool `json:"allow_any_device,omitempty"`
 
 	// ChainID Chain of the contract.
@@ -2049,7 +2049,7 @@ type GitHubSync struct {
 	Errors []string `json:"errors,omitzero"`
 }
 
-// GuestAgentInfo What a guest agent says of its own CVM, in answers.
+// GuestAgentInfo What a guest agent reports of its own CVM, in answers.
 type GuestAgentInfo struct {
 	// DeviceID SHA-256 of the node's PPID, 64 hexadecimal digits.
 	DeviceID string `json:"device_id"`
@@ -2183,7 +2183,7 @@ type InstanceType struct {
 	// HourlyRate Price in USD per hour.
 	HourlyRate Decimal `json:"hourly_rate"`
 
-	// RequiresGPU True where the instance type has GPUs.
+	// RequiresGPU True if the instance type has GPUs.
 	RequiresGPU bool `json:"requires_gpu"`
 
 	// DefaultDiskSizeGB Disk in GB where a request names none; 20 is usual.
@@ -2297,13 +2297,13 @@ type KMSInspection struct {
 	// DBVersion Version of the KMS as the cloud has recorded it.
 	DBVersion string `json:"db_version"`
 
-	// RPC What the KMS says of itself.
+	// RPC What the KMS reports of itself.
 	RPC *KMSRPCInfo `json:"rpc,omitempty"`
 
 	// RPCError Why the KMS could not be asked.
 	RPCError string `json:"rpc_error,omitempty"`
 
-	// GuestAgent What the guest agent of the KMS says.
+	// GuestAgent What the guest agent of the KMS reports.
 	GuestAgent *GuestAgentInfo `json:"guest_agent,omitempty"`
 
 	// GuestAgentError Why the guest agent could not be asked.
@@ -2312,7 +2312,7 @@ type KMSInspection struct {
 	// Teepods Nodes that use the KMS.
 	Teepods []KMSTeepod `json:"teepods,omitzero"`
 
-	// OnChain What the KMS's contract says.
+	// OnChain What the KMS's contract has.
 	OnChain *OnChainInfo `json:"on_chain,omitempty"`
 }
 
@@ -2361,12 +2361,12 @@ type KMSPage struct {
 	Pages int `json:"pages"`
 }
 
-// KMSRPCInfo What a KMS says of itself, in answers.
+// KMSRPCInfo What a KMS reports of itself, in answers.
 type KMSRPCInfo struct {
 	// Version Version that the KMS runs.
 	Version string `json:"version"`
 
-	// IsDev True where the KMS is for development and protects nothing.
+	// IsDev True if the KMS is for development and protects nothing.
 	IsDev bool `json:"is_dev"`
 
 	// ChainID Chain that the KMS reads; absent for the central one.
@@ -2381,7 +2381,7 @@ type KMSRPCInfo struct {
 	// BootstrapInfo Root keys of the KMS.
 	BootstrapInfo KMSBootstrapInfo `json:"bootstrap_info"`
 
-	// VersionSynced True where the recorded version is the one that runs.
+	// VersionSynced True if the recorded version is the one that runs.
 	VersionSynced bool `json:"version_synced"`
 }
 
@@ -2460,7 +2460,7 @@ type NextAppIDs struct {
 	AppIDs []NextAppID `json:"app_ids"`
 }
 
-// NodeDevice A device id of a node, in answers only. A server that lists bare device ids gives the first field alone.
+// NodeDevice A device id of a node, in answers only. A server that lists bare device ids sends the first field alone.
 type NodeDevice struct {
 	// DeviceID The device id, 64 hexadecimal digits.
 	DeviceID string `json:"device_id"`
@@ -2480,7 +2480,7 @@ type NodeImage struct {
 	// Version Version of the image.
 	Version string `json:"version"`
 
-	// IsDev True where the image is for development and lets the operator in.
+	// IsDev True if the image is for development and lets the operator in.
 	IsDev bool `json:"is_dev"`
 }
 
@@ -2570,7 +2570,7 @@ type NodePage struct {
 
 // NodeProvider Who runs a node, in answers.
 type NodeProvider struct {
-	// ProofOfCloud True where a known provider vouches that the node stands in its data centre.
+	// ProofOfCloud True if a known provider vouches that the node stands in its data centre.
 	ProofOfCloud bool `json:"proof_of_cloud"`
 
 	// Provider Name of the provider.
@@ -2684,11 +2684,11 @@ type OnChainDevice struct {
 	// NodeName Name of the node with this device.
 	NodeName string `json:"node_name,omitempty"`
 
-	// OnChainAllowed True where the contract allows the device; absent where it could not be read.
+	// OnChainAllowed True if the contract allows the device; absent if it could not be read.
 	OnChainAllowed *bool `json:"on_chain_allowed,omitempty"`
 }
 
-// OnChainInfo What the contract of a KMS says, compared with the KMS, in answers.
+// OnChainInfo What the contract of a KMS has, compared with the KMS, in answers.
 type OnChainInfo struct {
 	// KMSInfo Root keys that the contract holds.
 	KMSInfo *OnChainKMSInfo `json:"kms_info,omitempty"`
@@ -2771,28 +2771,28 @@ type OnChainOSImage struct {
 	// OSImageHash Hash of the image, hexadecimal.
 	OSImageHash string `json:"os_image_hash,omitempty"`
 
-	// OnChainAllowed True where the contract allows the image; absent where it could not be read.
+	// OnChainAllowed True if the contract allows the image; absent if it could not be read.
 	OnChainAllowed *bool `json:"on_chain_allowed,omitempty"`
 }
 
 // OnChainVerification How a KMS contract compares with the KMS that runs, in answers. Absent members could not be compared.
 type OnChainVerification struct {
-	// K256PublicKeyMatch True where both have the same secp256k1 root key.
+	// K256PublicKeyMatch True if both have the same secp256k1 root key.
 	K256PublicKeyMatch *bool `json:"k256_pubkey_match,omitempty"`
 
-	// CAPublicKeyMatch True where both have the same certificate authority.
+	// CAPublicKeyMatch True if both have the same certificate authority.
 	CAPublicKeyMatch *bool `json:"ca_pubkey_match,omitempty"`
 
-	// GatewayAppIDMatch True where both name the same gateway.
+	// GatewayAppIDMatch True if both name the same gateway.
 	GatewayAppIDMatch *bool `json:"gateway_app_id_match,omitempty"`
 
-	// DeviceIDAllowed True where the contract allows the KMS's device.
+	// DeviceIDAllowed True if the contract allows the KMS's device.
 	DeviceIDAllowed *bool `json:"device_id_allowed,omitempty"`
 
-	// OSImageAllowed True where the contract allows the KMS's guest image.
+	// OSImageAllowed True if the contract allows the KMS's guest image.
 	OSImageAllowed *bool `json:"os_image_allowed,omitempty"`
 
-	// MRAggregatedAllowed True where the contract allows the KMS's measurements.
+	// MRAggregatedAllowed True if the contract allows the KMS's measurements.
 	MRAggregatedAllowed *bool `json:"mr_aggregated_allowed,omitempty"`
 }
 
@@ -2876,7 +2876,7 @@ type PendingUpdate struct {
 	// ComposeHash Compose hash that it would run, 64 hexadecimal digits.
 	ComposeHash string `json:"compose_hash"`
 
-	// OnChain True where the contract allows that hash already.
+	// OnChain True if the contract allows that hash already.
 	OnChain bool `json:"on_chain"`
 
 	// InstanceName Name of the CVM that it is for.
@@ -3253,7 +3253,7 @@ type Quote struct {
 	// Body Measurements that the quote signs.
 	Body QuoteBody `json:"body"`
 
-	// Verified True where the cloud could verify the quote; its word, not a proof.
+	// Verified True if the cloud could verify the quote; its word, not a proof.
 	Verified *bool `json:"verified,omitempty"`
 }
 
@@ -3358,10 +3358,10 @@ type QuoteVerification struct {
 	// ID Identifier of the verification.
 	ID ID `json:"id"`
 
-	// Success True where the quote could be read and judged.
+	// Success True if the quote could be read and judged.
 	Success bool `json:"success"`
 
-	// ProofOfCloud True where a known provider vouches for the node.
+	// ProofOfCloud True if a known provider vouches for the node.
 	ProofOfCloud bool `json:"proof_of_cloud"`
 
 	// Quote The quote in parts.
@@ -3370,7 +3370,7 @@ type QuoteVerification struct {
 	// Checksum SHA-256 of the quote, 64 hexadecimal digits, under which it is registered.
 	Checksum string `json:"checksum,omitempty"`
 
-	// CanDownload True where the raw quote can be downloaded.
+	// CanDownload True if the raw quote can be downloaded.
 	CanDownload *bool `json:"can_download,omitempty"`
 
 	// UploadedAt When the quote was first uploaded.
@@ -3397,7 +3397,7 @@ type QuoteView struct {
 	// Body Measurements that the quote signs.
 	Body QuoteBody `json:"body"`
 
-	// Verified True where the cloud could verify the quote; its word, not a proof.
+	// Verified True if the cloud could verify the quote; its word, not a proof.
 	Verified *bool `json:"verified,omitempty"`
 
 	// UploadedAt When the quote was uploaded.
@@ -3406,7 +3406,7 @@ type QuoteView struct {
 	// Checksum SHA-256 of the quote, 64 hexadecimal digits.
 	Checksum string `json:"checksum,omitempty"`
 
-	// CanDownload True where the raw quote can be downloaded.
+	// CanDownload True if the raw quote can be downloaded.
 	CanDownload *bool `json:"can_download,omitempty"`
 }
 
@@ -3740,7 +3740,7 @@ type TCBEvaluationInstance struct {
 	// EvaluationUpdate Which collateral was used; "early" is the newest.
 	EvaluationUpdate string `json:"evaluation_update,omitempty"`
 
-	// EvaluationOK True where the platform is up to date by that collateral.
+	// EvaluationOK True if the platform is up to date by that collateral.
 	EvaluationOK *bool `json:"evaluation_ok,omitempty"`
 
 	// EvaluationStatus Status of the TCB, such as UpToDate or OutOfDate; more may come.
@@ -4115,7 +4115,7 @@ type WebhookDelivery struct {
 	// ResponseStatus HTTP status of the last answer; 0 where there was none.
 	ResponseStatus int `json:"response_status"`
 
-	// ErrorMessage Why the last attempt failed; empty where it did not.
+	// ErrorMessage Why the last attempt failed; empty if it did not.
 	ErrorMessage string `json:"error_message"`
 
 	// DurationMS Time of the last attempt in milliseconds.
@@ -4124,10 +4124,10 @@ type WebhookDelivery struct {
 	// CreatedAt When the event happened.
 	CreatedAt Time `json:"created_at"`
 
-	// DeliveredAt When it was delivered; absent where it was not.
+	// DeliveredAt When it was delivered; absent if it was not.
 	DeliveredAt Time `json:"delivered_at,omitzero"`
 
-	// OriginalEventID Event that this one repeats; empty where it repeats none.
+	// OriginalEventID Event that this one repeats; empty if it repeats none.
 	OriginalEventID string `json:"original_event_id,omitempty"`
 }
 
@@ -4319,7 +4319,7 @@ type AppsListRevisionsParams struct {
 
 // AppsGetRevisionParams defines parameters for AppsGetRevision.
 type AppsGetRevisionParams struct {
-	// RawComposeFile True gives the exact app-compose text in a JSON string; the parsed object when absent.
+	// RawComposeFile True returns the exact app-compose text in a JSON string; the parsed object when absent.
 	RawComposeFile *bool `form:"raw_compose_file,omitempty" json:"raw_compose_file,omitempty"`
 }
 
@@ -4419,7 +4419,7 @@ type CVMsCommitUpdateParams struct {
 
 // CVMsGetComposeFileParams defines parameters for CVMsGetComposeFile.
 type CVMsGetComposeFileParams struct {
-	// Raw Any value asks for the raw text; how it is sent is not documented.
+	// Raw Any value selects the raw text; how it is sent is not documented.
 	Raw *string `form:"raw,omitempty" json:"raw,omitempty"`
 }
 

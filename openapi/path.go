@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// ErrPathParam is matched by every error that a [PathParam] refuses its value with.
+// ErrPathParam is matched by every error of a [PathParam] whose value is refused.
 var ErrPathParam = errors.New("invalid path parameter")
 
 // maxPathParam bounds a path parameter, in bytes. The longest identifier of the API, a checksum, has 64.
@@ -19,7 +19,7 @@ const maxPathParam = 256
 // refuses such a value before a request is built.
 type PathParam string
 
-// MarshalText gives the segment as it is. It fails, matching [ErrPathParam], where the value is empty,
+// MarshalText returns the segment as it is. An error, which matches [ErrPathParam], is returned if the value is empty,
 // "." or "..", longer than 256 bytes, or holds a byte that could end or re-encode a segment
 // (slash, backslash, percent, "?", "#", ";", white space, a control character).
 func (p PathParam) MarshalText() ([]byte, error) {

@@ -60,7 +60,7 @@ type Initiator struct {
 
 func (e Event) pendingApproval() bool { return strings.HasSuffix(string(e.Type), ".pending_approval") }
 
-// PendingApproval gives the data of an event whose type ends in ".pending_approval". For others it fails.
+// PendingApproval returns the data of an event whose type ends in ".pending_approval", and an error for others.
 func (e Event) PendingApproval() (PendingApproval, error) {
 	if !e.pendingApproval() {
 		return PendingApproval{}, fmt.Errorf("webhook: %s %s waits for no approval", cloudtext.Clean(string(e.Type)), cloudtext.Clean(e.ID))
@@ -92,7 +92,7 @@ func (p PendingApproval) Format(f fmt.State, _ rune) {
 		cloudtext.Clean(p.CVMID), cloudtext.Clean(p.ComposeHash), cloudtext.Clean(p.AppID))
 }
 
-// LogValue gives what names the update, without the token.
+// LogValue returns what names the update, without the token.
 func (p PendingApproval) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("cvm_id", p.CVMID), slog.String("compose_hash", p.ComposeHash), slog.String("app_id", p.AppID),

@@ -12,7 +12,7 @@ import (
 // readTimeout is how long a body may take. The cloud itself gives up ten seconds after it began.
 const readTimeout = 10 * time.Second
 
-// read gives the exact bytes of a body, or the status to refuse it with.
+// read returns the exact bytes of a body, or the status to refuse it with.
 func (h *Receiver) read(w http.ResponseWriter, r *http.Request) (body []byte, status int, err error) {
 	if r.ContentLength > h.maxBody {
 		return nil, http.StatusRequestEntityTooLarge, fmt.Errorf("%d bytes, want at most %d", r.ContentLength, h.maxBody)

@@ -94,7 +94,7 @@ func (e Event) Format(f fmt.State, _ rune) {
 	_, _ = io.WriteString(f, cloudtext.Clean(string(e.Type))+" "+cloudtext.Clean(e.ID)+" of workspace "+cloudtext.Clean(e.Workspace.ID))
 }
 
-// LogValue gives everything but the data.
+// LogValue returns everything but the data.
 func (e Event) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("id", cloudtext.Clean(e.ID)), slog.String("type", cloudtext.Clean(string(e.Type))),

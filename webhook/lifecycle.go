@@ -15,11 +15,11 @@ type Lifecycle struct {
 	AppID   string `json:"app_id"`
 	// Status of the CVM after the event, such as "running"; "error" where it failed.
 	Status string `json:"status"`
-	// Error says why it failed; empty where it did not.
+	// Error is why it failed; empty if it did not.
 	Error string `json:"error,omitempty"`
 }
 
-// Lifecycle gives the data of an event in the life of a CVM: of every type that begins with "cvm." and does
+// Lifecycle returns the data of an event in the life of a CVM: of every type that begins with "cvm." and does
 // not wait for an approval. For others it fails.
 func (e Event) Lifecycle() (Lifecycle, error) {
 	if !strings.HasPrefix(string(e.Type), "cvm.") || e.pendingApproval() {

@@ -37,7 +37,7 @@ func signature(secret, timestamp string, body []byte) string {
 	return signaturePrefix + hex.EncodeToString(mac.Sum(nil))
 }
 
-// Sign gives all headers with which the cloud delivers body, signed with secret at a time. It is for tests of
+// Sign returns all headers with which the cloud delivers body, signed with secret at a time. It is for tests of
 // what receives events. Id and type are those of the body, and left out where it has none.
 func Sign(secret string, body []byte, at time.Time) http.Header {
 	timestamp := strconv.FormatInt(at.Unix(), 10)

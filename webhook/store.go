@@ -26,8 +26,8 @@ type Store interface {
 
 // What Claim of a [Store] answers for an id that cannot be claimed.
 var (
-	// ErrHandled says that an event was handled before.
+	// ErrHandled is returned if an event was handled before.
 	ErrHandled = errors.New("webhook: event handled before")
-	// ErrBeingHandled says that an event is being handled.
+	// ErrBeingHandled is returned while an event is being handled.
 	ErrBeingHandled = errors.New("webhook: event being handled")
 )

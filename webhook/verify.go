@@ -83,7 +83,7 @@ func (v *verifier) signed(got, timestamp string, body []byte) bool {
 	return match
 }
 
-// single gives the value of a header that must be there exactly once.
+// single returns the value of a header that must be there exactly once.
 func single(header http.Header, name string) (string, error) {
 	values := header.Values(name)
 	if len(values) != 1 {

@@ -24,7 +24,7 @@ type Event struct {
 	ID string
 }
 
-// TooLargeError says that an event is longer than the reader takes.
+// TooLargeError is returned for an event that is longer than the reader takes.
 type TooLargeError struct {
 	// Limit in bytes.
 	Limit int

@@ -146,7 +146,7 @@ func (o operation) parameter(name string) parameter {
 	return parameter{Name: name, In: "path"}
 }
 
-// hasParams says whether oapi-codegen makes a …Params struct for the operation.
+// hasParams reports whether oapi-codegen makes a …Params struct for the operation.
 func (o operation) hasParams() bool {
 	for _, p := range o.Parameters {
 		if p.In != "path" {
@@ -156,7 +156,7 @@ func (o operation) hasParams() bool {
 	return false
 }
 
-// streams says whether the operation can answer with server-sent events.
+// streams reports whether the operation can answer with server-sent events.
 func (o operation) streams() bool {
 	_, c := o.success()
 	_, ok := c["text/event-stream"]

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// writePages gives client/pages.gen.go: an iterator for each operation that pages.
+// writePages returns client/pages.gen.go: an iterator for each operation that pages.
 func writePages(doc *description, ops []operation) (string, error) {
 	var b strings.Builder
 	b.WriteString(header + "package client\n\nimport (\n\t\"context\"\n\t\"iter\"\n\n\t\"github.com/phala-go/phala/openapi\"\n)\n\n")
@@ -65,7 +65,7 @@ func writePager(b *strings.Builder, doc *description, o operation) error {
 	return nil
 }
 
-// turning gives the Go of a dialect: where a list begins, how it turns, and how a page is asked for.
+// turning returns the Go of a pagination style: where a list begins, how it turns, and how a page is asked for.
 func (o operation) turning(doc *description) (start, turn, set string, err error) {
 	switch o.Page {
 	case "page-pages", "page-total_pages":
@@ -88,7 +88,7 @@ func (o operation) turning(doc *description) (start, turn, set string, err error
 		return fmt.Sprintf("atOffset(start.%s, start.Limit, %d, %d)", offset, usual, most), "byOffset",
 			fmt.Sprintf("\t\t\tp.%s, p.Limit = &at.offset, &at.limit\n", offset), nil
 	}
-	return "", "", "", fmt.Errorf("x-phala-page %q is no dialect that the generator knows", o.Page)
+	return "", "", "", fmt.Errorf("x-phala-page %q is no pagination style that the generator knows", o.Page)
 }
 
 // limits are the documented default and maximum of the limit; without a maximum only the default is sure to
@@ -111,7 +111,7 @@ func (d *description) page(o operation) pageSchema {
 	return d.Components.Schemas[ref[strings.LastIndex(ref, "/")+1:]]
 }
 
-// partOf gives the Go type of an item, and the fields of a part as they are read from an answer a.
+// partOf returns the Go type of an item, and the fields of a part as they are read from an answer a.
 func (d *description) partOf(o operation, answer string) (item, read string, err error) {
 	if item, ok := strings.CutPrefix(answer, "[]"); ok {
 		return item, "items: a", nil

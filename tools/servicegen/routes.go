@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// writeRoutes gives client/routes.gen.go: the constants of the operations and their table.
+// writeRoutes returns client/routes.gen.go: the constants of the operations and their table.
 func writeRoutes(ops []operation) string {
 	var b strings.Builder
 	b.WriteString(header + "package client\n\n// The operations of the API; zero stands for a request that is none of them.\nconst (\n")
@@ -44,7 +44,7 @@ func writeRoutes(ops []operation) string {
 	return b.String()
 }
 
-// writeFakeRoutes gives phalatest/routes.gen.go: the operations that the fake cloud answers, and how each is reached.
+// writeFakeRoutes returns phalatest/routes.gen.go: the operations that the fake cloud answers, and how each is reached.
 func writeFakeRoutes(ops []operation) string {
 	var b strings.Builder
 	b.WriteString(header + "package phalatest\n\n// The operations of the API.\nconst (\n")
