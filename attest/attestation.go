@@ -101,7 +101,7 @@ func (s *scale) uint32() uint32 {
 	return 0
 }
 
-// compact reads a length: the two lowest bits tell how many bytes it has, and a shorter form is compulsory.
+// compact reads a length: the two lowest bits are how many bytes it has, and a shorter form is compulsory.
 func (s *scale) compact() int {
 	if s.err != nil || len(s.data) == 0 {
 		s.fail("no length where one is needed")

@@ -15,16 +15,16 @@ import (
 // name.
 const systemReady = "system-ready"
 
-// BootEvents are the values that dstack measures before it gives control to the app. They mean something only
+// BootEvents are the values that dstack measures before the app gets control. They mean something only
 // after the log was replayed against a verified quote.
 type BootEvents struct {
 	AppID       kms.AppID    `json:"app_id"`
 	ComposeHash compose.Hash `json:"compose_hash"`
 	// InstanceID is 40 hexadecimal digits, or empty for an app without instance ids.
 	InstanceID string `json:"instance_id,omitempty"`
-	// KeyProvider gave the app its keys; nil where the log names none.
+	// KeyProvider is where the keys of the app come from; nil if the log names none.
 	KeyProvider *KeyProvider `json:"key_provider,omitempty"`
-	// OSImageHash is 64 hexadecimal digits; empty where the image was not measured.
+	// OSImageHash is 64 hexadecimal digits; empty if the image was not measured.
 	OSImageHash string `json:"os_image_hash,omitempty"`
 	// StorageFS is the file system of the disk, "zfs" or "ext4"; empty in older logs.
 	StorageFS string `json:"storage_fs,omitempty"`
@@ -34,7 +34,7 @@ type BootEvents struct {
 	keyProviderPayload []byte
 }
 
-// KeyProvider is who gives an app its keys.
+// KeyProvider is where the keys of an app come from.
 type KeyProvider struct {
 	// Name is "kms", "local-sgx", "tpm" or "none".
 	Name string `json:"name"`
@@ -48,7 +48,7 @@ func (p KeyProvider) String() string { return strings.TrimSpace(p.Name + " " + p
 
 // ReadBootEvents takes the values from the runtime events of RTMR3 that come before system-ready. It refuses a
 // log in which one of them is there twice, except os-image-hash with the same value, and a log without
-// system-ready, which dstack writes since 0.4: without it nobody can tell dstack's events from the app's.
+// system-ready, which dstack writes since 0.4: without it dstack's events cannot be separated from the app's.
 func ReadBootEvents(log []Event) (*BootEvents, error) {
 	found := map[string][]byte{}
 	var scripts []string

@@ -10,7 +10,7 @@ const (
 	// CheckQuote: the quote is well-formed. Cannot be waived.
 	CheckQuote CheckName = "quote"
 	// CheckSignature: the quote was signed by a quoting enclave certified by a PCK chain that ends in the
-	// roots. Without it everything below is hearsay.
+	// roots. Without it everything below is unverified.
 	CheckSignature CheckName = "signature"
 	// CheckCollateral: Intel's collateral is there, signed under the roots, and for this platform.
 	CheckCollateral CheckName = "collateral"
@@ -78,7 +78,7 @@ var (
 	ErrSignature         = errors.New("the quote is not signed by trusted hardware")
 	ErrCollateral        = errors.New("the collateral cannot be used")
 	ErrCollateralExpired = errors.New("the collateral has expired")
-	ErrClock             = errors.New("the clock lies before the collateral was issued")
+	ErrClock             = errors.New("the clock is before the time at which the collateral was issued")
 	ErrRevoked           = errors.New("a certificate is revoked")
 	ErrTDXModule         = errors.New("the TDX module is not Intel's")
 	ErrQEIdentity        = errors.New("the quoting enclave is not Intel's")
@@ -111,13 +111,13 @@ var (
 	ErrCloud             = errors.New("the cloud does not confirm the quote")
 	ErrCustom            = errors.New("a check of the caller failed")
 
-	// ErrNotPossible is added where a check that the policy asks for lacks what it needs.
+	// ErrNotPossible is added if a check that the policy requires lacks what it needs.
 	ErrNotPossible = errors.New("not possible to check")
-	// ErrPolicy says that the policy contradicts itself; nothing was checked.
+	// ErrPolicy is returned if the policy contradicts itself; nothing was checked.
 	ErrPolicy = errors.New("the policy cannot be used")
 )
 
-// Outcome says how a check ended.
+// Outcome is how a check ended.
 type Outcome string
 
 const (
@@ -135,12 +135,12 @@ const (
 type Check struct {
 	Name    CheckName `json:"name"`
 	Outcome Outcome   `json:"outcome"`
-	// Waived is true where the policy lets it fail.
+	// Waived is true if it failed and the policy lets it.
 	Waived bool `json:"waived,omitempty"`
-	// Expected and Actual are what was compared, where there is something to show.
+	// Expected and Actual are what was compared, if there is something to show.
 	Expected string `json:"expected,omitempty"`
 	Actual   string `json:"actual,omitempty"`
-	// Detail says in words what was found, or why nothing could be.
+	// Detail is what was found in words, or why nothing could be.
 	Detail string `json:"detail,omitempty"`
 	// Pin is the line of Go that makes a policy require the value that was found; empty if the check was asked
 	// for, or if there is no such line.

@@ -21,7 +21,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// CollateralRequest says for which platform collateral is wanted.
+// CollateralRequest is the platform that collateral is requested for.
 type CollateralRequest struct {
 	// FMSPC names the kind of platform, 12 lower-case hexadecimal digits.
 	FMSPC string
@@ -36,7 +36,7 @@ type CollateralRequest struct {
 	platform *pck
 }
 
-// Trusted fails with [ErrSignature] where the certificate of the platform does not end in the roots. A source
+// Trusted returns [ErrSignature] if the certificate of the platform does not end in the roots. A source
 // that goes to the network calls it first: what nobody vouches for could name any FMSPC, and would have it
 // fetched. Those of this package do.
 func (r CollateralRequest) Trusted() error {
@@ -50,7 +50,7 @@ func (r CollateralRequest) Trusted() error {
 }
 
 // CollateralFunc gets the collateral for a platform. See [IntelPCS], [OfflineCollateral] and [FirstCollateral];
-// [CollateralCache] keeps what any of them gets. An error that is [ErrNotPossible] says that the source has none.
+// [CollateralCache] keeps what any of them gets. It returns [ErrNotPossible] if the source has none.
 type CollateralFunc func(context.Context, CollateralRequest) (*Collateral, error)
 
 // Collateral is what Intel publishes and signs about a kind of platform: its security levels (TCB info), the
@@ -385,7 +385,7 @@ func (c *Collateral) serves(request CollateralRequest) bool {
 	return c != nil && strings.EqualFold(c.tcb.Fmspc, request.FMSPC) && caOf(c.pckChain.signer.Subject.CommonName) == request.CA
 }
 
-// caOf tells the two CAs that certify platforms apart, by the names that Intel gave them.
+// caOf returns which of the two CAs that certify platforms has the name, by Intel's names.
 func caOf(commonName string) string {
 	switch commonName {
 	case "Intel SGX PCK Platform CA":

@@ -5,7 +5,7 @@
 //		AppID:         app,
 //		ComposeHashes: []compose.Hash{hash},
 //		KMSRootCAs:    [][]byte{root},
-//		Measurements:  known,
+//		Images:        images,
 //		ReportData:    &nonce,
 //		Collateral:    attest.NewCollateralCache(attest.IntelPCS(nil)).Collateral,
 //	}
@@ -19,27 +19,27 @@
 //
 //  1. The quote is signed by a key that a quoting enclave vouches for, the enclave's report by the PCK key of
 //     the machine, that key's certificate by Intel, the root of trust ([CheckSignature]).
-//  2. Intel's collateral says that the enclave and the TDX module are Intel's, that no certificate is revoked,
+//  2. Intel's collateral states that the enclave and the TDX module are Intel's, that no certificate is revoked,
 //     and in what state the platform is ([CheckCollateral] to [CheckAdvisories]).
-//  3. The quote says that the trust domain cannot be debugged ([CheckDebug]) and which firmware, kernel and
-//     command line it booted ([CheckMeasurements]).
-//  4. The event log replays to the quote's registers, so its events are true ([CheckEventLog]).
-//  5. The events before system-ready name app id, compose hash, instance and key provider ([CheckBootEvents]
+//  3. go-tdx-guest comes to the same result ([CheckSecondOpinion]).
+//  4. The quote states that the host can neither look into the trust domain nor move it ([CheckDebug] to
+//     [CheckServiceTD]), and which firmware, kernel and command line it booted ([CheckMeasurements]).
+//  5. The event log replays to the quote's registers, so its events are true ([CheckEventLog]).
+//  6. The events before system-ready name app id, compose hash, instance and key provider ([CheckBootEvents]
 //     to [CheckOSImage]); the SHA-256 of the exact app-compose text is that compose hash ([CheckComposeText]).
-//  6. What the host was told at start agrees ([CheckMRConfigID]).
-//  7. The report data is the caller's nonce, or the key of the TLS connection ([CheckReportData]).
+//  7. What the host was told at start agrees ([CheckMRConfigID]).
+//  8. The report data is the caller's nonce, the key of the TLS connection, or that of a KMS or a gateway
+//     ([CheckReportData]).
 //
-// Links 4 and 5 rest on link 3: a firmware or kernel of somebody else's making can measure what it likes.
-// Known good measurements are for the caller to give; without them the report says "not asked".
+// Links 5 and 6 rest on link 4: a firmware or kernel of somebody else's making can measure anything. Which image
+// may boot is for the caller to set ([Policy.Images]); without it the report has "not asked", and the line of Go that
+// sets it.
 //
-// # What does the judging
+// # Two verifiers
 //
-// github.com/google/go-tdx-guest verifies the signatures of quotes of version 4. It is always given roots and
-// a time. Its own default checks neither collateral nor revocation; here both are checked unless the policy
-// waives them by name. The collateral is judged by this package, because the library accepts UpToDate alone
-// and does not tell what it found instead; where everything is UpToDate the library judges the collateral as
-// well, and both must agree. Quotes of version 5 it does not know: their body is read and compared, but the
-// signature is reported as not verified, which is a failure.
+// The signatures of quotes of version 4 and 5 are verified with the standard library, and the collateral is judged by
+// this package. github.com/google/go-tdx-guest verifies quotes of version 4 once more, and both must agree. It
+// judges the collateral as well if it can: it accepts the status UpToDate alone, and the FMSPC in lower case.
 //
 // For tests, phalatest/quotetest signs quotes below a root of its own.
 package attest

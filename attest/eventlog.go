@@ -30,7 +30,7 @@ type Event struct {
 	Name string
 	// Payload is its content.
 	Payload []byte
-	// Digest is the SHA-384 that was extended. For runtime events it may be empty, and is never believed.
+	// Digest is the SHA-384 that was extended. For runtime events it may be empty, and is never used unchecked.
 	Digest []byte
 	// Version of the digest of a runtime event: 0 and 1 the first, 2 the second form.
 	Version int
@@ -38,7 +38,7 @@ type Event struct {
 	Preimage []byte
 }
 
-// RuntimeDigest gives the digest of a runtime event in the first form (version 0 or 1), or in the second.
+// RuntimeDigest returns the digest of a runtime event in the first form (version 0 or 1), or in the second.
 func RuntimeDigest(version int, name string, payload []byte) (Measurement, error) {
 	preimage, err := RuntimePreimage(version, name, payload)
 	if err != nil {
@@ -47,7 +47,7 @@ func RuntimeDigest(version int, name string, payload []byte) (Measurement, error
 	return sha512.Sum384(preimage), nil
 }
 
-// RuntimePreimage gives what is hashed for a runtime event.
+// RuntimePreimage returns what is hashed for a runtime event.
 func RuntimePreimage(version int, name string, payload []byte) ([]byte, error) {
 	switch version {
 	case 0, 1:
@@ -92,8 +92,8 @@ func appendJSONString(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
-// measured gives what the event extended its register with. For a runtime event that is computed from name
-// and payload, and what the log says must agree with it.
+// measured returns what the event extended its register with. For a runtime event that is computed from name
+// and payload, and the digest of the log must agree.
 func (e *Event) measured() (Measurement, error) {
 	if e.Type != RuntimeEvent {
 		var m Measurement
@@ -118,7 +118,7 @@ func (e *Event) measured() (Measurement, error) {
 }
 
 // Replay extends the four registers by the events of a log, in its order. The digest of each runtime event is
-// computed from its name and payload; where the log says otherwise Replay fails.
+// computed from its name and payload; if the digest of the log differs, Replay returns an error.
 func Replay(log []Event) ([4]Measurement, error) {
 	var registers [4]Measurement
 	var buffer [2 * sha512.Size384]byte
@@ -221,7 +221,7 @@ func LogEntries(log []Event) []openapi.EventLogEntry {
 const eventACPI = 10
 
 // acpiDigests returns their digests in this order, or nil if the log does not have exactly these three. dstack 0.6
-// names them; in older logs their order tells.
+// names them; in older logs by their order.
 func acpiDigests(log []Event) []osimage.Digest {
 	names := []string{"acpi-loader", "acpi-rsdp", "acpi-tables"}
 	var found []osimage.Digest

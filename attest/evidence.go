@@ -13,7 +13,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// Evidence is what somebody hands over as proof. Nothing in it is believed. Make it with [FromCVM], [FromApp],
+// Evidence is what somebody hands over as proof. Nothing in it is trusted. Make it with [FromCVM], [FromApp],
 // [FromInfo], [FromFiles] or [FromCertificate], or fill it in.
 type Evidence struct {
 	// Name is for reports, such as the name of the CVM.
@@ -22,9 +22,9 @@ type Evidence struct {
 	Quote []byte
 	// EventLog are all its entries, in order.
 	EventLog []Event
-	// AppCompose is the exact app-compose text, never written anew; empty where there is none.
+	// AppCompose is the exact app-compose text, never written anew; empty if there is none.
 	AppCompose string
-	// ConfigDocument is the exact text that the third form of mr_config_id binds; empty where there is none.
+	// ConfigDocument is the exact text that the third form of mr_config_id binds; empty if there is none.
 	ConfigDocument string
 	// VMConfig is the JSON text in which the host describes the virtual machine and its image; empty if there is
 	// none. It is needed to compute the image's registers, and cannot make another image look like that one.

@@ -146,3 +146,27 @@ func FuzzCollateral(f *testing.F) {
 		_, _ = ParseCollateral(data)
 	})
 }
+
+// FuzzReaders: no answer makes a reader panic, and a quote in any text form is decoded to the same bytes.
+func FuzzReaders(f *testing.F) {
+	f.Add([]byte(`{"quote":[4,0],"event_log":"[]","tcb_info":"{}","app_certificates":[{"quote":"0400"}]}`))
+	f.Add([]byte(`{"account_uri":"a","account_quote":"{\"quote\":\"00\"}","quoted_hist_keys":[{"public_key":"00","quote":{"quote":"0x00"}}]}`))
+	f.Add([]byte("BAACAIEAAAA="))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		_, _ = FromInfo(data)
+		_, _ = FromGetQuote(data)
+		_, _ = ParseGatewayInfo(data)
+		_, _ = DecodeQuote(data)
+		if len(data) == 0 || len(data) > MaxQuote {
+			return
+		}
+		digits := hex.EncodeToString(data)
+		quoted, err := json.Marshal(digits)
+		require.NoError(t, err)
+		for _, form := range [][]byte{[]byte(digits), []byte("0x" + digits), quoted} {
+			got, err := DecodeQuote(form)
+			require.NoError(t, err)
+			require.Equal(t, data, got)
+		}
+	})
+}

@@ -9,7 +9,7 @@ import (
 	"github.com/phala-go/phala/attest/osimage"
 )
 
-// OSImage is what the report says about the image of the operating system.
+// OSImage is what the report has about the image of the operating system.
 type OSImage struct {
 	// Hash names the image.
 	Hash osimage.Hash `json:"hash"`
@@ -168,7 +168,7 @@ func (v *verifier) unknownMeasurements(tried []imageMatch, config error, actual 
 	return failed(err, strings.Join(expected, " or "), actual)
 }
 
-// unaskedMeasurements says what follows from the evidence alone.
+// unaskedMeasurements is what follows from the evidence alone.
 func (v *verifier) unaskedMeasurements(sent *osimage.Image, machine osimage.Machine, actual string) Check {
 	c := Check{Outcome: NotAsked, Detail: "it is " + actual}
 	if sent == nil {
@@ -200,7 +200,7 @@ func (e *Evidence) imageName() string {
 	return config.Image
 }
 
-// checkProductionOS refuses a development image, whoever says that it is one: the policy's image, or the messenger.
+// checkProductionOS refuses a development image, whoever states that it is one: the policy's image, or the messenger.
 // It passes only for an image whose registers were computed.
 func (v *verifier) checkProductionOS() Check {
 	const production = "a production image"

@@ -15,7 +15,7 @@ import (
 )
 
 // The host writes mr_config_id before the guest starts, and the guest refuses to boot anything else. Three
-// forms are known; the first byte tells which (dstack, dstack-types/src/mr_config.rs).
+// forms are known, by the first byte (dstack, dstack-types/src/mr_config.rs).
 
 // MRConfigIDV1 binds the compose hash.
 func MRConfigIDV1(hash compose.Hash) Measurement { return configID(1, hash) }
@@ -48,7 +48,7 @@ func configID(version byte, hash [32]byte) Measurement {
 	return m
 }
 
-// configProvider is the name of a key provider in mr_config_id; the event log says "local-sgx".
+// configProvider is the name of a key provider in mr_config_id; the event log has "local-sgx".
 func configProvider(name string) string {
 	if name == "local-sgx" {
 		return "local"
@@ -60,7 +60,7 @@ func configProvider(name string) string {
 const MaxConfigDocument = 16 << 10
 
 // ConfigDocument is what the third form of mr_config_id binds. Empty members are left out of the text, except
-// that an empty list of init scripts says that none may run. The order of the fields is that of the text.
+// that an empty list of init scripts means that none may run. The order of the fields is that of the text.
 type ConfigDocument struct {
 	AppID            string    `json:"app_id,omitempty"`
 	ComposeHash      string    `json:"compose_hash"`
@@ -102,8 +102,8 @@ func (d *ConfigDocument) Canonical() []byte {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
-// configOf gives the mr_config_id that a quote should have, in the form of the one it has: from the boot
-// events, and for the third form from the document, or where none came along from the documents that the
+// configOf returns the mr_config_id that a quote should have, in the form of the one it has: from the boot
+// events, and for the third form from the document, or if none came along from the documents that the
 // events allow.
 func configOf(got Measurement, events *BootEvents, document []byte) (Measurement, error) {
 	var provider KeyProvider
@@ -150,7 +150,7 @@ func (d *ConfigDocument) agrees(events *BootEvents, provider KeyProvider) error 
 }
 
 // guessDocument tries the documents whose members all agree with the events. Where none hashes to got, it
-// gives that of the fullest one.
+// returns that of the fullest one.
 func guessDocument(got Measurement, events *BootEvents, provider KeyProvider) Measurement {
 	scripts := append([]string{}, events.initScriptHashes...)
 	var last Measurement

@@ -187,7 +187,7 @@ func RawReportData(data []byte) ([64]byte, error) {
 	return r, nil
 }
 
-// TaggedReportData is the form that says what is signed: SHA-512 over the tag, a colon and the content.
+// TaggedReportData is the form that names what is signed: SHA-512 over the tag, a colon and the content.
 func TaggedReportData(tag string, content []byte) [64]byte {
 	h := sha512.New()
 	h.Write([]byte(tag + ":"))

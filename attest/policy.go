@@ -15,12 +15,12 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// Policy says what must be true. The zero value of a field asks for nothing in particular, and the report says
-// so, except where a default is named.
+// Policy is what must be true. The zero value of a field requires nothing in particular, which the report shows,
+// unless a default is named.
 //
 // Who can choose the firmware and the operating system can make them measure any app id and compose hash.
 // So an expected compose hash proves something about the app only together with Images or Measurements (or with
-// OSImageHashes and a KMS that checks them before it gives out keys, and KMSRootCAs to tell that KMS).
+// OSImageHashes and a KMS that checks them before it hands out keys, and KMSRootCAs to name that KMS).
 type Policy struct {
 	// AppID is the app.
 	AppID kms.AppID
@@ -31,14 +31,14 @@ type Policy struct {
 	// KMSRootCAs are the public keys (DER SubjectPublicKeyInfo) of the root CAs of the KMSes that may give
 	// the app its keys; see [ParseKMSRootCA].
 	KMSRootCAs [][]byte
-	// KeyProviders are others than a KMS that may give the app its keys, or a KMS by its id in hexadecimal:
+	// KeyProviders are others than a KMS that the keys of the app may come from, or a KMS by its id in hexadecimal:
 	// local-sgx with the MRENCLAVE of its enclave, tpm without an id.
 	KeyProviders []KeyProvider
 	// OSImageHashes are the hashes that the guest may have measured for its image; see [ParseOSImageHashes]. The
 	// guest got the hash from its KMS and nothing follows from it; Images are the stronger ones.
 	OSImageHashes [][32]byte
 	// Images are the operating system images that may run. MRTD and RTMR0 to RTMR2 are computed from them and
-	// compared with the quote, so that no KMS has to be believed. For guests from dstack 0.6 on the hash is enough
+	// compared with the quote, so that no KMS has to be trusted. For guests from dstack 0.6 on the hash is enough
 	// ([osimage.ByHash]); for others, give the image itself ([osimage.Open]), once: it keeps what was computed.
 	// A development image fails in [CheckProductionOS].
 	Images []*osimage.Image
@@ -64,19 +64,19 @@ type Policy struct {
 	// Intel publishes several at a time, and a source could answer with an older one that is valid still. Zero
 	// accepts any.
 	MinTCBEvaluation int
-	// Advisories, where not nil, are the security advisories that may apply, such as "INTEL-SA-00837".
+	// Advisories, if not nil, are the security advisories that may apply, such as "INTEL-SA-00837".
 	Advisories []string
 
-	// Roots are whom to trust with certifying hardware; [IntelRoots] where nil.
+	// Roots are whom to trust with certifying hardware; [IntelRoots] if nil.
 	Roots *x509.CertPool
 	// Collateral gets Intel's collateral. There is no default, because it would speak to the network.
 	Collateral CollateralFunc
-	// Now is the clock; time.Now where nil.
+	// Now is the clock; time.Now if nil.
 	Now func() time.Time
 
 	// Checks are the caller's own.
 	Checks []CustomCheck
-	// Cloud, where not nil, asks the cloud's verifier for its opinion, for comparison alone: it cannot turn a
+	// Cloud, if not nil, asks the cloud's verifier for its opinion, for comparison alone: it cannot turn a
 	// failure into a success. Give it a function around Verify of the client's Attestations.
 	Cloud func(ctx context.Context, quote []byte) (*openapi.QuoteVerification, error)
 	// Waive names the checks that may fail. They are made and reported nevertheless. What each one loses is
@@ -109,12 +109,12 @@ type KnownGood struct {
 type CustomCheck struct {
 	// Name is for the report; it must not be that of another check.
 	Name CheckName
-	// Check fails with an error where something is wrong. The report is as far as it got, and must not be
-	// kept or changed; the quote in it is nil where it is malformed.
+	// Check returns an error if something is wrong. The report is as far as it got, and must not be
+	// kept or changed; the quote in it is nil if it is malformed.
 	Check func(context.Context, *Report) error
 }
 
-// Validate fails with [ErrPolicy] where the policy contradicts itself. [Verify] does so first of all; call it to
+// Validate returns [ErrPolicy] if the policy contradicts itself. [Verify] calls it first of all; call it to
 // know earlier.
 func (p *Policy) Validate() error {
 	var known []CheckName

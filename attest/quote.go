@@ -33,7 +33,7 @@ const (
 	qeReportData = 320 // where the report data of a report body begins
 )
 
-// Quote is what the hardware says of one trust domain (TD), with the chain that signed it. Parsing believes
+// Quote is what the hardware states of one trust domain (TD), with the chain that signed it. Parsing trusts
 // nothing of it: [Verify] does the judging.
 type Quote struct {
 	// Version of the format: 4, or 5.
@@ -142,7 +142,7 @@ func (q *Quote) readBody(body []byte) {
 }
 
 // readSignature walks the signature section so that every length in it is known to be right: go-tdx-guest
-// 0.3.1 slices by those lengths without looking, and panics where they are wrong.
+// 0.3.1 slices by those lengths without looking, and panics if they are wrong.
 func (q *Quote) readSignature(signed []byte) error {
 	r := reader{data: signed}
 	q.signature = r.take(64)
@@ -168,7 +168,7 @@ func (q *Quote) readSignature(signed []byte) error {
 }
 
 // MRAggregated is the SHA-256 over MRTD and the four run-time registers, and over mr_config_id, mr_owner and
-// mr_owner_config where one of these is not zero. DstackApp and DstackKms contracts compare it.
+// mr_owner_config if one of these is not zero. DstackApp and DstackKms contracts compare it.
 func (q *Quote) MRAggregated() [32]byte {
 	registers := []Measurement{q.MRTD, q.RTMR[0], q.RTMR[1], q.RTMR[2], q.RTMR[3]}
 	if !q.MRConfigID.IsZero() || !q.MROwner.IsZero() || !q.MROwnerConfig.IsZero() {
@@ -301,7 +301,7 @@ func ParseMeasurement(text string) (Measurement, error) {
 	return m, nil
 }
 
-// String gives 96 lower-case hexadecimal digits.
+// String returns 96 lower-case hexadecimal digits.
 func (m Measurement) String() string { return hex.EncodeToString(m[:]) }
 
 // MarshalText is String.
@@ -317,7 +317,7 @@ func (m *Measurement) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// IsZero tells a register that nothing was measured into.
+// IsZero reports whether nothing was measured into the register.
 func (m Measurement) IsZero() bool { return m == Measurement{} }
 
 func equal(a, b []byte) bool { return subtle.ConstantTimeCompare(a, b) == 1 }

@@ -11,20 +11,20 @@ import (
 type Report struct {
 	// Name is that of the evidence, such as the name of an instance.
 	Name string `json:"name,omitempty"`
-	// Verified is true where every check that the policy asks for passed or was waived.
+	// Verified is true if every check that the policy requires passed or was waived.
 	Verified bool `json:"verified"`
 	// Checks in the order in which they were made.
 	Checks []Check `json:"checks"`
-	// Attested is what the hardware says, worth something only where Verified is true and the checks that it
+	// Attested is what the hardware states, worth something only if Verified is true and the checks that it
 	// rests on were not waived.
 	Attested Attested `json:"attested"`
-	// Quote is the parsed quote; nil where it is malformed.
+	// Quote is the parsed quote; nil if it is malformed.
 	Quote *Quote `json:"-"`
 }
 
 // Attested are the values that a quote and its event log stand for.
 type Attested struct {
-	// BootEvents is nil where the log did not replay.
+	// BootEvents is nil if the log did not replay.
 	*BootEvents
 	MRTD Measurement    `json:"mrtd"`
 	RTMR [4]Measurement `json:"rtmr"`
@@ -45,7 +45,7 @@ type Attested struct {
 	ReportData string `json:"report_data,omitempty"`
 }
 
-// Check gives the line of a check, or nil.
+// Check returns the line of a check, or nil.
 func (r *Report) Check(name CheckName) *Check {
 	for i := range r.Checks {
 		if r.Checks[i].Name == name {
@@ -145,7 +145,7 @@ func (e *Error) Error() string {
 	return printable(b.String())
 }
 
-// Unwrap gives the errors of the failed checks.
+// Unwrap returns the errors of the failed checks.
 func (e *Error) Unwrap() []error {
 	var errs []error
 	for i := range e.Report.Checks {

@@ -211,7 +211,7 @@ func NewCollateralCache(source CollateralFunc) *CollateralCache {
 	return &CollateralCache{source: source, kept: map[cacheKey]*Collateral{}, running: map[cacheKey]*fetching{}}
 }
 
-// Collateral answers from the cache, or asks the source. What the source gives is refused where it is not
+// Collateral answers from the cache, or asks the source. What the source returns is refused if it is not
 // signed under the roots ([ErrCollateral]), has expired ([ErrCollateralExpired]) or does not hold yet
 // ([ErrClock]).
 func (c *CollateralCache) Collateral(ctx context.Context, request CollateralRequest) (*Collateral, error) {

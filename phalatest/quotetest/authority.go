@@ -47,7 +47,7 @@ type settings struct {
 	wanted                    time.Time
 }
 
-// Option changes what an [Authority] says about its platform.
+// Option changes an [Authority] or its platform.
 type Option func(*Authority)
 
 // WithNow sets the clock, from which the validity of everything is counted; time.Now by default.
@@ -179,7 +179,7 @@ func (a *Authority) Collateral(_ context.Context, request attest.CollateralReque
 	return a.collateral, nil
 }
 
-// Fetches tells how often Collateral was called.
+// Fetches returns how often Collateral was called.
 func (a *Authority) Fetches() int { return int(a.fetches.Load()) }
 
 // CloudCollateral is the collateral as the cloud's endpoint answers it.
@@ -192,7 +192,7 @@ func (a *Authority) Policy() attest.Policy {
 
 func newKey() (*ecdsa.PrivateKey, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }
 
-// sign gives r and s of 32 bytes each, as quotes and collateral have them.
+// sign returns r and s of 32 bytes each, as quotes and collateral have them.
 func sign(key *ecdsa.PrivateKey, digest [32]byte) ([]byte, error) {
 	r, s, err := ecdsa.Sign(rand.Reader, key, digest[:])
 	if err != nil {
@@ -203,7 +203,7 @@ func sign(key *ecdsa.PrivateKey, digest [32]byte) ([]byte, error) {
 
 func pad(n *big.Int) []byte { return n.FillBytes(make([]byte, 32)) }
 
-// point is a public key without the byte that says it is uncompressed.
+// point is a public key without the byte that marks it as uncompressed.
 func point(key *ecdsa.PrivateKey) ([]byte, error) {
 	public, err := key.PublicKey.ECDH()
 	if err != nil {

@@ -39,7 +39,7 @@ func (a *Authority) issueCertificates() error {
 	return a.certify()
 }
 
-// certify gives the platform its certificate and its attestation key.
+// certify makes the certificate of the platform and its attestation key.
 func (a *Authority) certify() error {
 	sgx, err := a.sgxExtension()
 	if err != nil {
@@ -98,7 +98,7 @@ type attribute struct {
 	Value any
 }
 
-// sgxExtension tells what platform a PCK certificate is for, as in Intel's "SGX PCK Certificate and CRL
+// sgxExtension names the platform that a PCK certificate is for, as in Intel's "SGX PCK Certificate and CRL
 // Profile Specification".
 func (a *Authority) sgxExtension() (pkix.Extension, error) {
 	component := func(n int) asn1.ObjectIdentifier {

@@ -171,7 +171,7 @@ func (a *Authority) issueCRLs() error {
 	return err
 }
 
-// signDocument gives the text of a document and the signature on it.
+// signDocument returns the text of a document and the signature on it.
 func (a *Authority) signDocument(document any) (text, signature string, err error) {
 	b, err := json.Marshal(document)
 	if err != nil {

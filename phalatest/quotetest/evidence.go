@@ -54,7 +54,7 @@ type Change struct {
 	qeReport func([]byte)
 }
 
-// ChangeQuote changes the body of the quote before it is signed: the hardware really says so.
+// ChangeQuote changes the body of the quote before it is signed: the hardware really states so.
 func ChangeQuote(change func(*attest.Quote)) Change { return Change{quote: change} }
 
 // ChangeLog changes the events before they are measured: the guest really did so.
@@ -203,7 +203,7 @@ func RuntimeEvent(version int, name string, payload []byte) (attest.Event, error
 	return e, err
 }
 
-// configID sets mr_config_id, and gives the document of its third form.
+// configID sets mr_config_id, and returns the document of its third form.
 func (s *Spec) configID(q *attest.Quote) ([]byte, error) {
 	hash := compose.Sum([]byte(s.AppCompose))
 	switch s.ConfigVersion {
