@@ -3,8 +3,9 @@ package deploy
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -13,12 +14,11 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// Chain is the contract of a KMS on a chain, with an account to act for: what Flow of a *onchain.Chain in
-// package kms/onchain gives. The interface is here so that only who deploys on a chain compiles it.
+// Chain is the contract of a KMS on a chain, with an account to act for: Flow of a *onchain.Chain in package
+// kms/onchain is one. The interface is here so that only who deploys on a chain compiles it.
 //
-// Calls that send a transaction take a [kms.Journal]. They save before they send, and go on from what was saved
-// instead of sending something else, so that nothing is sent twice. A transaction of zero means that nothing had
-// to be sent.
+// Calls that send a transaction take a journal. They save what they are about to send before they send it, and go
+// on from what was saved instead of sending something else, so that nothing is sent twice.
 type Chain interface {
 	// ChainID is the EIP-155 id: 1 is Ethereum, 8453 is Base.
 	ChainID() uint64
@@ -29,78 +29,43 @@ type Chain interface {
 	// RootKey reads the KMS's root key from its contract.
 	RootKey(ctx context.Context) (kms.Signer, error)
 	// RootCA reads the public key of the KMS's root CA from its contract (DER SubjectPublicKeyInfo): what the
-	// hardware measures as the provider of an app's keys. It is empty where the contract names none.
+	// hardware measures as the provider of an app's keys. It is empty if the contract names none.
 	RootCA(ctx context.Context) ([]byte, error)
-	// Allowance reads what the contract of an app allows for a compose hash and a device.
+	// Allowance reads what the contract of an app demands, and whether it allows hash and device.
 	Allowance(ctx context.Context, app kms.AppID, hash [32]byte, device kms.DeviceID) (kms.Allowance, error)
-	// DeployApp deploys the contract of an app. It returns the app and the transaction.
-	DeployApp(ctx context.Context, spec kms.AppContract, j kms.Journal) (kms.AppID, common.Hash, error)
-	// AddComposeHash allows hash in the contract of an app.
-	AddComposeHash(ctx context.Context, app kms.AppID, hash [32]byte, j kms.Journal) (common.Hash, error)
-	// RemoveComposeHash no longer allows hash in the contract of an app.
-	RemoveComposeHash(ctx context.Context, app kms.AppID, hash [32]byte, j kms.Journal) (common.Hash, error)
-	// AddDevice allows device in the contract of an app.
-	AddDevice(ctx context.Context, app kms.AppID, device kms.DeviceID, j kms.Journal) (common.Hash, error)
-	// RemoveDevice no longer allows device in the contract of an app.
-	RemoveDevice(ctx context.Context, app kms.AppID, device kms.DeviceID, j kms.Journal) (common.Hash, error)
+	// DeployApp deploys the contract of an app, and returns its address.
+	DeployApp(ctx context.Context, contract kms.AppContract, journal kms.Journal) (kms.AppID, common.Hash, error)
+	// AddComposeHash and AddDevice let the contract of an app allow a hash or a machine. The transaction is zero if
+	// it did already.
+	AddComposeHash(ctx context.Context, app kms.AppID, hash [32]byte, journal kms.Journal) (common.Hash, error)
+	AddDevice(ctx context.Context, app kms.AppID, device kms.DeviceID, journal kms.Journal) (common.Hash, error)
+	// RemoveComposeHash and RemoveDevice take that back. The transaction is zero if it was not allowed.
+	RemoveComposeHash(ctx context.Context, app kms.AppID, hash [32]byte, journal kms.Journal) (common.Hash, error)
+	RemoveDevice(ctx context.Context, app kms.AppID, device kms.DeviceID, journal kms.Journal) (common.Hash, error)
 }
 
-// ContractSpec says how the contract of a new app is deployed.
-type ContractSpec struct {
-	// Owner decides what the app may run; zero is the account of the [Chain].
-	Owner common.Address `json:"owner,omitzero"`
-	// AllowAnyDevice lets the app run on every device, not only on the one that the cloud named.
-	AllowAnyDevice bool `json:"allow_any_device,omitempty"`
-	// RequireTCBUpToDate refuses keys to platforms that are out of date. Contracts before dstack 0.5.9 do not
-	// know it.
-	RequireTCBUpToDate bool `json:"require_tcb_up_to_date,omitempty"`
-}
+// AlreadyRegistered is the transaction of an approval if the contract allowed everything before.
+const AlreadyRegistered = "already-registered"
 
-// ErrUnpredictable says that a compose hash would go on chain that could not be computed here, only taken
-// from the cloud. Give the app-compose its own pre-launch script, or give the check up by
-// [TrustComposeHashFromCloud].
-var ErrUnpredictable = errors.New("the compose hash cannot be computed here, so it must not go on chain")
-
-// The names of the checks that belong to a chain.
-const (
-	CheckChain       = "chain id"
-	CheckKMSContract = "kms contract"
-)
-
-// device reads a device id; the zero device where the cloud names none, which allows no device.
-func device(text string) (kms.DeviceID, error) {
+// parseDevice reads the device id that the cloud names; the zero device if it names none.
+func parseDevice(text string) (kms.DeviceID, error) {
 	if text == "" {
 		return kms.DeviceID{}, nil
 	}
 	return kms.ParseDeviceID(text)
 }
 
-// bareDevice gives a device id as 64 lower-case digits; empty where the cloud names none.
-func bareDevice(text string) (string, error) {
-	dev, err := device(text)
-	if err != nil || dev.IsZero() {
-		return "", err
-	}
-	return dev.String(), nil
-}
-
 // sameChain refuses a KMS that is not the one on the chain of this side: what was allowed there would be
 // worth nothing.
 func sameChain(chain Chain, id uint64, contract common.Address) error {
-	if id != 0 {
-		if _, err := compare(CheckChain, fmt.Sprint(chain.ChainID()), fmt.Sprint(id)); err != nil {
-			return err
-		}
+	if _, err := compare(CheckChain, strconv.FormatUint(chain.ChainID(), 10), strconv.FormatUint(id, 10)); err != nil {
+		return err
 	}
-	if contract != (common.Address{}) {
-		if _, err := compare(CheckKMSContract, chain.KMS().Hex(), contract.Hex()); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err := compare(CheckKMSContract, chain.KMS().Hex(), contract.Hex())
+	return err
 }
 
-// chainOf is where the cloud says that a KMS is governed; 0 and zero where it does not say.
+// chainOf is where the cloud reports that a KMS is governed; 0 and zero if it reports nothing.
 func chainOf(k *openapi.KMS) (id uint64, contract common.Address) {
 	if k == nil {
 		return 0, contract
@@ -114,8 +79,8 @@ func chainOf(k *openapi.KMS) (id uint64, contract common.Address) {
 	return id, contract
 }
 
-// kmsType is the kind of KMS by the chain that it is on; nil where the API has no name for the chain, and
-// the contract's address says it all.
+// kmsType is the kind of KMS by the chain that it is on; nil if the API has no name for the chain, and
+// the contract's address is enough.
 func kmsType(chain Chain) *openapi.KMSType {
 	switch chain.ChainID() {
 	case 1:
@@ -126,42 +91,100 @@ func kmsType(chain Chain) *openapi.KMSType {
 	return nil
 }
 
-// allow lets the contract of an app allow what it does not yet, and returns the transaction that allowed the
-// hash, or [AlreadyRegistered].
-func allow(ctx context.Context, chain Chain, app kms.AppID, hash compose.Hash, dev kms.DeviceID, log *intents) (string, error) {
-	is, err := chain.Allowance(ctx, app, hash, dev)
-	if err != nil {
-		return "", fmt.Errorf("contract of app %s: %w", app, err)
-	}
-	if !dev.IsZero() && (!is.Device && !is.AnyDevice || log.has("device")) {
-		if _, err := chain.AddDevice(ctx, app, dev, log.journal("device")); err != nil {
-			return "", fmt.Errorf("allow device %s for app %s: %w", dev, app, err)
-		}
-	}
-	tx, err := chain.AddComposeHash(ctx, app, hash, log.journal("hash"))
+// acceptDevice checks that the caller accepted a machine that the cloud names.
+func (c *config) acceptDevice(device kms.DeviceID, accepted []kms.DeviceID) (Check, error) {
 	switch {
-	case err != nil:
-		return "", fmt.Errorf("allow compose hash %s for app %s: %w", hash, app, err)
-	case tx == common.Hash{}:
-		return AlreadyRegistered, nil
+	case device.IsZero():
+		return Check{Name: CheckDevice, Outcome: NotNeeded, Reason: "no machine is to be allowed"}, nil
+	case slices.ContainsFunc(accepted, device.Equal):
+		return Check{Name: CheckDevice, Outcome: Passed, Local: device.String(), Remote: device.String()}, nil
+	case c.devFromCloud:
+		return Check{Name: CheckDevice, Outcome: Waived, Remote: device.String(), Reason: "TrustDeviceFromCloud"}, nil
 	}
-	return tx.Hex(), nil
+	return Check{}, fmt.Errorf("device %s: %w", device, ErrDeviceNotAccepted)
 }
 
-// intents are the transactions of one flow by what they do.
-type intents struct {
+// demands compares what a contract demands with what the caller named.
+func (s ContractSpec) demands(app kms.AppID, a kms.Allowance) (Check, error) {
+	mismatch := func(what, local, remote string) error {
+		return fmt.Errorf("contract of app %s: %s: %w", app, what, &MismatchError{What: CheckContract, Local: local, Remote: remote})
+	}
+	tcb := a.RequireTCBUpToDate != nil && *a.RequireTCBUpToDate
+	switch {
+	case s.Owner != (common.Address{}) && a.Owner != s.Owner:
+		return Check{}, mismatch("owner", s.Owner.Hex(), a.Owner.Hex())
+	case s.AllowAnyDevice && !a.AnyDevice:
+		return Check{}, mismatch("any device", "allowed", "not allowed")
+	case len(s.Devices) > 0 && !s.AllowAnyDevice && a.AnyDevice:
+		return Check{}, mismatch("any device", "not allowed", "allowed")
+	case s.RequireTCBUpToDate && !tcb:
+		return Check{}, mismatch("TCB up to date", "required", "not required")
+	}
+	return Check{Name: CheckContract, Outcome: Passed, Local: app.String(), Reason: "owned by " + a.Owner.Hex()}, nil
+}
+
+// journals are the transactions of one flow by what they do.
+type journals struct {
 	all  *map[string]json.RawMessage
 	save func() error
 }
 
-func (l *intents) has(name string) bool { return len((*l.all)[name]) > 0 }
+func (j journals) of(name string) kms.Journal {
+	return kms.Journal{
+		Saved: (*j.all)[name],
+		Save: func(intent []byte) error {
+			if *j.all == nil {
+				*j.all = map[string]json.RawMessage{}
+			}
+			(*j.all)[name] = intent
+			return j.save()
+		},
+	}
+}
 
-func (l *intents) journal(name string) kms.Journal {
-	return kms.Journal{Saved: (*l.all)[name], Save: func(intent []byte) error {
-		if *l.all == nil {
-			*l.all = map[string]json.RawMessage{}
+func (j journals) has(name string) bool { return len((*j.all)[name]) > 0 }
+
+// allow lets the contract of an app allow a machine, unless it is zero, and a hash, unless onlyDevice. It returns the
+// transaction of the last of them, or [AlreadyRegistered].
+func allow(ctx context.Context, chain Chain, a *Approval, log journals) (string, error) {
+	last := AlreadyRegistered
+	note := func(tx common.Hash) {
+		if tx != (common.Hash{}) {
+			last = tx.Hex()
 		}
-		(*l.all)[name] = intent
-		return l.save()
-	}}
+	}
+	if !a.Device.IsZero() {
+		allowed, err := chain.Allowance(ctx, a.App, a.ComposeHash, a.Device)
+		if err != nil {
+			return "", fmt.Errorf("contract of app %s: %w", a.App, err)
+		}
+		if !allowed.Device && !allowed.AnyDevice || log.has("device") {
+			tx, err := chain.AddDevice(ctx, a.App, a.Device, log.of("device"))
+			if err != nil {
+				return "", fmt.Errorf("allow device %s for app %s: %w", a.Device, a.App, err)
+			}
+			note(tx)
+		}
+	}
+	if a.OnlyDevice {
+		return last, nil
+	}
+	tx, err := chain.AddComposeHash(ctx, a.App, a.ComposeHash, log.of("hash"))
+	if err != nil {
+		return "", fmt.Errorf("allow compose hash %s for app %s: %w", a.ComposeHash, a.App, err)
+	}
+	note(tx)
+	return last, nil
+}
+
+// mustAllow returns an error unless the contract of an app allows a hash.
+func mustAllow(ctx context.Context, chain Chain, app kms.AppID, hash compose.Hash) error {
+	a, err := chain.Allowance(ctx, app, hash, kms.DeviceID{})
+	switch {
+	case err != nil:
+		return fmt.Errorf("contract of app %s: %w", app, err)
+	case !a.ComposeHash:
+		return fmt.Errorf("compose hash %s of app %s: %w; an update that the owner approves adds it", hash, app, ErrNotAllowed)
+	}
+	return nil
 }

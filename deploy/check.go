@@ -2,28 +2,30 @@ package deploy
 
 import "fmt"
 
-// Outcome tells what became of a check.
+// Outcome is what became of a check.
 type Outcome string
 
-// The outcomes of a check. A check that fails ends the deployment with an error instead.
+// The outcomes of a check. A check that fails ends the flow with an error instead.
 const (
 	Passed      Outcome = "passed"
 	Waived      Outcome = "waived"       // turned off by an option
 	NotPossible Outcome = "not possible" // nothing to compare with
 	NotNeeded   Outcome = "not needed"   // there is nothing that it would protect
+	Noticed     Outcome = "noticed"      // no error, but worth a look
 )
 
-// Check is one comparison between what was computed here and what the cloud said.
+// Check is one comparison between what this side knows and what the cloud answered.
 type Check struct {
 	Name    string  `json:"name"`
 	Outcome Outcome `json:"outcome"`
-	Local   string  `json:"local,omitempty"`
-	Remote  string  `json:"remote,omitempty"`
-	// Reason says why a check did not happen.
+	// Local is the value of this side, Remote the cloud's.
+	Local  string `json:"local,omitempty"`
+	Remote string `json:"remote,omitempty"`
+	// Reason explains a check that did not happen, or what a passed one rests on.
 	Reason string `json:"reason,omitempty"`
 }
 
-// String gives the check as one line.
+// String returns the check as one line.
 func (c Check) String() string {
 	switch {
 	case c.Reason != "":
@@ -36,15 +38,33 @@ func (c Check) String() string {
 
 // The names of the checks.
 const (
+	// CheckComposeHash compares the hash computed here with the cloud's.
 	CheckComposeHash = "compose hash"
-	CheckAppID       = "app id"
-	CheckEnvKey      = "env key"
-	CheckKMSRoot     = "kms root"
-	// CheckAttestation: the hardware proves what runs. What exactly is in the report beside it.
+	// CheckDocument compares the text that booted with the text that was sent, if the platform completed it.
+	CheckDocument = "document"
+	// CheckAppID compares the app id that this side knows with the cloud's.
+	CheckAppID = "app id"
+	// CheckCVM compares the CVM that was asked for with the CVM that the cloud described.
+	CheckCVM = "cvm"
+	// CheckEnvKey compares the key named while provisioning with the app's key.
+	CheckEnvKey = "env key"
+	// CheckKMSRoot checks that the KMS root signed the app's key for this app.
+	CheckKMSRoot = "kms root"
+	// CheckOS compares the operating system image with what was asked for.
+	CheckOS = "operating system"
+	// CheckSecrets holds the names of secrets against the docker-compose file.
+	CheckSecrets = "secrets"
+	// CheckChain, CheckKMSContract, CheckContract and CheckDevice belong to a KMS on a chain: the chain id, the
+	// address of the KMS's contract, what the app's contract demands, and the machine that it allows.
+	CheckChain       = "chain id"
+	CheckKMSContract = "kms contract"
+	CheckContract    = "app contract"
+	CheckDevice      = "device"
+	// CheckAttestation checks that the hardware proves what runs. The report beside it has the details.
 	CheckAttestation = "attestation"
 )
 
-// compare is a passed check where both values are equal, else a mismatch.
+// compare returns a passed check if both values are equal, else a mismatch.
 func compare(name, local, remote string) (Check, error) {
 	if local != remote {
 		return Check{}, &MismatchError{What: name, Local: local, Remote: remote}

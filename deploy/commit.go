@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -15,82 +16,113 @@ import (
 // without an API key. What has expired meanwhile is prepared anew first, which does need one; the compose hash
 // must come out the same, else it is a [*MismatchError].
 //
-// Commit returns when the cloud has taken it; [WaitCommitted] follows it from there. A commit whose answer was
+// Commit returns when the cloud has taken it; [Finish] follows it from there. A commit whose answer was
 // lost may be repeated.
 func Commit(ctx context.Context, c *client.Client, p *Pending, opts ...Option) error {
-	cfg, err := configure(opts)
+	cfg, err := configure(inCommit, opts)
 	if err != nil {
 		return err
 	}
-	return commitPending(ctx, c, p, cfg)
+	return (&flow{c: c, cfg: cfg, app: p.App}).commit(ctx, p)
 }
 
-func commitPending(ctx context.Context, c *client.Client, p *Pending, cfg *config) error {
+// commit sends a change that is approved.
+func (f *flow) commit(ctx context.Context, p *Pending) error {
+	what := fmt.Sprintf("%s of %s", p.Kind, p.Approval.Name)
 	switch {
 	case p.Committed:
 		return nil
-	case p.Transaction == "":
-		return fmt.Errorf("commit %s of %s: %w", p.Kind, p.Name, ErrNotApproved)
+	case p.NeedsApproval && p.Approval.Transaction == "":
+		return fmt.Errorf("commit %s: %w", what, ErrNotApproved)
 	case p.Kind != PendingUpdate && p.Token == "":
-		return fmt.Errorf("commit %s of %s: the cloud gave no commit token for it", p.Kind, p.Name)
+		return fmt.Errorf("commit %s: the cloud issued no commit token for it", what)
 	}
 	if p.Expired(time.Now()) {
-		if err := renew(ctx, c, p); err != nil {
-			return fmt.Errorf("commit %s of %s: %w", p.Kind, p.Name, err)
+		if err := f.renew(ctx, p); err != nil {
+			return fmt.Errorf("commit %s: %w", what, err)
 		}
-		if err := cfg.keep(p); err != nil {
+		if err := f.cfg.keep(p); err != nil {
 			return err
 		}
-		if p.Transaction == "" {
-			return fmt.Errorf("commit %s of %s: prepared anew for device %s: %w", p.Kind, p.Name, p.DeviceID, ErrNotApproved)
+		if p.Approval.Transaction == "" {
+			return fmt.Errorf("commit %s: prepared anew for device %s: %w", what, p.Approval.Device, ErrNotApproved)
 		}
 	}
-	var send func() error
+	send := func() error { return f.orUpdated(ctx, p, f.commitUpdate(ctx, p)) }
 	switch p.Kind {
-	case PendingUpdate:
-		send = func() error { return orUpdated(ctx, c, p, commitUpdate(ctx, c, p)) }
 	case PendingReplica:
-		send = func() error {
-			return p.once(ctx, c, cfg, func() error { return commitReplica(ctx, c, p, cfg) })
-		}
-	default:
-		send = func() error {
-			return p.once(ctx, c, cfg, func() error { return commitInstance(ctx, c, p, cfg) })
-		}
+		send = func() error { return f.createOnce(ctx, p, func() error { return f.commitReplica(ctx, p) }) }
+	case PendingInstance:
+		send = func() error { return f.createOnce(ctx, p, func() error { return f.commitInstance(ctx, p) }) }
 	}
 	if err := untilSeen(ctx, send); err != nil {
-		return fmt.Errorf("commit %s of %s: %w", p.Kind, p.Name, explain(err))
+		return fmt.Errorf("commit %s: %w", what, explain(err))
 	}
 	p.Committed = true
-	return cfg.keep(p)
+	return f.cfg.keep(p)
 }
 
-// commitUpdate commits by the token, or where there is none by the headers and the API key.
-func commitUpdate(ctx context.Context, c *client.Client, p *Pending) error {
-	hash := openapi.Ptr(p.ComposeHash.String())
+// commitUpdate commits what was prepared: by the token, or if there is none by the headers and the API key.
+func (f *flow) commitUpdate(ctx context.Context, p *Pending) error {
+	hash, transaction := openapi.Ptr(p.Approval.ComposeHash.String()), openapi.Ptr(p.Approval.Transaction)
+	if !p.Prepared() {
+		return f.commitDocument(ctx, p)
+	}
 	if p.Token != "" {
-		_, err := c.CVMs.CommitUpdate(ctx, p.CVM, &openapi.CommitUpdateRequest{
-			Token: &p.Token, ComposeHash: hash, TransactionHash: &p.Transaction,
+		_, err := f.c.CVMs.CommitUpdate(ctx, p.CVM.ID, &openapi.CommitUpdateRequest{
+			Token: &p.Token, ComposeHash: hash, TransactionHash: transaction,
 		}, nil, client.WithConflictWait(conflictWait))
 		return err
 	}
-	_, err := c.CVMs.Update(ctx, p.CVM, openapi.UpdateCVMRequest{},
-		&openapi.CVMsUpdateParams{ComposeHash: hash, TransactionHash: &p.Transaction}, client.WithConflictWait(conflictWait))
+	_, err := f.c.CVMs.Update(ctx, p.CVM.ID, openapi.UpdateCVMRequest{},
+		&openapi.CVMsUpdateParams{ComposeHash: hash, TransactionHash: transaction}, client.WithConflictWait(conflictWait))
 	return err
 }
 
-// orUpdated forgives a refusal of what was prepared where the CVM runs it already: the commit before had
-// worked, and its answer was lost. Without an API key nobody can tell.
-func orUpdated(ctx context.Context, c *client.Client, p *Pending, err error) error {
+// orUpdated forgives a refusal of what was prepared if the CVM shows it already: the commit before had
+// worked, and its answer was lost. Without an API key nobody can tell. What it runs is verified afterwards.
+func (f *flow) orUpdated(ctx context.Context, p *Pending, err error) error {
 	if !errors.Is(err, client.ErrHashInvalidOrExpired) {
 		return err
 	}
-	if cvm, getErr := c.CVMs.Get(ctx, p.CVM); getErr == nil {
-		if hash, parseErr := compose.ParseHash(cvm.ComposeHash); parseErr == nil && hash == p.ComposeHash {
+	if cvm, getErr := f.c.CVMs.Get(ctx, p.CVM.ID); getErr == nil {
+		if hash, parseErr := compose.ParseHash(cvm.ComposeHash); parseErr == nil && hash == p.Approval.ComposeHash {
 			return nil
 		}
 	}
 	return err
+}
+
+// renew prepares an expired change anew. The compose hash must come out the same, so that what was allowed
+// on chain stays allowed. If the cloud chooses another device, that is yet to be allowed.
+func (f *flow) renew(ctx context.Context, p *Pending) error {
+	var fresh *preparation
+	var err error
+	switch p.Kind {
+	case PendingUpdate:
+		var request openapi.UpdateCVMRequest
+		if err = json.Unmarshal([]byte(p.Request), &request); err == nil {
+			fresh, err = f.prepareUpdate(ctx, p, request)
+		}
+	case PendingReplica:
+		var request openapi.ReplicateRequest
+		if err = json.Unmarshal([]byte(p.Request), &request); err == nil {
+			fresh, err = f.prepareReplica(ctx, p, request)
+		}
+	default:
+		err = errors.New("an instance is prepared by asking for it again")
+	}
+	if err != nil {
+		return fmt.Errorf("%w at %s: %w", ErrExpired, p.Approval.Expires.Format(time.RFC3339), err)
+	}
+	device := p.Approval.Device
+	if err := f.takePreparation(ctx, p, fresh); err != nil {
+		return err
+	}
+	if p.Approval.Device != device {
+		p.Approval.Transaction, p.Approval.Transactions = "", nil
+	}
+	return nil
 }
 
 // seeingPauses are how long to wait for the cloud's node to see a transaction that has just been mined; it
@@ -113,37 +145,15 @@ func untilSeen(ctx context.Context, send func() error) error {
 	return send()
 }
 
-// WaitCommitted waits until what was committed runs, and compares what the cloud says of it with what was
-// approved. It verifies the CVM as [Run] does. It needs an API key.
-func WaitCommitted(ctx context.Context, c *client.Client, p *Pending, opts ...Option) (*Changed, error) {
-	cfg, err := configure(opts)
-	if err != nil {
-		return nil, err
+// explain adds what to do about the refusals that belong to a chain.
+func explain(err error) error {
+	switch {
+	case errors.Is(err, client.ErrHashInvalidOrExpired):
+		return fmt.Errorf("%w: what was prepared has expired (14 days), was superseded by a newer preparation, or the app has changed since; prepare it again", err)
+	case errors.Is(err, client.ErrTxVerificationFailed):
+		return fmt.Errorf("%w: the cloud's node does not see the transaction, or sees it fail; look at its receipt and try the commit again", err)
+	case errors.Is(err, client.ErrHashNotAllowed):
+		return fmt.Errorf("%w: the contract of the app does not allow this compose hash on this device; allow both and commit again", err)
 	}
-	if !p.Committed {
-		return nil, fmt.Errorf("%s of %s is not committed", p.Kind, p.Name)
-	}
-	return waitCommitted(ctx, c, p, cfg)
-}
-
-func waitCommitted(ctx context.Context, c *client.Client, p *Pending, cfg *config) (*Changed, error) {
-	st := &State{Phase: PhaseCreated, Name: p.Name, CVM: p.CVM, AppID: p.AppID, ComposeHash: p.ComposeHash}
-	if p.Kind != PendingUpdate {
-		st.CVM = p.Created
-	}
-	cvm, err := settled(ctx, c, st, "running", cfg)
-	if err != nil {
-		return nil, err
-	}
-	cfg.progress(RunningEvent{CVM: cvm})
-	when := afterBoot
-	if p.Kind == PendingUpdate {
-		when = afterChange
-	}
-	check, report, err := cfg.verify(ctx, c, cvm, p.AppID, p.ComposeHash, when)
-	if err != nil {
-		return nil, err
-	}
-	checks := append(p.Checks[:len(p.Checks):len(p.Checks)], check)
-	return &Changed{CVM: cvm, ComposeHash: p.ComposeHash, Pending: p, Checks: checks, Report: report}, nil
+	return err
 }

@@ -1,25 +1,36 @@
-// Package deploy brings a docker-compose file to a running confidential VM without having to trust the
-// cloud that runs it.
+// Package deploy brings a docker-compose file to a running confidential VM, and keeps it running what its owner wants,
+// without having to trust the cloud that runs it.
 //
-// [Run] does it in one call. It computes the compose hash and compares it with the cloud's, compares the
-// app id, checks that the key the secrets are encrypted for is signed by the KMS root the caller pins,
-// encrypts the secrets here, creates the CVM and follows it until it runs. Whatever does not match ends the
-// deployment with a [*MismatchError] that holds both values, before a secret has left the process.
+//	app, err := deploy.Run(ctx, c, deploy.Spec{Name: "web", Compose: doc, Env: env}, deploy.WithKMSRoot(root), …)
+//	err = deploy.SaveFile("web.json", app)
+//	next, err := deploy.Update(ctx, c, app, deploy.UpdateSpec{DockerCompose: text})
 //
-// At last the hardware proves what runs: package attest verifies its quote down to this compose hash and app id, and
-// [Result] has the report. What is wrong there is a [*VerificationError]; what cannot be checked is in the result, or
-// an error, too, with [WithVerification]. Package verify does the same for what runs already.
+// [Run] computes the compose hash and compares it with the cloud's, compares the app id, checks that the key the
+// secrets are encrypted for is signed by the KMS root that the caller pins, for this app id, encrypts the secrets here,
+// creates the CVM and follows it until it runs. At last the hardware proves what runs: package attest verifies its
+// quote down to this compose hash and app id. Whatever does not match is a [*MismatchError] with both values, and
+// nothing more is sent.
 //
-// The same work can be done phase by phase ([Provision], [Encrypt], [Create], [Wait]) with a [State]
+// # The anchor
+//
+// Run returns an [App]: what the owner must know from then on. Each later flow takes it: [Update], [Rollback],
+// [Replicate], [AddInstance], [Prepare], [Retire]. What a flow signs, allows on chain, encrypts for, or calls "passed"
+// follows from the anchor, from what the caller hands in, from the chain, or from evidence that was verified, and never
+// from another answer of the cloud. The name of a CVM only finds it; what the cloud describes is compared with the
+// anchor first. [Attach] makes the anchor of an app that runs already, from verified evidence or from its contract.
+// Keep it with [SaveFile].
+//
+// # Steps and states
+//
+// The same work can be done phase by phase ([Provision], [Register], [Encrypt], [Create], [Wait]) with a [State]
 // between them that is plain JSON, so that another process can finish what this one began. [Resume] goes on
-// from any state; [WithCheckpoint] is called with each new one. Creating a CVM is idempotent on the app id
-// and the compose hash, so repeating a phase whose answer was lost makes no second CVM.
+// from any state; [WithCheckpoint] is called with each new one. A change under way is a [Pending], saved by
+// [WithPending] and finished by [Finish]. Nothing is sent twice.
 //
-// It deploys with the central KMS ("phala"), or with one that a contract on a chain governs ([WithChain]).
+// # Chains
 //
-// [Update] changes what runs, compose file and secrets together; [Replicate] and [AddInstance] make one more CVM of
-// an app. Where the owner of the app's contract must allow a change first and no chain is given, it is a [*Pending]:
-// plain JSON that one process gets from [Prepare], the owner allows ([Approve], or a proposal to a multisig), and a
-// third one carries out with [Commit], days later and without an API key. [Continue] goes on from any of them after
-// a crash; nothing is sent twice.
+// The KMS is the central one ("phala"), or one that a contract on a chain governs ([WithChain]). Then the contract of
+// the app allows what may run. If the owner of the contract must allow a change first and no chain is given, the
+// change is a [*Pending]: one process gets it from [Prepare], the owner reads and allows its [Approval] ([Approve], or
+// a proposal to a multisig), and a third one carries it out with [Commit], days later and without an API key.
 package deploy

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
@@ -11,165 +12,185 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// ErrNoKMSRoot says that secrets were given but no way to check the key they are encrypted for.
-var ErrNoKMSRoot = errors.New("secrets need a checked key: pin the KMS root with WithKMSRoot, or give the check up with TrustKMSRootFromCloud or SkipKMSKeyCheck")
-
-// canCheckKey refuses to encrypt secrets without a root, before anything is sent.
-func (c *config) canCheckKey(name string) error {
-	if len(c.roots) == 0 && !c.rootFromCloud && !c.skipKeyCheck && c.chain == nil {
-		return fmt.Errorf("deploy %s: %w", name, ErrNoKMSRoot)
-	}
-	return nil
-}
-
 // Encrypt fetches the app's env key, checks it and encrypts env for it, into the state. Without secrets it
 // only moves the state on. The names of env must be those that the provision announced.
 //
-// It returns a [*MismatchError] where the key is not the one named while provisioning, or not signed by the
-// pinned KMS root.
+// It returns a [*MismatchError] if the key is not the one named while provisioning, or not signed by the
+// pinned KMS root for this app id.
 func Encrypt(ctx context.Context, c *client.Client, st *State, env []compose.EnvVar, opts ...Option) error {
-	cfg, err := configure(opts)
+	cfg, err := configure(inRun, opts)
 	if err != nil {
 		return err
 	}
-	return encrypt(ctx, c, st, Spec{Name: st.Name, Env: env}, cfg)
+	return (&flow{c: c, cfg: cfg}).encrypt(ctx, st, env)
 }
 
-func encrypt(ctx context.Context, c *client.Client, st *State, spec Spec, cfg *config) error {
+func (f *flow) encrypt(ctx context.Context, st *State, env []compose.EnvVar) error {
+	from := PhaseProvisioned
 	if st.onChain() {
-		if err := st.in(PhaseRegistered); err != nil {
-			return err
-		}
-	} else if err := st.in(PhaseProvisioned); err != nil {
+		from = PhaseRegistered
+	}
+	if err := st.checkPhase(from); err != nil {
 		return err
 	}
-	if err := st.sameNames(envNames(spec.Env)); err != nil {
-		return err
+	if names := envNames(env); !slices.Equal(names, st.EnvKeys) {
+		return fmt.Errorf("deploy %s: %w: the secrets are %v, were %v", st.Name, ErrOtherSpec, names, st.EnvKeys)
 	}
-	if len(spec.Env) > 0 {
-		if err := cfg.canCheckKey(spec.Name); err != nil {
-			return err
-		}
-	}
-	made := len(st.Checks)
-	if len(spec.Env) == 0 {
-		st.Checks = append(st.Checks, Check{Name: CheckKMSRoot, Outcome: NotNeeded, Reason: "there are no secrets"})
+	if len(env) == 0 {
+		f.report(&st.Checks, Check{Name: CheckKMSRoot, Outcome: NotNeeded, Reason: "there are no secrets"})
 	} else {
-		key, checks, err := envKey(ctx, c, st, cfg)
+		if err := f.checkRootKnown(st.Name); err != nil {
+			return err
+		}
+		f.app = st.anchor()
+		sealed, err := f.seal(ctx, env, keySource{provisioned: st.ProvisionKey, cloudRoot: st.CloudRoot})
 		if err != nil {
 			return err
 		}
-		ciphertext, err := kms.EncryptEnv(spec.Env, key)
-		if err != nil {
-			return err
-		}
-		st.Checks = append(st.Checks, checks...)
-		st.EncryptedEnv = openapi.Secret(ciphertext)
+		st.EncryptedEnv, st.KMSRoot, st.RootFromCloud = sealed.ciphertext, sealed.root, f.cfg.rootFromCloud
+		f.report(&st.Checks, sealed.checks...)
+		f.cfg.progress(EncryptedEvent{Names: st.EnvKeys, Bytes: len(sealed.ciphertext) / 2})
 	}
 	st.Phase = PhaseEncrypted
-	cfg.report(st.Checks[made:])
-	if len(spec.Env) > 0 {
-		cfg.progress(EncryptedEvent{Names: st.EnvKeys, Bytes: len(st.EncryptedEnv) / 2})
-	}
-	return cfg.checkpoint(st)
+	return f.cfg.checkpoint(st)
 }
 
-// sameNames refuses secrets that are not those of the provision: the guest would drop or miss some.
-func (s *State) sameNames(names []string) error {
-	if len(names) != len(s.EnvKeys) {
-		return fmt.Errorf("%d secrets for a provision that announced %d (%v)", len(names), len(s.EnvKeys), s.EnvKeys)
+// checkRootKnown refuses to encrypt secrets without a root, before anything is sent.
+func (f *flow) checkRootKnown(name string) error {
+	cfg := f.cfg
+	if len(cfg.roots) > 0 || cfg.rootFromCloud || cfg.skipKeyCheck || cfg.chain != nil || f.app != nil && f.app.KMSRoot != (kms.Signer{}) {
+		return nil
 	}
-	for i, name := range names {
-		if name != s.EnvKeys[i] {
-			return fmt.Errorf("secret %d is %s, but the provision announced %s", i+1, name, s.EnvKeys[i])
-		}
-	}
-	return nil
+	return fmt.Errorf("%s: %w", name, ErrNoKMSRoot)
 }
 
-// envKey returns the key to encrypt for, with the checks it has passed.
-func envKey(ctx context.Context, c *client.Client, st *State, cfg *config) (kms.PublicKey, []Check, error) {
-	if cfg.skipKeyCheck && st.ProvisionKey != "" {
-		key, err := kms.ParsePublicKey(st.ProvisionKey)
-		return key, []Check{{Name: CheckKMSRoot, Outcome: Waived, Reason: "SkipKMSKeyCheck"}}, err
-	}
-	if st.KMS == "" {
-		return kms.PublicKey{}, nil, fmt.Errorf("deploy %s: the cloud did not name the KMS to ask for the app's key", st.Name)
-	}
-	answer, err := c.KMS.GetAppEnvPublicKey(ctx, st.KMS, st.AppID.String())
+// keySource is what the cloud named before about the key of the app; empty if it did not.
+type keySource struct {
+	provisioned string // env key, hexadecimal
+	cloudRoot   string // KMS root key, hexadecimal
+}
+
+// sealed are secrets, encrypted for a key that was checked.
+type sealed struct {
+	ciphertext openapi.Secret
+	root       kms.Signer // that signed the key; zero if nobody checked
+	checks     []Check
+}
+
+// seal encrypts secrets for the app of the flow, and for no other: the key must be signed for its app id.
+func (f *flow) seal(ctx context.Context, env []compose.EnvVar, from keySource) (*sealed, error) {
+	s := &sealed{}
+	key, err := f.envKey(ctx, from, s)
 	if err != nil {
-		return kms.PublicKey{}, nil, fmt.Errorf("env key of app %s: %w", st.AppID, err)
+		return nil, fmt.Errorf("env key of app %s: %w", f.app.ID, err)
+	}
+	sorted := slices.SortedFunc(slices.Values(env), func(a, b compose.EnvVar) int { return compareText(a.Key, b.Key) })
+	ciphertext, err := kms.EncryptEnv(sorted, key)
+	s.ciphertext = openapi.Secret(ciphertext)
+	return s, err
+}
+
+func compareText(a, b string) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+// envKey returns the key to encrypt for, and records the checks that it has passed.
+func (f *flow) envKey(ctx context.Context, from keySource, s *sealed) (kms.PublicKey, error) {
+	if f.app.KMS == "" {
+		return kms.PublicKey{}, errors.New("the cloud did not name the KMS to ask")
+	}
+	answer, err := f.c.KMS.GetAppEnvPublicKey(ctx, f.app.KMS, f.app.ID.String())
+	if err != nil {
+		return kms.PublicKey{}, err
 	}
 	key, err := kms.ParsePublicKey(answer.PublicKey)
 	if err != nil {
-		return kms.PublicKey{}, nil, fmt.Errorf("env key of app %s: %w", st.AppID, err)
+		return kms.PublicKey{}, err
 	}
-	var checks []Check
-	if st.ProvisionKey != "" {
-		named, err := kms.ParsePublicKey(st.ProvisionKey)
+	if from.provisioned != "" {
+		named, err := kms.ParsePublicKey(from.provisioned)
 		if err != nil {
-			return kms.PublicKey{}, nil, fmt.Errorf("env key of the provision: %w", err)
+			return kms.PublicKey{}, err
 		}
 		check, err := compare(CheckEnvKey, named.String(), key.String())
 		if err != nil {
-			return kms.PublicKey{}, nil, err
+			return kms.PublicKey{}, err
 		}
-		checks = append(checks, check)
+		s.checks = append(s.checks, check)
 	}
-	if cfg.skipKeyCheck {
-		return key, append(checks, Check{Name: CheckKMSRoot, Outcome: Waived, Reason: "SkipKMSKeyCheck"}), nil
+	if f.cfg.skipKeyCheck {
+		s.checks = append(s.checks, Check{Name: CheckKMSRoot, Outcome: Waived, Reason: "SkipKMSKeyCheck"})
+		return key, nil
 	}
-	check, err := checkRoot(ctx, c, st, key, answer.Signature, cfg)
-	return key, append(checks, check), err
+	return key, f.checkRoot(ctx, key, answer.Signature, from, s)
 }
 
 // checkRoot checks that the KMS root signed key for this app.
-func checkRoot(ctx context.Context, c *client.Client, st *State, key kms.PublicKey, signature string, cfg *config) (Check, error) {
+func (f *flow) checkRoot(ctx context.Context, key kms.PublicKey, signature string, from keySource, s *sealed) error {
 	sig, err := kms.ParseSignature(signature)
 	if err != nil {
-		return Check{}, fmt.Errorf("signature of the env key: %w", err)
+		return err
 	}
-	signer, err := kms.RecoverSigner(st.AppID, key, sig)
+	signer, err := kms.RecoverSigner(f.app.ID, key, sig)
 	if err != nil {
-		return Check{}, fmt.Errorf("signature of the env key: %w", err)
+		return err
 	}
-	roots, reason := cfg.roots, ""
-	if cfg.chain != nil && len(roots) == 0 && !cfg.rootFromCloud {
-		root, err := cfg.chain.RootKey(ctx)
-		if err != nil {
-			return Check{}, fmt.Errorf("root key in the contract of the KMS: %w", err)
-		}
-		roots, reason = []kms.Signer{root}, fmt.Sprintf("the root is the one in the KMS's contract on chain %d", cfg.chain.ChainID())
-	}
-	if cfg.rootFromCloud {
-		root, err := cloudRoot(ctx, c, st)
-		if err != nil {
-			return Check{}, err
-		}
-		roots, reason = []kms.Signer{root}, "the root is the cloud's own word (TrustKMSRootFromCloud)"
+	roots, reason, err := f.trustedRoots(ctx, from)
+	if err != nil {
+		return err
 	}
 	if err := kms.CheckSigner(signer, roots...); err != nil {
-		return Check{}, &MismatchError{What: CheckKMSRoot, Local: roots[0].String(), Remote: signer.String()}
+		return &MismatchError{What: CheckKMSRoot, Local: roots[0].String(), Remote: signer.String()}
 	}
-	return Check{Name: CheckKMSRoot, Outcome: Passed, Local: signer.String(), Remote: signer.String(), Reason: reason}, nil
+	s.root = signer
+	s.checks = append(s.checks, Check{Name: CheckKMSRoot, Outcome: Passed, Local: signer.String(), Remote: signer.String(), Reason: reason})
+	return nil
+}
+
+// trustedRoots are the keys that may have signed the app's key: those that the caller pins, the one in the contract
+// of the KMS, the one that the anchor has, and only by name the one that the cloud shows.
+func (f *flow) trustedRoots(ctx context.Context, from keySource) ([]kms.Signer, string, error) {
+	switch {
+	case f.cfg.rootFromCloud:
+		root, err := f.cloudRoot(ctx, from.cloudRoot)
+		return []kms.Signer{root}, "the cloud named the root (TrustKMSRootFromCloud)", err
+	case len(f.cfg.roots) > 0:
+		return f.cfg.roots, "", nil
+	case f.cfg.chain != nil:
+		root, err := f.cfg.chain.RootKey(ctx)
+		if err != nil {
+			return nil, "", fmt.Errorf("root key in the contract of the KMS: %w", err)
+		}
+		return []kms.Signer{root}, fmt.Sprintf("the root is the one in the KMS's contract on chain %d", f.cfg.chain.ChainID()), nil
+	}
+	reason := "the root is the one that was checked before"
+	if f.app.RootFromCloud {
+		reason = "the root is the one that the cloud named when the app was deployed"
+	}
+	return []kms.Signer{f.app.KMSRoot}, reason, nil
 }
 
 // cloudRoot asks the cloud for the root key of the KMS.
-func cloudRoot(ctx context.Context, c *client.Client, st *State) (kms.Signer, error) {
-	text := st.CloudRoot
+func (f *flow) cloudRoot(ctx context.Context, text string) (kms.Signer, error) {
 	if text == "" {
-		info, err := c.KMS.Inspect(ctx, st.KMS)
+		info, err := f.c.KMS.Inspect(ctx, f.app.KMS)
 		if err != nil {
-			return kms.Signer{}, fmt.Errorf("root key of KMS %s: %w", st.KMS, err)
+			return kms.Signer{}, fmt.Errorf("root key of KMS %s: %w", f.app.KMS, err)
 		}
 		if info.RPC == nil {
-			return kms.Signer{}, fmt.Errorf("root key of KMS %s: the cloud does not show it (%s)", st.KMS, info.RPCError)
+			return kms.Signer{}, fmt.Errorf("root key of KMS %s: the cloud does not show it (%.200q)", f.app.KMS, info.RPCError)
 		}
 		text = info.RPC.BootstrapInfo.K256PublicKey
 	}
 	root, err := kms.ParseSigner(text)
 	if err != nil {
-		return kms.Signer{}, fmt.Errorf("root key of KMS %s: %w", st.KMS, err)
+		return kms.Signer{}, fmt.Errorf("root key of KMS %s: %w", f.app.KMS, err)
 	}
 	return root, nil
 }

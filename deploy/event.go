@@ -50,7 +50,7 @@ type CreatedEvent struct {
 
 // StateEvent reports what the CVM is doing.
 type StateEvent struct {
-	Status       string
+	Status       openapi.CVMStatus
 	BootProgress string
 }
 
@@ -66,6 +66,16 @@ type AttestationEvent struct {
 	Report *attest.Report
 }
 
+// RetiredEvent reports that the contract of the app does not allow something any more.
+type RetiredEvent struct {
+	// ComposeHash or Device is what was taken off, the other one is empty.
+	ComposeHash string
+	Device      string
+	// Transaction took it off; empty if it was not allowed.
+	Transaction string
+}
+
+func (RetiredEvent) event()     {}
 func (ProvisionedEvent) event() {}
 func (CheckEvent) event()       {}
 func (RegisteredEvent) event()  {}
@@ -86,25 +96,32 @@ func (e RegisteredEvent) String() string {
 	return fmt.Sprintf("allowed on chain %d: app %s (%s)", e.ChainID, e.AppID, e.Transaction)
 }
 
+func (e RetiredEvent) String() string {
+	if e.Device != "" {
+		return fmt.Sprintf("retired device %s (%s)", e.Device, e.Transaction)
+	}
+	return fmt.Sprintf("retired compose hash %s (%s)", e.ComposeHash, e.Transaction)
+}
+
 func (e EncryptedEvent) String() string {
 	return fmt.Sprintf("encrypted %d secrets (%s) into %d bytes", len(e.Names), strings.Join(e.Names, ", "), e.Bytes)
 }
 
 func (e CreatedEvent) String() string {
 	if e.Adopted {
-		return "found cvm " + e.CVM + " of an earlier run"
+		return "found cvm " + printable(e.CVM) + " of an earlier run"
 	}
-	return "created cvm " + e.CVM
+	return "created cvm " + printable(e.CVM)
 }
 
 func (e StateEvent) String() string {
 	if e.BootProgress != "" {
-		return e.Status + ": " + e.BootProgress
+		return printable(string(e.Status) + ": " + e.BootProgress)
 	}
-	return e.Status
+	return printable(string(e.Status))
 }
 
-func (e RunningEvent) String() string { return "running: " + e.CVM.Name }
+func (e RunningEvent) String() string { return "running: " + printable(e.CVM.Name) }
 
 func (e AttestationEvent) String() string {
 	counts := map[attest.Outcome]int{}

@@ -21,29 +21,31 @@ func ExampleRun() {
 		fmt.Println(err)
 		return
 	}
-	app, err := compose.New("services:\n  web:\n    image: nginx\n", compose.WithPreLaunchScript("#!/bin/sh\n"))
+	doc, err := compose.New("services: {web: {image: nginx, environment: [\"TOKEN=${TOKEN}\"]}}\n", compose.WithPreLaunchScript("#!/bin/sh\n"))
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	result, err := deploy.Run(context.Background(), c, deploy.Spec{
+	app, err := deploy.Run(context.Background(), c, deploy.Spec{
 		Name:    "web-1",
-		Compose: app,
+		Compose: doc,
 		Env:     []compose.EnvVar{{Key: "TOKEN", Value: "hunter2"}},
-	}, deploy.WithKMSRoot(cloud.KMSRoot()), deploy.WithVerification(cloud.AttestationPolicy()))
+	}, deploy.WithKMSRoot(cloud.KMSRoot()), deploy.WithTeamWallet(cloud.TeamWallet()), deploy.WithVerification(cloud.AttestationPolicy()))
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(result.CVM.Name, result.CVM.Status)
-	for _, check := range result.Checks {
+	fmt.Println(app.CVMs[0].Name, app.Last.CVM.Status, app.Secrets)
+	for _, check := range app.Last.Checks {
 		fmt.Println(check.Name, check.Outcome)
 	}
 	// Output:
-	// web-1 running
+	// web-1 running [TOKEN]
 	// compose hash passed
-	// app id not possible
+	// app id passed
+	// operating system passed
 	// env key passed
 	// kms root passed
+	// operating system passed
 	// attestation passed
 }

@@ -3,7 +3,6 @@ package deploy
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/phala-go/phala/client"
@@ -12,110 +11,81 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// Instance asks for one more CVM of an app, with the app's current app-compose or a new one.
-type Instance struct {
-	// AppID is the app.
-	AppID kms.AppID
-	// NodeID pins the new CVM to a node; 0 is the platform's choice.
-	NodeID int
-	// DockerCompose is another docker-compose file; empty is the app's.
-	DockerCompose string
-	// PreLaunchScript is another pre-launch script; empty is the app's.
-	PreLaunchScript string
+// InstanceSpec asks for one more CVM of an app, with a document that the app runs already.
+type InstanceSpec struct {
+	// Name of the new CVM; empty is the platform's choice. Only newer servers take it.
+	Name string
+	// ComposeHash chooses the document among those that the [App] has; zero is the present one.
+	ComposeHash compose.Hash
+	// NodeID or TeepodID pins the new CVM to a node; zero is the platform's choice.
+	NodeID   NodeID
+	TeepodID TeepodID
 	// Env are the new CVM's secrets, with the names that the app allows; nil copies the app's.
 	Env []compose.EnvVar
+	// Devices are the machines that the contract of the app may allow for it. It never allows another document.
+	Devices []kms.DeviceID
 }
 
-// AddInstance makes one more CVM of an app and returns when it runs. What is said of [Replicate] holds here.
-func AddInstance(ctx context.Context, c *client.Client, in Instance, opts ...Option) (*Changed, error) {
-	return oneMore(ctx, c, opts, func(cfg *config) (*Pending, error) { return planInstance(ctx, c, in, cfg) })
+// AddInstance makes one more CVM of an app and returns when it runs and is verified. What is said of [Replicate] holds
+// here.
+func AddInstance(ctx context.Context, c *client.Client, app *App, spec InstanceSpec, opts ...Option) (*App, error) {
+	f, err := begin(inChange, c, app, opts)
+	if err != nil {
+		return nil, err
+	}
+	p, err := f.planInstance(ctx, spec)
+	if err != nil {
+		return nil, fmt.Errorf("add an instance: %w", err)
+	}
+	if err := f.cfg.keep(p); err != nil {
+		return nil, err
+	}
+	return f.finish(ctx, p)
 }
 
-func planInstance(ctx context.Context, c *client.Client, in Instance, cfg *config) (*Pending, error) {
-	if in.AppID.IsZero() {
-		return nil, errors.New("instance: AppID is required")
-	}
-	if err := notNegative("instance", size{"NodeID", in.NodeID}); err != nil {
+func (f *flow) planInstance(ctx context.Context, spec InstanceSpec) (*Pending, error) {
+	if err := checkNode("instance", spec.NodeID, spec.TeepodID); err != nil {
 		return nil, err
 	}
-	app, err := c.Apps.Get(ctx, in.AppID.String())
-	if err != nil {
-		return nil, fmt.Errorf("instance of app %s: %w", in.AppID, err)
-	}
-	if app.CurrentCVM == nil {
-		return nil, fmt.Errorf("instance of app %s: the app has no CVM to take the app-compose from", in.AppID)
-	}
-	cvm, err := c.CVMs.Get(ctx, app.CurrentCVM.VMUUID)
-	if err != nil {
-		return nil, fmt.Errorf("instance of app %s: %w", in.AppID, err)
-	}
-	p := &Pending{Kind: PendingInstance, Name: "app " + in.AppID.String()}
-	if err := p.takeCVM(cvm); err != nil {
-		return nil, err
-	}
-	if _, err := compare(CheckAppID, in.AppID.String(), p.AppID.String()); err != nil {
-		return nil, err
-	}
-	if err := p.predictInstance(ctx, c, cvm, in, cfg); err != nil {
-		return nil, err
-	}
-	request := openapi.CreateInstanceRequest{
-		NodeID:            unlessZero(in.NodeID),
-		DockerComposeFile: unlessZero(in.DockerCompose),
-		PreLaunchScript:   unlessZero(in.PreLaunchScript),
-	}
-	if in.Env != nil {
-		encrypted, err := p.encryptFor(ctx, c, cvm, in.Env, cfg)
-		if err != nil {
+	if spec.Name != "" {
+		if err := compose.ValidateName(spec.Name); err != nil {
 			return nil, err
 		}
-		request.EncryptedEnv = &encrypted
 	}
-	data, err := json.Marshal(request)
-	p.Request = openapi.Secret(data)
-	return p, err
+	hash := f.app.ComposeHash
+	if spec.ComposeHash != (compose.Hash{}) {
+		hash = spec.ComposeHash
+	}
+	name := spec.Name
+	if name == "" {
+		name = "app " + f.app.ID.String()
+	}
+	p, err := f.planCreation(ctx, creation{kind: PendingInstance, name: name, hash: hash, env: spec.Env, devices: spec.Devices})
+	if err != nil {
+		return nil, err
+	}
+	return p, p.setRequest(openapi.CreateInstanceRequest{
+		Name: unlessZero(spec.Name), NodeID: unlessZero(int(spec.NodeID)), TeepodID: unlessZero(int(spec.TeepodID)),
+		ComposeHash: openapi.Ptr(hash.String()), EncryptedEnv: unlessZero(p.EncryptedEnv),
+	})
 }
 
-// predictInstance computes the compose hash of an instance with another app-compose.
-func (p *Pending) predictInstance(ctx context.Context, c *client.Client, cvm *openapi.CVMDetail, in Instance, cfg *config) error {
-	if in.DockerCompose == "" && in.PreLaunchScript == "" {
-		return nil
-	}
-	before, exact, err := appCompose(ctx, c, cvm)
-	if err != nil {
-		return err
-	}
-	after, err := Change{CVM: cvm.Name, DockerCompose: in.DockerCompose, PreLaunchScript: in.PreLaunchScript}.apply(before)
-	if err != nil {
-		return err
-	}
-	u := &plannedUpdate{cvm: cvm}
-	if err := u.predict(after, exact); err != nil {
-		return err
-	}
-	if u.want == nil {
-		return fmt.Errorf("instance of app %s: %w: %s", in.AppID, ErrUnpredictable, u.reason)
-	}
-	p.ComposeHash = *u.want
-	return nil
-}
-
-func makeInstance(ctx context.Context, c *client.Client, p *Pending, cfg *config) error {
+func (f *flow) makeInstance(ctx context.Context, p *Pending) error {
 	var request openapi.CreateInstanceRequest
 	if err := json.Unmarshal([]byte(p.Request), &request); err != nil {
 		return err
 	}
-	vm, err := c.Apps.CreateInstance(ctx, p.AppID.String(), &request)
-	return p.made(vm, err, request, cfg)
+	vm, err := f.c.Apps.CreateInstance(ctx, p.App.ID.String(), &request, client.WithoutRetry())
+	return f.made(ctx, p, vm, answer{err, request})
 }
 
 // commitInstance posts to the same path once more, with the token instead of the content.
-func commitInstance(ctx context.Context, c *client.Client, p *Pending, cfg *config) error {
-	vm, err := c.Apps.CreateInstance(ctx, p.AppID.String(), &openapi.CreateInstanceRequest{
-		Token: &p.Token, ComposeHash: openapi.Ptr(p.ComposeHash.String()), TransactionHash: &p.Transaction,
-	})
+func (f *flow) commitInstance(ctx context.Context, p *Pending) error {
+	vm, err := f.c.Apps.CreateInstance(ctx, p.App.ID.String(), &openapi.CreateInstanceRequest{
+		Token: &p.Token, ComposeHash: openapi.Ptr(p.Approval.ComposeHash.String()), TransactionHash: &p.Approval.Transaction,
+	}, client.WithoutRetry())
 	if err != nil {
 		return err
 	}
-	return p.createdAs(vm, cfg)
+	return f.createdAs(p, vm)
 }

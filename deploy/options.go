@@ -1,37 +1,100 @@
 package deploy
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/phala-go/phala/attest"
+	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/kms"
 )
 
-// Option changes how a deployment is done.
-type Option func(*config) error
+// Option sets how a flow works. Each option documents the flows that use it; any other flow returns an error for
+// it, so that no option is ignored.
+type Option struct {
+	name  string
+	flows flows
+	set   func(*config) error
+}
 
+// flows is a set of flows.
+type flows uint16
+
+const (
+	inRun       flows = 1 << iota // Run, Resume and the phases of a deployment
+	inChange                      // Update, Rollback, Replicate, AddInstance, Finish
+	inPrepare                     // Prepare, PrepareReplica
+	inCommit                      // Commit
+	inApprove                     // Approve
+	inAttach                      // Attach
+	inRetire                      // Retire
+	inDeploying = inRun | inChange | inPrepare
+	inAll       = inDeploying | inCommit | inApprove | inAttach | inRetire
+)
+
+func (f flows) String() string {
+	names := map[flows]string{
+		inRun: "a deployment", inChange: "a change", inPrepare: "a preparation", inCommit: "Commit", inApprove: "Approve",
+		inAttach: "Attach", inRetire: "Retire",
+	}
+	var of []string
+	for _, one := range slices.Sorted(maps.Keys(names)) {
+		if f&one != 0 {
+			of = append(of, names[one])
+		}
+	}
+	return strings.Join(of, ", ")
+}
+
+// config is what the options of one flow come to.
 type config struct {
 	progress      func(Event)
 	checkpoint    func(*State) error
+	keep          func(*Pending) error
+	keepApproval  func(*Approval) error
 	roots         []kms.Signer
 	rootFromCloud bool
 	skipKeyCheck  bool
 	teamWallet    *common.Address
+	idFromCloud   bool
 	chain         Chain
-	trustHash     bool
-	keep          func(*Pending) error
+	hashFromCloud bool
+	devFromCloud  bool
+	docFromCloud  bool
+	mayMiss       []string
+	mayAlter      []string
+	scripts       []compose.Hash
 	policy        attest.Policy
 	strict        bool // what cannot be verified is an error
 	skipVerify    bool
+	bootTimeout   time.Duration
 }
 
-func configure(opts []Option) (*config, error) {
-	cfg := &config{progress: func(Event) {}, checkpoint: func(*State) error { return nil }, keep: func(*Pending) error { return nil }}
+// defaultBootTimeout bounds the wait for a CVM: an image is fetched and containers are pulled meanwhile.
+const defaultBootTimeout = 30 * time.Minute
+
+func configure(flow flows, opts []Option) (*config, error) {
+	cfg := &config{
+		progress:   func(Event) {},
+		checkpoint: func(*State) error { return nil }, keep: func(*Pending) error { return nil }, keepApproval: func(*Approval) error { return nil },
+		bootTimeout: defaultBootTimeout,
+	}
 	for _, o := range opts {
-		if err := o(cfg); err != nil {
-			return nil, err
+		if o.set == nil {
+			return nil, errors.New("deploy: the zero Option")
+		}
+		if o.flows&flow == 0 {
+			return nil, fmt.Errorf("deploy: %s has no effect in %s; it is for %s", o.name, flow, o.flows)
+		}
+		if err := o.set(cfg); err != nil {
+			return nil, fmt.Errorf("deploy: %s: %w", o.name, err)
 		}
 	}
 	ways := 0
@@ -40,108 +103,209 @@ func configure(opts []Option) (*config, error) {
 			ways++
 		}
 	}
-	if ways > 1 {
+	switch {
+	case ways > 1:
 		return nil, errors.New("deploy: WithKMSRoot, TrustKMSRootFromCloud and SkipKMSKeyCheck exclude one another")
-	}
-	if cfg.strict && cfg.skipVerify {
+	case cfg.strict && cfg.skipVerify:
 		return nil, errors.New("deploy: WithVerification and SkipVerification exclude one another")
 	}
 	return cfg, nil
 }
 
-// WithProgress calls fn with each step, in order, from the goroutine of the deployment.
+func option(name string, flows flows, set func(*config) error) Option {
+	return Option{name, flows, set}
+}
+
+// flag is an option without a value.
+func flag(name string, flows flows, field func(*config) *bool) Option {
+	return option(name, flows, func(c *config) error {
+		*field(c) = true
+		return nil
+	})
+}
+
+var errNoFunction = errors.New("a function is required")
+
+// WithProgress calls fn with each step, in order, from the goroutine of the flow. It is for every flow.
 func WithProgress(fn func(Event)) Option {
-	return func(c *config) error {
+	return option("WithProgress", inAll, func(c *config) error {
 		if fn == nil {
-			return errors.New("deploy: WithProgress needs a function")
+			return errNoFunction
 		}
 		c.progress = fn
 		return nil
-	}
+	})
 }
 
-// WithCheckpoint calls save with the state after each phase, so that [Resume] can go on from it. An error
-// of save ends the deployment.
+// WithCheckpoint calls save with the state after each phase of a deployment, so that [Resume] can go on from it.
+// An error of save ends the deployment.
 func WithCheckpoint(save func(*State) error) Option {
-	return func(c *config) error {
+	return option("WithCheckpoint", inRun, func(c *config) error {
 		if save == nil {
-			return errors.New("deploy: WithCheckpoint needs a function")
+			return errNoFunction
 		}
 		c.checkpoint = save
 		return nil
-	}
+	})
+}
+
+// WithPending calls save with a change that is under way, before anything is sent and whenever it changes, so that
+// [Finish] can go on from it. An error of save ends the flow. It is for changes, preparations and [Commit].
+func WithPending(save func(*Pending) error) Option {
+	return option("WithPending", inChange|inPrepare|inCommit, func(c *config) error {
+		if save == nil {
+			return errNoFunction
+		}
+		c.keep = save
+		return nil
+	})
+}
+
+// WithApproval calls save before each transaction of [Approve] or [Retire] and after it, so that a run after a
+// crash sends nothing twice. An error of save ends the flow.
+func WithApproval(save func(*Approval) error) Option {
+	return option("WithApproval", inApprove, func(c *config) error {
+		if save == nil {
+			return errNoFunction
+		}
+		c.keepApproval = save
+		return nil
+	})
 }
 
 // WithKMSRoot pins the root key of the KMS: the key that secrets are encrypted for must be signed by one of
-// roots. Get it from a place that the cloud does not control.
+// roots. Get it from a place that the cloud does not control. A change without it uses the root of the [App].
 func WithKMSRoot(roots ...kms.Signer) Option {
-	return func(c *config) error {
+	return option("WithKMSRoot", inDeploying|inAttach, func(c *config) error {
 		if len(roots) == 0 {
-			return errors.New("deploy: WithKMSRoot needs a key")
+			return errors.New("a key is required")
 		}
 		c.roots = append(c.roots, roots...)
 		return nil
-	}
+	})
 }
 
 // TrustKMSRootFromCloud takes the KMS root key from the cloud itself. It loses the protection against a
 // cloud that lies about the root and about the app's key together: such a cloud could read the secrets. What
-// remains is that the key is consistent with the root that the cloud shows to everybody.
+// remains is that the key is consistent with the root that the cloud shows, which the [App] pins for later changes.
 func TrustKMSRootFromCloud() Option {
-	return func(c *config) error {
-		c.rootFromCloud = true
-		return nil
-	}
+	return flag("TrustKMSRootFromCloud", inDeploying, func(c *config) *bool { return &c.rootFromCloud })
 }
 
 // SkipKMSKeyCheck encrypts for whatever key the cloud names. It loses all protection of the secrets
 // against the cloud.
 func SkipKMSKeyCheck() Option {
-	return func(c *config) error {
-		c.skipKeyCheck = true
-		return nil
-	}
+	return flag("SkipKMSKeyCheck", inDeploying, func(c *config) *bool { return &c.skipKeyCheck })
 }
 
-// WithTeamWallet gives the address of the workspace's server-side wallet, so that a known app id
-// (Spec.AppID with Spec.Nonce) is derived here and compared before anything is sent.
+// WithTeamWallet sets the address of the workspace's server-side wallet. The app id of a new app with the central
+// KMS must then be an address that this wallet creates: the one of Spec.Nonce, or of any nonce below 10,000.
 func WithTeamWallet(address common.Address) Option {
-	return func(c *config) error {
+	return option("WithTeamWallet", inRun, func(c *config) error {
 		c.teamWallet = &address
 		return nil
-	}
+	})
+}
+
+// TrustAppIDFromCloud accepts the app id that the cloud chooses for a new app with secrets. It loses the protection
+// against a cloud that names the app of somebody else: the secrets are encrypted for the key of that app.
+func TrustAppIDFromCloud() Option {
+	return flag("TrustAppIDFromCloud", inRun, func(c *config) *bool { return &c.idFromCloud })
 }
 
 // WithChain deploys and updates with the KMS that chain is, and acts on the chain for it. The key that
 // secrets are encrypted for is checked against the root key in the KMS's contract, unless [WithKMSRoot] pins
-// another.
+// another. It is for deployments, changes, preparations and [Attach].
 func WithChain(chain Chain) Option {
-	return func(c *config) error {
+	return option("WithChain", inDeploying|inAttach, func(c *config) error {
 		if chain == nil {
-			return errNoChain
+			return errors.New("a chain is required")
 		}
 		c.chain = chain
 		return nil
-	}
-}
-
-// WithPending calls save with what waits for an approval, as soon as it is known and whenever it changes, so
-// that another run can go on from it. An error of save ends the flow.
-func WithPending(save func(*Pending) error) Option {
-	return func(c *config) error {
-		if save == nil {
-			return errors.New("deploy: WithPending needs a function")
-		}
-		c.keep = save
-		return nil
-	}
+	})
 }
 
 // TrustComposeHashFromCloud lets a compose hash go on chain that could not be computed here. It loses the
 // protection against a cloud that has something else allowed than was asked for.
 func TrustComposeHashFromCloud() Option {
-	return func(c *config) error {
-		c.trustHash = true
+	return flag("TrustComposeHashFromCloud", inDeploying, func(c *config) *bool { return &c.hashFromCloud })
+}
+
+// TrustDeviceFromCloud lets the contract of the app allow the machine that the cloud names. It loses the choice of
+// machines: the cloud may name any. Name the machines in the spec to keep it.
+func TrustDeviceFromCloud() Option {
+	return flag("TrustDeviceFromCloud", inDeploying, func(c *config) *bool { return &c.devFromCloud })
+}
+
+// TrustDocumentFromCloud lets [Attach] take the document of an app from the cloud, if neither hardware nor chain
+// can prove it. It loses the protection of everything that follows from the document: an update signs and allows
+// what the cloud put into it.
+func TrustDocumentFromCloud() Option {
+	return flag("TrustDocumentFromCloud", inAttach, func(c *config) *bool { return &c.docFromCloud })
+}
+
+// AllowMissing names variables that the docker-compose file requires and that may stay empty.
+func AllowMissing(names ...string) Option {
+	return option("AllowMissing", inDeploying, func(c *config) error {
+		c.mayMiss = append(c.mayMiss, names...)
 		return nil
-	}
+	})
+}
+
+// AcceptAlteredSecrets names secrets whose value the guest alters on the way to the app, see
+// [compose.CheckGuestValue], and which are sent all the same.
+func AcceptAlteredSecrets(names ...string) Option {
+	return option("AcceptAlteredSecrets", inDeploying, func(c *config) error {
+		c.mayAlter = append(c.mayAlter, names...)
+		return nil
+	})
+}
+
+// AcceptPreLaunchScripts adds SHA-256 hashes of pre-launch scripts that the platform may insert, to those that
+// package compose knows. It is for platforms other than Phala's own, and for scripts that are newer than this SDK.
+func AcceptPreLaunchScripts(hashes ...compose.Hash) Option {
+	return option("AcceptPreLaunchScripts", inRun|inChange|inAttach, func(c *config) error {
+		c.scripts = append(c.scripts, hashes...)
+		return nil
+	})
+}
+
+// WithBootTimeout bounds each wait for a CVM to boot; the default is 30 minutes. A wait that takes longer ends in
+// an error that names what was waited for, and the CVM goes on booting.
+func WithBootTimeout(d time.Duration) Option {
+	return option("WithBootTimeout", inRun|inChange, func(c *config) error {
+		if d <= 0 {
+			return fmt.Errorf("%s is not more than 0", d)
+		}
+		c.bootTimeout = d
+		return nil
+	})
+}
+
+// WithVerification verifies what runs against policy, and makes an error of whatever cannot be checked: without
+// it, a flow verifies what the app shows, and the outcome has what that left open.
+//
+// App id, compose hash and the key provider that was measured before need not be given; they are those of the flow.
+// With [WithChain] the root CA of the KMS is the one in its contract, unless the policy names others. If the policy
+// names no source of collateral, it is [verify.CloudCollateral].
+func WithVerification(policy attest.Policy) Option {
+	return option("WithVerification", inRun|inChange, func(c *config) error {
+		if err := policy.Validate(); err != nil {
+			return err
+		}
+		c.policy, c.strict = policy, true
+		return nil
+	})
+}
+
+// SkipVerification does not ask the hardware. It loses the proof that the CVM runs on genuine hardware, and that
+// it runs this app-compose.
+func SkipVerification() Option {
+	return flag("SkipVerification", inRun|inChange, func(c *config) *bool { return &c.skipVerify })
+}
+
+// bounded is ctx with a bound of its own, whose end is an error that names what was waited for.
+func bounded(ctx context.Context, d time.Duration, what string) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, d, &TimeoutError{What: what, After: d})
 }

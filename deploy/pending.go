@@ -8,18 +8,14 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
-	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
 )
 
-// tokenLife is how long the cloud keeps a prepared change, and its commit token good.
-const tokenLife = 14 * 24 * time.Hour
+// preparedFor is how long the cloud keeps a prepared change, and its commit token good.
+const preparedFor = 14 * 24 * time.Hour
 
-// AlreadyRegistered stands for the transaction where the contract allows everything already.
-const AlreadyRegistered = "already-registered"
-
-// PendingKind tells what waits for an approval.
+// PendingKind is a kind of change.
 type PendingKind string
 
 // The kinds of a [Pending].
@@ -29,57 +25,101 @@ const (
 	PendingInstance PendingKind = "instance" // one more CVM of an app
 )
 
-// Pending is a change that the cloud has prepared and an owner of the app's contract must allow first. It is
-// plain JSON: one process prepares it, people approve it over days, another process commits it. It holds a
-// commit token and ciphertext, so it deserves a private file; printing it shows neither.
+// Pending is a change that is under way. It is plain JSON: one process prepares it, people approve it over days,
+// another process commits it. It may hold a commit token and ciphertext, so it deserves a private file, see [SaveFile];
+// printing it shows neither. What an approver needs is Approval alone, which holds no secret.
 //
 // It is also the error of a flow that ends here because no [Chain] was given.
 type Pending struct {
 	Kind PendingKind `json:"kind"`
-	// CVM is the vm_uuid of the CVM that changes, or that a replica is made of; empty for an instance.
-	CVM  string `json:"cvm,omitempty"`
-	Name string `json:"name,omitempty"`
+	// App is the anchor from before the change.
+	App *App `json:"app"`
+	// CVM is the CVM that changes, or that a replica is made of; zero for an instance.
+	CVM CVM `json:"cvm,omitzero"`
+	// WasStopped reports that the CVM did not run before the change.
+	WasStopped bool `json:"was_stopped,omitempty"`
 
-	AppID       kms.AppID    `json:"app_id"`
-	ComposeHash compose.Hash `json:"compose_hash"`
-	// DeviceID is the device to allow, 64 hexadecimal digits; empty where the cloud names none.
-	DeviceID string `json:"device_id,omitempty"`
-	// ChainID and KMSContract say where the approval belongs; 0 and zero where the cloud does not say.
-	ChainID     uint64         `json:"chain_id,omitempty"`
-	KMSContract common.Address `json:"kms_contract,omitzero"`
+	// Approval is what the chain must allow. Its document and compose hash are those after the change, with every
+	// kind of KMS. NeedsApproval reports whether anything must be allowed.
+	Approval      Approval `json:"approval"`
+	NeedsApproval bool     `json:"needs_approval,omitempty"`
 
-	// Token authorises the commit; empty where the cloud minted none, so that the commit needs an API key.
-	Token openapi.Secret `json:"token,omitempty"`
-	// Expires is when the cloud forgets what was prepared.
-	Expires time.Time `json:"expires"`
+	// Devices are the machines that the caller accepted for this change, in addition to those of App.
+	Devices []kms.DeviceID `json:"devices,omitempty"`
+	// Device is the machine that it was prepared for: one that was accepted, or that the contract allowed already.
+	Device kms.DeviceID `json:"device,omitzero"`
+
+	// Secrets are the names after the change, sorted; nil if the secrets stay. EncryptedEnv is their ciphertext.
+	Secrets      []string       `json:"secrets,omitzero"`
+	EncryptedEnv openapi.Secret `json:"encrypted_env,omitempty"`
+	// Settings are what else of a CVM changes, as the API takes it, to be sent after the document.
+	Settings     *openapi.UpdateCVMRequest `json:"settings,omitempty"`
+	SettingsSent bool                      `json:"settings_sent,omitempty"`
 	// Request is what was prepared, as JSON, to prepare it anew once it has expired. Its secrets are encrypted.
 	Request openapi.Secret `json:"request,omitempty"`
-	// Asked says that the API was asked to make a CVM and has not answered; Siblings are the vm_uuids of the
+	// Token authorises the commit; empty if the cloud issued none, so that the commit needs an API key.
+	Token openapi.Secret `json:"token,omitempty"`
+
+	// Asked reports that the API was asked to make a CVM and has not answered; Siblings are the vm_uuids of the
 	// app's CVMs at that time, so that a new one is known.
 	Asked    bool     `json:"asked,omitempty"`
 	Siblings []string `json:"siblings,omitzero"`
-
-	// Transaction allowed the compose hash or the device, or is [AlreadyRegistered]; empty before that.
-	Transaction string `json:"transaction,omitempty"`
-	// Intents are the transactions that were sent or are about to be, by what they do.
-	Intents map[string]json.RawMessage `json:"intents,omitempty"`
-	// Committed says that the cloud has taken the commit.
+	// Committed reports that the cloud has taken the change.
 	Committed bool `json:"committed,omitempty"`
 	// Created is the vm_uuid of the new CVM of a replica or instance.
 	Created string `json:"created,omitempty"`
 
+	// RetireOld takes the compose hash from before the change off the contract once the new one runs.
+	RetireOld bool `json:"retire_old,omitempty"`
+	// Retirements are the transactions of that.
+	Retirements map[string]json.RawMessage `json:"retirements,omitempty"`
+
+	// KMSRoot signed the key of the secrets, if it was checked. RootFromCloud reports whether the cloud named it.
+	KMSRoot       kms.Signer `json:"kms_root,omitzero"`
+	RootFromCloud bool       `json:"kms_root_from_cloud,omitempty"`
 	// Checks are the comparisons made so far.
 	Checks []Check `json:"checks,omitempty"`
 }
 
-// Error says what is to be approved.
+// Error names what is to be approved.
 func (p *Pending) Error() string {
-	what := fmt.Sprintf("%s of %s", p.Kind, p.Name)
-	return fmt.Sprintf("%s waits for the owner of app %s to allow compose hash %s on chain %d", what, p.AppID, p.ComposeHash, p.ChainID)
+	if p.Approval.OnlyDevice {
+		return fmt.Sprintf("%s of %s waits for the owner of app %s to allow device %s on chain %d",
+			p.Kind, p.Approval.Name, p.Approval.App, p.Approval.Device, p.Approval.ChainID)
+	}
+	return fmt.Sprintf("%s of %s waits for the owner of app %s to allow compose hash %s on chain %d",
+		p.Kind, p.Approval.Name, p.Approval.App, p.Approval.ComposeHash, p.Approval.ChainID)
 }
 
-// Expired tells whether the cloud has forgotten what was prepared, by the clock of this side.
-func (p *Pending) Expired(now time.Time) bool { return !now.Before(p.Expires) }
+// Prepared reports whether the cloud holds the change under a token, see [Prepare].
+func (p *Pending) Prepared() bool { return !p.Approval.Expires.IsZero() }
+
+// Expired reports whether the cloud has forgotten what was prepared, by the clock of this side.
+func (p *Pending) Expired(now time.Time) bool {
+	return p.Prepared() && !now.Before(p.Approval.Expires)
+}
+
+// Approved records that somebody else has allowed what p waits for: by the transaction that did, or, for the
+// zero hash, as [AlreadyRegistered]. The cloud looks at the chain itself when it is committed.
+func (p *Pending) Approved(transaction common.Hash) {
+	p.Approval.Transaction = AlreadyRegistered
+	if transaction != (common.Hash{}) {
+		p.Approval.Transaction = transaction.Hex()
+	}
+}
+
+// Resolve names the CVM that an ambiguous replica or instance made: its vm_uuid, as found by hand. [Finish] goes on
+// from there and compares and verifies it as if the cloud had answered with it.
+func (p *Pending) Resolve(cvm string) error {
+	if p.Kind == PendingUpdate || !p.Asked || p.Committed {
+		return fmt.Errorf("%s of %s: there is nothing to resolve", p.Kind, p.Approval.Name)
+	}
+	if cvm == "" {
+		return errors.New("resolve: name the CVM by its vm_uuid")
+	}
+	p.Created, p.Committed = cvm, true
+	return nil
+}
 
 // ParsePending reads a [Pending] that was written as JSON.
 func ParsePending(data []byte) (*Pending, error) {
@@ -89,25 +129,21 @@ func ParsePending(data []byte) (*Pending, error) {
 	}
 	switch p.Kind {
 	case PendingUpdate, PendingReplica:
-		if p.CVM == "" {
+		if p.CVM.ID == "" {
 			return nil, fmt.Errorf("pending %s: without a cvm", p.Kind)
 		}
 	case PendingInstance:
 	default:
 		return nil, fmt.Errorf("pending change: unknown kind %q", p.Kind)
 	}
-	if p.AppID.IsZero() {
-		return nil, fmt.Errorf("pending %s: without an app id", p.Kind)
+	if err := p.App.check(); err != nil {
+		return nil, fmt.Errorf("pending %s: %w", p.Kind, err)
 	}
-	if p.ComposeHash == (compose.Hash{}) {
-		return nil, fmt.Errorf("pending %s: without a compose hash", p.Kind)
+	if err := p.Approval.Check(); err != nil {
+		return nil, fmt.Errorf("pending %s: %w", p.Kind, err)
+	}
+	if p.Approval.App != p.App.ID {
+		return nil, fmt.Errorf("pending %s: %w", p.Kind, &MismatchError{What: CheckAppID, Local: p.App.ID.String(), Remote: p.Approval.App.String()})
 	}
 	return &p, nil
 }
-
-var (
-	// ErrNotApproved says that a commit comes before its approval.
-	ErrNotApproved = errors.New("not approved yet: allow the compose hash and the device on chain first")
-	// ErrExpired says that the cloud has forgotten what was prepared, and it could not be prepared anew.
-	ErrExpired = errors.New("what was prepared has expired")
-)

@@ -5,7 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"time"
+
+	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
@@ -13,102 +17,202 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// Prepare prepares a change of a CVM whose KMS is on a chain, and leaves the CVM as it is. The result says
-// what the owner of the app's contract must allow; hand it to [Approve], or to the multisig that owns the
-// contract, and at last to [Commit]. The secrets of the change are encrypted here and bound to it.
+// Prepare prepares an update of a CVM whose KMS is on a chain, and leaves the CVM as it is. The Approval of the result
+// is what the owner of the app's contract must allow; hand it to [Approve], or to the multisig that owns the
+// contract, and at last the whole [Pending] to [Commit]. The secrets of the change are encrypted here and bound to it.
 //
-// A newer preparation for the same CVM supersedes the older one.
-func Prepare(ctx context.Context, c *client.Client, change Change, opts ...Option) (*Pending, error) {
-	cfg, err := configure(opts)
+// A prepared update can change only what the API prepares: the docker-compose file, the pre-launch script,
+// allowed_envs, and what is public. A newer preparation for the same CVM supersedes the older one.
+func Prepare(ctx context.Context, c *client.Client, app *App, spec UpdateSpec, opts ...Option) (*Pending, error) {
+	f, err := begin(inPrepare, c, app, opts)
 	if err != nil {
 		return nil, err
 	}
-	u, err := planUpdate(ctx, c, change, cfg)
+	p, doc, err := f.planUpdate(ctx, spec)
 	if err != nil {
 		return nil, err
 	}
-	p, err := prepareUpdate(ctx, c, u.cvm.Name, handle(u.cvm), u.request)
+	if !p.changesDocument() {
+		return nil, fmt.Errorf("prepare %s: the document does not change, so that there is nothing to approve; use Update", p.Approval.Name)
+	}
+	request, err := f.preparable(p, doc)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("prepare %s: %w", p.Approval.Name, err)
 	}
-	if err := u.accept(p, cfg); err != nil {
-		return nil, err
+	prepared, err := f.prepareUpdate(ctx, p, request)
+	if err != nil {
+		return nil, fmt.Errorf("prepare %s: %w", p.Approval.Name, err)
 	}
-	return p, cfg.keep(p)
+	if err := f.takePreparation(ctx, p, prepared); err != nil {
+		return nil, fmt.Errorf("prepare %s: %w", p.Approval.Name, err)
+	}
+	return p, f.cfg.keep(p)
+}
+
+// preparable is the change as one request, with the settings; an error if the API cannot express it so.
+func (f *flow) preparable(p *Pending, doc document) (openapi.UpdateCVMRequest, error) {
+	var request openapi.UpdateCVMRequest
+	if p.Settings != nil {
+		request, p.Settings = *p.Settings, nil
+	}
+	base, err := parseDocument(p.Approval.Before)
+	if err != nil {
+		return request, fmt.Errorf("the document before: %w", err)
+	}
+	rest := *base.app
+	if after := doc.app.DockerComposeFile; !equal(base.app.DockerComposeFile, after) {
+		request.DockerComposeFile, rest.DockerComposeFile = after, after
+	}
+	if after := doc.app.PreLaunchScript; !equal(base.app.PreLaunchScript, after) {
+		request.PreLaunchScript, rest.PreLaunchScript = after, after
+	}
+	if after := doc.app.PublicLogs; !equal(base.app.PublicLogs, after) {
+		request.PublicLogs, rest.PublicLogs = after, after
+	}
+	if after := doc.app.PublicSysInfo; !equal(base.app.PublicSysInfo, after) {
+		request.PublicSysInfo, rest.PublicSysInfo = after, after
+	}
+	if after := doc.app.PublicTCBInfo; !equal(base.app.PublicTCBInfo, after) {
+		request.PublicTCBInfo, rest.PublicTCBInfo = after, after
+	}
+	if fmt.Sprint(base.app.AllowedEnvs) != fmt.Sprint(doc.app.AllowedEnvs) {
+		rest.AllowedEnvs = append([]string{}, doc.app.AllowedEnvs...)
+		request.AllowedEnvs = rest.AllowedEnvs
+	}
+	reached, err := newDocument(&rest)
+	if err != nil {
+		return request, err
+	}
+	if !reached.hash.Equal(doc.hash) {
+		return request, errors.New("the API can prepare only another docker-compose file, pre-launch script, allowed_envs and what is public; the document changes more than that, so use Update")
+	}
+	if p.Secrets != nil {
+		request.EncryptedEnv = &p.EncryptedEnv
+	}
+	return request, nil
+}
+
+// preparation is what the cloud holds under a token until it is committed.
+type preparation struct {
+	hash    compose.Hash
+	app     kms.AppID
+	device  kms.DeviceID
+	chain   uint64
+	kms     common.Address
+	token   openapi.Secret
+	expires time.Time
+	request openapi.Secret
 }
 
 // prepareUpdate asks for a preparation, which the cloud answers as a refusal that carries all that is needed.
-func prepareUpdate(ctx context.Context, c *client.Client, name, cvm string, request openapi.UpdateCVMRequest) (*Pending, error) {
-	accepted, err := c.CVMs.Update(ctx, cvm, request, &openapi.CVMsUpdateParams{PrepareOnly: openapi.Ptr(true)},
+func (f *flow) prepareUpdate(ctx context.Context, p *Pending, request openapi.UpdateCVMRequest) (*preparation, error) {
+	accepted, err := f.c.CVMs.Update(ctx, p.CVM.ID, request, &openapi.CVMsUpdateParams{PrepareOnly: openapi.Ptr(true)},
 		client.WithConflictWait(conflictWait))
 	if err == nil {
-		return nil, fmt.Errorf("prepare the change of %s: the cloud took it at once (%s); its KMS is on no chain", name, accepted.Status)
+		return nil, fmt.Errorf("the cloud took the change at once (%.100q); its KMS is on no chain", accepted.Status)
 	}
-	p, err := pendingOf(err, PendingUpdate, request)
-	if err != nil {
-		return nil, fmt.Errorf("prepare the change of %s: %w", name, err)
-	}
-	p.CVM, p.Name = cvm, name
-	return p, nil
+	return preparationOf(err, request)
 }
 
-// pendingOf reads what a 465 asks for; any other error stays.
-func pendingOf(err error, kind PendingKind, request any) (*Pending, error) {
+// preparationOf reads what a 465 asks for; any other error stays.
+func preparationOf(err error, request any) (*preparation, error) {
 	var required *client.HashRegistrationRequired
 	if !errors.As(err, &required) {
 		return nil, err
 	}
-	p := &Pending{Kind: kind, Token: required.CommitToken, Expires: time.Now().Add(tokenLife).UTC().Truncate(time.Second)}
+	p := &preparation{token: required.CommitToken, expires: time.Now().Add(preparedFor).UTC().Truncate(time.Second)}
 	var parseErr error
-	if p.ComposeHash, parseErr = compose.ParseHash(required.ComposeHash); parseErr != nil {
+	if p.hash, parseErr = compose.ParseHash(required.ComposeHash); parseErr != nil {
 		return nil, fmt.Errorf("%w; %w", parseErr, err)
 	}
-	if p.AppID, parseErr = kms.ParseAppID(required.AppID); parseErr != nil {
+	if p.app, parseErr = kms.ParseAppID(required.AppID); parseErr != nil {
 		return nil, fmt.Errorf("%w; %w", parseErr, err)
 	}
-	if p.DeviceID, parseErr = bareDevice(required.DeviceID); parseErr != nil {
+	if p.device, parseErr = parseDevice(required.DeviceID); parseErr != nil {
 		return nil, fmt.Errorf("%w; %w", parseErr, err)
 	}
-	p.ChainID, p.KMSContract = chainOf(required.KMSInfo)
+	p.chain, p.kms = chainOf(required.KMSInfo)
 	data, parseErr := json.Marshal(request)
 	if parseErr != nil {
 		return nil, parseErr
 	}
-	p.Request = openapi.Secret(data)
+	p.request = openapi.Secret(data)
 	return p, nil
 }
 
-// renew prepares an expired change anew. The compose hash must come out the same, so that what was allowed
-// on chain stays allowed. Where the cloud chooses another device, that is yet to be allowed.
-func renew(ctx context.Context, c *client.Client, p *Pending) error {
-	var fresh *Pending
-	var err error
-	switch p.Kind {
-	case PendingUpdate:
-		var request openapi.UpdateCVMRequest
-		if err = json.Unmarshal([]byte(p.Request), &request); err == nil {
-			fresh, err = prepareUpdate(ctx, c, p.Name, p.CVM, request)
-		}
-	case PendingReplica:
-		var request openapi.ReplicateRequest
-		if err = json.Unmarshal([]byte(p.Request), &request); err == nil {
-			fresh, err = prepareReplica(ctx, c, p.CVM, request)
-		}
-	default:
-		err = errors.New("an instance is prepared by asking for it again")
-	}
-	if err != nil {
-		return fmt.Errorf("%w at %s: %w", ErrExpired, p.Expires.Format(time.RFC3339), err)
-	}
-	if _, err := compare(CheckComposeHash, p.ComposeHash.String(), fresh.ComposeHash.String()); err != nil {
+// takePreparation compares what the cloud prepared with what was asked for, and keeps the token.
+func (f *flow) takePreparation(ctx context.Context, p *Pending, prepared *preparation) error {
+	if _, err := compare(CheckAppID, p.App.ID.String(), prepared.app.String()); err != nil {
 		return err
 	}
-	if _, err := compare(CheckAppID, p.AppID.String(), fresh.AppID.String()); err != nil {
+	if err := p.App.compareKMS(prepared.chain, prepared.kms); err != nil {
 		return err
 	}
-	p.Token, p.Expires = fresh.Token, fresh.Expires
-	if fresh.DeviceID != p.DeviceID {
-		p.DeviceID, p.Transaction, p.Intents = fresh.DeviceID, "", nil
+	if err := f.compareApproved(p, prepared.hash); err != nil {
+		return err
 	}
+	if p.Device.IsZero() || p.Device != prepared.device {
+		if err := f.acceptPending(ctx, p, prepared.device); err != nil {
+			return err
+		}
+	}
+	p.NeedsApproval, p.Device = true, prepared.device
+	p.Token, p.Approval.Expires, p.Request = prepared.token, prepared.expires, prepared.request
 	return nil
+}
+
+// compareApproved compares the hash that the cloud wants allowed with the one computed here.
+func (f *flow) compareApproved(p *Pending, remote compose.Hash) error {
+	if !p.Approval.Unpredicted {
+		check, err := compare(CheckComposeHash, p.Approval.ComposeHash.String(), remote.String())
+		if err != nil {
+			return err
+		}
+		f.report(&p.Checks, check)
+		return nil
+	}
+	check := Check{Name: CheckComposeHash, Outcome: NotPossible, Remote: remote.String(), Reason: "the platform completes the document; what boots is compared afterwards"}
+	if p.App.onChain() {
+		if !f.cfg.hashFromCloud {
+			return fmt.Errorf("%w: give the document a pre-launch script of its own", ErrUnpredictable)
+		}
+		check.Outcome, check.Reason = Waived, "TrustComposeHashFromCloud"
+	}
+	p.Approval.ComposeHash = remote
+	f.report(&p.Checks, check)
+	return nil
+}
+
+// acceptPending keeps the machine that the contract must allow, if the caller accepts it. A machine that the contract
+// allows already, by name or because it allows any, is not to be allowed again.
+func (f *flow) acceptPending(ctx context.Context, p *Pending, device kms.DeviceID) error {
+	p.Approval.Device = kms.DeviceID{}
+	allowed := p.App.AnyDevice || device.IsZero()
+	if f.cfg.chain != nil && !allowed {
+		a, err := f.cfg.chain.Allowance(ctx, p.App.ID, p.Approval.ComposeHash, device)
+		if err != nil {
+			return fmt.Errorf("contract of app %s: %w", p.App.ID, err)
+		}
+		allowed = a.Device || a.AnyDevice
+	}
+	if allowed {
+		f.report(&p.Checks, Check{Name: CheckDevice, Outcome: NotNeeded, Remote: device.String(), Reason: "the contract allows the machine already"})
+		return nil
+	}
+	check, err := f.cfg.acceptDevice(device, slices.Concat(p.App.Devices, p.Devices))
+	if err != nil {
+		return err
+	}
+	p.Approval.Device = device
+	f.report(&p.Checks, check)
+	return nil
+}
+
+// compareKMS compares the chain and the contract that the cloud names for the KMS with those of the anchor.
+func (a *App) compareKMS(id uint64, contract common.Address) error {
+	if _, err := compare(CheckChain, strconv.FormatUint(a.ChainID, 10), strconv.FormatUint(id, 10)); err != nil {
+		return err
+	}
+	_, err := compare(CheckKMSContract, a.KMSContract.Hex(), contract.Hex())
+	return err
 }

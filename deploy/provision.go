@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -15,168 +16,320 @@ import (
 // Provision announces the app-compose of spec to the cloud and compares the compose hash and the app id
 // that it answers. Nothing runs yet and no secret is sent. A provision is kept for 14 days.
 //
-// It returns a [*MismatchError] where the cloud's compose hash is not the one computed here, or its app id
-// not the one asked for. Where the hash cannot be predicted (the app-compose has no pre-launch script of
-// its own, so the platform adds one) the check is recorded as not possible.
+// It returns a [*MismatchError] if the cloud's compose hash is not the one computed here, or its app id
+// not the one asked for. If the hash cannot be predicted (the app-compose has no pre-launch script of
+// its own, so the platform adds one) the check is recorded as not possible; what boots is compared afterwards.
 func Provision(ctx context.Context, c *client.Client, spec Spec, opts ...Option) (*State, error) {
-	cfg, err := configure(opts)
+	cfg, err := configure(inRun, opts)
 	if err != nil {
 		return nil, err
 	}
-	return provision(ctx, c, spec, cfg)
+	return (&flow{c: c, cfg: cfg}).provision(ctx, spec)
 }
 
-func provision(ctx context.Context, c *client.Client, spec Spec, cfg *config) (*State, error) {
-	if err := spec.check(cfg.chain != nil); err != nil {
-		return nil, err
-	}
-	if len(spec.Env) > 0 {
-		if err := cfg.canCheckKey(spec.Name); err != nil {
-			return nil, err
-		}
-	}
-	app, err := spec.app()
+func (f *flow) provision(ctx context.Context, spec Spec) (*State, error) {
+	st, request, err := f.plan(spec)
 	if err != nil {
 		return nil, err
 	}
-	wallet, err := cfg.derive(spec)
-	if err != nil {
-		return nil, err
-	}
-	if cfg.chain != nil && !app.Predictable() && !cfg.trustHash {
-		return nil, fmt.Errorf("deploy %s: %w", spec.Name, ErrUnpredictable)
-	}
-	request, err := spec.request(app, cfg.chain)
-	if err != nil {
-		return nil, err
-	}
-	answer, err := c.CVMs.Provision(ctx, request)
+	answer, err := f.c.CVMs.Provision(ctx, *request)
 	if nameTaken(err) {
-		return adopt(ctx, c, spec, app, cfg, err)
+		return f.adopt(ctx, st, spec, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("provision %s: %w", spec.Name, err)
 	}
-	st := &State{
-		Phase:        PhaseProvisioned,
-		Name:         spec.Name,
-		EnvKeys:      envNames(spec.Env),
-		ProvisionKey: answer.AppEnvEncryptPublicKey,
-		Token:        answer.Token,
-	}
+	st.ProvisionKey, st.Token = answer.AppEnvEncryptPublicKey, answer.Token
 	if k := answer.KMSInfo; k != nil {
 		st.KMS, st.CloudRoot = slugOrID(k.Slug, k.ID), k.K256PublicKey
 	}
-	if err := st.takeHash(app, answer.ComposeHash); err != nil {
+	if err := f.compareHash(st, answer.ComposeHash); err != nil {
 		return nil, err
 	}
-	if cfg.chain != nil {
-		st.Contract = spec.Contract
-		if err := st.takeChain(cfg.chain, answer); err != nil {
+	if f.cfg.chain != nil {
+		if err := f.compareChain(st, answer); err != nil {
 			return nil, err
 		}
 	}
-	if err := st.takeAppID(spec, answer, wallet); err != nil {
+	if err := f.compareAppID(st, spec, answer.AppID); err != nil {
+		return nil, err
+	}
+	if err := f.compareImage(ctx, st, answer.OSImageHash); err != nil {
 		return nil, err
 	}
 	provisioned := ProvisionedEvent{ComposeHash: st.ComposeHash.String()}
 	if !st.AppID.IsZero() {
 		provisioned.AppID = st.AppID.String()
 	}
-	cfg.progress(provisioned)
-	cfg.report(st.Checks)
-	return st, cfg.checkpoint(st)
+	f.cfg.progress(provisioned)
+	return st, f.cfg.checkpoint(st)
 }
 
-// takeHash compares the cloud's compose hash with the one computed here, and keeps it.
-func (s *State) takeHash(app *compose.App, answered string) error {
+// plan does all that can be done before anything is sent.
+func (f *flow) plan(spec Spec) (*State, *openapi.ProvisionRequest, error) {
+	onChain := f.cfg.chain != nil
+	if err := spec.check(onChain); err != nil {
+		return nil, nil, err
+	}
+	doc, err := withSecrets(spec.Compose, spec.Env)
+	if err != nil {
+		return nil, nil, err
+	}
+	noticed, err := f.cfg.checkSecrets(doc.app, spec.Env)
+	if err != nil {
+		return nil, nil, fmt.Errorf("deploy %s: %w", spec.Name, err)
+	}
+	if len(spec.Env) > 0 {
+		if err := f.checkRootKnown(spec.Name); err != nil {
+			return nil, nil, err
+		}
+		if !onChain && spec.AppID == nil && f.cfg.teamWallet == nil && !f.cfg.idFromCloud {
+			return nil, nil, fmt.Errorf("deploy %s: %w", spec.Name, ErrNoAppID)
+		}
+	}
+	if onChain && !doc.predictable && !f.cfg.hashFromCloud {
+		return nil, nil, fmt.Errorf("deploy %s: %w: give the app-compose a pre-launch script of its own", spec.Name, ErrUnpredictable)
+	}
+	if f.cfg.teamWallet != nil && spec.Nonce != nil {
+		if _, err := compare(CheckAppID, kms.DeriveAppID(*f.cfg.teamWallet, *spec.Nonce).String(), spec.AppID.String()); err != nil {
+			return nil, nil, err
+		}
+	}
+	request, err := spec.request(doc, f.cfg.chain)
+	if err != nil {
+		return nil, nil, err
+	}
+	st := &State{
+		Phase: PhaseProvisioned, Name: spec.Name, Spec: spec.fingerprint(doc),
+		Document: string(doc.text), ComposeHash: doc.hash, Predicted: doc.predictable,
+		EnvKeys: envNames(spec.Env), OS: Image{Name: spec.Image, Development: spec.OS == Development}, Contract: spec.Contract,
+	}
+	f.report(&st.Checks, noticed...)
+	return st, request, nil
+}
+
+// compareHash compares the cloud's compose hash with the one computed here.
+func (f *flow) compareHash(st *State, answered string) error {
 	remote, err := compose.ParseHash(answered)
 	if err != nil {
 		return fmt.Errorf("the cloud's compose hash: %w", err)
 	}
-	s.ComposeHash = remote
-	if !app.Predictable() {
-		s.Checks = append(s.Checks, Check{
+	if !st.Predicted {
+		st.ComposeHash = remote
+		f.report(&st.Checks, Check{
 			Name: CheckComposeHash, Outcome: NotPossible, Remote: remote.String(),
-			Reason: "without a pre-launch script of its own the platform completes the app-compose",
+			Reason: "without a pre-launch script of its own the platform completes the app-compose; what boots is compared afterwards",
 		})
 		return nil
 	}
-	local, err := app.Hash()
+	check, err := compare(CheckComposeHash, st.ComposeHash.String(), remote.String())
 	if err != nil {
 		return err
 	}
-	check, err := compare(CheckComposeHash, local.String(), remote.String())
-	if err != nil {
-		return err
-	}
-	s.Checks = append(s.Checks, check)
+	f.report(&st.Checks, check)
 	return nil
 }
 
-// takeChain compares the KMS that the cloud chose with the one on the chain of this side, and keeps it.
-func (s *State) takeChain(chain Chain, answer *openapi.Provision) error {
+// compareChain compares the KMS that the cloud chose with the one on the chain of this side, and keeps the machine
+// that the contract is to allow, if the caller accepts it.
+func (f *flow) compareChain(st *State, answer *openapi.Provision) error {
 	id, contract := chainOf(answer.KMSInfo)
-	if id == 0 || contract == (common.Address{}) {
-		return fmt.Errorf("provision %s: the cloud did not name a KMS on a chain", s.Name)
-	}
-	if err := sameChain(chain, id, contract); err != nil {
+	if err := sameChain(f.cfg.chain, id, contract); err != nil {
 		return err
 	}
-	var err error
-	if s.DeviceID, err = bareDevice(answer.DeviceID); err != nil {
-		return fmt.Errorf("provision %s: %w", s.Name, err)
+	st.ChainID, st.KMSContract = id, contract
+	if st.Contract.AllowAnyDevice {
+		return nil
 	}
-	s.ChainID, s.KMSContract = id, contract
+	device, err := parseDevice(answer.DeviceID)
+	if err != nil {
+		return fmt.Errorf("provision %s: %w", st.Name, err)
+	}
+	check, err := f.cfg.acceptDevice(device, st.Contract.Devices)
+	if err != nil {
+		return fmt.Errorf("provision %s: %w", st.Name, err)
+	}
+	st.Device = device
+	f.report(&st.Checks, check)
 	return nil
 }
 
-// takeAppID compares the cloud's app id with the one asked for, and keeps it.
-func (s *State) takeAppID(spec Spec, answer *openapi.Provision, wallet bool) error {
-	if answer.AppID == "" && s.onChain() {
+// compareAppID compares the cloud's app id with the one asked for, or with those of the team's wallet.
+func (f *flow) compareAppID(st *State, spec Spec, answered string) error {
+	if answered == "" && st.onChain() {
 		if spec.AppID != nil {
-			s.AppID = *spec.AppID
+			st.AppID = *spec.AppID
 		}
 		return nil // the id is the address of a contract, which is yet to be deployed
 	}
-	if answer.AppID == "" {
-		return fmt.Errorf("provision %s: the cloud gave no app id; a KMS on a chain needs its contract first", spec.Name)
+	if answered == "" {
+		return fmt.Errorf("provision %s: the cloud named no app id; a KMS on a chain needs WithChain", spec.Name)
 	}
-	remote, err := kms.ParseAppID(answer.AppID)
+	remote, err := kms.ParseAppID(answered)
 	if err != nil {
 		return fmt.Errorf("the cloud's app id: %w", err)
 	}
-	s.AppID = remote
-	if spec.AppID == nil {
-		s.Checks = append(s.Checks, Check{
-			Name: CheckAppID, Outcome: NotPossible, Remote: remote.String(),
-			Reason: "no app id was asked for, so the cloud chose one",
-		})
-		return nil
-	}
-	check, err := compare(CheckAppID, spec.AppID.String(), remote.String())
+	check, err := f.checkAppID(st, spec, remote)
 	if err != nil {
 		return err
 	}
-	if !wallet {
-		check.Reason = "as asked for; not derived here, since the team wallet is not known"
-	}
-	s.Checks = append(s.Checks, check)
+	st.AppID = remote
+	f.report(&st.Checks, check)
 	return nil
 }
 
-// derive checks that the app id asked for follows from the team wallet and the nonce, where the wallet is
-// known, and says whether it is.
-func (c *config) derive(spec Spec) (bool, error) {
-	if c.teamWallet == nil || spec.AppID == nil || spec.Nonce == nil {
-		return false, nil
+// maxNonce bounds the search for an app id among the addresses that a wallet creates.
+const maxNonce = 10_000
+
+func (f *flow) checkAppID(st *State, spec Spec, remote kms.AppID) (Check, error) {
+	wallet := f.cfg.teamWallet
+	switch {
+	case spec.AppID != nil:
+		check, err := compare(CheckAppID, spec.AppID.String(), remote.String())
+		if err == nil && wallet == nil {
+			check.Reason = "as asked for"
+		}
+		return check, err
+	case st.onChain():
+		return Check{}, &MismatchError{What: CheckAppID, Local: "no app id before the contract is deployed", Remote: remote.String()}
+	case wallet != nil:
+		for nonce := range uint64(maxNonce) {
+			if kms.DeriveAppID(*wallet, nonce) == remote {
+				return Check{
+					Name: CheckAppID, Outcome: Passed, Local: remote.String(), Remote: remote.String(),
+					Reason: fmt.Sprintf("nonce %d of the team wallet %s", nonce, wallet.Hex()),
+				}, nil
+			}
+		}
+		return Check{}, &MismatchError{What: CheckAppID, Local: fmt.Sprintf("an address that %s creates", wallet.Hex()), Remote: remote.String()}
+	case f.cfg.idFromCloud:
+		return Check{Name: CheckAppID, Outcome: Waived, Remote: remote.String(), Reason: "TrustAppIDFromCloud"}, nil
 	}
-	_, err := compare(CheckAppID, kms.DeriveAppID(*c.teamWallet, *spec.Nonce).String(), spec.AppID.String())
-	return true, err
+	return Check{
+		Name: CheckAppID, Outcome: NotPossible, Remote: remote.String(),
+		Reason: "no app id was asked for, so the cloud chose one; there are no secrets that depend on it",
+	}, nil
 }
 
-func (c *config) report(checks []Check) {
-	for _, check := range checks {
-		c.progress(CheckEvent{check})
+// compareImage compares the image that the cloud chose with what was asked for, as far as its catalogue shows it.
+// The hardware has the last word after the boot.
+func (f *flow) compareImage(ctx context.Context, st *State, hash string) error {
+	st.OS.Hash = hash
+	if hash == "" {
+		return nil
 	}
+	for image, err := range f.c.OSImages.All(ctx, nil) {
+		if err != nil {
+			f.report(&st.Checks, Check{Name: CheckOS, Outcome: NotPossible, Remote: hash, Reason: "the list of images cannot be read; the CVM is looked at after it booted"})
+			return nil
+		}
+		if image.OSImageHash != hash {
+			continue
+		}
+		if err := st.OS.compare(image.Name, &image.IsDev); err != nil {
+			return fmt.Errorf("provision %s: %w", st.Name, err)
+		}
+		st.OS.Name, st.OS.Version = image.Name, image.Version
+		f.report(&st.Checks, Check{Name: CheckOS, Outcome: Passed, Local: st.OS.kind(), Remote: image.Name, Reason: "as the cloud lists it"})
+		return nil
+	}
+	return nil
+}
+
+// compare compares an image with what was asked for.
+func (i Image) compare(name string, isDev *bool) error {
+	if isDev != nil && *isDev != i.Development {
+		return &MismatchError{What: CheckOS, Local: i.kind(), Remote: Image{Name: name, Development: *isDev}.kind()}
+	}
+	if i.Name != "" && name != "" && i.Name != name {
+		return &MismatchError{What: CheckOS, Local: i.Name, Remote: name}
+	}
+	return nil
+}
+
+func (i Image) kind() string {
+	kind := "a production image"
+	if i.Development {
+		kind = "a development image"
+	}
+	if i.Name != "" {
+		kind += " (" + i.Name + ")"
+	}
+	return kind
+}
+
+// nameTaken reports whether err is that the workspace has a CVM of that name.
+func nameTaken(err error) bool {
+	var api *client.APIError
+	return errors.As(err, &api) && api.Code == client.CodeDuplicateCVMName
+}
+
+// adopt takes over the CVM that has the name of spec, if it runs the same app-compose: a run whose last
+// answer was lost has made it. The secrets are sent again, so that it ends with those of spec. Its app id must pass
+// the checks that the answer to a provision passes. Otherwise the error is taken: the name belongs to something else.
+func (f *flow) adopt(ctx context.Context, st *State, spec Spec, taken error) (*State, error) {
+	taken = fmt.Errorf("provision %s: %w", spec.Name, taken)
+	refuse := func(why error) (*State, error) { return nil, errors.Join(taken, why) }
+	if !st.Predicted {
+		return refuse(errors.New("the CVM of that name is not taken over: the compose hash cannot be predicted, so nobody can tell whether it runs this app-compose"))
+	}
+	cvm, err := f.c.CVMs.Get(ctx, spec.Name)
+	if err != nil {
+		return refuse(err)
+	}
+	if err := f.compareHash(st, cvm.ComposeHash); err != nil {
+		return refuse(fmt.Errorf("the CVM of that name runs something else: %w", err))
+	}
+	if k := cvm.KMSInfo; k != nil {
+		st.KMS, st.CloudRoot, st.ProvisionKey = slugOrID(k.Slug, k.ID), k.K256PublicKey, k.EncryptedEnvPublicKey
+	}
+	id, err := kms.ParseAppID(cvm.AppID)
+	if err != nil {
+		return refuse(fmt.Errorf("the CVM of that name has no usable app id: %w", err))
+	}
+	if f.cfg.chain != nil {
+		if err := f.adoptContract(ctx, st, spec, id); err != nil {
+			return refuse(err)
+		}
+	} else if err := f.compareAppID(st, spec, cvm.AppID); err != nil {
+		return refuse(err)
+	}
+	st.Adopted, st.CVM = true, handle(cvm)
+	f.cfg.progress(CreatedEvent{CVM: st.CVM, Adopted: true})
+	return st, f.cfg.checkpoint(st)
+}
+
+// adoptContract accepts the app of a CVM that was found by its name, if its contract allows this hash and belongs to
+// the owner that the caller named, or to the account of the chain.
+func (f *flow) adoptContract(ctx context.Context, st *State, spec Spec, id kms.AppID) error {
+	chain := f.cfg.chain
+	if spec.AppID != nil {
+		if _, err := compare(CheckAppID, spec.AppID.String(), id.String()); err != nil {
+			return err
+		}
+	}
+	a, err := chain.Allowance(ctx, id, st.ComposeHash, kms.DeviceID{})
+	if err != nil {
+		return fmt.Errorf("contract of app %s: %w", id, err)
+	}
+	owner := spec.Contract.Owner
+	if owner == (common.Address{}) {
+		owner = chain.Sender()
+	}
+	if a.Owner != owner {
+		return &MismatchError{What: CheckContract, Local: owner.Hex(), Remote: a.Owner.Hex()}
+	}
+	if !a.ComposeHash {
+		return fmt.Errorf("compose hash %s: %w", st.ComposeHash, ErrNotAllowed)
+	}
+	st.AppID, st.ChainID, st.KMSContract = id, chain.ChainID(), chain.KMS()
+	f.report(&st.Checks, Check{Name: CheckAppID, Outcome: Passed, Local: id.String(), Reason: "its contract belongs to " + owner.Hex() + " and allows this compose hash"})
+	return nil
+}
+
+func slugOrID(slug string, id openapi.ID) string {
+	if slug != "" {
+		return slug
+	}
+	return string(id)
 }

@@ -8,68 +8,77 @@ import (
 )
 
 // Register lets the chain allow what was provisioned: it deploys the contract of a new app, or completes the
-// one that the spec names. It needs [WithChain]. What the chain allows is read back before the state moves
-// on.
+// one that the spec names. It needs [WithChain]. What the contract demands is read back and compared before the
+// state moves on.
 func Register(ctx context.Context, st *State, opts ...Option) error {
-	cfg, err := configure(opts)
+	cfg, err := configure(inRun, opts)
 	if err != nil {
 		return err
 	}
-	return register(ctx, st, cfg)
+	return (&flow{cfg: cfg}).register(ctx, st)
 }
 
-func register(ctx context.Context, st *State, cfg *config) error {
-	if err := st.in(PhaseProvisioned); err != nil {
+func (f *flow) register(ctx context.Context, st *State) error {
+	if err := st.checkPhase(PhaseProvisioned); err != nil {
 		return err
 	}
-	if cfg.chain == nil {
+	chain := f.cfg.chain
+	if chain == nil {
 		return fmt.Errorf("deploy %s: its KMS is on chain %d, which needs WithChain", st.Name, st.ChainID)
 	}
-	if err := sameChain(cfg.chain, st.ChainID, st.KMSContract); err != nil {
+	if err := sameChain(chain, st.ChainID, st.KMSContract); err != nil {
 		return err
 	}
-	dev, err := device(st.DeviceID)
-	if err != nil {
-		return err
-	}
-	log := &intents{all: &st.Intents, save: func() error { return cfg.checkpoint(st) }}
-	var transaction string
+	log := journals{all: &st.Transactions, save: func() error { return f.cfg.checkpoint(st) }}
+	transaction := ""
 	if st.AppID.IsZero() {
-		app, tx, err := cfg.chain.DeployApp(ctx, kms.AppContract{
-			Owner: st.Contract.Owner, ComposeHash: st.ComposeHash, Device: dev,
+		contract := kms.AppContract{
+			Owner: st.Contract.Owner, ComposeHash: st.ComposeHash, Device: st.Device,
 			AllowAnyDevice: st.Contract.AllowAnyDevice, RequireTCBUpToDate: st.Contract.RequireTCBUpToDate,
-		}, log.journal("deploy"))
+		}
+		app, tx, err := chain.DeployApp(ctx, contract, log.of("deploy"))
 		if err != nil {
 			return fmt.Errorf("contract of %s: %w", st.Name, err)
 		}
-		st.AppID, st.Deployer, transaction = app, cfg.chain.Sender(), tx.Hex()
-		st.Checks = append(st.Checks, Check{
+		st.AppID, st.Deployer, transaction = app, chain.Sender(), tx.Hex()
+		f.report(&st.Checks, Check{
 			Name: CheckAppID, Outcome: Passed, Local: app.String(),
 			Reason: "the address of the contract that the KMS deployed for this account",
 		})
-		cfg.report(st.Checks[len(st.Checks)-1:])
 		// The id is the answer that must not get lost.
-		if err := cfg.checkpoint(st); err != nil {
+		if err := f.cfg.checkpoint(st); err != nil {
 			return err
 		}
 	}
-	allowed, err := allow(ctx, cfg.chain, st.AppID, st.ComposeHash, dev, log)
+	before, err := chain.Allowance(ctx, st.AppID, st.ComposeHash, st.Device)
+	if err != nil {
+		return fmt.Errorf("contract of app %s: %w", st.AppID, err)
+	}
+	check, err := st.Contract.demands(st.AppID, before)
+	if err != nil {
+		return err
+	}
+	allowed, err := allow(ctx, chain, &Approval{App: st.AppID, ComposeHash: st.ComposeHash, Device: st.Device}, log)
 	if err != nil {
 		return err
 	}
 	if transaction == "" {
 		transaction = allowed
 	}
-	is, err := cfg.chain.Allowance(ctx, st.AppID, st.ComposeHash, dev)
+	after, err := chain.Allowance(ctx, st.AppID, st.ComposeHash, st.Device)
 	switch {
 	case err != nil:
 		return fmt.Errorf("contract of app %s: %w", st.AppID, err)
-	case !is.ComposeHash:
-		return fmt.Errorf("contract of app %s: it does not allow compose hash %s though it was told to", st.AppID, st.ComposeHash)
-	case !is.Device && !is.AnyDevice && st.DeviceID != "":
-		return fmt.Errorf("contract of app %s: it does not allow device %s though it was told to", st.AppID, st.DeviceID)
+	case !after.ComposeHash:
+		return fmt.Errorf("contract of app %s: compose hash %s was added, but: %w", st.AppID, st.ComposeHash, ErrNotAllowed)
+	case !st.Device.IsZero() && !after.Device && !after.AnyDevice:
+		return fmt.Errorf("contract of app %s: device %s was added, but: %w", st.AppID, st.Device, ErrNotAllowed)
 	}
-	st.Phase = PhaseRegistered
-	cfg.progress(RegisteredEvent{AppID: st.AppID.String(), ChainID: cfg.chain.ChainID(), Transaction: transaction})
-	return cfg.checkpoint(st)
+	if st.KMSRoot, err = chain.RootKey(ctx); err != nil {
+		return fmt.Errorf("root key in the contract of the KMS: %w", err)
+	}
+	st.Owner, st.Phase = after.Owner, PhaseRegistered
+	f.report(&st.Checks, check)
+	f.cfg.progress(RegisteredEvent{AppID: st.AppID.String(), ChainID: chain.ChainID(), Transaction: transaction})
+	return f.cfg.checkpoint(st)
 }

@@ -3,8 +3,8 @@ package deploy
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
@@ -12,218 +12,174 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// Replica asks for one more CVM as another one is: same app, same app-compose.
-type Replica struct {
-	// CVM identifies the one that is copied, in every form that the API takes.
+// ReplicaSpec asks for one more CVM as another one is: same app, same app-compose.
+type ReplicaSpec struct {
+	// CVM is the one that is copied: its vm_uuid, its name, or the app id; empty is the first one of the [App].
 	CVM string
-	// NodeID pins the new one to a node; 0 is the platform's choice.
-	NodeID int
-	// ComposeHash chooses the revision where several run; nil is that of CVM.
-	ComposeHash *compose.Hash
+	// ComposeHash chooses the revision if several run; zero is what CVM runs.
+	ComposeHash compose.Hash
+	// NodeID or TeepodID pins the new one to a node; zero is the platform's choice.
+	NodeID   NodeID
+	TeepodID TeepodID
 	// Env are the new one's secrets, with the names that the app allows; nil copies those of CVM.
 	Env []compose.EnvVar
+	// Devices are the machines that the contract of the app may allow for it. It never allows another document.
+	Devices []kms.DeviceID
 }
 
-// Replicate makes one more CVM and returns when it runs. The API makes a new one at each call, so Replicate
-// sends it once: where the answer is lost, it looks for a CVM of the app that was not there before.
-// [WithPending] saves what [Continue] needs to do the same after a crash.
+// Replicate makes one more CVM and returns when it runs and is verified. The API makes a new one at each call, so the
+// call is sent once: if its answer is lost, Replicate looks for a CVM of the app that was not there before, for a
+// time that outlasts the server's work. [WithPending] saves what [Finish] needs to do the same after a crash. Two
+// processes that replicate one app at the same time cannot tell their CVMs apart; the error then says so, and
+// [Pending.Resolve] settles it.
 //
-// Where the chain must allow the device or the hash first it does as [Update] does.
-func Replicate(ctx context.Context, c *client.Client, r Replica, opts ...Option) (*Changed, error) {
-	return oneMore(ctx, c, opts, func(cfg *config) (*Pending, error) { return planReplica(ctx, c, r, cfg) })
+// With a KMS on a chain the contract must allow the compose hash already: a replica never adds one. It adds the
+// machine, if the caller accepts it: with [WithChain] here, else the [*Pending] is the error.
+func Replicate(ctx context.Context, c *client.Client, app *App, spec ReplicaSpec, opts ...Option) (*App, error) {
+	f, err := begin(inChange, c, app, opts)
+	if err != nil {
+		return nil, err
+	}
+	p, err := f.planReplica(ctx, spec)
+	if err != nil {
+		return nil, fmt.Errorf("replicate: %w", err)
+	}
+	if err := f.cfg.keep(p); err != nil {
+		return nil, err
+	}
+	return f.finish(ctx, p)
 }
 
-// oneMore plans one more CVM, saves the plan, and carries it out.
-func oneMore(ctx context.Context, c *client.Client, opts []Option, plan func(*config) (*Pending, error)) (*Changed, error) {
-	cfg, err := configure(opts)
+// PrepareReplica prepares a replica as [Prepare] prepares an update: nothing is made until its machine is allowed on
+// chain and it is committed.
+func PrepareReplica(ctx context.Context, c *client.Client, app *App, spec ReplicaSpec, opts ...Option) (*Pending, error) {
+	f, err := begin(inPrepare, c, app, opts)
 	if err != nil {
 		return nil, err
 	}
-	p, err := plan(cfg)
+	p, err := f.planReplica(ctx, spec)
 	if err != nil {
-		return nil, err
-	}
-	if err := cfg.keep(p); err != nil {
-		return nil, err
-	}
-	return finish(ctx, c, p, cfg)
-}
-
-// PrepareReplica prepares a replica as [Prepare] prepares a change: nothing is made until it is allowed on
-// chain and committed.
-func PrepareReplica(ctx context.Context, c *client.Client, r Replica, opts ...Option) (*Pending, error) {
-	cfg, err := configure(opts)
-	if err != nil {
-		return nil, err
-	}
-	p, err := planReplica(ctx, c, r, cfg)
-	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("prepare a replica: %w", err)
 	}
 	var request openapi.ReplicateRequest
 	if err := json.Unmarshal([]byte(p.Request), &request); err != nil {
 		return nil, err
 	}
-	prepared, err := prepareReplica(ctx, c, p.CVM, request)
+	prepared, err := f.prepareReplica(ctx, p, request)
 	if err != nil {
-		return nil, fmt.Errorf("prepare a replica of %s: %w", p.Name, err)
+		return nil, fmt.Errorf("prepare a replica of %s: %w", p.Approval.Name, err)
 	}
-	if err := p.take(prepared, cfg); err != nil {
-		return nil, err
+	if err := f.takePreparation(ctx, p, prepared); err != nil {
+		return nil, fmt.Errorf("prepare a replica of %s: %w", p.Approval.Name, err)
 	}
-	return p, cfg.keep(p)
+	return p, f.cfg.keep(p)
 }
 
-func planReplica(ctx context.Context, c *client.Client, r Replica, cfg *config) (*Pending, error) {
-	if r.CVM == "" {
-		return nil, errors.New("replica: CVM is required")
-	}
-	if err := notNegative("replica", size{"NodeID", r.NodeID}); err != nil {
+func (f *flow) planReplica(ctx context.Context, spec ReplicaSpec) (*Pending, error) {
+	if err := checkNode("replica", spec.NodeID, spec.TeepodID); err != nil {
 		return nil, err
 	}
-	cvm, err := c.CVMs.Get(ctx, r.CVM)
+	cvm, err := f.app.find(spec.CVM)
 	if err != nil {
-		return nil, fmt.Errorf("replicate %s: %w", r.CVM, err)
-	}
-	p := &Pending{Kind: PendingReplica, CVM: handle(cvm), Name: cvm.Name}
-	request := openapi.ReplicateRequest{NodeID: unlessZero(r.NodeID)}
-	if err := p.takeCVM(cvm); err != nil {
 		return nil, err
 	}
-	if r.ComposeHash != nil {
-		p.ComposeHash = *r.ComposeHash
-		request.ComposeHash = openapi.Ptr(r.ComposeHash.String())
+	detail, err := f.get(ctx, cvm)
+	if err != nil {
+		return nil, err
 	}
-	if r.Env != nil {
-		encrypted, err := p.encryptFor(ctx, c, cvm, r.Env, cfg)
-		if err != nil {
+	hash := cvm.ComposeHash
+	if spec.ComposeHash != (compose.Hash{}) {
+		hash = spec.ComposeHash
+	}
+	p, err := f.planCreation(ctx, creation{kind: PendingReplica, name: detail.Name, hash: hash, env: spec.Env, devices: spec.Devices})
+	if err != nil {
+		return nil, err
+	}
+	p.CVM = CVM{ID: handle(detail), Name: detail.Name, ComposeHash: cvm.ComposeHash}
+	return p, p.setRequest(openapi.ReplicateRequest{
+		NodeID: unlessZero(int(spec.NodeID)), TeepodID: unlessZero(int(spec.TeepodID)),
+		ComposeHash: openapi.Ptr(hash.String()), EncryptedEnv: unlessZero(p.EncryptedEnv),
+	})
+}
+
+// creation is one more CVM of an app.
+type creation struct {
+	kind    PendingKind
+	name    string
+	hash    compose.Hash
+	env     []compose.EnvVar
+	devices []kms.DeviceID
+}
+
+// planCreation checks that the anchor knows what one more CVM runs, that the chain allows it, and encrypts its secrets.
+func (f *flow) planCreation(ctx context.Context, want creation) (*Pending, error) {
+	revision, ok := f.app.revision(want.hash)
+	if !ok {
+		return nil, fmt.Errorf("compose hash %s: %w", want.hash, ErrUnknownDocument)
+	}
+	doc, err := parseDocument(revision.Document)
+	if err != nil {
+		return nil, err
+	}
+	p := &Pending{Kind: want.kind, App: f.app, Devices: want.devices, Approval: Approval{
+		Kind: want.kind, Name: want.name, App: f.app.ID, ChainID: f.app.ChainID, KMSContract: f.app.KMSContract,
+		ComposeHash: want.hash, OnlyDevice: true, Document: revision.Document, Before: revision.Document, BeforeHash: want.hash,
+	}}
+	if f.app.onChain() && f.cfg.chain != nil {
+		if err := mustAllow(ctx, f.cfg.chain, f.app.ID, want.hash); err != nil {
 			return nil, err
 		}
-		request.EncryptedEnv = &encrypted
 	}
+	if want.env == nil {
+		return p, nil
+	}
+	for _, name := range envNames(want.env) {
+		if !slices.Contains(doc.app.AllowedEnvs, name) {
+			return nil, &SecretsError{Names: []string{name}, Problem: "the allowed_envs of the app do not have it, so the guest would drop it"}
+		}
+	}
+	noticed, err := f.cfg.checkSecrets(doc.app, want.env)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.checkRootKnown("app " + f.app.ID.String()); err != nil {
+		return nil, err
+	}
+	f.report(&p.Checks, noticed...)
+	return p, f.sealInto(ctx, p, want.env)
+}
+
+// setRequest keeps the request of a creation, so that it can be sent by another process.
+func (p *Pending) setRequest(request any) error {
 	data, err := json.Marshal(request)
 	p.Request = openapi.Secret(data)
-	return p, err
+	return err
 }
 
-// takeCVM keeps the app of an existing CVM and what it runs.
-func (p *Pending) takeCVM(cvm *openapi.CVMDetail) error {
-	var err error
-	if p.AppID, err = kms.ParseAppID(cvm.AppID); err != nil {
-		return fmt.Errorf("the app id of cvm %s: %w", cvm.Name, err)
-	}
-	if p.ComposeHash, err = compose.ParseHash(cvm.ComposeHash); err != nil {
-		return fmt.Errorf("the compose hash of cvm %s: %w", cvm.Name, err)
-	}
-	return nil
-}
-
-// encryptFor encrypts secrets for the app of an existing CVM, whose app-compose must allow each of them.
-func (p *Pending) encryptFor(ctx context.Context, c *client.Client, cvm *openapi.CVMDetail, env []compose.EnvVar, cfg *config) (openapi.Secret, error) {
-	if err := kms.CheckEnv(env); err != nil {
-		return "", err
-	}
-	if err := cfg.canCheckKey(cvm.Name); err != nil {
-		return "", err
-	}
-	app, _, err := appCompose(ctx, c, cvm)
-	if err != nil {
-		return "", err
-	}
-	if _, err := (Change{CVM: cvm.Name, AllowedEnvs: app.AllowedEnvs, Env: env}).names(app.AllowedEnvs); err != nil {
-		return "", err
-	}
-	encrypted, checks, err := encryptedFor(ctx, c, cvm, p.AppID, env, cfg)
-	p.Checks = append(p.Checks, checks...)
-	return encrypted, err
-}
-
-// encryptedFor encrypts secrets for the checked key of an existing CVM's app.
-func encryptedFor(ctx context.Context, c *client.Client, cvm *openapi.CVMDetail, app kms.AppID, env []compose.EnvVar, cfg *config) (openapi.Secret, []Check, error) {
-	st := &State{Name: cvm.Name, AppID: app}
-	st.takeKMS(cvm.KMSInfo)
-	key, checks, err := envKey(ctx, c, st, cfg)
-	if err != nil {
-		return "", nil, err
-	}
-	ciphertext, err := kms.EncryptEnv(env, key)
-	if err != nil {
-		return "", nil, err
-	}
-	cfg.report(checks)
-	cfg.progress(EncryptedEvent{Names: envNames(env), Bytes: len(ciphertext) / 2})
-	return openapi.Secret(ciphertext), checks, nil
-}
-
-func prepareReplica(ctx context.Context, c *client.Client, cvm string, request openapi.ReplicateRequest) (*Pending, error) {
-	vm, err := c.CVMs.Replicate(ctx, cvm, &request, &openapi.CVMsReplicateParams{PrepareOnly: openapi.Ptr(true)})
+func (f *flow) prepareReplica(ctx context.Context, p *Pending, request openapi.ReplicateRequest) (*preparation, error) {
+	vm, err := f.c.CVMs.Replicate(ctx, p.CVM.ID, &request, &openapi.CVMsReplicateParams{PrepareOnly: openapi.Ptr(true)})
 	if err == nil {
-		return nil, fmt.Errorf("the cloud made cvm %s at once; its KMS is on no chain", vm.VMUUID)
+		return nil, fmt.Errorf("the cloud made cvm %.100q at once; its KMS is on no chain", vm.VMUUID)
 	}
-	return pendingOf(err, PendingReplica, request)
-}
-
-// take keeps what the cloud prepared for p, after comparing it with what was asked for.
-func (p *Pending) take(prepared *Pending, cfg *config) error {
-	if _, err := compare(CheckAppID, p.AppID.String(), prepared.AppID.String()); err != nil {
-		return err
-	}
-	check, err := compare(CheckComposeHash, p.ComposeHash.String(), prepared.ComposeHash.String())
-	if err != nil {
-		return err
-	}
-	p.Checks = append(p.Checks, check)
-	p.Token, p.Expires, p.DeviceID = prepared.Token, prepared.Expires, prepared.DeviceID
-	p.ChainID, p.KMSContract = prepared.ChainID, prepared.KMSContract
-	cfg.report([]Check{check})
-	return nil
+	return preparationOf(err, request)
 }
 
 // makeReplica asks for the replica once. A refusal that wants the chain first is taken into p.
-func makeReplica(ctx context.Context, c *client.Client, p *Pending, cfg *config) error {
+func (f *flow) makeReplica(ctx context.Context, p *Pending) error {
 	var request openapi.ReplicateRequest
 	if err := json.Unmarshal([]byte(p.Request), &request); err != nil {
 		return err
 	}
-	vm, err := c.CVMs.Replicate(ctx, p.CVM, &request, nil)
-	return p.made(vm, err, request, cfg)
+	vm, err := f.c.CVMs.Replicate(ctx, p.CVM.ID, &request, nil, client.WithoutRetry())
+	return f.made(ctx, p, vm, answer{err, request})
 }
 
-// made takes the answer to a call that makes a CVM, or that wants the chain first.
-func (p *Pending) made(vm *openapi.VM, err error, request any, cfg *config) error {
-	if errors.Is(err, client.ErrHashRegistrationRequired) {
-		prepared, err := pendingOf(err, p.Kind, request)
-		if err != nil {
-			return err
-		}
-		if err := p.take(prepared, cfg); err != nil {
-			return err
-		}
-		return cfg.keep(p)
-	}
+func (f *flow) commitReplica(ctx context.Context, p *Pending) error {
+	vm, err := f.c.CVMs.CommitReplica(ctx, p.CVM.ID, &openapi.CommitUpdateRequest{
+		Token: &p.Token, ComposeHash: openapi.Ptr(p.Approval.ComposeHash.String()), TransactionHash: &p.Approval.Transaction,
+	}, nil, client.WithoutRetry())
 	if err != nil {
 		return err
 	}
-	return p.createdAs(vm, cfg)
-}
-
-// createdAs keeps which CVM was made.
-func (p *Pending) createdAs(vm *openapi.VM, cfg *config) error {
-	var err error
-	if p.Created, err = made(vm, p.AppID); err != nil {
-		return err
-	}
-	p.Committed = true
-	cfg.progress(CreatedEvent{CVM: p.Created})
-	return cfg.keep(p)
-}
-
-func commitReplica(ctx context.Context, c *client.Client, p *Pending, cfg *config) error {
-	vm, err := c.CVMs.CommitReplica(ctx, p.CVM, &openapi.CommitUpdateRequest{
-		Token: &p.Token, ComposeHash: openapi.Ptr(p.ComposeHash.String()), TransactionHash: &p.Transaction,
-	}, nil)
-	if err != nil {
-		return err
-	}
-	return p.createdAs(vm, cfg)
+	return f.createdAs(p, vm)
 }

@@ -1,28 +1,42 @@
 package deploy
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+
+	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
 )
 
-// Spec says what to deploy. Name and Compose are required, everything else may be left out.
+// NodeID is the number of a node: Node.id of the API, "node_id" of a request.
+type NodeID int
+
+// TeepodID is the older number of a node: Teepod.id of the API, "teepod_id" of a request. It is another number
+// than the [NodeID] of the same node.
+type TeepodID int
+
+// Spec is what to deploy. Name and Compose are required, everything else may be left out.
 type Spec struct {
 	// Name of the CVM, unique in the workspace; see [compose.ValidateName] for the rule.
 	Name string
 
 	// Compose is the app-compose document. Its allowed_envs may be left empty: they are then the names of
-	// Env, in that order. It is not changed.
+	// Env, sorted. It is not changed.
 	Compose *compose.App
 
-	// Env are the secrets, encrypted here for the app's key. Each must be among the allowed_envs of Compose
-	// where that has any.
+	// Env are the secrets, encrypted here for the app's key. Each must be among the allowed_envs of Compose,
+	// if that has any.
 	Env []compose.EnvVar
+
+	// OS is the kind of operating system image; the zero value is a production image.
+	OS OS
+	// Image is the name of a guest OS image; empty is the platform's choice among those of OS.
+	Image string
 
 	// InstanceType is a size such as "tdx.small"; empty lets VCPU and Memory choose, or else the platform.
 	InstanceType string
@@ -32,14 +46,30 @@ type Spec struct {
 	Memory int
 	// DiskSize is in GB; 0 is the instance type's.
 	DiskSize int
-	// Image is the name of a guest OS image; empty is the platform's choice.
-	Image string
+	// GPUs are the GPUs to attach; nil is none.
+	GPUs *openapi.GPUConfig
+	// Hugepages and PinNUMA set how the memory of the CVM is laid out on its node.
+	Hugepages, PinNUMA bool
+
 	// Region restricts where the CVM runs; empty is anywhere.
 	Region string
-	// NodeID pins the CVM to one node; 0 is the platform's choice.
-	NodeID int
+	// NodeID or TeepodID pins the CVM to one node; zero is the platform's choice. Give one of them at the most.
+	NodeID   NodeID
+	TeepodID TeepodID
+
 	// Listed shows the app in the public directory. The SDK never lists an app unless asked to.
 	Listed bool
+	// SkipGateway does without the gateway, so that no public URL leads to the app.
+	SkipGateway bool
+	// KeyProviderMode is where the app's keys come from: "kms" or "local"; empty is the platform's choice.
+	KeyProviderMode string
+	// KMSContractID chooses a KMS by the platform's id of its contract (kc_…). With [WithChain] the contract's
+	// address is sent as well, and compared.
+	KMSContractID string
+	// UserConfig is text for the guest, which is not measured.
+	UserConfig string
+	// Ports are host ports to map.
+	Ports []openapi.ProvisionPort
 
 	// AppID and Nonce, given together, ask for a known app id: a pair from KMS.GetNextAppIDs. A pair is a
 	// prediction, not a reservation: another deployment of the workspace can use the nonce first. On a chain
@@ -48,8 +78,40 @@ type Spec struct {
 	// Nonce belongs to AppID.
 	Nonce *uint64
 
-	// Contract says how the contract of a new app is deployed, with a KMS on a chain.
+	// Contract is what the contract of the app must demand, with a KMS on a chain.
 	Contract ContractSpec
+
+	// Amend changes the request before it is sent, for members that this SDK does not know yet. It must leave
+	// alone the document, the app id and the KMS; a change of them is an error.
+	Amend func(*openapi.ProvisionRequest)
+}
+
+// OS is a kind of operating system image.
+type OS string
+
+const (
+	// Production images let nobody in.
+	Production OS = ""
+	// Development images let anybody in who reaches their SSH port, and so show the secrets of the app.
+	Development OS = "development"
+)
+
+// ContractSpec is what the contract of an app must demand. For a new app it is deployed so; for an existing one each
+// value that is not zero is compared with the contract.
+type ContractSpec struct {
+	// Owner decides what the app may run; zero is the account of the [Chain] for a new app.
+	Owner common.Address
+	// Devices are the machines on which the app may run. The cloud chooses one of them.
+	Devices []kms.DeviceID
+	// AllowAnyDevice lets the app run on every machine.
+	AllowAnyDevice bool
+	// RequireTCBUpToDate refuses keys to platforms that are out of date. Contracts before dstack 0.5.9 do not
+	// know it.
+	RequireTCBUpToDate bool
+}
+
+func (s ContractSpec) isZero() bool {
+	return s.Owner == (common.Address{}) && len(s.Devices) == 0 && !s.AllowAnyDevice && !s.RequireTCBUpToDate
 }
 
 // check refuses a spec that cannot be deployed, before anything is sent.
@@ -60,18 +122,36 @@ func (s Spec) check(onChain bool) error {
 	if s.Compose == nil {
 		return errors.New("spec: Compose is required")
 	}
-	if err := notNegative("spec", size{"VCPU", s.VCPU}, size{"Memory", s.Memory}, size{"DiskSize", s.DiskSize}, size{"NodeID", s.NodeID}); err != nil {
+	if err := checkNode("spec", s.NodeID, s.TeepodID); err != nil {
+		return err
+	}
+	if err := notNegative("spec", size{"VCPU", s.VCPU}, size{"Memory", s.Memory}, size{"DiskSize", s.DiskSize}); err != nil {
 		return err
 	}
 	switch {
+	case s.OS != Production && s.OS != Development:
+		return fmt.Errorf("spec: OS is %q, want Production or Development", s.OS)
 	case onChain && s.Nonce != nil:
 		return errors.New("spec: Nonce is for the central KMS; on a chain AppID alone names the contract of an app")
-	case !onChain && s.Contract != ContractSpec{}:
+	case !onChain && !s.Contract.isZero():
 		return errors.New("spec: Contract is for a KMS on a chain; give WithChain")
 	case !onChain && (s.AppID == nil) != (s.Nonce == nil):
 		return errors.New("spec: AppID and Nonce go together; give both or neither")
 	}
-	return kms.CheckEnv(s.Env)
+	for _, device := range s.Contract.Devices {
+		if device.IsZero() {
+			return errors.New("spec: Contract.Devices has a device id that is zero")
+		}
+	}
+	return nil
+}
+
+// checkNode refuses two names of one node.
+func checkNode(what string, node NodeID, teepod TeepodID) error {
+	if node != 0 && teepod != 0 {
+		return fmt.Errorf("%s: NodeID %d and TeepodID %d are two ways to name a node; give one", what, node, teepod)
+	}
+	return notNegative(what, size{"NodeID", int(node)}, size{"TeepodID", int(teepod)})
 }
 
 type size struct {
@@ -88,58 +168,49 @@ func notNegative(what string, sizes ...size) error {
 	return nil
 }
 
-func envNames(env []compose.EnvVar) []string {
-	names := make([]string, len(env))
-	for i, v := range env {
-		names[i] = v.Key
+// fingerprint is what a state remembers of the spec that it belongs to: no values of secrets.
+func (s Spec) fingerprint(doc document) map[string]string {
+	f := map[string]string{
+		"Name": s.Name, "Compose": doc.hash.String(), "names of Env": fmt.Sprint(envNames(s.Env)), "OS": string(s.OS), "Image": s.Image,
+		"InstanceType": s.InstanceType, "VCPU": strconv.Itoa(s.VCPU), "Memory": strconv.Itoa(s.Memory), "DiskSize": strconv.Itoa(s.DiskSize),
+		"Region": s.Region, "NodeID": strconv.Itoa(int(s.NodeID)), "TeepodID": strconv.Itoa(int(s.TeepodID)),
+		"Listed": strconv.FormatBool(s.Listed), "SkipGateway": strconv.FormatBool(s.SkipGateway), "KMSContractID": s.KMSContractID,
+		"KeyProviderMode": s.KeyProviderMode, "Contract": fmt.Sprintf("%v", s.Contract),
 	}
-	return names
+	if s.AppID != nil {
+		f["AppID"] = s.AppID.String()
+	}
+	if s.Nonce != nil {
+		f["Nonce"] = strconv.FormatUint(*s.Nonce, 10)
+	}
+	return f
 }
 
-// app returns the app-compose that is deployed: Compose, with allowed_envs filled in from Env where it
-// allows none. A secret that the app would not accept is an error, because the guest drops it silently.
-func (s Spec) app() (*compose.App, error) {
-	canonical, err := s.Compose.Canonical()
-	if err != nil {
-		return nil, err
+// request is the provision request for doc.
+func (s Spec) request(doc document, chain Chain) (*openapi.ProvisionRequest, error) {
+	r := &openapi.ProvisionRequest{
+		Name:            s.Name,
+		EnvKeys:         envNames(s.Env),
+		KMS:             openapi.Ptr(openapi.KMSTypePhala),
+		Listed:          &s.Listed,
+		PreferDev:       openapi.Ptr(s.OS == Development),
+		InstanceType:    unlessZero(s.InstanceType),
+		VCPU:            unlessZero(s.VCPU),
+		Memory:          unlessZero(s.Memory),
+		DiskSize:        unlessZero(s.DiskSize),
+		GPUs:            s.GPUs,
+		Image:           unlessZero(s.Image),
+		Region:          unlessZero(s.Region),
+		NodeID:          unlessZero(int(s.NodeID)),
+		TeepodID:        unlessZero(int(s.TeepodID)),
+		Hugepages:       unlessZero(s.Hugepages),
+		PinNUMA:         unlessZero(s.PinNUMA),
+		SkipGateway:     unlessZero(s.SkipGateway),
+		KeyProviderMode: unlessZero(openapi.ProvisionRequestKeyProviderMode(s.KeyProviderMode)),
+		KMSContractID:   unlessZero(s.KMSContractID),
+		UserConfig:      unlessZero(s.UserConfig),
+		Ports:           s.Ports,
 	}
-	app, err := compose.Parse(canonical)
-	if err != nil {
-		return nil, err
-	}
-	if len(app.AllowedEnvs) == 0 {
-		app.AllowedEnvs = envNames(s.Env)
-	}
-	for _, name := range envNames(s.Env) {
-		if !slices.Contains(app.AllowedEnvs, name) {
-			return nil, fmt.Errorf("spec: the secret %s is not among the allowed_envs of the app-compose, so the guest would drop it", name)
-		}
-	}
-	return app, app.Validate()
-}
-
-// request is the provision request for app.
-func (s Spec) request(app *compose.App, chain Chain) (openapi.ProvisionRequest, error) {
-	canonical, err := app.Canonical()
-	if err != nil {
-		return openapi.ProvisionRequest{}, err
-	}
-	r := openapi.ProvisionRequest{
-		Name:    s.Name,
-		EnvKeys: envNames(s.Env),
-		KMS:     openapi.Ptr(openapi.KMSTypePhala),
-		Listed:  &s.Listed,
-	}
-	if err := json.Unmarshal(canonical, &r.ComposeFile); err != nil {
-		return openapi.ProvisionRequest{}, fmt.Errorf("the app-compose does not fit the API: %w", err)
-	}
-	r.InstanceType = unlessZero(s.InstanceType)
-	r.VCPU = unlessZero(s.VCPU)
-	r.Memory = unlessZero(s.Memory)
-	r.DiskSize = unlessZero(s.DiskSize)
-	r.Image = unlessZero(s.Image)
-	r.Region = unlessZero(s.Region)
-	r.TeepodID = unlessZero(s.NodeID)
 	if s.AppID != nil {
 		r.AppID = openapi.Ptr(s.AppID.String())
 	}
@@ -149,7 +220,44 @@ func (s Spec) request(app *compose.App, chain Chain) (openapi.ProvisionRequest, 
 	if chain != nil {
 		r.KMS, r.KMSContract = kmsType(chain), openapi.Ptr(chain.KMS().Hex())
 	}
-	return r, nil
+	if err := doc.into(&r.ComposeFile); err != nil {
+		return nil, err
+	}
+	return r, s.amend(r, doc)
+}
+
+// amend lets the caller change the request, and refuses a change of what this side compares.
+func (s Spec) amend(r *openapi.ProvisionRequest, doc document) error {
+	if s.Amend == nil {
+		return nil
+	}
+	before := *r
+	s.Amend(r)
+	after, err := documentOf(r.ComposeFile)
+	if err != nil {
+		return fmt.Errorf("spec: Amend changed the document: %w", err)
+	}
+	switch {
+	case !after.hash.Equal(doc.hash):
+		return fmt.Errorf("spec: Amend changed the document: compose hash %s, want %s", after.hash, doc.hash)
+	case r.Name != before.Name || !slices.Equal(r.EnvKeys, before.EnvKeys):
+		return errors.New("spec: Amend changed the name or the names of the secrets")
+	case !equal(r.AppID, before.AppID) || !equal(r.Nonce, before.Nonce):
+		return errors.New("spec: Amend changed the app id")
+	case !equal(r.KMS, before.KMS) || !equal(r.KMSContract, before.KMSContract) || !equal(r.KMSContractID, before.KMSContractID) ||
+		!equal(r.KMSID, before.KMSID) || !slices.Equal(r.KMSURLs, before.KMSURLs):
+		return errors.New("spec: Amend changed the KMS")
+	case r.EncryptedEnv != nil:
+		return errors.New("spec: Amend set encrypted_env; secrets go into Spec.Env")
+	}
+	return nil
+}
+
+func equal[T comparable](a, b *T) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return *a == *b
 }
 
 func unlessZero[T comparable](v T) *T {

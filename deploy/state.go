@@ -3,6 +3,9 @@ package deploy
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -24,41 +27,55 @@ const (
 )
 
 // State is a deployment between two phases. It is plain JSON, holds all that the next phase needs and no
-// plaintext secret; what it holds encrypted, and the commit token, still deserve a private file.
+// plaintext secret; what it holds encrypted, and the commit token, still deserve a private file, see [SaveFile].
 type State struct {
 	Phase Phase  `json:"phase"`
 	Name  string `json:"name"`
+	// Spec is a summary of the spec that the state belongs to, without a value of a secret.
+	Spec map[string]string `json:"spec"`
 
+	// AppID is zero until it is known. Trusted reports what it rests on.
+	AppID kms.AppID `json:"app_id,omitzero"`
+	// Document is the text that was sent, ComposeHash the hash of what is to run: that of Document, unless the
+	// platform completes it. Predicted reports whether the hash was computed here.
+	Document    string       `json:"document"`
 	ComposeHash compose.Hash `json:"compose_hash"`
-	AppID       kms.AppID    `json:"app_id"`
-	// EnvKeys are the names of the secrets, in order.
+	Predicted   bool         `json:"predicted"`
+	// EnvKeys are the names of the secrets, sorted.
 	EnvKeys []string `json:"env_keys,omitempty"`
+	// OS is the image that was asked for, with the hash that the cloud reported.
+	OS Image `json:"os,omitzero"`
+
 	// KMS names the key service to ask for the app's key: its slug or id.
 	KMS string `json:"kms,omitempty"`
+	// KMSRoot is the root key that signed the app's key, once it was checked.
+	KMSRoot       kms.Signer `json:"kms_root,omitzero"`
+	RootFromCloud bool       `json:"kms_root_from_cloud,omitempty"`
 	// ProvisionKey is the env key that the cloud named while provisioning, hexadecimal.
 	ProvisionKey string `json:"provision_key,omitempty"`
 	// CloudRoot is the KMS root key that the cloud named while provisioning, hexadecimal.
 	CloudRoot string `json:"cloud_root,omitempty"`
 	// EncryptedEnv is the ciphertext of the secrets.
 	EncryptedEnv openapi.Secret `json:"encrypted_env,omitempty"`
-	// Token authorises the commit where the cloud handed one out.
+	// Token authorises the commit if the cloud issued one.
 	Token openapi.Secret `json:"token,omitempty"`
 
-	// ChainID, KMSContract and DeviceID are where the KMS is governed and the device that it is to run on;
-	// zero with the central KMS.
+	// ChainID, KMSContract and Device are where the KMS is governed and the machine that the contract is to allow;
+	// zero with the central KMS, and Device if any machine may run the app.
 	ChainID     uint64         `json:"chain_id,omitempty"`
 	KMSContract common.Address `json:"kms_contract,omitzero"`
-	DeviceID    string         `json:"device_id,omitempty"`
-	// Contract says how the contract of a new app is deployed.
-	Contract ContractSpec `json:"contract,omitzero"`
-	// Deployer is the account that deployed the contract of the app; zero where it existed before.
+	Device      kms.DeviceID   `json:"device,omitzero"`
+	// Contract is what the contract of the app must demand; Owner is who owns it, once it was read.
+	Contract ContractSpec   `json:"contract,omitzero"`
+	Owner    common.Address `json:"owner,omitzero"`
+	// Deployer is the account that deployed the contract of the app; zero if it existed before.
 	Deployer common.Address `json:"deployer,omitzero"`
-	// Intents are the transactions that were sent or are about to be, by what they do.
-	Intents map[string]json.RawMessage `json:"intents,omitempty"`
+	// Transactions are the transactions that were sent or are about to be, by what they do.
+	Transactions map[string]json.RawMessage `json:"transactions,omitempty"`
 
-	// CVM identifies the CVM once it exists: its vm_uuid, or its id where there is none.
+	// CVM identifies the CVM once it exists: its vm_uuid, or its id if it has none.
 	CVM string `json:"cvm,omitempty"`
-	// Adopted says that the CVM had existed already, made by an earlier run of the same spec.
+	// Adopted reports that the CVM had existed already, made by an earlier run of the same spec.
 	Adopted bool `json:"adopted,omitempty"`
 
 	// Checks are the comparisons made so far.
@@ -80,18 +97,58 @@ func ParseState(data []byte) (*State, error) {
 	default:
 		return nil, fmt.Errorf("deployment state: unknown phase %q", s.Phase)
 	}
+	if sum := compose.Sum([]byte(s.Document)); s.Predicted && !sum.Equal(s.ComposeHash) {
+		return nil, fmt.Errorf("deployment state: the document has compose hash %s, not %s", sum, s.ComposeHash)
+	}
 	return &s, nil
 }
 
-// onChain tells whether the KMS of the deployment is on a chain.
+// onChain reports whether the KMS of the deployment is on a chain.
 func (s *State) onChain() bool { return s.ChainID != 0 }
 
-// in is an error where the state is not in the phase that a call takes it from.
-func (s *State) in(phases ...Phase) error {
-	for _, p := range phases {
-		if s.Phase == p {
-			return nil
-		}
+// checkPhase returns an error unless the state is in one of the phases that a call takes it from.
+func (s *State) checkPhase(phases ...Phase) error {
+	if slices.Contains(phases, s.Phase) {
+		return nil
 	}
 	return fmt.Errorf("the deployment of %s is %s, want %s", s.Name, s.Phase, phases[0])
+}
+
+// checkSpec returns [ErrOtherSpec] unless the state began with a spec of this summary.
+func (s *State) checkSpec(spec map[string]string) error {
+	var differ []string
+	for _, name := range slices.Sorted(maps.Keys(union(s.Spec, spec))) {
+		if s.Spec[name] != spec[name] {
+			differ = append(differ, fmt.Sprintf("%s is %.100q, was %.100q", name, spec[name], s.Spec[name]))
+		}
+	}
+	if len(differ) == 0 {
+		return nil
+	}
+	return fmt.Errorf("deploy %s: %w: %s", s.Name, ErrOtherSpec, strings.Join(differ, "; "))
+}
+
+func union(a, b map[string]string) map[string]string {
+	all := maps.Clone(a)
+	if all == nil {
+		all = map[string]string{}
+	}
+	maps.Copy(all, b)
+	return all
+}
+
+// anchor is what the state comes to.
+func (s *State) anchor() *App {
+	a := &App{
+		ID: s.AppID, Secrets: append([]string{}, s.EnvKeys...), KMS: s.KMS, KMSRoot: s.KMSRoot, RootFromCloud: s.RootFromCloud,
+		ChainID: s.ChainID, KMSContract: s.KMSContract, Owner: s.Owner, OS: s.OS, Devices: slices.Clone(s.Contract.Devices), AnyDevice: s.Contract.AllowAnyDevice,
+		CVMs: []CVM{{ID: s.CVM, Name: s.Name, ComposeHash: s.ComposeHash}},
+	}
+	if !s.Device.IsZero() && !slices.Contains(a.Devices, s.Device) {
+		a.Devices = append(a.Devices, s.Device)
+	}
+	if s.Predicted {
+		a.Document, a.ComposeHash = s.Document, s.ComposeHash
+	}
+	return a
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
+	"slices"
 	"time"
 
 	"github.com/phala-go/phala/client"
@@ -12,242 +14,395 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// Update changes a CVM in one step and returns when the change runs: compose file, scripts and secrets
-// together or none of them, so that secrets and the names that the guest accepts never drift apart. Secrets
-// are encrypted here for a checked key, as [Run] does. Where another operation runs on the CVM, Update waits
-// for it, up to ten minutes. What runs then is verified as by [Run].
+// UpdateSpec is what to change of a CVM. What is zero stays.
+type UpdateSpec struct {
+	// CVM is the one to change: its vm_uuid, its name, or the app id; empty is the first one of the [App].
+	CVM string
+
+	// Compose is a whole new app-compose document; nil is the document of the [App], with the changes below. Its
+	// allowed_envs may be left empty: they are then the names of Env, or those of the secrets that stay.
+	Compose *compose.App
+	// DockerCompose is a new docker-compose file, YAML text.
+	DockerCompose string
+	// PreLaunchScript is a new pre-launch script, shell text.
+	PreLaunchScript string
+	// AllowedEnvs are the names that the guest accepts from now on. nil means those of Env if Env is
+	// given and has other names, else the ones it has. A change of the set needs Env, so that secrets and names never
+	// drift apart.
+	AllowedEnvs []string
+	// PublicLogs, PublicSysInfo and PublicTCBInfo set what everybody may read.
+	PublicLogs, PublicSysInfo, PublicTCBInfo *bool
+
+	// Env replaces all secrets; nil keeps them, an empty list removes them. The cloud cannot merge ciphertext: names
+	// that would disappear must be listed in RemoveSecrets.
+	Env           []compose.EnvVar
+	RemoveSecrets []string
+
+	// InstanceType is a size such as "tdx.small".
+	InstanceType string
+	// VCPU is a number of virtual CPUs.
+	VCPU int
+	// Memory is in MB.
+	Memory int
+	// DiskSize is in GB; it can only grow.
+	DiskSize int
+	// GPUs are the GPUs of the CVM from now on.
+	GPUs *openapi.GPUConfig
+	// Image is the name of another guest OS image, of the same kind: production or development.
+	Image string
+	// UserConfig is text for the guest, which is not measured.
+	UserConfig *string
+	// AllowRestart and AllowForceStop let the platform restart the CVM, or stop it hard.
+	AllowRestart, AllowForceStop *bool
+	// ShutdownTimeout bounds a graceful shutdown, in whole seconds from 10 s to 20 min; 0 is the platform's choice.
+	ShutdownTimeout time.Duration
+
+	// Devices are machines that the contract of the app may allow for this change.
+	Devices []kms.DeviceID
+	// RetireOld takes the compose hash from before off the contract, once the new one runs and is verified, unless
+	// another CVM of the [App] runs it. It needs [WithChain]. Without it an old document can be run for ever.
+	RetireOld bool
+}
+
+// Update changes a CVM and returns when the change runs. The document, with its secrets, is one step: compose file,
+// scripts and secrets change together or none of them, so that secrets and the names that the guest accepts never
+// drift apart. It is computed here from the document of the anchor, sent whole, and the cloud's compose hash is
+// compared before anything is committed. Size and image follow in a second step. Secrets are encrypted here for the
+// key of the anchor's app, as [Run] does. If another operation runs on the CVM, Update waits for it, up to ten minutes.
+// What runs then is verified as by [Run].
 //
-// Where the KMS is on a chain and the compose hash changes, the chain must allow it first. With [WithChain]
-// Update does that; without, it returns the [*Pending] as its error, and nothing has changed. A compose hash
-// or key of the cloud that is not the one expected is a [*MismatchError].
-func Update(ctx context.Context, c *client.Client, change Change, opts ...Option) (*Changed, error) {
-	cfg, err := configure(opts)
+// If the KMS is on a chain and the compose hash changes, the chain must allow it first. With [WithChain]
+// Update does that; without, it returns the [*Pending] as its error, and nothing has changed. A CVM that is not the
+// one of the anchor, or a compose hash or key that is not the one expected, is a [*MismatchError].
+//
+// Update does not change app. It returns the anchor from after the change, which replaces it.
+func Update(ctx context.Context, c *client.Client, app *App, spec UpdateSpec, opts ...Option) (*App, error) {
+	f, err := begin(inChange, c, app, opts)
 	if err != nil {
 		return nil, err
 	}
-	u, err := planUpdate(ctx, c, change, cfg)
+	p, _, err := f.planUpdate(ctx, spec)
 	if err != nil {
 		return nil, err
 	}
-	_, err = c.CVMs.Update(ctx, handle(u.cvm), u.request, nil, client.WithConflictWait(conflictWait))
-	if errors.Is(err, client.ErrHashRegistrationRequired) {
-		pending, err := u.throughChain(ctx, c, err, cfg)
-		if err != nil {
-			return nil, err
+	if err := f.cfg.keep(p); err != nil {
+		return nil, err
+	}
+	return f.finish(ctx, p)
+}
+
+// changesDocument reports whether the CVM is to run another document than it does.
+func (p *Pending) changesDocument() bool {
+	return p.Approval.Unpredicted || !p.Approval.ComposeHash.Equal(p.Approval.BeforeHash)
+}
+
+// planUpdate computes what a change comes to, compares the CVM with the anchor, and encrypts the secrets. Nothing is
+// changed yet.
+func (f *flow) planUpdate(ctx context.Context, spec UpdateSpec) (*Pending, document, error) {
+	p, doc, err := f.plannedUpdate(ctx, spec)
+	if err != nil {
+		return nil, document{}, fmt.Errorf("update: %w", err)
+	}
+	return p, doc, nil
+}
+
+func (f *flow) plannedUpdate(ctx context.Context, spec UpdateSpec) (*Pending, document, error) {
+	if err := spec.check(); err != nil {
+		return nil, document{}, err
+	}
+	cvm, err := f.app.find(spec.CVM)
+	if err != nil {
+		return nil, document{}, err
+	}
+	doc, err := spec.document(f.app)
+	if err != nil {
+		return nil, document{}, err
+	}
+	p := &Pending{Kind: PendingUpdate, App: f.app, CVM: cvm, Settings: spec.settings(), RetireOld: spec.RetireOld, Devices: spec.Devices}
+	p.Approval = f.app.approval(PendingUpdate, doc, cvm.ComposeHash)
+	if !p.changesDocument() && spec.Env == nil && p.Settings == nil {
+		return nil, document{}, fmt.Errorf("cvm %s: nothing to change", cvm.ID)
+	}
+	if spec.RetireOld && f.cfg.chain == nil {
+		return nil, document{}, errors.New("RetireOld needs WithChain")
+	}
+	if err := f.checkChange(p, doc, spec); err != nil {
+		return nil, document{}, err
+	}
+	detail, err := f.get(ctx, cvm)
+	if err != nil {
+		return nil, document{}, err
+	}
+	p.CVM.ID, p.CVM.Name, p.Approval.Name = handle(detail), detail.Name, detail.Name
+	p.WasStopped = detail.Status == openapi.CVMStopped || detail.Status == openapi.CVMExited
+	if spec.Env == nil {
+		return p, doc, nil
+	}
+	return p, doc, f.sealInto(ctx, p, spec.Env)
+}
+
+// checkChange refuses secrets that do not fit the document after the change.
+func (f *flow) checkChange(p *Pending, doc document, spec UpdateSpec) error {
+	var noticed []Check
+	var err error
+	if spec.Env == nil {
+		noticed, err = f.cfg.checkUses(doc.app, f.app.Secrets)
+	} else {
+		if err := checkRemoved(f.app.Secrets, spec.Env, spec.RemoveSecrets); err != nil {
+			return err
 		}
-		return u.settle(ctx, c, pending, cfg)
+		noticed, err = f.cfg.checkSecrets(doc.app, spec.Env)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("update %s: %w", u.cvm.Name, explain(err))
-	}
-	return u.settle(ctx, c, nil, cfg)
-}
-
-// throughChain has the chain allow what the cloud asks for, and then commits it. Without a chain what is asked for
-// is the error.
-func (u *plannedUpdate) throughChain(ctx context.Context, c *client.Client, required error, cfg *config) (*Pending, error) {
-	p, err := pendingOf(required, PendingUpdate, u.request)
-	if err != nil {
-		return nil, fmt.Errorf("update %s: %w", u.cvm.Name, err)
-	}
-	p.CVM, p.Name = handle(u.cvm), u.cvm.Name
-	if err := u.accept(p, cfg); err != nil {
-		return nil, err
-	}
-	if err := cfg.keep(p); err != nil {
-		return nil, err
-	}
-	if cfg.chain == nil {
-		return nil, p
-	}
-	if err := approve(ctx, p, cfg); err != nil {
-		return nil, err
-	}
-	p.Token = "" // the API key commits; a token would be for somebody without one
-	return p, commitPending(ctx, c, p, cfg)
-}
-
-// plannedUpdate is a change that is ready to be sent.
-type plannedUpdate struct {
-	cvm     *openapi.CVMDetail
-	app     kms.AppID
-	want    *compose.Hash // after the change; nil where it cannot be predicted
-	reason  string        // why not
-	request openapi.UpdateCVMRequest
-	checks  []Check
-}
-
-// planUpdate finds out what a change comes to, and encrypts its secrets. Nothing is changed yet.
-func planUpdate(ctx context.Context, c *client.Client, change Change, cfg *config) (*plannedUpdate, error) {
-	if err := change.check(); err != nil {
-		return nil, err
-	}
-	if change.Env != nil {
-		if err := cfg.canCheckKey(change.CVM); err != nil {
-			return nil, err
-		}
-	}
-	cvm, err := c.CVMs.Get(ctx, change.CVM)
-	if err != nil {
-		return nil, fmt.Errorf("update %s: %w", change.CVM, err)
-	}
-	u := &plannedUpdate{cvm: cvm}
-	if u.app, err = kms.ParseAppID(cvm.AppID); err != nil {
-		return nil, fmt.Errorf("the app id of cvm %s: %w", cvm.Name, err)
-	}
-	before, exact, err := appCompose(ctx, c, cvm)
-	if err != nil {
-		return nil, err
-	}
-	after, err := change.apply(before)
-	if err != nil {
-		return nil, err
-	}
-	if err := u.predict(after, exact); err != nil {
-		return nil, err
-	}
-	var encrypted openapi.Secret
-	if change.Env != nil {
-		if encrypted, u.checks, err = encryptedFor(ctx, c, cvm, u.app, change.Env, cfg); err != nil {
-			return nil, err
-		}
-	}
-	u.request = change.request(before, after, encrypted)
-	return u, nil
-}
-
-// predict computes the compose hash after the change, where that is possible.
-func (u *plannedUpdate) predict(after *compose.App, exact bool) error {
-	switch {
-	case !exact:
-		u.reason = "the cloud shows no text that has the compose hash of the CVM"
-	case !after.Predictable():
-		u.reason = "the app-compose has members whose treatment is not known"
-	default:
-		hash, err := after.Hash()
-		u.want = &hash
 		return err
+	}
+	if len(spec.Env) > 0 {
+		if err := f.checkRootKnown("cvm " + p.CVM.ID); err != nil {
+			return err
+		}
+	}
+	if f.app.onChain() && p.Approval.Unpredicted && !f.cfg.hashFromCloud {
+		return fmt.Errorf("%w: give the document a pre-launch script of its own", ErrUnpredictable)
+	}
+	f.report(&p.Checks, noticed...)
+	return nil
+}
+
+// approval is what the chain must allow for a document.
+func (a *App) approval(kind PendingKind, doc document, before compose.Hash) Approval {
+	approval := Approval{
+		Kind: kind, App: a.ID, ChainID: a.ChainID, KMSContract: a.KMSContract,
+		ComposeHash: doc.hash, Unpredicted: !doc.predictable && !doc.hash.Equal(before), Document: string(doc.text), BeforeHash: before,
+	}
+	if r, ok := a.revision(before); ok {
+		approval.Before = r.Document
+		if r.ComposeHash.Equal(doc.hash) {
+			approval.Document = r.Document
+		}
+	}
+	return approval
+}
+
+// sealInto encrypts the secrets of a change.
+func (f *flow) sealInto(ctx context.Context, p *Pending, env []compose.EnvVar) error {
+	s, err := f.seal(ctx, env, keySource{})
+	if err != nil {
+		return err
+	}
+	p.EncryptedEnv, p.Secrets, p.KMSRoot = s.ciphertext, envNames(env), s.root
+	p.RootFromCloud = f.cfg.rootFromCloud || f.app.RootFromCloud && s.root == f.app.KMSRoot
+	f.report(&p.Checks, s.checks...)
+	f.cfg.progress(EncryptedEvent{Names: p.Secrets, Bytes: len(p.EncryptedEnv) / 2})
+	return nil
+}
+
+// check refuses a change that makes no sense by itself.
+func (s UpdateSpec) check() error {
+	if err := notNegative("update", size{"VCPU", s.VCPU}, size{"Memory", s.Memory}, size{"DiskSize", s.DiskSize}); err != nil {
+		return err
+	}
+	parts := s.DockerCompose != "" || s.PreLaunchScript != "" || s.AllowedEnvs != nil || s.PublicLogs != nil || s.PublicSysInfo != nil || s.PublicTCBInfo != nil
+	if s.Compose != nil && parts {
+		return errors.New("update: Compose is a whole document; change that one instead of giving DockerCompose, PreLaunchScript, AllowedEnvs or Public… as well")
+	}
+	if s.ShutdownTimeout != 0 && (s.ShutdownTimeout < 10*time.Second || s.ShutdownTimeout > 20*time.Minute || s.ShutdownTimeout%time.Second != 0) {
+		return fmt.Errorf("update: ShutdownTimeout is %s, want whole seconds from 10 s to 20 min", s.ShutdownTimeout)
+	}
+	if s.Env == nil && len(s.RemoveSecrets) > 0 {
+		return errors.New("update: RemoveSecrets needs Env: the secrets that remain")
+	}
+	for _, device := range s.Devices {
+		if device.IsZero() {
+			return errors.New("update: Devices has a device id that is zero")
+		}
 	}
 	return nil
 }
 
-// accept compares what the cloud prepared with what the change comes to, before anybody allows it on chain.
-func (u *plannedUpdate) accept(p *Pending, cfg *config) error {
-	if _, err := compare(CheckAppID, u.app.String(), p.AppID.String()); err != nil {
-		return err
-	}
-	check, err := u.checkHash(p.ComposeHash)
-	if err != nil {
-		return err
-	}
-	if check.Outcome == NotPossible {
-		if !cfg.trustHash {
-			return fmt.Errorf("update %s: %w: %s", u.cvm.Name, ErrUnpredictable, u.reason)
+// document is the app-compose after the change.
+func (s UpdateSpec) document(app *App) (document, error) {
+	base := s.Compose
+	if base == nil {
+		if app.Document == "" {
+			return document{}, fmt.Errorf("app %s: %w", app.ID, ErrUnknownDocument)
 		}
-		check.Outcome, check.Reason = Waived, "TrustComposeHashFromCloud: "+u.reason
+		if s.keepsDocument() {
+			return app.document()
+		}
+		var err error
+		if base, err = app.Compose(); err != nil {
+			return document{}, err
+		}
 	}
-	u.checks = append(u.checks, check)
-	p.Checks = u.checks
-	cfg.report([]Check{check})
-	return nil
+	after := *base
+	names, err := s.names(app, base)
+	if err != nil {
+		return document{}, err
+	}
+	after.AllowedEnvs = names
+	after.DockerComposeFile = orElse(s.DockerCompose, base.DockerComposeFile)
+	after.PreLaunchScript = orElse(s.PreLaunchScript, base.PreLaunchScript)
+	for _, flag := range []struct {
+		to   **bool
+		from *bool
+	}{{&after.PublicLogs, s.PublicLogs}, {&after.PublicSysInfo, s.PublicSysInfo}, {&after.PublicTCBInfo, s.PublicTCBInfo}} {
+		if flag.from != nil {
+			*flag.to = flag.from
+		}
+	}
+	return newDocument(&after)
 }
 
-func (u *plannedUpdate) checkHash(remote compose.Hash) (Check, error) {
-	if u.want == nil {
-		return Check{Name: CheckComposeHash, Outcome: NotPossible, Remote: remote.String(), Reason: u.reason}, nil
+// document is the document of the anchor, byte for byte.
+func (a *App) document() (document, error) {
+	doc, err := parseDocument(a.Document)
+	if err == nil && !doc.hash.Equal(a.ComposeHash) { // an older form of the same text
+		doc.text, doc.hash = []byte(a.Document), a.ComposeHash
 	}
-	return compare(CheckComposeHash, u.want.String(), remote.String())
+	return doc, err
 }
 
-// settle waits until the change runs, and compares what runs with what was asked for.
-func (u *plannedUpdate) settle(ctx context.Context, c *client.Client, p *Pending, cfg *config) (*Changed, error) {
-	st := &State{Phase: PhaseCreated, Name: u.cvm.Name, CVM: handle(u.cvm), AppID: u.app}
+// keepsDocument reports whether the change leaves the document alone.
+func (s UpdateSpec) keepsDocument() bool {
+	return s.Compose == nil && s.DockerCompose == "" && s.PreLaunchScript == "" && s.AllowedEnvs == nil && s.Env == nil &&
+		s.PublicLogs == nil && s.PublicSysInfo == nil && s.PublicTCBInfo == nil
+}
+
+// names are the allowed_envs after the change.
+func (s UpdateSpec) names(app *App, base *compose.App) ([]string, error) {
+	names := base.AllowedEnvs
 	switch {
-	case p != nil:
-		st.ComposeHash = p.ComposeHash
-	case u.want != nil:
-		st.ComposeHash = *u.want
+	case s.AllowedEnvs != nil:
+		names = s.AllowedEnvs
+	case s.Compose != nil && len(names) == 0 && s.Env == nil:
+		names = app.Secrets
+	case s.Env != nil && (s.Compose == nil || len(names) == 0) && !sameSet(envNames(s.Env), names):
+		names = envNames(s.Env)
 	}
-	cvm, err := settled(ctx, c, st, u.cvm.Status, cfg)
-	if err != nil {
-		return nil, err
-	}
-	done := &Changed{CVM: cvm, Pending: p, Checks: u.checks}
-	if done.ComposeHash, err = compose.ParseHash(cvm.ComposeHash); err != nil {
-		return nil, fmt.Errorf("the compose hash of cvm %s: %w", cvm.Name, err)
-	}
-	if p == nil {
-		check, err := u.checkHash(done.ComposeHash)
-		if err != nil {
-			return nil, err
+	if s.Env == nil {
+		before := app.Secrets
+		if current, err := app.Compose(); err == nil {
+			before = current.AllowedEnvs
 		}
-		done.Checks = append(done.Checks, check)
-		cfg.report([]Check{check})
+		if !sameSet(names, before) {
+			return nil, &SecretsError{Names: symmetricDifference(names, before), Problem: "a change of allowed_envs needs the secrets: give Env"}
+		}
 	}
-	if cvm.Status != "running" {
-		check := attestation(NotPossible, "the CVM is "+string(cvm.Status))
-		done.Checks = append(done.Checks, check)
-		cfg.report([]Check{check})
-		return done, nil
+	for _, name := range envNames(s.Env) {
+		if !slices.Contains(names, name) {
+			return nil, &SecretsError{Names: []string{name}, Problem: "the allowed_envs do not have it, so the guest would drop it"}
+		}
 	}
-	cfg.progress(RunningEvent{CVM: cvm})
-	check, report, err := cfg.verify(ctx, c, cvm, u.app, done.ComposeHash, afterChange)
-	if err != nil {
-		return nil, err
-	}
-	done.Checks, done.Report = append(done.Checks, check), report
-	return done, nil
+	return names, nil
 }
 
-// hashLag is how long the cloud may go on showing the compose hash from before an update.
-const hashLag = 2 * time.Minute
-
-// settled waits until the CVM has the status it had before, no operation runs, and, where st knows one, it
-// shows the new compose hash.
-func settled(ctx context.Context, c *client.Client, st *State, status openapi.CVMStatus, cfg *config) (*openapi.CVMDetail, error) {
-	target := openapi.CVMRunning
-	if status == openapi.CVMStopped {
-		target = status
-	}
-	began := time.Now()
-	for {
-		if err := c.CVMs.WaitFor(ctx, st.CVM, target, cfg.stateProgress()); err != nil {
-			return nil, bootError(st, err)
-		}
-		cvm, err := c.CVMs.Get(ctx, st.CVM)
-		if err != nil {
-			return nil, fmt.Errorf("cvm %s was updated, but: %w", st.CVM, err)
-		}
-		err = st.isOurs(cvm)
-		if err == nil || time.Since(began) > hashLag {
-			return cvm, err
-		}
-		if err := pause(ctx, 5*time.Second); err != nil {
-			return nil, fmt.Errorf("wait for cvm %s: %w", st.CVM, err)
-		}
-	}
+func sameSet(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }
 
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
+func symmetricDifference(a, b []string) []string {
+	var out []string
+	for _, pair := range [][2][]string{{a, b}, {b, a}} {
+		for _, name := range pair[0] {
+			if !slices.Contains(pair[1], name) {
+				out = append(out, name)
+			}
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func orElse[T comparable](v T, otherwise *T) *T {
+	var zero T
+	if v == zero {
+		return otherwise
+	}
+	return &v
+}
+
+// settings are the part of the change that is not in the document; nil if there is none.
+func (s UpdateSpec) settings() *openapi.UpdateCVMRequest {
+	r := openapi.UpdateCVMRequest{
+		InstanceType:    unlessZero(s.InstanceType),
+		VCPU:            unlessZero(s.VCPU),
+		Memory:          unlessZero(s.Memory),
+		DiskSize:        unlessZero(s.DiskSize),
+		GPUs:            s.GPUs,
+		Image:           unlessZero(s.Image),
+		UserConfig:      s.UserConfig,
+		AllowRestart:    s.AllowRestart,
+		AllowForceStop:  s.AllowForceStop,
+		ShutdownTimeout: unlessZero(int(s.ShutdownTimeout / time.Second)),
+	}
+	if reflect.ValueOf(r).IsZero() {
 		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
+	return &r
 }
 
-// explain adds what to do about the refusals that belong to a chain.
-func explain(err error) error {
-	switch {
-	case errors.Is(err, client.ErrHashInvalidOrExpired):
-		return fmt.Errorf("%w: what was prepared has expired (14 days), was superseded by a newer preparation, or the app has changed since; prepare it again", err)
-	case errors.Is(err, client.ErrTxVerificationFailed):
-		return fmt.Errorf("%w: the cloud's node does not see the transaction, or sees it fail; look at its receipt and try the commit again", err)
-	case errors.Is(err, client.ErrHashNotAllowed):
-		return fmt.Errorf("%w: the contract of the app does not allow this compose hash on this device; allow both and commit again", err)
+// provisionUpdate announces the whole document and compares the cloud's compose hash, app id and KMS.
+func (f *flow) provisionUpdate(ctx context.Context, p *Pending) error {
+	doc, err := parseDocument(p.Approval.Document)
+	if err != nil {
+		return err
 	}
+	var request openapi.ProvisionComposeUpdateRequest
+	if err := doc.intoUpdate(&request); err != nil {
+		return err
+	}
+	request.UpdateEnvVars = openapi.Ptr(p.Secrets != nil)
+	answer, err := f.c.CVMs.ProvisionComposeUpdate(ctx, p.CVM.ID, request, client.WithConflictWait(conflictWait))
+	if err != nil {
+		return err
+	}
+	id, err := kms.ParseAppID(answer.AppID)
+	if err != nil || id != p.App.ID {
+		return &MismatchError{What: CheckAppID, Local: p.App.ID.String(), Remote: answer.AppID}
+	}
+	hash, err := compose.ParseHash(answer.ComposeHash)
+	if err != nil {
+		return fmt.Errorf("the cloud's compose hash: %w", err)
+	}
+	if err := f.compareApproved(p, hash); err != nil {
+		return err
+	}
+	if !p.App.onChain() {
+		return nil
+	}
+	if err := p.App.compareKMS(chainOf(answer.KMSInfo)); err != nil {
+		return err
+	}
+	device, err := parseDevice(answer.DeviceID)
+	if err != nil {
+		return err
+	}
+	p.NeedsApproval = true
+	return f.acceptPending(ctx, p, device)
+}
+
+// commitDocument commits a document that was announced, together with its secrets.
+func (f *flow) commitDocument(ctx context.Context, p *Pending) error {
+	request := openapi.CommitComposeUpdateRequest{ComposeHash: p.Approval.ComposeHash.String()}
+	if p.Secrets != nil {
+		request.EncryptedEnv, request.EnvKeys, request.UpdateEnvVars = &p.EncryptedEnv, p.Secrets, openapi.Ptr(true)
+	}
+	_, err := f.c.CVMs.CommitComposeUpdate(ctx, p.CVM.ID, request, client.WithConflictWait(conflictWait))
 	return err
+}
+
+// changeSettings sends what is not in the document, and the secrets if the document stays.
+func (f *flow) changeSettings(ctx context.Context, p *Pending) error {
+	var request openapi.UpdateCVMRequest
+	if p.Settings != nil {
+		request = *p.Settings
+	}
+	if p.Secrets != nil && !p.changesDocument() {
+		request.EncryptedEnv = &p.EncryptedEnv
+	}
+	if _, err := f.c.CVMs.Update(ctx, p.CVM.ID, request, nil, client.WithConflictWait(conflictWait)); err != nil {
+		return fmt.Errorf("update %s: %w", p.Approval.Name, explain(err))
+	}
+	p.SettingsSent = true
+	return f.cfg.keep(p)
 }

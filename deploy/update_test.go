@@ -2,370 +2,439 @@ package deploy_test
 
 import (
 	"encoding/json"
-	"fmt"
-	"net/http"
 	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
-	"github.com/ethereum/go-ethereum/common"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/deploy"
+	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
 	"github.com/phala-go/phala/phalatest"
 )
 
-// running deploys the spec of these tests.
-func running(t testing.TB, c *client.Client, root deploy.Option) *deploy.Result {
-	t.Helper()
-	r, err := deploy.Run(t.Context(), c, spec(t), root)
-	require.NoError(t, err)
-	return r
-}
-
-func text(t testing.TB, c *client.Client, cvm string) *compose.App {
-	t.Helper()
-	doc, err := c.CVMs.GetComposeFile(t.Context(), cvm, nil)
-	require.NoError(t, err)
-	app, err := compose.Parse(doc)
-	require.NoError(t, err)
-	return app
-}
-
-func TestUpdate(t *testing.T) {
+func TestUpdate_ChangesDocumentSecretsAndSize(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, c, root := cloud(t)
-		before := running(t, c, root)
+		s, c, with := cloud(t)
+		before := running(t, c, with)
 		fresh := []compose.EnvVar{{Key: "URL", Value: "other"}, {Key: "EXTRA", Value: "more"}}
 		var events []string
-		done, err := deploy.Update(t.Context(), c, deploy.Change{
-			CVM: "web-1", DockerCompose: dockerCompose + "# second\n", Env: fresh, PublicLogs: openapi.Ptr(false), DiskSize: 40,
-		}, root, deploy.WithProgress(func(e deploy.Event) { events = append(events, e.String()) }))
+		app, err := deploy.Update(t.Context(), c, before, deploy.UpdateSpec{
+			DockerCompose: urlOnly, Env: fresh, RemoveSecrets: []string{"TOKEN"}, PublicLogs: openapi.Ptr(false),
+			DiskSize: 40,
+		}, append(with.change, deploy.WithProgress(func(e deploy.Event) { events = append(events, e.String()) }))...)
 		require.NoError(t, err)
 
-		app := text(t, c, "web-1")
-		assert.Equal(t, []string{"URL", "EXTRA"}, app.AllowedEnvs, "the names follow the secrets")
-		assert.Equal(t, dockerCompose+"# second\n", *app.DockerComposeFile)
-		assert.False(t, *app.PublicLogs)
-		assert.Equal(t, "#!/bin/sh\n", *app.PreLaunchScript, "what is not named stays")
-		requireEnv(t, s, "web-1", fresh)
-		hash, err := app.Hash()
+		runs := text(t, c, "web-1")
+		assert.Equal(t, []string{"EXTRA", "URL"}, runs.AllowedEnvs, "the names follow the secrets, sorted")
+		assert.Equal(t, urlOnly, *runs.DockerComposeFile)
+		assert.False(t, *runs.PublicLogs)
+		assert.Equal(t, "#!/bin/sh\n", *runs.PreLaunchScript, "what is not named stays")
+		requireEnv(t, s, "web-1", []compose.EnvVar{fresh[1], fresh[0]})
+		hash, err := runs.Hash()
 		require.NoError(t, err)
-		assert.Equal(t, hash, done.ComposeHash)
-		assert.NotEqual(t, before.State.ComposeHash, done.ComposeHash)
-		assert.Equal(t, 40, *done.CVM.Resource.DiskInGB)
-		assert.Nil(t, done.Pending)
-		outcomes := map[string]deploy.Outcome{}
-		for _, check := range done.Checks {
-			outcomes[check.Name] = check.Outcome
-		}
+		assert.Equal(t, hash, app.ComposeHash)
+		assert.Equal(t, 40, *app.Last.CVM.Resource.DiskInGB)
 		assert.Equal(t, map[string]deploy.Outcome{
-			deploy.CheckComposeHash: deploy.Passed, deploy.CheckEnvKey: deploy.Passed, deploy.CheckKMSRoot: deploy.Passed,
-			deploy.CheckAttestation: deploy.Passed,
-		}, outcomes)
-		updates := 0
+			deploy.CheckSecrets: deploy.Noticed, deploy.CheckComposeHash: deploy.Passed,
+			deploy.CheckKMSRoot: deploy.Passed, deploy.CheckOS: deploy.Passed, deploy.CheckAttestation: deploy.Passed,
+		}, outcomes(app.Last.Checks))
+		assert.Contains(t, check(t, app.Last.Checks, deploy.CheckSecrets).Reason, "EXTRA is mentioned neither")
 		for _, r := range s.Requests() {
-			if r.Operation == "CVMs.Update" {
-				updates++
-			}
 			assert.NotContains(t, string(r.Body), "more")
 		}
-		assert.Equal(t, 1, updates, "one request carries it all")
 		assert.NotContains(t, strings.Join(events, "\n"), "other")
 		assert.Contains(t, events, "running: web-1")
 	})
 }
 
-func TestUpdateKeepsWhatItDoesNotName(t *testing.T) {
+// The new anchor replaces the one before, which stays as it was.
+func TestUpdate_ReturnsTheAnchorFromAfterwards(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, c, root := cloud(t)
-		running(t, c, root)
-		_, err := deploy.Update(t.Context(), c, deploy.Change{CVM: "web-1", PreLaunchScript: "#!/bin/sh\necho 2\n"}, root)
+		_, c, with := cloud(t)
+		before := running(t, c, with)
+		kept, err := json.Marshal(before)
+		require.NoError(t, err)
+		app, err := deploy.Update(t.Context(), c, before, deploy.UpdateSpec{DockerCompose: urlOnly, Env: urlSecret(), RemoveSecrets: []string{"TOKEN"}}, with.change...)
+		require.NoError(t, err)
+		same, err := json.Marshal(before)
+		require.NoError(t, err)
+		assert.Equal(t, string(kept), string(same))
+
+		assert.Equal(t, before.ID, app.ID)
+		assert.NotEqual(t, before.ComposeHash, app.ComposeHash)
+		assert.Equal(t, compose.Sum([]byte(app.Document)), app.ComposeHash)
+		assert.Equal(t, []string{"URL"}, app.Secrets)
+		assert.Equal(t, app.ComposeHash, app.CVMs[0].ComposeHash)
+		assert.Equal(t, []deploy.Revision{{ComposeHash: before.ComposeHash, Document: before.Document, Secrets: []string{"TOKEN", "URL"}}}, app.Revisions)
+
+		_, err = deploy.Update(t.Context(), c, before, deploy.UpdateSpec{DockerCompose: noSecrets, Env: []compose.EnvVar{}, RemoveSecrets: []string{"TOKEN", "URL"}}, with.change...)
+		mismatch := requireMismatch(t, err, deploy.CheckComposeHash)
+		assert.Equal(t, before.ComposeHash.String(), mismatch.Local, "an anchor from before a change is out of date")
+		assert.Equal(t, app.ComposeHash.String(), mismatch.Remote)
+	})
+}
+
+func TestUpdate_KeepsWhatItDoesNotName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c, with := cloud(t)
+		app, err := deploy.Update(t.Context(), c, running(t, c, with), deploy.UpdateSpec{PreLaunchScript: "#!/bin/sh\necho 2\n"}, trusting(s))
 		require.NoError(t, err, "without secrets no root is needed")
 		requireEnv(t, s, "web-1", secrets())
 		assert.Equal(t, []string{"TOKEN", "URL"}, text(t, c, "web-1").AllowedEnvs)
 
-		_, err = deploy.Update(t.Context(), c, deploy.Change{CVM: "web-1", AllowedEnvs: []string{"URL", "TOKEN"}}, root)
+		app, err = deploy.Update(t.Context(), c, app, deploy.UpdateSpec{AllowedEnvs: []string{"URL", "TOKEN"}}, with.change...)
 		require.NoError(t, err, "another order is no other set")
 		assert.Equal(t, []string{"URL", "TOKEN"}, text(t, c, "web-1").AllowedEnvs)
 		requireEnv(t, s, "web-1", secrets())
 
-		_, err = deploy.Update(t.Context(), c, deploy.Change{CVM: "web-1", Env: []compose.EnvVar{}}, root)
+		app, err = deploy.Update(t.Context(), c, app, deploy.UpdateSpec{DiskSize: 60}, with.change...)
+		require.NoError(t, err)
+		assert.Equal(t, 60, *app.Last.CVM.Resource.DiskInGB)
+		requireEnv(t, s, "web-1", secrets())
+
+		app, err = deploy.Update(t.Context(), c, app, deploy.UpdateSpec{
+			DockerCompose: noSecrets, Env: []compose.EnvVar{}, RemoveSecrets: []string{"TOKEN", "URL"},
+		}, with.change...)
 		require.NoError(t, err)
 		requireEnv(t, s, "web-1", nil)
 		assert.Empty(t, text(t, c, "web-1").AllowedEnvs)
+		assert.Equal(t, []string{}, app.Secrets)
 	})
 }
 
-func TestBadChangesAreRefusedBeforeAnythingIsChanged(t *testing.T) {
+// New values for the names that the app has are no new document.
+func TestUpdate_RotatesSecretsWithoutAnotherDocument(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, c, root := cloud(t)
-		running(t, c, root)
-		for want, tt := range map[string]struct {
-			change deploy.Change
-			opts   []deploy.Option
-		}{
-			"CVM is required":                   {deploy.Change{DockerCompose: "x"}, nil},
-			"nothing to change":                 {deploy.Change{CVM: "web-1"}, nil},
-			"DiskSize is -1":                    {deploy.Change{CVM: "web-1", DiskSize: -1}, nil},
-			`AllowedEnvs: variable "A-B"`:       {deploy.Change{CVM: "web-1", AllowedEnvs: []string{"A-B"}}, nil},
-			"AllowedEnvs: A is there twice":     {deploy.Change{CVM: "web-1", AllowedEnvs: []string{"A", "A"}}, nil},
-			"need the secrets: give Env":        {deploy.Change{CVM: "web-1", AllowedEnvs: []string{"TOKEN"}}, nil},
-			"TOKEN is not among":                {deploy.Change{CVM: "web-1", AllowedEnvs: []string{"URL"}, Env: secrets()}, []deploy.Option{root}},
-			"secrets need a checked key":        {deploy.Change{CVM: "web-1", Env: secrets()}, nil},
-			"pin the KMS root":                  {deploy.Change{CVM: "web-1", Env: []compose.EnvVar{}}, nil},
-			"at most 204800 are allowed":        {deploy.Change{CVM: "web-1", DockerCompose: strings.Repeat("x", 204800)}, nil},
-			"CVMs.Get: 404":                     {deploy.Change{CVM: "web-2", DiskSize: 50}, nil},
-			"variable TOKEN: a value of 131073": {deploy.Change{CVM: "web-1", Env: []compose.EnvVar{{Key: "TOKEN", Value: strings.Repeat("x", 131073)}}}, []deploy.Option{root}},
+		s, c, with := cloud(t)
+		before := running(t, c, with)
+		fresh := secrets()
+		fresh[0].Value = "rotated"
+		app, err := deploy.Update(t.Context(), c, before, deploy.UpdateSpec{Env: fresh}, with.change...)
+		require.NoError(t, err)
+		requireEnv(t, s, "web-1", fresh)
+		assert.Equal(t, before.ComposeHash, app.ComposeHash)
+		assert.Empty(t, app.Revisions)
+		assert.NotContains(t, operations(s), "CVMs.ProvisionComposeUpdate")
+	})
+}
+
+func TestUpdate_TakesAWholeDocument(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c, with := cloud(t)
+		before := running(t, c, with)
+		doc, err := before.Compose()
+		require.NoError(t, err)
+		doc.Extra = map[string]json.RawMessage{"later": json.RawMessage(`{"a":null}`)}
+		want, err := doc.Hash()
+		require.NoError(t, err)
+		app, err := deploy.Update(t.Context(), c, before, deploy.UpdateSpec{Compose: doc}, with.change...)
+		require.NoError(t, err)
+		assert.Equal(t, want, app.ComposeHash)
+		assert.Contains(t, app.Document, `"later":{"a":null}`)
+		requireEnv(t, s, "web-1", secrets())
+	})
+}
+
+// The root that Run checked is the one that an update needs.
+func TestUpdate_ChecksTheKeyAgainstTheRootOfTheAnchor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c, with := cloud(t)
+		before := running(t, c, with)
+		app, err := deploy.Update(t.Context(), c, before, deploy.UpdateSpec{Env: secrets()}, trusting(s))
+		require.NoError(t, err)
+		root := check(t, app.Last.Checks, deploy.CheckKMSRoot)
+		assert.Equal(t, s.KMSRoot().String(), root.Local)
+		assert.Equal(t, "the root is the one that was checked before", root.Reason)
+
+		other := phalatest.New(t, phalatest.WithSeed("another"))
+		sent := len(s.Requests())
+		_, err = deploy.Update(t.Context(), c, app, deploy.UpdateSpec{Env: secrets()}, deploy.WithKMSRoot(other.KMSRoot()))
+		requireMismatch(t, err, deploy.CheckKMSRoot)
+		assert.NotContains(t, operations(s)[sent:], "CVMs.Update")
+
+		app.KMSRoot = kms.Signer{}
+		_, err = deploy.Update(t.Context(), c, app, deploy.UpdateSpec{Env: secrets()}, trusting(s))
+		require.ErrorIs(t, err, deploy.ErrNoKMSRoot)
+	})
+}
+
+// A root that the cloud names is taken by name only, and pinned from then on.
+func TestUpdate_TakesARootFromTheCloudOnlyByName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c, with := cloud(t)
+		app := running(t, c, with)
+		app.KMSRoot = kms.Signer{}
+		done, err := deploy.Update(t.Context(), c, app, deploy.UpdateSpec{Env: secrets()}, deploy.TrustKMSRootFromCloud(), trusting(s))
+		require.NoError(t, err)
+		assert.Contains(t, check(t, done.Last.Checks, deploy.CheckKMSRoot).Reason, "TrustKMSRootFromCloud")
+		assert.Equal(t, s.KMSRoot(), done.KMSRoot)
+		assert.True(t, done.RootFromCloud)
+		again, err := deploy.Update(t.Context(), c, done, deploy.UpdateSpec{Env: secrets()}, trusting(s))
+		require.NoError(t, err)
+		assert.Contains(t, check(t, again.Last.Checks, deploy.CheckKMSRoot).Reason, "the cloud named when the app was deployed")
+		assert.True(t, again.RootFromCloud)
+
+		s.TamperAnswer("KMS.Inspect", func(status int, body []byte) (int, []byte) {
+			return status, rewritten(body, func(m map[string]any) { m["rpc"], m["rpc_error"] = nil, "down" })
+		})
+		_, err = deploy.Update(t.Context(), c, app, deploy.UpdateSpec{Env: secrets()}, deploy.TrustKMSRootFromCloud(), trusting(s))
+		require.ErrorContains(t, err, "the cloud does not show it")
+	})
+}
+
+func TestUpdate_RefusesABadChangeBeforeAnythingIsChanged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c, with := cloud(t)
+		app := running(t, c, with)
+		whole, err := app.Compose()
+		require.NoError(t, err)
+		for want, change := range map[string]deploy.UpdateSpec{
+			"nothing to change":                     {},
+			"DiskSize is -1":                        {DiskSize: -1},
+			`"A-B"`:                                 {AllowedEnvs: []string{"A-B"}, Env: secrets()[:0], RemoveSecrets: []string{"TOKEN", "URL"}},
+			"needs the secrets: give Env":           {AllowedEnvs: []string{"TOKEN"}},
+			"secrets: TOKEN: the allowed_envs":      {AllowedEnvs: []string{"URL"}, Env: secrets()},
+			"secrets: TOKEN: new secrets replace":   {DockerCompose: urlOnly, Env: urlSecret()},
+			"secrets: X: RemoveSecrets names what":  {Env: secrets(), RemoveSecrets: []string{"X"}},
+			"secrets: URL: RemoveSecrets names wh":  {Env: secrets(), RemoveSecrets: []string{"URL"}},
+			"RemoveSecrets needs Env":               {RemoveSecrets: []string{"URL"}},
+			"secrets: MORE: the docker-compose fi":  {DockerCompose: "services: {a: {image: \"${MORE}\"}}\n"},
+			"at most 204800 are allowed":            {DockerCompose: "# " + strings.Repeat("x", 204800)},
+			"CVMs.Get: 404":                         {CVM: "web-2", DiskSize: 50},
+			"variable TOKEN: a value of 131073 byt": {Env: []compose.EnvVar{{Key: "TOKEN", Value: strings.Repeat("x", 131073)}, secrets()[1]}},
+			"Compose is a whole document":           {Compose: whole, DockerCompose: urlOnly},
+			"RetireOld needs WithChain":             {PreLaunchScript: "#!/bin/sh\n:\n", RetireOld: true},
+			"ShutdownTimeout is 1s":                 {ShutdownTimeout: time.Second},
+			"a device id that is zero":              {PreLaunchScript: "#!/bin/sh\n:\n", Devices: make([]kms.DeviceID, 1)},
 		} {
-			_, err := deploy.Update(t.Context(), c, tt.change, tt.opts...)
+			_, err := deploy.Update(t.Context(), c, app, change, with.change...)
 			require.ErrorContains(t, err, want)
 		}
-		assert.NotContains(t, operations(s), "CVMs.Update")
+		_, err = deploy.Update(t.Context(), c, app, deploy.UpdateSpec{CVM: kms.AppID{1}.String(), PreLaunchScript: "#!/bin/sh\n:\n"}, with.change...)
+		requireMismatch(t, err, deploy.CheckAppID)
+		app.Document = ""
+		_, err = deploy.Update(t.Context(), c, app, deploy.UpdateSpec{DockerCompose: urlOnly}, with.change...)
+		require.ErrorIs(t, err, deploy.ErrUnknownDocument)
+		for _, operation := range []string{"CVMs.Update", "CVMs.ProvisionComposeUpdate"} {
+			assert.NotContains(t, operations(s), operation)
+		}
 	})
 }
 
-// A cloud that lies about the key gets no secret.
-func TestAnUpdateChecksTheKey(t *testing.T) {
+func TestUpdate_EndsIfSomethingElseRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, c, root := cloud(t)
-		running(t, c, root)
-		other := phalatest.New(t, phalatest.WithSeed("another"))
-		_, err := deploy.Update(t.Context(), c, deploy.Change{CVM: "web-1", Env: secrets()}, deploy.WithKMSRoot(other.KMSRoot()))
-		var mismatch *deploy.MismatchError
-		require.ErrorAs(t, err, &mismatch)
-		assert.Equal(t, deploy.CheckKMSRoot, mismatch.What)
-		assert.NotContains(t, operations(s), "CVMs.Update")
-	})
-}
-
-func TestAnUpdateThatRunsSomethingElse(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, c, root := cloud(t)
-		running(t, c, root)
+		s, c, with := cloud(t)
+		app := running(t, c, with)
 		updated := false
-		s.TamperAnswer("CVMs.Update", func(status int, body []byte) (int, []byte) { updated = true; return status, body })
+		s.TamperAnswer("CVMs.CommitComposeUpdate", func(status int, body []byte) (int, []byte) { updated = true; return status, body })
 		s.TamperAnswer("CVMs.Get", func(status int, body []byte) (int, []byte) {
 			if updated {
 				body = regexp.MustCompile(`"compose_hash":"[0-9a-f]{64}"`).ReplaceAll(body, []byte(`"compose_hash":"`+strings.Repeat("1", 64)+`"`))
 			}
 			return status, body
 		})
-		_, err := deploy.Update(t.Context(), c, deploy.Change{CVM: "web-1", DockerCompose: "services: {}\n"}, root)
-		var mismatch *deploy.MismatchError
-		require.ErrorAs(t, err, &mismatch)
-		assert.Equal(t, deploy.CheckComposeHash, mismatch.What)
+		_, err := deploy.Update(t.Context(), c, app, deploy.UpdateSpec{PreLaunchScript: "#!/bin/sh\necho 2\n"}, with.change...)
+		mismatch := requireMismatch(t, err, deploy.CheckComposeHash)
 		assert.Equal(t, strings.Repeat("1", 64), mismatch.Remote)
 	})
 }
 
-// Without a text that has the CVM's hash nothing can be predicted, and the result says so.
-func TestAnUpdateWhoseHashCannotBePredicted(t *testing.T) {
+// What the cloud wants committed is compared with what was computed here.
+func TestUpdate_EndsAtAHashOfTheCloudsOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, c, root := cloud(t)
-		running(t, c, root)
-		s.TamperAnswer("CVMs.GetComposeFile", func(status int, body []byte) (int, []byte) {
-			return status, []byte(strings.Replace(string(body), "{", `{"env_pubkey":"00",`, 1))
-		})
-		s.TamperAnswer("CVMs.GetAttestation", func(int, []byte) (int, []byte) { return http.StatusNotFound, []byte(`{}`) })
-		done, err := deploy.Update(t.Context(), c, deploy.Change{CVM: "web-1", DockerCompose: "services: {}\n"}, root)
-		require.NoError(t, err)
-		require.Len(t, done.Checks, 2)
-		assert.Equal(t, deploy.NotPossible, done.Checks[0].Outcome)
-		assert.Contains(t, done.Checks[0].Reason, "no text that has the compose hash")
+		s, c, with := cloud(t)
+		app := running(t, c, with)
+		for what, member := range map[string]string{deploy.CheckComposeHash: "compose_hash", deploy.CheckAppID: "app_id"} {
+			s.TamperAnswer("CVMs.ProvisionComposeUpdate", func(status int, body []byte) (int, []byte) {
+				return status, rewritten(body, func(m map[string]any) { m[member] = strings.Repeat("1", len(m[member].(string))) })
+			})
+			_, err := deploy.Update(t.Context(), c, app, deploy.UpdateSpec{PreLaunchScript: "#!/bin/sh\necho 2\n"}, with.change...)
+			requireMismatch(t, err, what)
+		}
+		assert.NotContains(t, operations(s), "CVMs.CommitComposeUpdate")
 	})
 }
 
-func TestAnUpdateThatDoesNotBoot(t *testing.T) {
+// A document that the platform completes cannot be predicted; what runs then is proven to follow from it.
+func TestUpdate_ProvesACompletedDocument(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, c, root := cloud(t)
-		running(t, c, root)
+		s, c, with := cloud(t)
+		doc, err := compose.New(dockerCompose)
+		require.NoError(t, err)
+		_, script := s.PreLaunchScript()
+		accept := deploy.AcceptPreLaunchScripts(script)
+		app, err := deploy.Update(t.Context(), c, running(t, c, with), deploy.UpdateSpec{Compose: doc}, append(with.change, accept)...)
+		require.NoError(t, err)
+		assert.Equal(t, deploy.NotPossible, check(t, app.Last.Checks, deploy.CheckComposeHash).Outcome)
+		assert.Equal(t, deploy.Passed, check(t, app.Last.Checks, deploy.CheckDocument).Outcome)
+		assert.Equal(t, compose.Sum([]byte(app.Document)), app.ComposeHash)
+		assert.Equal(t, app.Last.CVM.ComposeHash, app.ComposeHash.String())
+		requireEnv(t, s, "web-1", secrets())
+	})
+}
+
+func TestUpdate_ReturnsABootErrorIfTheCVMDoesNotBoot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c, with := cloud(t)
+		app := running(t, c, with)
 		s.FailBoot("web-1", "image not found")
-		_, err := deploy.Update(t.Context(), c, deploy.Change{CVM: "web-1", DockerCompose: "services: {}\n"}, root)
+		_, err := deploy.Update(t.Context(), c, app, deploy.UpdateSpec{PreLaunchScript: "#!/bin/sh\necho 2\n"}, with.change...)
 		var boot *deploy.BootError
 		require.ErrorAs(t, err, &boot)
 		assert.Equal(t, "image not found", boot.Text)
 	})
 }
 
-func TestAnUpdateWaitsForAnotherOperation(t *testing.T) {
+func TestUpdate_WaitsForAnotherOperation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, c, root := cloud(t)
-		running(t, c, root)
+		_, c, with := cloud(t)
+		app := running(t, c, with)
 		_, err := c.CVMs.Restart(t.Context(), "web-1", nil)
 		require.NoError(t, err)
-		_, err = deploy.Update(t.Context(), c, deploy.Change{CVM: "web-1", DockerCompose: "services: {}\n"}, root)
+		_, err = deploy.Update(t.Context(), c, app, deploy.UpdateSpec{PreLaunchScript: "#!/bin/sh\necho 2\n"}, with.change...)
 		require.NoError(t, err)
 	})
 }
 
-func TestUpdateAgainAfterALostAnswer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, c, root := cloud(t)
-		running(t, c, root)
-		s.Fault("CVMs.Update", phalatest.Fault{LoseAnswer: true})
-		done, err := deploy.Update(t.Context(), c, deploy.Change{CVM: "web-1", DockerCompose: "services: {}\n", Env: secrets()}, root)
-		require.NoError(t, err)
-		want, err := text(t, c, "web-1").Hash()
-		require.NoError(t, err)
-		assert.Equal(t, want, done.ComposeHash)
-		requireEnv(t, s, "web-1", secrets())
-	})
-}
-
-func TestReplicateAndAddInstance(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, c, root := cloud(t)
-		first := running(t, c, root)
-		replica, err := deploy.Replicate(t.Context(), c, deploy.Replica{CVM: first.State.CVM}, root)
-		require.NoError(t, err)
-		assert.NotEqual(t, first.CVM.VMUUID, replica.CVM.VMUUID)
-		assert.EqualValues(t, "running", replica.CVM.Status)
-		assert.Equal(t, first.CVM.ComposeHash, replica.CVM.ComposeHash)
-		requireEnv(t, s, replica.CVM.VMUUID, secrets())
-
-		other := []compose.EnvVar{{Key: "TOKEN", Value: "a"}, {Key: "URL", Value: "b"}}
-		instance, err := deploy.AddInstance(t.Context(), c, deploy.Instance{AppID: first.State.AppID, Env: other}, root)
-		require.NoError(t, err)
-		requireEnv(t, s, instance.CVM.VMUUID, other)
-		cvms, err := c.Apps.ListCVMs(t.Context(), first.State.AppID.String())
-		require.NoError(t, err)
-		assert.Len(t, cvms, 3)
-
-		for want, err := range map[string]error{
-			"CVM is required":            second(deploy.Replicate(t.Context(), c, deploy.Replica{})),
-			"NodeID is -1":               second(deploy.Replicate(t.Context(), c, deploy.Replica{CVM: "x", NodeID: -1})),
-			"AppID is required":          second(deploy.AddInstance(t.Context(), c, deploy.Instance{})),
-			"secrets need a checked key": second(deploy.Replicate(t.Context(), c, deploy.Replica{CVM: first.State.CVM, Env: other})),
-			"OTHER is not among": second(deploy.Replicate(t.Context(), c,
-				deploy.Replica{CVM: first.State.CVM, Env: []compose.EnvVar{{Key: "OTHER"}}}, root)),
-		} {
-			require.ErrorContains(t, err, want)
-		}
-	})
-}
-
-func second[T any](_ T, err error) error { return err }
-
-func TestAnInstanceWithAnotherComposeFile(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		_, c, root := cloud(t)
-		first := running(t, c, root)
-		instance, err := deploy.AddInstance(t.Context(), c, deploy.Instance{AppID: first.State.AppID, DockerCompose: "services: {}\n"}, root)
-		require.NoError(t, err)
-		app := text(t, c, instance.CVM.VMUUID)
-		assert.Equal(t, "services: {}\n", *app.DockerComposeFile)
-		hash, err := app.Hash()
-		require.NoError(t, err)
-		assert.Equal(t, hash.String(), instance.CVM.ComposeHash)
-	})
-}
-
-// A lost answer, a lost request, and a crash after either, all end with exactly one more CVM.
-func TestReplicateMakesOneCVM(t *testing.T) {
-	for name, fault := range map[string]phalatest.Fault{
-		"lost answer":            {LoseAnswer: true},
-		"lost request":           {LoseRequest: true},
-		"failure after the work": {Status: http.StatusBadGateway, Body: "<html>"},
-	} {
-		t.Run(name, func(t *testing.T) {
+// The cloud may leave a CVM that was stopped as it was, or start it.
+func TestUpdate_EndsForAStoppedCVM(t *testing.T) {
+	t.Parallel()
+	for status, opts := range map[string][]phalatest.Option{"running": nil, "stopped": {phalatest.WithStoppedUpdates()}} {
+		t.Run(status, func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				s, c, root := cloud(t)
-				first := running(t, c, root)
-				var asked []byte // what a process that was killed while it asked has left
-				keep := deploy.WithPending(func(p *deploy.Pending) error {
-					if p.Asked && asked == nil {
-						asked, _ = json.Marshal(p)
-					}
-					return nil
-				})
-				s.Fault("CVMs.Replicate", fault)
-				replica, err := deploy.Replicate(t.Context(), c, deploy.Replica{CVM: first.State.CVM}, root, keep)
-				if fault.LoseAnswer {
-					require.NoError(t, err)
+				_, c, with := cloud(t, opts...)
+				app := running(t, c, with)
+				_, err := c.CVMs.Stop(t.Context(), "web-1")
+				require.NoError(t, err)
+				require.NoError(t, c.CVMs.WaitFor(t.Context(), "web-1", "stopped"))
+				done, err := deploy.Update(t.Context(), c, app, deploy.UpdateSpec{PreLaunchScript: "#!/bin/sh\necho 2\n"}, with.change...)
+				require.NoError(t, err)
+				assert.EqualValues(t, status, done.Last.CVM.Status)
+				assert.Equal(t, done.ComposeHash.String(), done.Last.CVM.ComposeHash)
+				proven := check(t, done.Last.Checks, deploy.CheckAttestation)
+				if status == "stopped" {
+					assert.Equal(t, deploy.NotPossible, proven.Outcome)
+					assert.Contains(t, proven.Reason, "verify it when it runs")
 				} else {
-					require.Error(t, err, "it is not sent a second time by itself")
+					assert.Equal(t, deploy.Passed, proven.Outcome)
 				}
-				p, err := deploy.ParsePending(asked)
-				require.NoError(t, err)
-				again, err := deploy.Continue(t.Context(), c, p, root)
-				require.NoError(t, err)
-				if replica != nil {
-					assert.Equal(t, replica.CVM.VMUUID, again.CVM.VMUUID)
-				}
-				assert.Len(t, instances(t, c, first), 2)
 			})
 		})
 	}
 }
 
-func instances(t testing.TB, c *client.Client, of *deploy.Result) []openapi.CVM {
-	t.Helper()
-	cvms, err := c.Apps.ListCVMs(t.Context(), of.State.AppID.String())
-	require.NoError(t, err)
-	return cvms
-}
-
-// A CVM that somebody else added while a replica waited for its approval is not taken for the replica.
-func TestAStrangerIsNotTheReplica(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		_, c, root := cloud(t)
-		first := running(t, c, root)
-		p, err := deploy.PrepareReplica(t.Context(), c, deploy.Replica{CVM: first.State.CVM})
-		require.NoError(t, err)
-		stranger, err := deploy.Replicate(t.Context(), c, deploy.Replica{CVM: first.State.CVM}, root)
-		require.NoError(t, err)
-		p.Approved(common.Hash{})
-		done, err := deploy.Continue(t.Context(), c, handOver(t, p), root)
-		require.NoError(t, err)
-		assert.NotEqual(t, stranger.CVM.VMUUID, done.CVM.VMUUID)
-		assert.Len(t, instances(t, c, first), 3)
-	})
-}
-
-// Where several have come since, nobody can tell which one it is.
-func TestSeveralNewCVMsAreAnError(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		_, c, root := cloud(t)
-		first := running(t, c, root)
-		var asked *deploy.Pending
-		keep := deploy.WithPending(func(p *deploy.Pending) error {
-			if p.Asked && asked == nil {
-				asked = handOver(t, p)
-			}
-			return nil
-		})
-		for range 2 {
-			_, err := deploy.Replicate(t.Context(), c, deploy.Replica{CVM: first.State.CVM}, root, keep)
-			require.NoError(t, err)
-		}
-		_, err := deploy.Continue(t.Context(), c, asked, root)
-		require.ErrorContains(t, err, "several new CVMs")
-		assert.Len(t, instances(t, c, first), 3)
-	})
-}
-
-func TestParsePendingRefuses(t *testing.T) {
+// The answer of each call is lost once, after its work was done.
+func TestUpdate_SurvivesALostAnswer(t *testing.T) {
 	t.Parallel()
-	for want, doc := range map[string]string{
-		"pending change":         `[`,
-		`unknown kind "x"`:       `{"kind":"x"}`,
-		"without a cvm":          `{"kind":"update"}`,
-		"without an app id":      `{"kind":"update","cvm":"x"}`,
-		"without a compose hash": `{"kind":"instance","app_id":"` + strings.Repeat("1", 40) + `"}`,
-	} {
-		_, err := deploy.ParsePending([]byte(doc))
-		require.ErrorContains(t, err, want)
+	for _, operation := range []string{"CVMs.ProvisionComposeUpdate", "CVMs.CommitComposeUpdate", "CVMs.Update", "CVMs.Get"} {
+		t.Run(operation, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s, c, with := cloud(t)
+				app := running(t, c, with)
+				s.Fault(operation, phalatest.Fault{LoseAnswer: true})
+				done, err := deploy.Update(t.Context(), c, app, deploy.UpdateSpec{
+					DockerCompose: urlOnly, Env: urlSecret(), RemoveSecrets: []string{"TOKEN"}, DiskSize: 40,
+				}, with.change...)
+				require.NoError(t, err)
+				want, err := text(t, c, "web-1").Hash()
+				require.NoError(t, err)
+				assert.Equal(t, want, done.ComposeHash)
+				assert.Equal(t, 40, *done.Last.CVM.Resource.DiskInGB)
+				requireEnv(t, s, "web-1", urlSecret())
+			})
+		})
 	}
 }
 
-func TestAPendingKeepsItsSecretsToItself(t *testing.T) {
+// An update that is killed whenever it has saved something is finished from what it saved.
+func TestUpdate_SurvivesACrashAtEachStep(t *testing.T) {
 	t.Parallel()
-	p := deploy.Pending{Kind: deploy.PendingUpdate, Name: "web-1", Token: "hidden-token", Request: `{"encrypted_env":"hidden-env"}`}
-	assert.NotContains(t, fmt.Sprintf("%v %+v %#v %s %v %+v", p, p, p, &p, &p, &p), "hidden")
+	synctest.Test(t, func(t *testing.T) {
+		s, c, with := cloud(t)
+		app := running(t, c, with)
+		for crash := 1; ; crash++ {
+			var saved *deploy.Pending
+			count := 0
+			keep := deploy.WithPending(func(p *deploy.Pending) error {
+				saved = handOver(t, p)
+				if count++; count == crash {
+					return errCrash
+				}
+				return nil
+			})
+			change := deploy.UpdateSpec{
+				DockerCompose: dockerCompose + strings.Repeat("# more\n", crash), Env: secrets(), DiskSize: 40 + crash,
+			}
+			done, err := deploy.Update(t.Context(), c, app, change, append(with.change, keep)...)
+			if err == nil {
+				require.Greater(t, crash, 3, "it has that many steps")
+				return
+			}
+			require.ErrorIs(t, err, errCrash)
+			done, err = deploy.Finish(t.Context(), c, saved, with.change...)
+			require.NoError(t, err, "after a crash at step %d", crash)
+			assert.Equal(t, saved.Approval.ComposeHash, done.ComposeHash)
+			assert.Equal(t, 40+crash, *done.Last.CVM.Resource.DiskInGB)
+			requireEnv(t, s, "web-1", secrets())
+			app = done
+		}
+	})
+}
+
+func TestRollback_RunsAnEarlierDocumentAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c, with := cloud(t)
+		first := running(t, c, with)
+		next, err := deploy.Update(t.Context(), c, first, deploy.UpdateSpec{DockerCompose: urlOnly, Env: urlSecret(), RemoveSecrets: []string{"TOKEN"}}, with.change...)
+		require.NoError(t, err)
+
+		_, err = deploy.Rollback(t.Context(), c, next, deploy.RollbackSpec{ComposeHash: first.ComposeHash}, with.change...)
+		var names *deploy.SecretsError
+		require.ErrorAs(t, err, &names, "the old document has other names")
+		assert.Equal(t, []string{"TOKEN"}, names.Names)
+		back, err := deploy.Rollback(t.Context(), c, next, deploy.RollbackSpec{ComposeHash: first.ComposeHash, Env: secrets()}, with.change...)
+		require.NoError(t, err)
+		assert.Equal(t, first.ComposeHash, back.ComposeHash)
+		assert.Equal(t, first.Document, back.Document)
+		assert.Equal(t, next.ComposeHash, back.Revisions[0].ComposeHash)
+		assert.Len(t, back.Revisions, 1)
+		requireEnv(t, s, "web-1", secrets())
+
+		back.Revisions = nil // the cloud has the text; its hash is compared
+		again, err := deploy.Rollback(t.Context(), c, back, deploy.RollbackSpec{ComposeHash: next.ComposeHash, Env: urlSecret(), RemoveSecrets: []string{"TOKEN"}}, with.change...)
+		require.NoError(t, err)
+		assert.Equal(t, next.Document, again.Document)
+
+		_, err = deploy.Rollback(t.Context(), c, again, deploy.RollbackSpec{ComposeHash: compose.Hash{1}}, with.change...)
+		require.ErrorContains(t, err, "neither the App nor the cloud has the text")
+		_, err = deploy.Rollback(t.Context(), c, again, deploy.RollbackSpec{}, with.change...)
+		require.ErrorContains(t, err, "ComposeHash is required")
+	})
+}
+
+// A text of the cloud that has not the pinned hash is not taken.
+func TestRollback_RefusesAnotherText(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c, with := cloud(t)
+		first := running(t, c, with)
+		next, err := deploy.Update(t.Context(), c, first, deploy.UpdateSpec{PreLaunchScript: "#!/bin/sh\necho 2\n"}, with.change...)
+		require.NoError(t, err)
+		next.Revisions = nil
+		s.TamperAnswer("Apps.GetRevision", func(status int, body []byte) (int, []byte) {
+			return status, []byte(strings.ReplaceAll(string(body), "nginx", "miner"))
+		})
+		sent := len(s.Requests())
+		_, err = deploy.Rollback(t.Context(), c, next, deploy.RollbackSpec{ComposeHash: first.ComposeHash}, with.change...)
+		require.ErrorContains(t, err, "neither the App nor the cloud has the text")
+		assert.Contains(t, operations(s)[sent:], "Apps.GetRevision")
+		assert.NotContains(t, operations(s)[sent:], "CVMs.ProvisionComposeUpdate")
+	})
 }

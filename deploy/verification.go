@@ -2,6 +2,8 @@ package deploy
 
 import (
 	"context"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,9 +11,7 @@ import (
 	"time"
 
 	"github.com/phala-go/phala/attest"
-	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
-	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
 	"github.com/phala-go/phala/verify"
 )
@@ -22,75 +22,148 @@ const evidenceWait = time.Minute
 // evidencePause lies between two requests for evidence that is newer than a change.
 const evidencePause = 3 * time.Second
 
-// WithVerification verifies what runs against policy, and makes an error of whatever cannot be checked: without
-// it, [Run] verifies what the app shows, and tells in the result what that left open.
-//
-// App id and compose hash need not be given; they are those of the deployment. With [WithChain] the root CA of the
-// KMS is the one in its contract, unless the policy names others. Where the policy names no source
-// of collateral it is [verify.CloudCollateral].
-func WithVerification(policy attest.Policy) Option {
-	return func(c *config) error {
-		if err := policy.Validate(); err != nil {
-			return fmt.Errorf("deploy: WithVerification: %w", err)
-		}
-		c.policy, c.strict = policy, true
-		return nil
-	}
+// evidenceWait is the time for evidence, within that for a boot.
+func (f *flow) evidenceWait() time.Duration { return min(evidenceWait, f.cfg.bootTimeout) }
+
+// subject is a CVM that runs, and what it should run.
+type subject struct {
+	cvm *openapi.CVMDetail
+	// doc is what was sent, hash what is to run. If the hash was not computed here, what the hardware measured must
+	// follow from doc.
+	doc       document
+	hash      compose.Hash
+	predicted bool
+	// changed reports that the CVM ran before, so that the cloud may still show the evidence from before.
+	changed bool
 }
 
-// SkipVerification does not ask the hardware. It loses the proof that the CVM runs on genuine hardware, and that
-// it runs this app-compose: both are the cloud's word then.
-func SkipVerification() Option {
-	return func(c *config) error {
-		c.skipVerify = true
-		return nil
-	}
+// proof is what came of it.
+type proof struct {
+	checks []Check
+	report *attest.Report
+	// document is the exact text that runs; empty if nobody can tell, for the reason in unproven.
+	document string
+	unproven string
 }
 
-// moment is when a CVM is verified.
-type moment int
-
-const (
-	afterBoot   moment = iota
-	afterChange        // the cloud may still show the evidence from before
-)
-
-// verify asks the hardware of a running CVM whether it runs this app with this compose hash, which may be zero
-// where it is not known. After a change, evidence of another compose hash is asked for again for a while.
-func (c *config) verify(ctx context.Context, cl *client.Client, cvm *openapi.CVMDetail, app kms.AppID, hash compose.Hash, when moment) (Check, *attest.Report, error) {
-	began := time.Now()
+// prove asks the hardware of a running CVM whether it runs this app with this document. After a change, evidence of
+// another compose hash is asked for again for a while.
+func (f *flow) prove(ctx context.Context, s subject) (*proof, error) {
+	p := &proof{}
+	began, wait := time.Now(), f.evidenceWait()
 	for {
-		check, report, err := c.verifyOnce(ctx, cl, cvm, app, hash)
-		stale := when == afterChange && errors.Is(err, attest.ErrComposeHash) && time.Since(began) < evidenceWait
-		if stale {
-			if pause(ctx, evidencePause) != nil {
-				return Check{}, nil, unasked(ctx, cvm)
+		check, report, err := f.verify(ctx, s)
+		if s.changed && errors.Is(err, attest.ErrComposeHash) && time.Since(began) < wait {
+			if err := pause(ctx, min(evidencePause, wait)); err != nil {
+				return nil, fmt.Errorf("verify cvm %s: %w", handle(s.cvm), err)
 			}
 			continue
 		}
 		if report != nil {
-			c.progress(AttestationEvent{CVM: handle(cvm), Report: report})
+			f.cfg.progress(AttestationEvent{CVM: handle(s.cvm), Report: report})
 		}
 		if err != nil {
-			return Check{}, nil, err
+			return nil, err
 		}
-		c.report([]Check{check})
-		return check, report, nil
+		p.report = report
+		f.report(&p.checks, check)
+		return p, f.proveDocument(ctx, s, p)
 	}
 }
 
-// verifyOnce returns the report also if it is the error's.
-func (c *config) verifyOnce(ctx context.Context, cl *client.Client, cvm *openapi.CVMDetail, app kms.AppID, hash compose.Hash) (Check, *attest.Report, error) {
-	if c.skipVerify {
+// proveDocument finds the text that runs. If the platform completed what was sent, the text that the hardware measured
+// is compared with it.
+func (f *flow) proveDocument(ctx context.Context, s subject, p *proof) error {
+	if s.predicted {
+		p.document = string(s.doc.text)
+		return nil
+	}
+	hash, ok := measuredHash(p.report)
+	if !ok {
+		p.unproven = "the platform completed the document, and no evidence shows how"
+		f.report(&p.checks, Check{Name: CheckDocument, Outcome: NotPossible, Reason: p.unproven})
+		return nil
+	}
+	text, err := f.textOf(ctx, s.cvm, hash)
+	if err != nil {
+		p.unproven = err.Error()
+		f.report(&p.checks, Check{Name: CheckDocument, Outcome: NotPossible, Remote: hash.String(), Reason: p.unproven})
+		if f.cfg.strict {
+			return &VerificationError{CVM: handle(s.cvm), Report: p.report, Err: fmt.Errorf("%w: %w", attest.ErrNotPossible, err)}
+		}
+		return nil
+	}
+	check, err := s.doc.follows(text, f.cfg.scripts)
+	if err != nil {
+		return &VerificationError{CVM: handle(s.cvm), Report: p.report, Err: err}
+	}
+	p.document = text
+	f.report(&p.checks, check)
+	return nil
+}
+
+// measuredHash is the compose hash that a verified report has.
+func measuredHash(report *attest.Report) (compose.Hash, bool) {
+	if report == nil || report.Attested.BootEvents == nil || failed(report) {
+		return compose.Hash{}, false
+	}
+	return report.Attested.ComposeHash, report.Attested.ComposeHash != (compose.Hash{})
+}
+
+// textOf returns the text of a compose hash. It may come from anywhere, as its hash is compared.
+func (f *flow) textOf(ctx context.Context, cvm *openapi.CVMDetail, hash compose.Hash) (string, error) {
+	sources := []func() []byte{
+		func() []byte { return f.rawText(ctx, cvm) },
+		func() []byte { return f.attestedText(ctx, cvm) },
+	}
+	for _, source := range sources {
+		if text := source(); compose.Sum(text).Equal(hash) {
+			return string(text), nil
+		}
+	}
+	return "", fmt.Errorf("the cloud shows no text with the compose hash %s", hash)
+}
+
+// rawText is the stored text, which comes as it is or within a JSON string.
+func (f *flow) rawText(ctx context.Context, cvm *openapi.CVMDetail) []byte {
+	raw, err := f.c.CVMs.GetComposeFile(ctx, handle(cvm), &openapi.CVMsGetComposeFileParams{Raw: openapi.Ptr("true")})
+	var text string
+	if err == nil && json.Unmarshal(raw, &text) == nil {
+		return []byte(text)
+	}
+	return raw
+}
+
+// attestedText is the text that the attestation shows.
+func (f *flow) attestedText(ctx context.Context, cvm *openapi.CVMDetail) []byte {
+	all, err := f.c.Apps.GetAttestations(ctx, f.app.ID.String())
+	if err != nil {
+		return nil
+	}
+	for _, instance := range all.Instances {
+		if bareUUID(instance.VMUUID) != bareUUID(cvm.VMUUID) {
+			continue
+		}
+		if instance.TCBInfo != nil && instance.TCBInfo.AppCompose != "" {
+			return []byte(instance.TCBInfo.AppCompose)
+		}
+		return []byte(instance.ComposeFile)
+	}
+	return nil
+}
+
+// verify verifies once. It returns the report also if it is the error's.
+func (f *flow) verify(ctx context.Context, s subject) (Check, *attest.Report, error) {
+	if f.cfg.skipVerify {
 		return attestation(Waived, "SkipVerification"), nil, nil
 	}
-	policy, err := c.policyFor(ctx, app, hash)
+	policy, err := f.policy(ctx, s)
 	if err != nil {
-		return Check{}, nil, fmt.Errorf("verify cvm %s: %w", cvm.Name, err)
+		return Check{}, nil, fmt.Errorf("verify cvm %s: %w", handle(s.cvm), err)
 	}
-	instance, err := verify.CVM(ctx, cl, handle(cvm), policy, verify.WithWait(evidenceWait))
+	instance, err := verify.CVM(ctx, f.c, handle(s.cvm), policy, verify.WithWait(f.evidenceWait()))
 	if ctx.Err() != nil {
-		return Check{}, nil, unasked(ctx, cvm)
+		return Check{}, nil, fmt.Errorf("verify cvm %s: %w", handle(s.cvm), context.Cause(ctx))
 	}
 	if err == nil {
 		return attestation(Passed, ""), instance.Report, nil
@@ -101,54 +174,59 @@ func (c *config) verifyOnce(ctx context.Context, cl *client.Client, cvm *openapi
 	}
 	report := unverified.Report
 	switch {
-	case c.strict:
+	case f.cfg.strict:
 	case report == nil && errors.Is(err, attest.ErrNotPossible):
 		return attestation(NotPossible, unverified.Err.Error()), nil, nil
 	case report != nil && !failed(report):
 		return attestation(NotPossible, open(report)), report, nil
 	}
-	return Check{}, report, &VerificationError{CVM: handle(cvm), Report: report, Err: unverified.Err}
-}
-
-// unasked is the error of a context that ends before the hardware was asked: nothing is said of the CVM.
-func unasked(ctx context.Context, cvm *openapi.CVMDetail) error {
-	return fmt.Errorf("verify cvm %s: %w", cvm.Name, context.Cause(ctx))
+	return Check{}, report, &VerificationError{CVM: handle(s.cvm), Report: report, Err: unverified.Err}
 }
 
 func attestation(outcome Outcome, reason string) Check {
 	return Check{Name: CheckAttestation, Outcome: outcome, Reason: reason}
 }
 
-// policyFor adds what the deployment itself expects. What the policy expects instead of it stays, and fails.
-func (c *config) policyFor(ctx context.Context, app kms.AppID, hash compose.Hash) (attest.Policy, error) {
-	p := c.policy
+// policy adds what the flow itself expects. What the caller's policy expects instead of it stays, and fails.
+func (f *flow) policy(ctx context.Context, s subject) (attest.Policy, error) {
+	p := f.cfg.policy
 	if p.AppID.IsZero() {
-		p.AppID = app
+		p.AppID = f.app.ID
 	}
-	if !hash.Equal(compose.Hash{}) && (len(p.ComposeHashes) == 0 || slices.Contains(p.ComposeHashes, hash)) {
-		p.ComposeHashes = []compose.Hash{hash}
+	if s.predicted && (len(p.ComposeHashes) == 0 || slices.Contains(p.ComposeHashes, s.hash)) {
+		p.ComposeHashes = []compose.Hash{s.hash}
 	}
-	if c.chain == nil || len(p.KMSRootCAs) > 0 {
+	if len(p.KMSRootCAs) > 0 {
 		return p, nil
 	}
-	ca, err := c.chain.RootCA(ctx)
-	if err != nil {
-		return p, fmt.Errorf("the root CA of the KMS: %w", err)
+	if f.cfg.chain != nil {
+		ca, err := f.cfg.chain.RootCA(ctx)
+		if err != nil {
+			return p, fmt.Errorf("the root CA of the KMS: %w", err)
+		}
+		if len(ca) > 0 {
+			p.KMSRootCAs = [][]byte{ca}
+			return p, nil
+		}
 	}
-	if len(ca) > 0 {
+	if f.app.KeyProvider != "" {
+		ca, err := hex.DecodeString(f.app.KeyProvider)
+		if err != nil {
+			return p, fmt.Errorf("key provider of app %s: want hexadecimal: %w", f.app.ID, err)
+		}
 		p.KMSRootCAs = [][]byte{ca}
 	}
 	return p, nil
 }
 
-// failed tells a check that came out wrong from those that could not be made.
+// failed reports whether a check came out wrong, as opposed to those that could not be made.
 func failed(report *attest.Report) bool {
 	return slices.ContainsFunc(report.Checks, func(c attest.Check) bool {
 		return c.Outcome == attest.Failed && !c.Waived
 	})
 }
 
-// open says what a report leaves open: the checks, and what the first of them lacks.
+// open names the checks that could not be made, and what the first of them lacks.
 func open(report *attest.Report) string {
 	var names []string
 	why := ""
@@ -161,4 +239,17 @@ func open(report *attest.Report) string {
 		}
 	}
 	return fmt.Sprintf("%s: %s", strings.Join(names, ", "), why)
+}
+
+// learn keeps in an anchor what a proof shows.
+func (a *App) learn(p *proof) {
+	if p.report == nil || p.report.Attested.BootEvents == nil || !p.report.Verified {
+		return
+	}
+	if provider := p.report.Attested.KeyProvider; provider != nil && provider.Name == "kms" && provider.ID != "" {
+		a.KeyProvider = provider.ID
+	}
+	if image := p.report.Attested.OSImageHash; image != "" {
+		a.OS.Hash, a.OS.Measured = image, true
+	}
 }

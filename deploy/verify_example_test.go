@@ -26,12 +26,12 @@ func ExampleVerificationError() {
 		fmt.Println(err)
 		return
 	}
-	app, err := compose.New("services:\n  web:\n    image: nginx\n", compose.WithPreLaunchScript("#!/bin/sh\n"))
+	doc, err := compose.New("services:\n  web:\n    image: nginx\n", compose.WithPreLaunchScript("#!/bin/sh\n"))
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	_, err = deploy.Run(context.Background(), c, deploy.Spec{Name: "web-1", Compose: app}, deploy.WithVerification(cloud.AttestationPolicy()))
+	_, err = deploy.Run(context.Background(), c, deploy.Spec{Name: "web-1", Compose: doc}, deploy.WithVerification(cloud.AttestationPolicy()))
 	var unverified *deploy.VerificationError
 	if errors.As(err, &unverified) {
 		fmt.Println(errors.Is(err, attest.ErrComposeHash))

@@ -1,0 +1,222 @@
+package deploy
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/phala-go/phala/attest"
+	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/kms"
+	"github.com/phala-go/phala/openapi"
+)
+
+// App is what the owner of an app keeps of it: the anchor of every later flow. Each of its values came from the
+// caller, from the chain, or from evidence that the hardware signed, or the field says otherwise. The cloud's
+// answers are compared with it. It is plain JSON without a plaintext secret; [SaveFile] writes it.
+type App struct {
+	// ID is the app id.
+	ID kms.AppID `json:"app_id"`
+	// Document is the exact text of the app-compose that the app runs, and ComposeHash is its SHA-256. Document is
+	// empty if nobody could prove what runs; Unproven has the reason.
+	Document    string       `json:"document,omitempty"`
+	ComposeHash compose.Hash `json:"compose_hash,omitzero"`
+	Unproven    string       `json:"unproven,omitempty"`
+	// Secrets are the names of the secrets that were set last, sorted. They are not known after [Attach], if the
+	// app allows names: then Secrets are all names that the app allows.
+	Secrets []string `json:"secrets"`
+
+	// KMS names the key service to ask for the app's key: a slug or an id. It is no proof of anything.
+	KMS string `json:"kms,omitempty"`
+	// KMSRoot is the root key that signed the app's key; zero if it was not checked. RootFromCloud reports whether
+	// the cloud itself named it ([TrustKMSRootFromCloud]): it is pinned since then.
+	KMSRoot       kms.Signer `json:"kms_root,omitzero"`
+	RootFromCloud bool       `json:"kms_root_from_cloud,omitempty"`
+	// KeyProvider is the public key of the KMS's root CA (DER SubjectPublicKeyInfo, hexadecimal) that the hardware
+	// measured; empty if no evidence was verified.
+	KeyProvider string `json:"key_provider,omitempty"`
+
+	// ChainID and KMSContract are the chain and the contract that govern the KMS; zero with the central KMS. Owner
+	// is who owned the contract of the app when it was last read.
+	ChainID     uint64         `json:"chain_id,omitempty"`
+	KMSContract common.Address `json:"kms_contract,omitzero"`
+	Owner       common.Address `json:"owner,omitzero"`
+	// Devices are the machines that the caller accepted for the contract of the app.
+	Devices []kms.DeviceID `json:"devices,omitempty"`
+	// AnyDevice reports that the contract was to allow every machine.
+	AnyDevice bool `json:"any_device,omitempty"`
+
+	// OS is the operating system image that was accepted.
+	OS Image `json:"os,omitzero"`
+	// CVMs are the instances of the app that were made or found by the flows, oldest first.
+	CVMs []CVM `json:"cvms"`
+	// Revisions are the documents that ran before, newest first, at most [MaxRevisions].
+	Revisions []Revision `json:"revisions,omitempty"`
+
+	// Last is what the flow found that returned this value. It is not kept in the JSON.
+	Last *Result `json:"-"`
+}
+
+// MaxRevisions is the number of earlier documents that an [App] keeps.
+const MaxRevisions = 10
+
+// CVM is one instance of an app.
+type CVM struct {
+	// ID is its vm_uuid, or its id if it has no vm_uuid.
+	ID string `json:"id"`
+	// Name is its name in the workspace.
+	Name string `json:"name"`
+	// ComposeHash is what it runs.
+	ComposeHash compose.Hash `json:"compose_hash,omitzero"`
+}
+
+// Revision is a document that an app ran before.
+type Revision struct {
+	ComposeHash compose.Hash `json:"compose_hash"`
+	Document    string       `json:"document"`
+	// Secrets are the names of the secrets that went with it, sorted.
+	Secrets []string `json:"secrets"`
+}
+
+// Image is an operating system image.
+type Image struct {
+	// Name and Version are the platform's, such as "dstack-0.5.5" and "0.5.5".
+	Name    string `json:"name,omitempty"`
+	Version string `json:"version,omitempty"`
+	// Development reports whether the caller asked for a development image.
+	Development bool `json:"development,omitempty"`
+	// Hash identifies the image, hexadecimal: what the hardware measured, if Measured, else what the cloud reported.
+	Hash     string `json:"hash,omitempty"`
+	Measured bool   `json:"measured,omitempty"`
+}
+
+// Result is what a flow found.
+type Result struct {
+	// CVM is the CVM that was made or changed, as the cloud describes it.
+	CVM *openapi.CVMDetail
+	// URLs are the public addresses of the app, as the cloud reports them.
+	URLs []string
+	// Checks are the comparisons that were made, in order.
+	Checks []Check
+	// Report is what the hardware proves of the CVM, check by check; nil if there was no evidence, or by
+	// [SkipVerification].
+	Report *attest.Report
+	// Pending is the change that the flow carried out; nil for a deployment.
+	Pending *Pending
+}
+
+// ParseApp reads an [App] that was written as JSON. It refuses one whose document does not have its compose hash.
+func ParseApp(data []byte) (*App, error) {
+	var a App
+	if err := json.Unmarshal(data, &a); err != nil {
+		return nil, fmt.Errorf("app: %w", err)
+	}
+	return &a, a.check()
+}
+
+// check refuses an anchor that contradicts itself.
+func (a *App) check() error {
+	if a == nil || a.ID.IsZero() {
+		return errors.New("app: it has no app id")
+	}
+	if a.Document == "" {
+		return nil
+	}
+	if sum := compose.Sum([]byte(a.Document)); !sum.Equal(a.ComposeHash) {
+		return fmt.Errorf("app %s: its document has the compose hash %s, not %s", a.ID, sum, a.ComposeHash)
+	}
+	if _, err := compose.Parse([]byte(a.Document)); err != nil {
+		return fmt.Errorf("app %s: its document: %w", a.ID, err)
+	}
+	return nil
+}
+
+// Compose returns the document as a value that can be changed and handed to [UpdateSpec].
+func (a *App) Compose() (*compose.App, error) {
+	if a.Document == "" {
+		return nil, fmt.Errorf("app %s: its document is not known: %s", a.ID, a.Unproven)
+	}
+	return compose.Parse([]byte(a.Document))
+}
+
+// clone returns a copy that can be changed without changing a.
+func (a *App) clone() *App {
+	b := *a
+	b.Secrets, b.Devices = slices.Clone(a.Secrets), slices.Clone(a.Devices)
+	b.CVMs, b.Revisions, b.Last = slices.Clone(a.CVMs), slices.Clone(a.Revisions), nil
+	return &b
+}
+
+// onChain reports whether a contract governs the KMS.
+func (a *App) onChain() bool { return a.ChainID != 0 }
+
+// find returns the CVM that a caller named: by vm_uuid, id, name, or the app id. An empty name is the first CVM. A
+// name that the anchor does not know is returned as it is: the cloud resolves it, and its answer is compared.
+func (a *App) find(name string) (CVM, error) {
+	if id, err := kms.ParseAppID(name); err == nil {
+		if id != a.ID {
+			return CVM{}, &MismatchError{What: CheckAppID, Local: a.ID.String(), Remote: id.String()}
+		}
+		name = ""
+	}
+	if name == "" {
+		if len(a.CVMs) == 0 {
+			return CVM{}, fmt.Errorf("app %s: it has no CVM; name one", a.ID)
+		}
+		return a.CVMs[0], nil
+	}
+	for _, cvm := range a.CVMs {
+		if bareUUID(cvm.ID) == bareUUID(name) || cvm.Name == name {
+			return cvm, nil
+		}
+	}
+	return CVM{ID: name, Name: name, ComposeHash: a.ComposeHash}, nil
+}
+
+// put keeps a CVM, and replaces what was known of it.
+func (a *App) put(cvm CVM) {
+	for i := range a.CVMs {
+		if bareUUID(a.CVMs[i].ID) == bareUUID(cvm.ID) {
+			a.CVMs[i] = cvm
+			return
+		}
+	}
+	a.CVMs = append(a.CVMs, cvm)
+}
+
+// revise makes document the one that the app runs, and keeps the one before as a revision.
+func (a *App) revise(document string, hash compose.Hash) {
+	if a.Document != "" && !a.ComposeHash.Equal(hash) {
+		before := Revision{ComposeHash: a.ComposeHash, Document: a.Document, Secrets: a.Secrets}
+		kept := slices.DeleteFunc(slices.Clone(a.Revisions), func(r Revision) bool { return r.ComposeHash == before.ComposeHash || r.ComposeHash == hash })
+		a.Revisions = append([]Revision{before}, kept[:min(len(kept), MaxRevisions-1)]...)
+	}
+	a.Document, a.ComposeHash, a.Unproven = document, hash, ""
+}
+
+// revision returns an earlier document by its hash, or the present one.
+func (a *App) revision(hash compose.Hash) (Revision, bool) {
+	if a.Document != "" && a.ComposeHash.Equal(hash) {
+		return Revision{ComposeHash: hash, Document: a.Document, Secrets: a.Secrets}, true
+	}
+	i := slices.IndexFunc(a.Revisions, func(r Revision) bool { return r.ComposeHash.Equal(hash) })
+	if i < 0 {
+		return Revision{}, false
+	}
+	return a.Revisions[i], true
+}
+
+// bareUUID makes UUIDs comparable, which come with dashes or without.
+func bareUUID(id string) string { return strings.ToLower(strings.ReplaceAll(id, "-", "")) }
+
+// handle identifies a CVM to the API: its vm_uuid, or its id if it has none.
+func handle(cvm *openapi.CVMDetail) string {
+	if cvm.VMUUID != "" {
+		return cvm.VMUUID
+	}
+	return string(cvm.ID)
+}

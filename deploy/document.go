@@ -1,0 +1,121 @@
+package deploy
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/openapi"
+)
+
+// document is an app-compose whose canonical bytes were computed once. They are what is sent and what is hashed.
+type document struct {
+	app  *compose.App
+	text []byte
+	hash compose.Hash
+	// predictable reports whether the platform is known to run exactly these bytes. It is not if the platform adds
+	// a pre-launch script.
+	predictable bool
+}
+
+func newDocument(app *compose.App) (document, error) {
+	text, err := app.Canonical()
+	if err != nil {
+		return document{}, err
+	}
+	return document{app: app, text: text, hash: compose.Sum(text), predictable: app.Predictable()}, app.Validate()
+}
+
+func parseDocument(text string) (document, error) {
+	app, err := compose.Parse([]byte(text))
+	if err != nil {
+		return document{}, err
+	}
+	return newDocument(app)
+}
+
+// documentOf reads back what a request has.
+func documentOf(sent openapi.AppCompose) (document, error) {
+	text, err := json.Marshal(sent)
+	if err != nil {
+		return document{}, err
+	}
+	return parseDocument(string(text))
+}
+
+// into puts the document into a request, and checks that the request holds it whole.
+func (d document) into(to *openapi.AppCompose) error {
+	if err := json.Unmarshal(d.text, to); err != nil {
+		return fmt.Errorf("the app-compose does not fit the API: %w", err)
+	}
+	return nil
+}
+
+// withSecrets returns the document of a spec with its allowed_envs filled in from the secrets, sorted, if it allows
+// none. Neither app nor its lists are changed.
+func withSecrets(app *compose.App, env []compose.EnvVar) (document, error) {
+	own := *app
+	if len(own.AllowedEnvs) == 0 {
+		own.AllowedEnvs = envNames(env)
+	}
+	for _, name := range envNames(env) {
+		if !slices.Contains(own.AllowedEnvs, name) {
+			return document{}, &SecretsError{Names: []string{name}, Problem: "the allowed_envs of the app-compose do not have it, so the guest would drop it"}
+		}
+	}
+	return newDocument(&own)
+}
+
+// envNames returns the names of variables, sorted.
+func envNames(env []compose.EnvVar) []string {
+	names := make([]string, len(env))
+	for i, v := range env {
+		names[i] = v.Key
+	}
+	slices.Sort(names)
+	return names
+}
+
+// follows compares the text that booted with the document that was sent. The platform may have completed it by its
+// documented defaults and one of its own pre-launch scripts: those that package compose knows, and those of scripts.
+func (d document) follows(ran string, scripts []compose.Hash) (Check, error) {
+	hash := compose.Sum([]byte(ran))
+	if hash.Equal(d.hash) {
+		return Check{Name: CheckDocument, Outcome: Passed, Local: hash.String(), Reason: "byte for byte what was sent"}, nil
+	}
+	sent, script := d.text, ""
+	if d.app.PreLaunchScript == nil {
+		if with, ok := d.withAccepted(ran, scripts); ok {
+			sent, script = with, ", with a pre-launch script that AcceptPreLaunchScripts names"
+		}
+	}
+	completion, err := compose.CompareCompleted(sent, []byte(ran))
+	if err != nil {
+		return Check{}, fmt.Errorf("%w: %w", &MismatchError{What: CheckDocument, Local: d.hash.String(), Remote: hash.String()}, err)
+	}
+	if p := completion.PreLaunch; p != nil {
+		script = fmt.Sprintf(", with the platform's pre-launch script %s (%s)", p.Version, p.SHA256)
+	}
+	return Check{Name: CheckDocument, Outcome: Passed, Local: d.hash.String(), Remote: hash.String(), Reason: "completed by the platform" + script}, nil
+}
+
+// withAccepted returns the document with the pre-launch script of ran, if its hash is one of scripts.
+func (d document) withAccepted(ran string, scripts []compose.Hash) ([]byte, bool) {
+	app, err := compose.Parse([]byte(ran))
+	if err != nil || app.PreLaunchScript == nil || !slices.Contains(scripts, compose.Sum([]byte(*app.PreLaunchScript))) {
+		return nil, false
+	}
+	own := *d.app
+	own.PreLaunchScript = app.PreLaunchScript
+	text, err := own.Canonical()
+	return text, err == nil
+}
+
+// intoUpdate puts the document into an update.
+func (d document) intoUpdate(to *openapi.ProvisionComposeUpdateRequest) error {
+	if err := json.Unmarshal(d.text, to); err != nil {
+		return fmt.Errorf("the app-compose does not fit the API: %w", err)
+	}
+	return nil
+}

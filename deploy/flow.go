@@ -1,0 +1,106 @@
+package deploy
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/phala-go/phala/client"
+	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/kms"
+	"github.com/phala-go/phala/openapi"
+)
+
+// flow is what every step of a flow needs: the cloud, the options, and what this side knows of the app.
+type flow struct {
+	c   *client.Client
+	cfg *config
+	app *App
+}
+
+// begin begins a flow on an app that exists.
+func begin(kind flows, c *client.Client, app *App, opts []Option) (*flow, error) {
+	cfg, err := configure(kind, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := app.check(); err != nil {
+		return nil, err
+	}
+	if cfg.chain == nil {
+		return &flow{c: c, cfg: cfg, app: app}, nil
+	}
+	if !app.onChain() {
+		return nil, fmt.Errorf("app %s: WithChain is for an app whose KMS is on a chain; its KMS is the central one", app.ID)
+	}
+	return &flow{c: c, cfg: cfg, app: app}, sameChain(cfg.chain, app.ChainID, app.KMSContract)
+}
+
+// conflictWait is how long a change waits for another operation on the same CVM; booting takes minutes.
+const conflictWait = 10 * time.Minute
+
+// get reads a CVM of the app and compares it with the anchor: the cloud may answer with any other one.
+func (f *flow) get(ctx context.Context, cvm CVM) (*openapi.CVMDetail, error) {
+	detail, err := f.c.CVMs.Get(ctx, cvm.ID)
+	if err != nil {
+		return nil, err
+	}
+	return detail, f.compareCVM(cvm, detail)
+}
+
+// compareCVM compares what the cloud describes with the CVM that was asked for. An equal description proves nothing;
+// another one ends the flow.
+func (f *flow) compareCVM(cvm CVM, detail *openapi.CVMDetail) error {
+	if err := f.compareIdentity(cvm, detail); err != nil {
+		return err
+	}
+	if cvm.ComposeHash == (compose.Hash{}) {
+		return nil
+	}
+	hash, err := compose.ParseHash(detail.ComposeHash)
+	if err != nil {
+		return &MismatchError{What: CheckComposeHash, Local: cvm.ComposeHash.String(), Remote: detail.ComposeHash}
+	}
+	if !hash.Equal(cvm.ComposeHash) {
+		return &MismatchError{
+			What: CheckComposeHash, Local: cvm.ComposeHash.String(), Remote: hash.String(),
+			Hint: "if somebody else changed the app, take over what the hardware proves with Attach",
+		}
+	}
+	return nil
+}
+
+// compareIdentity compares id, app id and KMS of a CVM.
+func (f *flow) compareIdentity(cvm CVM, detail *openapi.CVMDetail) error {
+	if cvm.ID != cvm.Name && bareUUID(cvm.ID) != bareUUID(handle(detail)) && cvm.ID != string(detail.ID) {
+		return &MismatchError{What: CheckCVM, Local: cvm.ID, Remote: handle(detail)}
+	}
+	id, err := kms.ParseAppID(detail.AppID)
+	if err != nil || id != f.app.ID {
+		return &MismatchError{What: CheckAppID, Local: f.app.ID.String(), Remote: detail.AppID}
+	}
+	if k := detail.KMSInfo; f.app.onChain() && k != nil {
+		id, contract := chainOf(&openapi.KMS{ChainID: k.ChainID, KMSContractAddress: k.DstackKMSAddress})
+		return f.app.compareKMS(id, contract)
+	}
+	return nil
+}
+
+// report passes checks on and keeps them.
+func (f *flow) report(to *[]Check, checks ...Check) {
+	for _, check := range checks {
+		*to = append(*to, check)
+		f.cfg.progress(CheckEvent{check})
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
