@@ -1,6 +1,12 @@
 // Command quickstart deploys the docker-compose.yml beside it, with two secrets, follows it until it runs, and
-// has the hardware prove what it is that runs. Without an account it does so on an embedded Phala Cloud; with PHALA_CLOUD_API_KEY set, on the real
-// one.
+// has the hardware prove what it is that runs.
+//
+//	go run ./examples/quickstart          on an embedded Phala Cloud, without an account
+//	go run ./examples/quickstart -cloud   on the real one, with PHALA_CLOUD_API_KEY; it prints the price first
+//	go run ./examples/quickstart -cloud -delete
+//
+// It keeps two files: the state of a deployment that is under way, so that running it again after Ctrl-C goes on, and
+// the anchor of the app, which every later flow needs.
 package main
 
 import (
@@ -8,9 +14,12 @@ import (
 	"context"
 	_ "embed"
 	"errors"
+	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"time"
 	"unicode"
@@ -39,144 +48,298 @@ const (
 	exitMismatch   = 4 // the cloud's answer is not what was computed here
 	exitBoot       = 5 // the CVM was created but does not run
 	exitUnverified = 6 // the CVM runs, but the hardware does not prove that it is this one
+	exitStopped    = 7 // Ctrl-C, or not running in time
 )
 
+// settings are the flags of the program.
+type settings struct {
+	cloud, remove bool
+	name, size    string
+	dir           string
+}
+
 func main() {
+	s, err := parse(os.Args[1:], os.Stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err != nil {
+		os.Exit(exitSpec)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
 	defer cancel()
-	if err := run(ctx); err != nil {
+	if err := run(ctx, s); err != nil {
 		var unverified *deploy.VerificationError
 		if errors.As(err, &unverified) && unverified.Report != nil {
 			section("NOT proven by the hardware")
 			showReport(unverified.Report)
 		}
 		fmt.Fprintln(os.Stderr, "\n✗", explain(err))
+		if ctx.Err() != nil {
+			s.showWhatExists()
+		}
 		os.Exit(exitCode(err))
 	}
 }
 
-func run(ctx context.Context) error {
-	c, opts, after, err := connect()
+func parse(args []string, out io.Writer) (*settings, error) {
+	var s settings
+	flags := flag.NewFlagSet("quickstart", flag.ContinueOnError)
+	flags.SetOutput(out)
+	flags.Usage = func() {
+		fmt.Fprintln(out, "quickstart deploys a docker-compose file with two secrets, and has the hardware prove what runs.\n\nFlags:")
+		flags.PrintDefaults()
+	}
+	flags.BoolVar(&s.cloud, "cloud", false, "use the real Phala Cloud with PHALA_CLOUD_API_KEY; costs money")
+	flags.BoolVar(&s.remove, "delete", false, "delete what an earlier run deployed (with -cloud)")
+	flags.StringVar(&s.name, "name", "quickstart", "`name` of the CVM")
+	flags.StringVar(&s.size, "instance-type", "tdx.small", "`size` of the CVM")
+	flags.StringVar(&s.dir, "dir", "", "`folder` for the anchor and the state; a temporary one without -cloud, else the current one")
+	if err := flags.Parse(args); err != nil {
+		return nil, err
+	}
+	var wrong error
+	switch {
+	case flags.NArg() > 0:
+		wrong = fmt.Errorf("quickstart takes no argument, got %q", flags.Arg(0))
+	case s.remove && !s.cloud:
+		wrong = errors.New("-delete needs -cloud: the embedded cloud ends with the program")
+	case compose.ValidateName(s.name) != nil:
+		wrong = fmt.Errorf("-name: %w", compose.ValidateName(s.name))
+	}
+	if wrong != nil {
+		fmt.Fprintln(out, wrong)
+		return nil, wrong
+	}
+	if s.dir == "" && s.cloud {
+		s.dir = "."
+	}
+	return &s, nil
+}
+
+func (s *settings) anchorFile() string { return filepath.Join(s.dir, s.name+".app.json") }
+func (s *settings) stateFile() string  { return filepath.Join(s.dir, s.name+".state.json") }
+
+func run(ctx context.Context, s *settings) error {
+	if s.dir == "" {
+		dir, err := os.MkdirTemp("", "phala-quickstart-")
+		if err != nil {
+			return err
+		}
+		s.dir = dir
+	}
+	place, err := connect(ctx, s)
 	if err != nil {
 		return err
 	}
-	defer after.close()
+	defer place.close()
+	if s.remove {
+		return remove(ctx, place.client, s)
+	}
 
 	env, err := compose.ReadEnv(bytes.NewReader(envFile))
 	if err != nil {
 		return err
 	}
-	used, err := compose.EnvNames(dockerCompose)
+	uses, err := compose.EnvNames(dockerCompose)
 	if err != nil {
 		return err
 	}
-	app, err := compose.New(dockerCompose, compose.WithPreLaunchScript(preLaunchScript))
+	doc, err := compose.New(dockerCompose, compose.WithPreLaunchScript(preLaunchScript))
 	if err != nil {
 		return err
 	}
-	spec := deploy.Spec{Name: "quickstart", Compose: app, Env: env, InstanceType: "tdx.small"}
-	if err := after.chooseAppID(ctx, c, &spec); err != nil {
-		return err
-	}
+	spec := deploy.Spec{Name: s.name, Compose: doc, Env: env, InstanceType: s.size}
 
 	section("Here, before anything is sent")
-	line("docker-compose.yml", fmt.Sprintf("%d bytes, wants %s", len(dockerCompose), strings.Join(used, " and ")))
+	line("docker-compose.yml", fmt.Sprintf("%d bytes, uses %s", len(dockerCompose), strings.Join(uses, " and ")))
 	line(".env", fmt.Sprintf("%d secrets", len(env)))
-	if spec.AppID != nil {
-		line("app id", fmt.Sprintf("%s (nonce %d of the team wallet)", spec.AppID, *spec.Nonce))
+	state, err := s.savedState()
+	if err != nil {
+		return err
 	}
 
 	section("Deploying")
-	result, err := deploy.Run(ctx, c, spec, append(opts, deploy.WithProgress(show))...)
+	opts := append(place.options, deploy.WithProgress(show), deploy.WithCheckpoint(func(st *deploy.State) error {
+		return deploy.SaveFile(s.stateFile(), st)
+	}))
+	app, err := deploy.Resume(ctx, place.client, spec, state, opts...)
 	if err != nil {
+		return err
+	}
+	if err := errors.Join(deploy.SaveFile(s.anchorFile(), app), os.Remove(s.stateFile())); err != nil {
 		return err
 	}
 
 	section("Proven by the hardware")
-	if result.Report != nil {
-		showReport(result.Report)
+	if app.Last.Report != nil {
+		showReport(app.Last.Report)
 	} else {
-		line("nothing", result.Checks[len(result.Checks)-1].Reason)
+		line("nothing", app.Last.Checks[len(app.Last.Checks)-1].Reason)
 	}
 
 	section("Running")
-	checked := make([]string, len(result.Checks))
-	for i, check := range result.Checks {
+	checked := make([]string, len(app.Last.Checks))
+	for i, check := range app.Last.Checks {
 		checked[i] = fmt.Sprintf("%s %s", check.Name, check.Outcome)
 	}
 	line("checked", strings.Join(checked, ", "))
-	line("cvm", fmt.Sprintf("%s (%s)", result.CVM.Name, result.CVM.ID))
-	for _, url := range result.URLs {
-		line("url", url)
+	line("cvm", fmt.Sprintf("%s (%s)", printable(app.CVMs[0].Name), printable(app.CVMs[0].ID)))
+	for _, url := range app.Last.URLs {
+		line("url", printable(url))
 	}
-	return after.report(result)
+	line("anchor", s.anchorFile()+" (keep it: every update needs it)")
+	return place.report(app)
 }
 
-// connect returns a client of the real cloud where there is an API key, else of an embedded one.
-func connect() (*client.Client, []deploy.Option, *ending, error) {
-	if os.Getenv("PHALA_CLOUD_API_KEY") != "" {
-		section("Phala Cloud")
-		c, err := client.New()
-		if root := os.Getenv("PHALA_KMS_ROOT"); root != "" && err == nil {
-			signer, err := kms.ParseSigner(root)
-			return c, []deploy.Option{deploy.WithKMSRoot(signer)}, &ending{}, err
-		}
-		line("note", "PHALA_KMS_ROOT is not set, so the KMS root key is the cloud's own word")
-		return c, []deploy.Option{deploy.TrustKMSRootFromCloud()}, &ending{}, err
+// savedState is the state of an earlier run that did not finish; nil if there is none.
+func (s *settings) savedState() (*deploy.State, error) {
+	state, err := deploy.LoadFile(s.stateFile(), deploy.ParseState)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
 	}
-	section("Embedded Phala Cloud (set PHALA_CLOUD_API_KEY to use the real one)")
+	if err == nil {
+		line("going on", fmt.Sprintf("from %s, phase %s", s.stateFile(), state.Phase))
+	}
+	return state, err
+}
+
+// showWhatExists prints what a run that was stopped leaves behind.
+func (s *settings) showWhatExists() {
+	state, err := deploy.LoadFile(s.stateFile(), deploy.ParseState)
+	switch {
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "  Nothing was created.")
+	case state.CVM == "":
+		fmt.Fprintf(os.Stderr, "  No CVM was created yet. Run it again to go on from %s.\n", s.stateFile())
+	default:
+		fmt.Fprintf(os.Stderr, "  CVM %s exists and goes on booting. Run it again to go on from %s, or with -cloud -delete to delete it.\n", printable(state.CVM), s.stateFile())
+	}
+}
+
+// remove deletes the CVMs of the anchor, or of a deployment that did not finish.
+func remove(ctx context.Context, c *client.Client, s *settings) error {
+	var ids []string
+	app, err := deploy.LoadFile(s.anchorFile(), deploy.ParseApp)
+	if err == nil {
+		for _, cvm := range app.CVMs {
+			ids = append(ids, cvm.ID)
+		}
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if state, err := deploy.LoadFile(s.stateFile(), deploy.ParseState); err == nil && state.CVM != "" {
+		ids = append(ids, state.CVM)
+	}
+	if len(ids) == 0 {
+		return fmt.Errorf("nothing to delete: neither %s nor %s has a CVM", s.anchorFile(), s.stateFile())
+	}
+	for _, id := range ids {
+		if err := c.CVMs.Delete(ctx, id); err != nil {
+			return fmt.Errorf("delete cvm %s: %w", id, err)
+		}
+		line("deleted", id)
+	}
+	for _, file := range []string{s.anchorFile(), s.stateFile()} {
+		if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// place is where the program deploys.
+type place struct {
+	client   *client.Client
+	options  []deploy.Option
+	embedded *phalatest.Server // nil on the real cloud
+}
+
+func connect(ctx context.Context, s *settings) (*place, error) {
+	if s.cloud {
+		return connectReal(ctx, s)
+	}
+	section("Embedded Phala Cloud (give -cloud to use the real one)")
 	cloud, err := phalatest.Start(phalatest.WithTick(40 * time.Millisecond))
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, err
 	}
 	c, err := client.New(client.WithAPIKey(cloud.APIKey), client.WithBaseURL(cloud.URL()))
 	if err != nil {
 		cloud.Close()
-		return nil, nil, nil, err
+		return nil, err
 	}
 	line("listening on", cloud.URL())
-	return c, []deploy.Option{
+	return &place{client: c, embedded: cloud, options: []deploy.Option{
 		deploy.WithKMSRoot(cloud.KMSRoot()),
 		deploy.WithVerification(cloud.AttestationPolicy()),
 		deploy.WithTeamWallet(cloud.TeamWallet()),
-	}, &ending{cloud: cloud}, nil
+	}}, nil
 }
 
-// ending is what differs at the end of the embedded cloud and of the real one.
-type ending struct{ cloud *phalatest.Server }
-
-func (e *ending) close() {
-	if e.cloud != nil {
-		e.cloud.Close()
+func connectReal(ctx context.Context, s *settings) (*place, error) {
+	if os.Getenv("PHALA_CLOUD_API_KEY") == "" {
+		return nil, errors.New("PHALA_CLOUD_API_KEY is not set")
 	}
-}
-
-// chooseAppID asks for the next app id, so that it is known, and can be derived, before provisioning.
-func (e *ending) chooseAppID(ctx context.Context, c *client.Client, spec *deploy.Spec) error {
-	next, err := c.KMS.GetNextAppIDs(ctx, nil)
+	section("Phala Cloud")
+	c, err := client.New()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if len(next.AppIDs) == 0 {
-		return errors.New("the cloud named no next app id")
+	p := &place{client: c}
+	if s.remove {
+		return p, nil
 	}
-	id, err := kms.ParseAppID(next.AppIDs[0].AppID)
+	price, err := priceOf(ctx, c, s.size)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	nonce := uint64(next.AppIDs[0].Nonce)
-	spec.AppID, spec.Nonce = &id, &nonce
-	return nil
+	line("price", price)
+	line("app id", "the cloud chooses it; nothing on this side knows which ids belong to the workspace")
+	p.options = append(p.options, deploy.TrustAppIDFromCloud())
+	if root := os.Getenv("PHALA_KMS_ROOT"); root != "" {
+		signer, err := kms.ParseSigner(root)
+		if err != nil {
+			return nil, fmt.Errorf("PHALA_KMS_ROOT: %w", err)
+		}
+		p.options = append(p.options, deploy.WithKMSRoot(signer))
+		return p, nil
+	}
+	line("KMS root", "PHALA_KMS_ROOT is not set, so the cloud's own answer is pinned")
+	p.options = append(p.options, deploy.TrustKMSRootFromCloud())
+	return p, nil
 }
 
-// report shows what only an embedded cloud can tell: that the guest could read the secrets.
-func (e *ending) report(result *deploy.Result) error {
-	if e.cloud == nil {
+// priceOf is what an instance type costs.
+func priceOf(ctx context.Context, c *client.Client, id string) (string, error) {
+	families, err := c.InstanceTypes.List(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, family := range families.Result {
+		for _, size := range family.Items {
+			if string(size.ID) == id {
+				return fmt.Sprintf("%s: %s USD per hour for %d vCPU and %d MB, until it is deleted", id, size.HourlyRate, size.VCPU, size.MemoryMB), nil
+			}
+		}
+	}
+	return "", fmt.Errorf("instance type %q: the cloud does not list it", id)
+}
+
+func (p *place) close() {
+	if p.embedded != nil {
+		p.embedded.Close()
+	}
+}
+
+// report prints what only an embedded cloud can know: that the guest could read the secrets.
+func (p *place) report(app *deploy.App) error {
+	if p.embedded == nil {
 		return nil
 	}
-	env, err := e.cloud.Env(result.State.CVM)
+	env, err := p.embedded.Env(app.CVMs[0].ID)
 	if err != nil {
 		return err
 	}
@@ -201,23 +364,25 @@ func show(event deploy.Event) {
 	case deploy.EncryptedEvent:
 		line("→ encrypted", fmt.Sprintf("%s into %d bytes", strings.Join(e.Names, ", "), e.Bytes))
 	case deploy.CreatedEvent:
-		line("→ created", "cvm "+e.CVM)
+		line("→ created", "cvm "+printable(e.CVM))
 	case deploy.StateEvent:
 		line("→ state", e.String())
 	}
 }
 
 func showCheck(check deploy.Check) {
-	mark := map[deploy.Outcome]string{deploy.Passed: "✓", deploy.Waived: "!", deploy.NotPossible: "–", deploy.NotNeeded: "–"}[check.Outcome]
+	mark := map[deploy.Outcome]string{
+		deploy.Passed: "✓", deploy.Waived: "!", deploy.NotPossible: "–", deploy.NotNeeded: "–", deploy.Noticed: "!",
+	}[check.Outcome]
 	switch {
 	case check.Local != "" && check.Remote != "":
 		line(mark+" "+check.Name, "here  "+check.Local)
-		line("", "cloud "+check.Remote)
+		line("", "cloud "+printable(check.Remote))
 	default:
 		line(mark+" "+check.Name, string(check.Outcome))
 	}
 	if check.Reason != "" {
-		line("", check.Reason)
+		line("", printable(check.Reason))
 	}
 }
 
@@ -272,15 +437,17 @@ func explain(err error) string {
 	case errors.As(err, &unverified):
 		return fmt.Sprintf("%v\n  It exists and runs. Delete it, unless what the report says is acceptable to you; a policy can accept it by name.", unverified)
 	case errors.As(err, &mismatch):
-		return fmt.Sprintf("the cloud's %s is not the one computed here; nothing more was sent.\n  here  %s\n  cloud %s", mismatch.What, mismatch.Local, mismatch.Remote)
+		return fmt.Sprintf("the cloud's %s is not the one computed here; nothing more was sent.\n  here  %s\n  cloud %s", mismatch.What, mismatch.Local, printable(mismatch.Remote))
 	case errors.As(err, &boot):
 		return fmt.Sprintf("%v\n  It exists: look at its logs, or delete it.", boot)
-	case errors.Is(err, client.ErrConflict):
-		return fmt.Sprintf("%v\n  Delete the CVM named quickstart of an earlier run first.", err)
-	case errors.Is(err, client.ErrUnauthorized):
-		return "PHALA_CLOUD_API_KEY was refused: " + err.Error()
+	case errors.Is(err, context.Canceled):
+		return "stopped"
 	case errors.Is(err, context.DeadlineExceeded):
 		return "not running after 15 minutes: " + err.Error()
+	case errors.Is(err, client.ErrConflict):
+		return fmt.Sprintf("%v\n  Delete the CVM of that name first, or give another one with -name.", err)
+	case errors.Is(err, client.ErrUnauthorized):
+		return "PHALA_CLOUD_API_KEY was refused: " + err.Error()
 	}
 	return err.Error()
 }
@@ -291,6 +458,8 @@ func exitCode(err error) int {
 	var unverified *deploy.VerificationError
 	var api *client.APIError
 	switch {
+	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
+		return exitStopped
 	case errors.As(err, &unverified):
 		return exitUnverified
 	case errors.As(err, &mismatch):
