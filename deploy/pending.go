@@ -99,8 +99,10 @@ func (p *Pending) Expired(now time.Time) bool {
 	return p.Prepared() && !now.Before(p.Approval.Expires)
 }
 
-// Approved records that somebody else has allowed what p waits for: by the transaction that did, or, for the
-// zero hash, as [AlreadyRegistered]. The cloud looks at the chain itself when it is committed.
+// Approved records that somebody else has allowed what p waits for. After a Safe, or another owner that is a
+// contract, has executed a proposal, pass the zero hash: the contract allows it already, and the cloud looks at the
+// contract itself. Whether it takes the transaction in which a Safe executed is not published. Pass a transaction if
+// it called the app's contract itself.
 func (p *Pending) Approved(transaction common.Hash) {
 	p.Approval.Transaction = AlreadyRegistered
 	if transaction != (common.Hash{}) {

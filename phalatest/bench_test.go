@@ -30,7 +30,7 @@ func BenchmarkDeploy(b *testing.B) {
 		require.NoError(b, err)
 		c, err := s.Client()
 		require.NoError(b, err)
-		_, err = deploy.Run(b.Context(), c, spec(b, "web-1"), deploy.WithKMSRoot(s.KMSRoot()), deploy.WithVerification(s.AttestationPolicy()))
+		_, err = deploy.Run(b.Context(), c, spec(b, "web-1"), deploy.WithKMSRoot(s.KMSRoot()), deploy.WithTeamWallet(s.TeamWallet()), deploy.WithVerification(s.AttestationPolicy()))
 		require.NoError(b, err)
 		s.Close()
 	}

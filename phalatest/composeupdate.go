@@ -54,7 +54,8 @@ func (s *Server) commitCompose(vm *cvm, hashText string, env *openapi.Secret) an
 	if !there || time.Now().After(known.expires) {
 		return structured(statusHashInvalid, "ERR-01-006", "The compose hash is unknown; provision it first")
 	}
-	return s.change(vm, change{kind: "compose_update", doc: known.doc, env: env}, approval{})
+	// The request has no place for a transaction, so the contract itself is looked at.
+	return s.change(vm, change{kind: "compose_update", doc: known.doc, env: env}, approval{}.orRegistered())
 }
 
 func commitComposeUpdate(s *Server, c *call, vm *cvm) answer {

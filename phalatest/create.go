@@ -132,6 +132,22 @@ func (s *Server) Env(cvmID string) ([]kms.EnvVar, error) {
 	return t.env(cvmID)
 }
 
+// Decrypt returns what a guest of an app reads from an encrypted environment, whoever owns the app. The error is of an
+// environment that was encrypted for another app.
+func (s *Server) Decrypt(app kms.AppID, encrypted string) ([]kms.EnvVar, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.findApp(app.String())
+	if a == nil {
+		return nil, fmt.Errorf("phalatest: no app %s", app)
+	}
+	key, err := a.kms.envKey(app)
+	if err != nil {
+		return nil, fmt.Errorf("phalatest: %w", err)
+	}
+	return kms.DecryptEnv(encrypted, key)
+}
+
 func (t *Tenant) env(cvmID string) ([]kms.EnvVar, error) {
 	vm, bad := t.find(cvmID)
 	switch {

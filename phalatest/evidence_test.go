@@ -22,19 +22,19 @@ import (
 )
 
 // attested is a running CVM on a fake cloud.
-func attested(t testing.TB, opts ...phalatest.Option) (*phalatest.Server, *client.Client, *deploy.Result) {
+func attested(t testing.TB, opts ...phalatest.Option) (*phalatest.Server, *client.Client, *deploy.App) {
 	t.Helper()
 	s := phalatest.New(t, opts...)
 	c, err := s.Client()
 	require.NoError(t, err)
-	r, err := deploy.Run(t.Context(), c, spec(t, "web-1"), deploy.WithKMSRoot(s.KMSRoot()), deploy.SkipVerification())
+	r, err := deploy.Run(t.Context(), c, spec(t, "web-1"), deploy.WithKMSRoot(s.KMSRoot()), deploy.WithTeamWallet(s.TeamWallet()), deploy.SkipVerification())
 	require.NoError(t, err)
 	return s, c, r
 }
 
-func policyOf(s *phalatest.Server, r *deploy.Result) attest.Policy {
+func policyOf(s *phalatest.Server, r *deploy.App) attest.Policy {
 	p := s.AttestationPolicy()
-	p.AppID, p.ComposeHashes, p.InstanceID = r.State.AppID, []compose.Hash{r.State.ComposeHash}, r.CVM.InstanceID
+	p.AppID, p.ComposeHashes, p.InstanceID = r.ID, []compose.Hash{r.ComposeHash}, r.Last.CVM.InstanceID
 	return p
 }
 
@@ -44,7 +44,7 @@ func TestEvidenceIsReal(t *testing.T) {
 		s, c, r := attested(t)
 		policy := policyOf(s, r)
 
-		one, err := c.CVMs.GetAttestation(t.Context(), r.State.CVM)
+		one, err := c.CVMs.GetAttestation(t.Context(), r.CVMs[0].ID)
 		require.NoError(t, err)
 		assert.True(t, one.IsOnline)
 		assert.Empty(t, one.Error)
@@ -53,9 +53,9 @@ func TestEvidenceIsReal(t *testing.T) {
 		_, err = attest.Verify(t.Context(), evidence, policy)
 		require.NoError(t, err)
 		require.Len(t, one.AppCertificates, 1)
-		assert.Equal(t, r.State.AppID.String(), one.AppCertificates[0].AppID)
+		assert.Equal(t, r.ID.String(), one.AppCertificates[0].AppID)
 
-		all, err := c.Apps.GetAttestations(t.Context(), r.State.AppID.String())
+		all, err := c.Apps.GetAttestations(t.Context(), r.ID.String())
 		require.NoError(t, err)
 		others, err := attest.FromApp(all)
 		require.NoError(t, err)
@@ -75,7 +75,7 @@ func TestEvidenceIsReal(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, contracts.Items[0].CAPublicKey, report.Attested.KeyProvider.ID, "the API names the CA that the hardware names")
 
-		evaluation, err := c.Apps.EvaluateTCB(t.Context(), r.State.AppID.String())
+		evaluation, err := c.Apps.EvaluateTCB(t.Context(), r.ID.String())
 		require.NoError(t, err)
 		assert.True(t, *evaluation.Instances[0].EvaluationOK)
 		assert.Equal(t, "UpToDate", evaluation.Instances[0].EvaluationStatus)
@@ -86,7 +86,7 @@ func TestEvidenceIsReal(t *testing.T) {
 func TestTheRegistryVerifies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, r := attested(t)
-		all, err := c.Apps.GetAttestations(t.Context(), r.State.AppID.String())
+		all, err := c.Apps.GetAttestations(t.Context(), r.ID.String())
 		require.NoError(t, err)
 		evidence, err := attest.FromApp(all)
 		require.NoError(t, err)
@@ -148,7 +148,7 @@ func TestServer_ForgedEvidenceIsFoundOut(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, c, r := attested(t)
 				verify := func() error {
-					all, err := c.Apps.GetAttestations(t.Context(), r.State.AppID.String())
+					all, err := c.Apps.GetAttestations(t.Context(), r.ID.String())
 					require.NoError(t, err)
 					evidence, err := attest.FromApp(all)
 					require.NoError(t, err)
@@ -182,19 +182,19 @@ func tamper(change func(*attest.Evidence)) func(*phalatest.Server) {
 func TestWithHardware(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, r := attested(t, phalatest.WithHardware(quotetest.WithTCBStatus(attest.SWHardeningNeeded, "INTEL-SA-00001")))
-		evaluation, err := c.Apps.EvaluateTCB(t.Context(), r.State.AppID.String())
+		evaluation, err := c.Apps.EvaluateTCB(t.Context(), r.ID.String())
 		require.NoError(t, err)
 		assert.False(t, *evaluation.Instances[0].EvaluationOK)
 		assert.Equal(t, "SWHardeningNeeded", evaluation.Instances[0].EvaluationStatus)
 
 		policy := s.AttestationPolicy()
-		_, err = verify.App(t.Context(), c, r.State.AppID, policy)
+		_, err = verify.App(t.Context(), c, r.ID, policy)
 		require.ErrorIs(t, err, attest.ErrTCBStatus)
 		policy.TCBStatuses = []attest.TCBStatus{attest.UpToDate, attest.SWHardeningNeeded}
-		_, err = verify.App(t.Context(), c, r.State.AppID, policy)
+		_, err = verify.App(t.Context(), c, r.ID, policy)
 		require.NoError(t, err)
 		policy.Advisories = []string{}
-		_, err = verify.App(t.Context(), c, r.State.AppID, policy)
+		_, err = verify.App(t.Context(), c, r.ID, policy)
 		require.ErrorIs(t, err, attest.ErrAdvisory)
 	})
 }
@@ -210,11 +210,11 @@ func TestNoEvidence(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, "the CVM is not running", one.Error)
 		assert.Nil(t, one.TCBInfo)
-		all, err := c.Apps.GetAttestations(t.Context(), r.State.AppID.String())
+		all, err := c.Apps.GetAttestations(t.Context(), r.ID.String())
 		require.NoError(t, err)
 		assert.Empty(t, all.Instances[0].Quote)
 		assert.Equal(t, "the CVM is not running", all.Instances[0].Error)
-		evaluation, err := c.Apps.EvaluateTCB(t.Context(), r.State.AppID.String())
+		evaluation, err := c.Apps.EvaluateTCB(t.Context(), r.ID.String())
 		require.NoError(t, err)
 		assert.Nil(t, evaluation.Instances[0].EvaluationOK)
 	})
@@ -225,7 +225,7 @@ func BenchmarkAttestation(b *testing.B) {
 	policy := s.AttestationPolicy()
 	b.ResetTimer()
 	for b.Loop() {
-		_, err := verify.App(b.Context(), c, r.State.AppID, policy)
+		_, err := verify.App(b.Context(), c, r.ID, policy)
 		require.NoError(b, err)
 	}
 }

@@ -19,7 +19,7 @@ func TestApp_WithDocument(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s, c, trust := cloud(t)
-		app := running(t, c, trust).State.AppID
+		app := running(t, c, trust).ID
 		repository := []byte(`{"docker_compose_file":"services:\n  web:\n    image: nginx\n","pre_launch_script":"#!/bin/sh\n"}`)
 		edited := []byte(`{"docker_compose_file":"services:\n  web:\n    image: nginx:2\n","pre_launch_script":"#!/bin/sh\n"}`)
 

@@ -33,20 +33,20 @@ func ExampleApp() {
 		fmt.Println(err)
 		return
 	}
-	if _, err := deploy.Replicate(context.Background(), c, deploy.Replica{CVM: r.State.CVM}, trust); err != nil {
+	if _, err := deploy.Replicate(context.Background(), c, r, deploy.ReplicaSpec{}, trust); err != nil {
 		fmt.Println(err)
 		return
 	}
 
 	policy := cloud.AttestationPolicy() // for real hardware: what you know of it; Intel's root is built in
-	policy.ComposeHashes = []compose.Hash{r.State.ComposeHash}
-	result, err := verify.App(context.Background(), c, r.State.AppID, policy)
+	policy.ComposeHashes = []compose.Hash{r.ComposeHash}
+	result, err := verify.App(context.Background(), c, r.ID, policy)
 	for _, i := range result.Instances {
 		fmt.Println(i.Name, i.Status, i.Report.Verified)
 	}
 	fmt.Println(err)
 
-	for round, err := range verify.Repeat(context.Background(), c, r.State.AppID, policy) {
+	for round, err := range verify.Repeat(context.Background(), c, r.ID, policy) {
 		if err != nil {
 			fmt.Println("ended:", err)
 			break

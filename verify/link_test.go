@@ -26,7 +26,7 @@ func TestApp_KMSAndGateway(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s, c, trust := cloud(t)
-		app := running(t, c, trust).State.AppID
+		app := running(t, c, trust).ID
 		policy := s.AttestationPolicy()
 		result, err := verify.App(t.Context(), c, app, policy)
 		require.NoError(t, err)
@@ -99,7 +99,7 @@ func TestApp_KMSOfTheCloudsMaking(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				s, c, trust := cloud(t)
-				app := running(t, c, trust).State.AppID
+				app := running(t, c, trust).ID
 				forge(t, s, tt.info(t, s))
 				result, err := verify.App(t.Context(), c, app, s.AttestationPolicy())
 				require.NoError(t, err)
@@ -129,7 +129,7 @@ func TestKMS_Recorded(t *testing.T) {
 	root, err := kms.ParseSigner(kms.PhalaCentralRootKey)
 	require.NoError(t, err)
 	s, c, trust := cloud(t)
-	app := running(t, c, trust).State.AppID
+	app := running(t, c, trust).ID
 	s.TamperAnswer("Apps.GetAttestations", func(status int, body []byte) (int, []byte) {
 		return status, rewritten(body, func(m map[string]any) { m["kms_guest_agent_info"] = json.RawMessage(data) })
 	})

@@ -45,7 +45,7 @@ func trusting(s *phalatest.Server) deploy.Option {
 }
 
 // running deploys an app without secrets.
-func running(t testing.TB, c *client.Client, trust deploy.Option) *deploy.Result {
+func running(t testing.TB, c *client.Client, trust deploy.Option) *deploy.App {
 	t.Helper()
 	app, err := compose.New("services:\n  web:\n    image: nginx\n", compose.WithPreLaunchScript("#!/bin/sh\n"))
 	require.NoError(t, err)

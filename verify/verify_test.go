@@ -27,16 +27,16 @@ func TestApp_EveryInstance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, trust := cloud(t)
 		first := running(t, c, trust)
-		app := first.State.AppID
-		second, err := deploy.Replicate(t.Context(), c, deploy.Replica{CVM: first.State.CVM, NodeID: 12}, trust)
+		app := first.ID
+		second, err := deploy.Replicate(t.Context(), c, first, deploy.ReplicaSpec{NodeID: 12}, trust)
 		require.NoError(t, err)
 
 		policy := s.AttestationPolicy()
 		result, err := verify.App(t.Context(), c, app, policy)
 		require.NoError(t, err)
 		require.Len(t, result.Instances, 2)
-		assert.Equal(t, first.CVM.VMUUID, result.Instances[0].CVM)
-		assert.Equal(t, second.CVM.VMUUID, result.Instances[1].CVM)
+		assert.Equal(t, first.Last.CVM.VMUUID, result.Instances[0].CVM)
+		assert.Equal(t, second.Last.CVM.VMUUID, result.Instances[1].CVM)
 		assert.NotEqual(t, result.Instances[0].Report.Attested.InstanceID, result.Instances[1].Report.Attested.InstanceID)
 		assert.NotEqual(t, result.Instances[0].Report.Attested.Devices, result.Instances[1].Report.Attested.Devices, "each node is a machine of its own")
 
@@ -53,24 +53,24 @@ func TestApp_EveryInstance(t *testing.T) {
 		require.ErrorIs(t, err, attest.ErrDevice)
 		var unverified *verify.Error
 		require.ErrorAs(t, err, &unverified)
-		assert.Equal(t, second.CVM.VMUUID, unverified.CVM)
+		assert.Equal(t, second.Last.CVM.VMUUID, unverified.CVM)
 		require.NoError(t, result.Instances[0].Err)
 		data, err := json.Marshal(result.Instances[1])
 		require.NoError(t, err)
-		assert.Contains(t, string(data), `"error":"cvm \"`+second.CVM.VMUUID)
+		assert.Contains(t, string(data), `"error":"cvm \"`+second.Last.CVM.VMUUID)
 
-		_, err = c.CVMs.Stop(t.Context(), second.CVM.VMUUID)
+		_, err = c.CVMs.Stop(t.Context(), second.Last.CVM.VMUUID)
 		require.NoError(t, err)
-		require.NoError(t, c.CVMs.WaitFor(t.Context(), second.CVM.VMUUID, "stopped"))
+		require.NoError(t, c.CVMs.WaitFor(t.Context(), second.Last.CVM.VMUUID, "stopped"))
 		result, err = verify.App(t.Context(), c, app, policy)
 		require.NoError(t, err, "what does not run has nothing to show")
 		assert.False(t, result.Instances[1].Report.Verified)
 		require.ErrorIs(t, result.Instances[1].Err, attest.ErrNotPossible)
 		assert.EqualValues(t, "stopped", result.Instances[1].Status)
 
-		_, err = c.CVMs.Stop(t.Context(), first.CVM.VMUUID)
+		_, err = c.CVMs.Stop(t.Context(), first.Last.CVM.VMUUID)
 		require.NoError(t, err)
-		require.NoError(t, c.CVMs.WaitFor(t.Context(), first.CVM.VMUUID, "stopped"))
+		require.NoError(t, c.CVMs.WaitFor(t.Context(), first.Last.CVM.VMUUID, "stopped"))
 		_, err = verify.App(t.Context(), c, app, policy)
 		require.ErrorIs(t, err, attest.ErrNotPossible)
 		require.ErrorContains(t, err, "none of its 2 instances runs")
@@ -81,16 +81,16 @@ func TestApp_HiddenInstance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, trust := cloud(t)
 		first := running(t, c, trust)
-		second, err := deploy.Replicate(t.Context(), c, deploy.Replica{CVM: first.State.CVM}, trust)
+		second, err := deploy.Replicate(t.Context(), c, first, deploy.ReplicaSpec{}, trust)
 		require.NoError(t, err)
 		s.TamperAnswer("Apps.GetAttestations", func(status int, body []byte) (int, []byte) {
 			return status, rewritten(body, func(m map[string]any) { m["instances"] = m["instances"].([]any)[:1] })
 		})
-		result, err := verify.App(t.Context(), c, first.State.AppID, s.AttestationPolicy())
+		result, err := verify.App(t.Context(), c, first.ID, s.AttestationPolicy())
 		require.ErrorIs(t, err, attest.ErrNotPossible)
 		require.ErrorContains(t, err, "not among the instances")
 		require.Len(t, result.Instances, 2)
-		assert.Equal(t, second.CVM.VMUUID, result.Instances[1].CVM)
+		assert.Equal(t, second.Last.CVM.VMUUID, result.Instances[1].CVM)
 		require.Error(t, result.Instances[1].Err)
 	})
 }
@@ -99,9 +99,9 @@ func TestApp_CollateralFetchedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, trust := cloud(t)
 		first := running(t, c, trust)
-		_, err := deploy.Replicate(t.Context(), c, deploy.Replica{CVM: first.State.CVM}, trust)
+		_, err := deploy.Replicate(t.Context(), c, first, deploy.ReplicaSpec{}, trust)
 		require.NoError(t, err)
-		_, err = verify.App(t.Context(), c, first.State.AppID, attest.Policy{Roots: s.AttestationPolicy().Roots})
+		_, err = verify.App(t.Context(), c, first.ID, attest.Policy{Roots: s.AttestationPolicy().Roots})
 		require.NoError(t, err)
 		asked := 0
 		for _, operation := range operations(s) {
@@ -118,11 +118,11 @@ func TestApp_Refuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, trust := cloud(t)
 		r := running(t, c, trust)
-		_, err := verify.App(t.Context(), c, r.State.AppID, attest.Policy{AppID: kms.AppID{1}})
+		_, err := verify.App(t.Context(), c, r.ID, attest.Policy{AppID: kms.AppID{1}})
 		require.ErrorIs(t, err, attest.ErrPolicy)
-		_, err = verify.App(t.Context(), c, r.State.AppID, attest.Policy{Measurements: []attest.KnownGood{{}}})
+		_, err = verify.App(t.Context(), c, r.ID, attest.Policy{Measurements: []attest.KnownGood{{}}})
 		require.ErrorIs(t, err, attest.ErrPolicy)
-		_, err = verify.App(t.Context(), c, r.State.AppID, attest.Policy{})
+		_, err = verify.App(t.Context(), c, r.ID, attest.Policy{})
 		require.ErrorIs(t, err, attest.ErrSignature, "Intel is whom to trust where nobody else is named")
 		_, err = verify.App(t.Context(), c, kms.AppID{7}, s.AttestationPolicy())
 		require.ErrorContains(t, err, "verify app 07")
@@ -130,7 +130,7 @@ func TestApp_Refuses(t *testing.T) {
 		s.TamperAnswer("Apps.GetAttestations", func(status int, body []byte) (int, []byte) {
 			return status, rewritten(body, func(m map[string]any) { m["instances"].([]any)[0].(map[string]any)["quote"] = "no hex" })
 		})
-		result, err := verify.App(t.Context(), c, r.State.AppID, s.AttestationPolicy())
+		result, err := verify.App(t.Context(), c, r.ID, s.AttestationPolicy())
 		require.ErrorContains(t, err, "want its bytes, hexadecimal digits")
 		assert.Nil(t, result.Instances[0].Report)
 	})
@@ -140,11 +140,11 @@ func TestRepeat_ReportsDrifts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, trust := cloud(t)
 		first := running(t, c, trust)
-		app := first.State.AppID
+		app := first.ID
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		began := time.Now()
-		var replica *deploy.Changed
+		var replica *deploy.App
 		round := 0
 		var last error
 		for r, err := range verify.Repeat(ctx, c, app, s.AttestationPolicy()) {
@@ -162,18 +162,18 @@ func TestRepeat_ReportsDrifts(t *testing.T) {
 				require.ErrorContains(t, r.Err, "503")
 				assert.Nil(t, r.Result)
 				assert.Equal(t, time.Hour, since)
-				replica, err = deploy.Replicate(t.Context(), c, deploy.Replica{CVM: first.State.CVM}, trust)
+				replica, err = deploy.Replicate(t.Context(), c, first, deploy.ReplicaSpec{}, trust)
 				require.NoError(t, err)
 			case 3:
 				require.NoError(t, r.Err, "a cloud that cannot be asked for a while does not end it")
 				assert.Equal(t, time.Hour+time.Minute, since, "it is asked again soon")
-				assert.Equal(t, []verify.Drift{{CVM: replica.CVM.VMUUID, Name: "web-1", What: "status", After: "running"}}, r.Drifts)
-				require.NoError(t, c.CVMs.Delete(t.Context(), replica.CVM.VMUUID))
+				assert.Equal(t, []verify.Drift{{CVM: replica.Last.CVM.VMUUID, Name: "web-1", What: "status", After: "running"}}, r.Drifts)
+				require.NoError(t, c.CVMs.Delete(t.Context(), replica.Last.CVM.VMUUID))
 				s.TamperEvidence("web-1", func(e *attest.Evidence) { e.Quote = nil })
 			case 4:
 				require.ErrorIs(t, r.Err, attest.ErrNotPossible)
-				assert.Contains(t, r.Drifts, verify.Drift{CVM: replica.CVM.VMUUID, Name: "web-1", What: "status", Before: "running"})
-				assert.Contains(t, r.Drifts, verify.Drift{CVM: first.CVM.VMUUID, Name: "web-1", What: "verified", Before: "yes", After: "no"})
+				assert.Contains(t, r.Drifts, verify.Drift{CVM: replica.Last.CVM.VMUUID, Name: "web-1", What: "status", Before: "running"})
+				assert.Contains(t, r.Drifts, verify.Drift{CVM: first.Last.CVM.VMUUID, Name: "web-1", What: "verified", Before: "yes", After: "no"})
 				assert.Len(t, r.Drifts, 2, "what is not told is no difference")
 				s.TamperEvidence("web-1", nil)
 				s.BootInstead("web-1", func(sp *quotetest.Spec) { sp.AppCompose = flipped(sp.AppCompose) })
@@ -182,8 +182,8 @@ func TestRepeat_ReportsDrifts(t *testing.T) {
 				for _, d := range r.Drifts {
 					what = append(what, d.What)
 					if d.What == "compose hash" {
-						assert.Equal(t, first.State.ComposeHash.String(), d.Before, "from before the round that told nothing")
-						assert.Contains(t, d.String(), `"web-1" ("`+first.CVM.VMUUID+`"): compose hash was "`)
+						assert.Equal(t, first.ComposeHash.String(), d.Before, "from before the round that told nothing")
+						assert.Contains(t, d.String(), `"web-1" ("`+first.Last.CVM.VMUUID+`"): compose hash was "`)
 					}
 				}
 				assert.Equal(t, "verified, compose hash", strings.Join(what, ", "), "without an expected hash the other one is in order")
@@ -199,7 +199,7 @@ func TestRepeat_ReportsDrifts(t *testing.T) {
 func TestRepeat_Ends(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, trust := cloud(t)
-		app := running(t, c, trust).State.AppID
+		app := running(t, c, trust).ID
 		for range verify.Repeat(t.Context(), c, app, s.AttestationPolicy()) {
 			break
 		}
@@ -225,8 +225,8 @@ func TestApp_WithoutAnAccount(t *testing.T) {
 	require.NoError(t, err)
 	r := running(t, c, trusting(s))
 	policy := s.AttestationPolicy()
-	policy.ComposeHashes = []compose.Hash{r.State.ComposeHash}
-	result, err := verify.App(t.Context(), keyless(t, s), r.State.AppID, policy)
+	policy.ComposeHashes = []compose.Hash{r.ComposeHash}
+	result, err := verify.App(t.Context(), keyless(t, s), r.ID, policy)
 	require.NoError(t, err)
 	require.Len(t, result.Instances, 1)
 	assert.True(t, result.Instances[0].Report.Verified)
@@ -238,7 +238,7 @@ func TestApp_PrivateQuoteIsNotPublished(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, trust := cloud(t)
 		first := running(t, c, trust)
-		app := first.State.AppID
+		app := first.ID
 		for _, operation := range []string{"Apps.ListCVMs", "CVMs.Get"} {
 			s.TamperAnswer(operation, func(status int, body []byte) (int, []byte) {
 				return status, bytes.ReplaceAll(body, []byte(`"public_tcbinfo":true`), []byte(`"public_tcbinfo":false`))
@@ -251,7 +251,7 @@ func TestApp_PrivateQuoteIsNotPublished(t *testing.T) {
 		_, err = verify.App(t.Context(), c, app, policy)
 		require.ErrorIs(t, err, attest.ErrNotPossible)
 		require.ErrorContains(t, err, "keeps its attestation private")
-		_, err = verify.CVM(t.Context(), c, first.CVM.VMUUID, policy)
+		_, err = verify.CVM(t.Context(), c, first.CVMs[0].ID, policy)
 		require.ErrorIs(t, err, attest.ErrNotPossible)
 		require.ErrorContains(t, err, "attest.IntelPCS")
 		all, err := c.Apps.GetAttestations(t.Context(), app.String())
@@ -268,10 +268,10 @@ func TestCVM(t *testing.T) {
 		s, c, trust := cloud(t)
 		first := running(t, c, trust)
 		policy := s.AttestationPolicy()
-		policy.AppID, policy.ComposeHashes = first.State.AppID, []compose.Hash{first.State.ComposeHash}
+		policy.AppID, policy.ComposeHashes = first.ID, []compose.Hash{first.ComposeHash}
 		instance, err := verify.CVM(t.Context(), c, "web-1", policy)
 		require.NoError(t, err)
-		assert.Equal(t, first.CVM.VMUUID, instance.CVM)
+		assert.Equal(t, first.CVMs[0].ID, instance.CVM)
 		assert.True(t, instance.Report.Verified)
 		_, err = instance.Bundle.Verify(t.Context(), policy)
 		require.NoError(t, err)
@@ -289,7 +289,7 @@ func TestCVM(t *testing.T) {
 		require.ErrorIs(t, err, attest.ErrPolicy)
 		_, err = verify.CVM(t.Context(), c, "web-1", policy, verify.WithInterval(time.Hour))
 		require.ErrorContains(t, err, "is for Repeat")
-		_, err = verify.App(t.Context(), c, first.State.AppID, s.AttestationPolicy(), verify.WithInterval(time.Hour))
+		_, err = verify.App(t.Context(), c, first.ID, s.AttestationPolicy(), verify.WithInterval(time.Hour))
 		require.ErrorContains(t, err, "is for Repeat")
 		_, err = verify.CVM(t.Context(), c, "web-1", policy, verify.WithWait(-1))
 		require.ErrorContains(t, err, "must not be negative")
@@ -301,7 +301,7 @@ func TestApp_WaitsForEvidence(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s, c, trust := cloud(t)
-		app := running(t, c, trust).State.AppID
+		app := running(t, c, trust).ID
 		began := time.Now()
 		s.TamperEvidence("web-1", func(e *attest.Evidence) {
 			if time.Since(began) < 20*time.Second {
@@ -328,7 +328,7 @@ func TestResult_Bundles(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s, c, trust := cloud(t)
-		app := running(t, c, trust).State.AppID
+		app := running(t, c, trust).ID
 		result, err := verify.App(t.Context(), c, app, s.AttestationPolicy())
 		require.NoError(t, err)
 		text, err := json.Marshal(result.Bundles())

@@ -7,18 +7,19 @@
 // starts an embedded Phala Cloud and a simulated chain, deploys an app whose contract belongs to a wallet of three
 // owners of which two must agree, as a Safe is, and then runs itself:
 //
-//	multisig prepare pending.json                needs PHALA_CLOUD_API_KEY
-//	multisig propose pending.json batch.json     needs the chain, no key: writes what a Safe loads
-//	multisig approved pending.json               needs the chain, no key: after the Safe has executed the batch
-//	multisig commit pending.json                 needs nothing but the file
+//	multisig prepare DIR     needs app.json and PHALA_CLOUD_API_KEY: writes pending.json and approval.json
+//	multisig propose DIR     needs approval.json and the chain, no key: shows what changes, writes what a Safe loads
+//	multisig approved DIR    needs approval.json and the chain, no key: after the Safe has executed the batch
+//	multisig commit DIR      needs pending.json and approval.json, and nothing else
 //
-// Between propose and approved the owners load batch.json into the Safe transaction builder; here the embedded
+// approval.json holds no secret, and the whole document: who approves computes the compose hash again and reads what
+// changes. Between propose and approved the owners load batch.json into the Safe transaction builder; here the embedded
 // wallet takes it.
 package main
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -32,7 +33,6 @@ import (
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/deploy"
-	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/kms/onchain"
 	"github.com/phala-go/phala/phalatest"
 	"github.com/phala-go/phala/phalatest/chaintest"
@@ -42,6 +42,15 @@ const (
 	name     = "multisig-demo"
 	compose1 = "services:\n  web:\n    image: nginx:1.29\n"
 	compose2 = "services:\n  web:\n    image: nginx:1.30\n"
+)
+
+// The files that the parties hand on: the anchor of the app, the change with its commit token, what the owner must
+// allow, and that as a Safe loads it.
+const (
+	appFile      = "app.json"
+	pendingFile  = "pending.json"
+	approvalFile = "approval.json"
+	batchFile    = "batch.json"
 )
 
 func main() {
@@ -59,88 +68,90 @@ func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
 		return stage(ctx)
 	}
-	parts := map[string]func(context.Context, ...string) error{
+	parts := map[string]func(context.Context, folder) error{
 		"prepare": prepare, "propose": propose, "approved": approved, "commit": commit,
 	}
-	files := map[string]int{"prepare": 1, "propose": 2, "approved": 1, "commit": 1}
-	if parts[args[0]] == nil || len(args) != 1+files[args[0]] {
-		return fmt.Errorf("want no argument, or prepare, propose, approved or commit with its files")
+	if parts[args[0]] == nil || len(args) != 2 {
+		return fmt.Errorf("want no argument, or prepare, propose, approved or commit and a folder")
 	}
-	return parts[args[0]](ctx, args[1:]...)
+	return parts[args[0]](ctx, folder(args[1]))
 }
 
+// folder is where the files are.
+type folder string
+
+func (f folder) file(name string) string { return filepath.Join(string(f), name) }
+
 // prepare asks the cloud to get an update ready.
-func prepare(ctx context.Context, files ...string) error {
+func prepare(ctx context.Context, dir folder) error {
 	c, err := client.New()
 	if err != nil {
 		return err
 	}
-	p, err := deploy.Prepare(ctx, c, deploy.Change{CVM: name, DockerCompose: compose2})
+	app, err := deploy.LoadFile(dir.file(appFile), deploy.ParseApp)
 	if err != nil {
 		return err
 	}
-	line("app", p.AppID.String())
-	line("compose hash", p.ComposeHash.String()+" (computed here, and the cloud's)")
-	line("good until", p.Expires.Format(time.RFC3339))
-	return save(files[0], p)
+	p, err := deploy.Prepare(ctx, c, app, deploy.UpdateSpec{DockerCompose: compose2})
+	if err != nil {
+		return err
+	}
+	line("app", p.Approval.App.String())
+	line("compose hash", p.Approval.ComposeHash.String()+" (computed here, and the cloud's)")
+	line("good until", p.Approval.Expires.Format(time.RFC3339))
+	return errors.Join(deploy.SaveFile(dir.file(pendingFile), p), deploy.SaveFile(dir.file(approvalFile), p.Approval))
 }
 
-// propose writes what the owner is asked for, in the form that a Safe's transaction builder loads: the hash, and the
-// device if the contract does not allow it yet.
-func propose(ctx context.Context, files ...string) error {
-	p, chain, err := open(ctx, files[0])
+// propose shows how the document changes, and writes what the owner is asked for, in the form that a Safe's transaction
+// builder loads: the hash, and the device if the contract does not allow it yet.
+func propose(ctx context.Context, dir folder) error {
+	a, chain, err := open(ctx, dir)
 	if err != nil {
 		return err
 	}
-	device, err := deviceOf(p)
+	diff, err := a.Diff()
 	if err != nil {
 		return err
 	}
-	batch, err := chain.ApprovalBatch(ctx, p.AppID, p.ComposeHash, device)
+	fmt.Println(diff)
+	batch, err := chain.ApprovalBatch(ctx, a.App, a.ComposeHash, a.Device)
 	if err != nil {
 		return err
 	}
 	fmt.Println(string(batch))
-	return os.WriteFile(files[1], batch, 0o600)
+	return os.WriteFile(dir.file(batchFile), batch, 0o600)
 }
 
 // approved looks whether the contract allows what the file waits for, and records that it does. A Safe executes with
-// a transaction of its own, so the zero hash is recorded: the contract allows it already.
-func approved(ctx context.Context, files ...string) error {
-	p, chain, err := open(ctx, files[0])
+// a transaction of its own, so none is recorded: the contract allows it already.
+func approved(ctx context.Context, dir folder) error {
+	a, chain, err := open(ctx, dir)
 	if err != nil {
 		return err
 	}
-	device, err := deviceOf(p)
+	allowed, err := chain.Allowance(ctx, a.App, a.ComposeHash, a.Device)
 	if err != nil {
 		return err
 	}
-	allowed, err := chain.Allowance(ctx, p.AppID, p.ComposeHash, device)
-	if err != nil {
-		return err
+	if !allowed.ComposeHash || !a.Device.IsZero() && !allowed.OK() {
+		return fmt.Errorf("the contract of app %s does not allow it yet: has the Safe executed the batch?", a.App)
 	}
-	if !allowed.ComposeHash || !device.IsZero() && !allowed.OK() {
-		return fmt.Errorf("the contract of app %s does not allow it yet: has the Safe executed the batch?", p.AppID)
-	}
-	p.Approved(common.Hash{})
+	a.Transaction = deploy.AlreadyRegistered
 	line("allowed by", allowed.Owner.Hex())
-	return save(files[0], p)
-}
-
-// deviceOf is the device that the update runs on, zero if the cloud named none.
-func deviceOf(p *deploy.Pending) (kms.DeviceID, error) {
-	if p.DeviceID == "" {
-		return kms.DeviceID{}, nil
-	}
-	return kms.ParseDeviceID(p.DeviceID)
+	return deploy.SaveFile(dir.file(approvalFile), a)
 }
 
 // commit lets the cloud carry it out. The token in the file is all that it takes.
-func commit(ctx context.Context, files ...string) error {
-	p, err := load(files[0])
+func commit(ctx context.Context, dir folder) error {
+	p, err := deploy.LoadFile(dir.file(pendingFile), deploy.ParsePending)
 	if err != nil {
 		return err
 	}
+	a, err := deploy.LoadFile(dir.file(approvalFile), deploy.ParseApproval)
+	if err != nil {
+		return err
+	}
+	p.Approval.Transaction = a.Transaction
 	c, err := client.New()
 	if err != nil {
 		return err
@@ -148,13 +159,13 @@ func commit(ctx context.Context, files ...string) error {
 	if err := deploy.Commit(ctx, c, p); err != nil {
 		return err
 	}
-	line("taken", p.ComposeHash.String())
-	return save(files[0], p)
+	line("taken", p.Approval.ComposeHash.String())
+	return deploy.SaveFile(dir.file(pendingFile), p)
 }
 
-// open reads the file and opens the chain that it is about.
-func open(ctx context.Context, file string) (*deploy.Pending, *onchain.Chain, error) {
-	p, err := load(file)
+// open reads what is to be approved and opens the chain that it is about.
+func open(ctx context.Context, dir folder) (*deploy.Approval, *onchain.Chain, error) {
+	a, err := deploy.LoadFile(dir.file(approvalFile), deploy.ParseApproval)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -169,27 +180,7 @@ func open(ctx context.Context, file string) (*deploy.Pending, *onchain.Chain, er
 	}
 	contract := onchain.Contract{ChainID: id, Address: common.HexToAddress(os.Getenv("KMS_CONTRACT"))}
 	chain, err := onchain.Open(ctx, rpc, contract)
-	return p, chain, err
-}
-
-func load(file string) (*deploy.Pending, error) {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	return deploy.ParsePending(data)
-}
-
-// save replaces the file at once, so that a crash leaves the old one or the new one.
-func save(file string, p *deploy.Pending) error {
-	data, err := json.MarshalIndent(p, "", "  ")
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(file+".new", data, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(file+".new", file)
+	return a, chain, err
 }
 
 func line(name, value string) { fmt.Printf("    %-14s %s\n", name, value) }
@@ -226,12 +217,12 @@ func stage(ctx context.Context) error {
 	}
 	spec := deploy.Spec{Name: name, Compose: app, Contract: deploy.ContractSpec{Owner: wallet.Address}}
 	hardware := deploy.WithVerification(cloud.AttestationPolicy())
-	deployed, err := deploy.Run(ctx, c, spec, deploy.WithChain(opened.Flow()), hardware)
+	deployed, err := deploy.Run(ctx, c, spec, deploy.WithChain(opened.Flow()), deploy.TrustDeviceFromCloud(), hardware)
 	if err != nil {
 		return err
 	}
 	fmt.Println("An app runs whose contract belongs to a wallet of three owners")
-	line("app", deployed.State.AppID.String())
+	line("app", deployed.ID.String())
 	line("owner", wallet.Address.Hex())
 
 	dir, err := os.MkdirTemp("", "multisig")
@@ -239,7 +230,10 @@ func stage(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	file, batch := filepath.Join(dir, "pending.json"), filepath.Join(dir, "batch.json")
+	files := folder(dir)
+	if err := deploy.SaveFile(files.file(appFile), deployed); err != nil {
+		return err
+	}
 	onChain := []string{
 		"ETH_RPC_URL=" + chain.Endpoint(), "CHAIN_ID=" + fmt.Sprint(chain.Contract().ChainID), "KMS_CONTRACT=" + chain.KMS.Hex(),
 	}
@@ -250,11 +244,11 @@ func stage(ctx context.Context) error {
 		args  []string
 		wait  func() error
 	}{
-		{title: "One prepares the update", env: []string{at, "PHALA_CLOUD_API_KEY=" + cloud.APIKey}, args: []string{"prepare", file}},
-		{title: "The wallet is asked, by what a Safe loads", env: onChain, args: []string{"propose", file, batch}},
-		{title: "Two of its owners approve, and it executes", wait: func() error { return execute(ctx, chain, wallet, batch) }},
-		{title: "That the contract allows it is looked up and recorded", env: onChain, args: []string{"approved", file}},
-		{title: "One commits it, without an API key", env: []string{at, "PHALA_CLOUD_API_KEY="}, args: []string{"commit", file}},
+		{title: "One prepares the update", env: []string{at, "PHALA_CLOUD_API_KEY=" + cloud.APIKey}, args: []string{"prepare", dir}},
+		{title: "The wallet is asked, by what a Safe loads", env: onChain, args: []string{"propose", dir}},
+		{title: "Two of its owners approve, and it executes", wait: func() error { return execute(ctx, chain, wallet, files.file(batchFile)) }},
+		{title: "That the contract allows it is looked up and recorded", env: onChain, args: []string{"approved", dir}},
+		{title: "One commits it, without an API key", env: []string{at, "PHALA_CLOUD_API_KEY="}, args: []string{"commit", dir}},
 	} {
 		fmt.Println("\n" + part.title)
 		act := part.wait
@@ -265,17 +259,17 @@ func stage(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", part.title, err)
 		}
 	}
-	p, err := load(file)
+	p, err := deploy.LoadFile(files.file(pendingFile), deploy.ParsePending)
 	if err != nil {
 		return err
 	}
-	updated, err := deploy.WaitCommitted(ctx, c, p, hardware)
+	updated, err := deploy.Finish(ctx, c, p, hardware)
 	if err != nil {
 		return err
 	}
 	fmt.Println("\nThe update runs")
 	line("compose hash", updated.ComposeHash.String())
-	line("status", string(updated.CVM.Status))
+	line("status", string(updated.Last.CVM.Status))
 	return nil
 }
 

@@ -60,20 +60,20 @@ func run(ctx context.Context) error {
 		return err
 	}
 	fmt.Println("\nDeploying")
-	opts = append(opts, deploy.WithChain(flow), deploy.WithProgress(show))
-	result, err := deploy.Run(ctx, c, deploy.Spec{
+	opts = append(opts, deploy.WithChain(flow), deploy.WithProgress(show), deploy.TrustDeviceFromCloud())
+	deployed, err := deploy.Run(ctx, c, deploy.Spec{
 		Name: "onchain-demo", Compose: app, Env: []compose.EnvVar{{Key: "TOKEN", Value: "s3cret"}}, InstanceType: "tdx.small",
 	}, opts...)
 	if err != nil {
 		return err
 	}
-	for _, url := range result.URLs {
+	for _, url := range deployed.Last.URLs {
 		line("url", url)
 	}
 
 	fmt.Println("\nUpdating compose file and secrets in one step")
-	updated, err := deploy.Update(ctx, c, deploy.Change{
-		CVM: result.State.CVM, DockerCompose: secondVersion,
+	updated, err := deploy.Update(ctx, c, deployed, deploy.UpdateSpec{
+		DockerCompose: secondVersion, RetireOld: true,
 		Env: []compose.EnvVar{{Key: "TOKEN", Value: "n3w"}, {Key: "LEVEL", Value: "debug"}},
 	}, opts...)
 	if err != nil {
@@ -82,8 +82,8 @@ func run(ctx context.Context) error {
 	line("runs now", updated.ComposeHash.String())
 
 	fmt.Println("\nWhat the contract of the app says")
-	for _, hash := range []compose.Hash{result.State.ComposeHash, updated.ComposeHash} {
-		allowed, err := chain.Allowance(ctx, result.State.AppID, hash, kms.DeviceID{})
+	for _, hash := range []compose.Hash{deployed.ComposeHash, updated.ComposeHash} {
+		allowed, err := chain.Allowance(ctx, deployed.ID, hash, kms.DeviceID{})
 		if err != nil {
 			return err
 		}
@@ -170,6 +170,8 @@ func show(event deploy.Event) {
 		line("", "by  "+e.Transaction)
 	case deploy.AttestationEvent:
 		line("→ attested", fmt.Sprintf("%d checks of the hardware's evidence", len(e.Report.Checks)))
+	case deploy.RetiredEvent:
+		line("→ retired", e.ComposeHash)
 	case deploy.RunningEvent:
 		line("→ running", e.CVM.Name)
 	default:

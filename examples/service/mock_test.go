@@ -10,9 +10,7 @@ import (
 
 	"example.com/sandboxes"
 
-	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/client"
-	"github.com/phala-go/phala/kms"
 )
 
 // Where one answer is all that matters, a mocked transport is enough.
@@ -40,7 +38,7 @@ func TestTheCloudsTroublesAreNotTheCallers(t *testing.T) {
 				client.WithoutRetry(),
 			)
 			require.NoError(t, err)
-			w := call(sandboxes.New(c, kms.Signer{}, attest.Policy{}), "GET", "/sandboxes/alice-1", nil)
+			w := call(sandboxes.New(c), "GET", "/sandboxes/alice-1", nil)
 			assert.Equal(t, tt.want, w.Code)
 			assert.NotContains(t, w.Body.String(), "CVM")
 		})

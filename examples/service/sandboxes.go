@@ -11,11 +11,9 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/deploy"
-	"github.com/phala-go/phala/kms"
 )
 
 //go:embed docker-compose.yml
@@ -23,15 +21,15 @@ var dockerCompose string
 
 // Service answers POST /sandboxes/{name} and GET /sandboxes/{name}.
 type Service struct {
-	cloud  *client.Client
-	root   kms.Signer
-	policy attest.Policy
+	cloud *client.Client
+	trust []deploy.Option
 }
 
-// New makes the service. root is the key of the KMS, from a place that the cloud does not control. policy says
-// what the hardware must prove of each sandbox; the zero one trusts Intel.
-func New(cloud *client.Client, root kms.Signer, policy attest.Policy) *Service {
-	return &Service{cloud: cloud, root: root, policy: policy}
+// New makes the service. trust is what it accepts from the cloud: at least the root key of the KMS
+// ([deploy.WithKMSRoot]) and where app ids come from ([deploy.WithTeamWallet]), both from a place that the cloud does
+// not control.
+func New(cloud *client.Client, trust ...deploy.Option) *Service {
+	return &Service{cloud: cloud, trust: trust}
 }
 
 // ServeHTTP answers with JSON.
@@ -48,17 +46,17 @@ func (s *Service) create(w http.ResponseWriter, r *http.Request) {
 		refuse(w, err)
 		return
 	}
-	answer(w, http.StatusCreated, map[string]any{"app_id": result.State.AppID, "urls": result.URLs})
+	answer(w, http.StatusCreated, map[string]any{"app_id": result.ID, "urls": result.Last.URLs})
 }
 
 // start deploys a sandbox whose secret only the sandbox can read.
-func (s *Service) start(ctx context.Context, name, token string) (*deploy.Result, error) {
+func (s *Service) start(ctx context.Context, name, token string) (*deploy.App, error) {
 	app, err := compose.New(dockerCompose, compose.WithPreLaunchScript("#!/bin/sh\n"))
 	if err != nil {
 		return nil, err
 	}
 	spec := deploy.Spec{Name: name, Compose: app, Env: []compose.EnvVar{{Key: "TOKEN", Value: token}}}
-	return deploy.Run(ctx, s.cloud, spec, deploy.WithKMSRoot(s.root), deploy.WithVerification(s.policy))
+	return deploy.Run(ctx, s.cloud, spec, s.trust...)
 }
 
 func (s *Service) status(w http.ResponseWriter, r *http.Request) {

@@ -13,6 +13,7 @@ import (
 
 	"example.com/sandboxes"
 
+	"github.com/phala-go/phala/deploy"
 	"github.com/phala-go/phala/phalatest"
 	"github.com/phala-go/phala/phalatest/quotetest"
 )
@@ -26,12 +27,19 @@ func call(s http.Handler, method, path string, form url.Values) *httptest.Respon
 	return w
 }
 
+// trust is what the service accepts of a fake cloud.
+func trust(cloud *phalatest.Server) []deploy.Option {
+	return []deploy.Option{
+		deploy.WithKMSRoot(cloud.KMSRoot()), deploy.WithTeamWallet(cloud.TeamWallet()), deploy.WithVerification(cloud.AttestationPolicy()),
+	}
+}
+
 func TestASandboxRunsAndKeepsItsSecret(t *testing.T) {
 	t.Parallel()
 	cloud := phalatest.New(t)
 	c, err := cloud.Client()
 	require.NoError(t, err)
-	s := sandboxes.New(c, cloud.KMSRoot(), cloud.AttestationPolicy())
+	s := sandboxes.New(c, trust(cloud)...)
 
 	w := call(s, "POST", "/sandboxes/alice-1", url.Values{"token": {"hunter2"}})
 	require.Equal(t, http.StatusCreated, w.Code, w.Body)
@@ -58,7 +66,7 @@ func TestACloudThatLiesGetsNoSecret(t *testing.T) {
 	})
 	c, err := cloud.Client()
 	require.NoError(t, err)
-	w := call(sandboxes.New(c, cloud.KMSRoot(), cloud.AttestationPolicy()), "POST", "/sandboxes/alice-1", url.Values{"token": {"hunter2"}})
+	w := call(sandboxes.New(c, trust(cloud)...), "POST", "/sandboxes/alice-1", url.Values{"token": {"hunter2"}})
 	assert.Equal(t, http.StatusBadGateway, w.Code, w.Body)
 	for _, r := range cloud.Requests() {
 		assert.NotEqual(t, "CVMs.Create", r.Operation)
@@ -71,7 +79,7 @@ func TestACloudThatRunsSomethingElseIsFoundOut(t *testing.T) {
 	cloud.BootInstead("alice-1", func(s *quotetest.Spec) { s.AppCompose += " " })
 	c, err := cloud.Client()
 	require.NoError(t, err)
-	w := call(sandboxes.New(c, cloud.KMSRoot(), cloud.AttestationPolicy()), "POST", "/sandboxes/alice-1", url.Values{"token": {"hunter2"}})
+	w := call(sandboxes.New(c, trust(cloud)...), "POST", "/sandboxes/alice-1", url.Values{"token": {"hunter2"}})
 	assert.Equal(t, http.StatusBadGateway, w.Code, w.Body)
 	assert.JSONEq(t, `{"error":"the cloud could not prove what it runs"}`, w.Body.String())
 }

@@ -114,15 +114,15 @@ func verifyEmbedded(ctx context.Context, policy attest.Policy, options []verify.
 		return nil, err
 	}
 	known := cloud.AttestationPolicy()
-	policy.AppID = deployed.State.AppID
+	policy.AppID = deployed.ID
 	policy.Roots, policy.Collateral, policy.Now = known.Roots, known.Collateral, known.Now
 	policy.Measurements = known.Measurements
 	if policy.ComposeHashes == nil {
-		policy.ComposeHashes = []compose.Hash{deployed.State.ComposeHash}
+		policy.ComposeHashes = []compose.Hash{deployed.ComposeHash}
 	}
 	if policy.KMSRootCAs == nil {
 		policy.KMSRootCAs = known.KMSRootCAs
 	}
 	fmt.Fprintln(problems, "On an embedded Phala Cloud; see -help for CVMs and files.")
-	return single(verify.CVM(ctx, c, deployed.State.CVM, policy, options...))
+	return single(verify.CVM(ctx, c, deployed.CVMs[0].ID, policy, options...))
 }

@@ -20,7 +20,7 @@ import (
 var _ phalatest.Chain = chaintest.View{}
 
 // onCloud is a fake cloud whose KMS is on the chain, with a CVM under it.
-func onCloud(t *testing.T, chain *chaintest.Chain) (*client.Client, *flows.Result) {
+func onCloud(t *testing.T, chain *chaintest.Chain) (*client.Client, *flows.App) {
 	t.Helper()
 	cloud := phalatest.New(t, phalatest.WithChain(chain.View()), phalatest.WithTick(time.Millisecond))
 	c, err := cloud.Client()
@@ -29,7 +29,7 @@ func onCloud(t *testing.T, chain *chaintest.Chain) (*client.Client, *flows.Resul
 	require.NoError(t, err)
 	app, err := compose.New("services: {web: {image: nginx}}\n", compose.WithPreLaunchScript("#!/bin/sh\n"))
 	require.NoError(t, err)
-	r, err := flows.Run(t.Context(), c, flows.Spec{Name: "web-1", Compose: app}, flows.WithChain(opened.Flow()), flows.WithVerification(cloud.AttestationPolicy()))
+	r, err := flows.Run(t.Context(), c, flows.Spec{Name: "web-1", Compose: app}, flows.TrustDeviceFromCloud(), flows.WithChain(opened.Flow()), flows.WithVerification(cloud.AttestationPolicy()))
 	require.NoError(t, err)
 	return c, r
 }
@@ -40,7 +40,7 @@ func TestACloudOnTheChain(t *testing.T) {
 	ctx := t.Context()
 	chain := chaintest.New(t)
 	c, r := onCloud(t, chain)
-	app := r.State.AppID.String()
+	app := r.ID.String()
 
 	info, err := c.Apps.GetKMSInfo(ctx, app)
 	require.NoError(t, err)
@@ -48,11 +48,11 @@ func TestACloudOnTheChain(t *testing.T) {
 	assert.Equal(t, chain.KMS.Hex(), info.KMSContractAddress)
 	assert.Equal(t, chain.Address(0).Hex(), info.DeployerAddress)
 
-	allowed, err := c.Apps.CheckAllowed(ctx, app, openapi.CheckAllowedRequest{ComposeHash: r.State.ComposeHash.String(), DeviceID: &r.State.DeviceID})
+	allowed, err := c.Apps.CheckAllowed(ctx, app, openapi.CheckAllowedRequest{ComposeHash: r.ComposeHash.String(), DeviceID: openapi.Ptr(r.Devices[0].String())})
 	require.NoError(t, err)
 	assert.True(t, allowed.IsAllowed)
 	other := compose.Sum([]byte("other")).String()
-	allowed, err = c.Apps.CheckAllowed(ctx, app, openapi.CheckAllowedRequest{ComposeHash: other, DeviceID: &r.State.DeviceID})
+	allowed, err = c.Apps.CheckAllowed(ctx, app, openapi.CheckAllowedRequest{ComposeHash: other, DeviceID: openapi.Ptr(r.Devices[0].String())})
 	require.NoError(t, err)
 	assert.False(t, allowed.IsAllowed)
 
@@ -64,7 +64,7 @@ func TestACloudOnTheChain(t *testing.T) {
 	devices, err := c.Apps.GetDeviceAllowlist(ctx, app)
 	require.NoError(t, err)
 	require.Len(t, devices.Devices, 1)
-	assert.Equal(t, r.State.DeviceID, devices.Devices[0].DeviceID)
+	assert.Equal(t, r.Devices[0].String(), devices.Devices[0].DeviceID)
 
 	contracts, err := c.KMS.List(ctx, &openapi.KMSListParams{IsOnchain: openapi.Ptr(true)}, client.WithAPIVersion("2026-06-23"))
 	require.NoError(t, err)
@@ -78,7 +78,7 @@ func TestACloudBelievesTheChainOnly(t *testing.T) {
 	ctx := t.Context()
 	chain := chaintest.New(t)
 	c, r := onCloud(t, chain)
-	id := r.State.CVM
+	id := r.CVMs[0].ID
 
 	body := openapi.UpdateCVMRequest{DockerComposeFile: openapi.Ptr("services: {a: {image: b}}\n")}
 	_, err := c.CVMs.Update(ctx, id, body, nil)
@@ -99,7 +99,7 @@ func TestACloudBelievesTheChainOnly(t *testing.T) {
 	require.ErrorIs(t, commit("already-registered"), client.ErrHashNotAllowed)
 	opened, err := chain.Open(ctx)
 	require.NoError(t, err)
-	receipt, err := opened.AddComposeHash(ctx, r.State.AppID, hash)
+	receipt, err := opened.AddComposeHash(ctx, r.ID, hash)
 	require.NoError(t, err)
 	require.ErrorIs(t, commit(common.Hash{1}.Hex()), client.ErrTxVerificationFailed, "no such transaction")
 	require.ErrorIs(t, commit("0x12"), client.ErrTxVerificationFailed)
