@@ -37,7 +37,7 @@ func send[T any](ctx context.Context, c call, req *http.Request, err error) (ans
 		return answer, err
 	}
 	defer resp.Body.Close()
-	if err := decode(ctx, resp, &answer); err != nil {
+	if err := decode(ctx, resp, &answer, c.route().mostItems()); err != nil {
 		return answer, undecoded(ctx, c.name(), resp, err)
 	}
 	return answer, nil
@@ -63,7 +63,13 @@ func (c call) open(ctx context.Context, req *http.Request, err error) (*http.Res
 	return c.client.roundTrip(req.WithContext(ctx), c)
 }
 
-func (c call) route() *route { return &c.client.router.routes[c.op] }
+// route is that of the operation; the first one, which is empty, for what is not described.
+func (c call) route() *route {
+	if !c.op.known() {
+		return &c.client.router.routes[0]
+	}
+	return &c.client.router.routes[c.op]
+}
 
 func (c call) name() string { return c.client.router.name(c.op) }
 

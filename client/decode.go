@@ -55,7 +55,8 @@ const (
 )
 
 // decode reads an answer into a pointer to what the caller wants: text, bytes, or anything of JSON.
-func decode(ctx context.Context, resp *http.Response, answer any) error {
+// most bounds the items of a page.
+func decode(ctx context.Context, resp *http.Response, answer any, most int) error {
 	data, err := bodyBytes(resp)
 	if err != nil {
 		return err
@@ -77,7 +78,7 @@ func decode(ctx context.Context, resp *http.Response, answer any) error {
 	} else if len(blank) == 0 {
 		return errors.New("the answer is empty")
 	}
-	if err := unmarshal(ctx, data, answer); err != nil {
+	if err := unmarshal(ctx, data, answer, most); err != nil {
 		return fmt.Errorf("the answer (%s, %d bytes) cannot be read: %w", describeMedia(resp.Header), len(data), err)
 	}
 	if v := reflect.ValueOf(answer).Elem(); v.Kind() == reflect.Pointer && v.IsNil() {
@@ -88,11 +89,11 @@ func decode(ctx context.Context, resp *http.Response, answer any) error {
 
 // unmarshal decodes JSON. A large answer is decoded beside the caller, who does not wait for it once the context
 // has ended.
-func unmarshal(ctx context.Context, data []byte, answer any) error {
+func unmarshal(ctx context.Context, data []byte, answer any, most int) error {
 	if len(data) < largeAnswer {
 		return lenientUnmarshal(data, answer)
 	}
-	if err := checkCounts(data); err != nil {
+	if err := checkCounts(data, most); err != nil {
 		return err
 	}
 	into := reflect.New(reflect.TypeOf(answer).Elem())
@@ -109,13 +110,24 @@ func unmarshal(ctx context.Context, data []byte, answer any) error {
 	}
 }
 
+// mostItems bounds the items of a page: ten times what is documented, so that a server whose pages have grown is
+// still read.
+func (rt *route) mostItems() int {
+	if rt.page == 0 {
+		return maxItems
+	}
+	return min(10*rt.page, maxItems)
+}
+
 // checkCounts refuses an answer whose lists are so long that decoding it would take far more memory than it has
-// bytes. It looks at the structure only; what is not JSON is for the decoder.
-func checkCounts(data []byte) error {
-	var items []int // of each list or object that is open
+// bytes: a page of more than most items, or another list of more than maxItems. It looks at the structure only;
+// what is not JSON is for the decoder.
+func checkCounts(data []byte, most int) error {
+	type open struct{ items, bound int }
+	var stack []open // lists and objects
 	values := 0
 	for i := 0; i < len(data); i++ {
-		switch data[i] {
+		switch c := data[i]; c {
 		case '"':
 			end := stringEnd(data[i+1:])
 			if end < 0 {
@@ -123,20 +135,25 @@ func checkCounts(data []byte) error {
 			}
 			i += end
 		case '[', '{':
-			items = append(items, 1)
+			bound := maxItems
+			if c == '[' && len(stack) < 2 { // the items of a page, alone or as a member of it
+				bound = most
+			}
+			stack = append(stack, open{1, bound})
 			values++
 		case ']', '}':
-			if len(items) > 0 {
-				items = items[:len(items)-1]
+			if len(stack) > 0 {
+				stack = stack[:len(stack)-1]
 			}
 		case ',':
-			if len(items) == 0 {
+			if len(stack) == 0 {
 				return nil
 			}
-			items[len(items)-1]++
+			top := &stack[len(stack)-1]
+			top.items++
 			values++
-			if items[len(items)-1] > maxItems {
-				return fmt.Errorf("a list has more than %d items", maxItems)
+			if top.items > top.bound {
+				return fmt.Errorf("a list has more than %d items", top.bound)
 			}
 		}
 		if values > maxValues {

@@ -101,6 +101,7 @@ func hugeList(n int) []byte {
 
 func TestDecode_CountsBeforeItAllocates(t *testing.T) {
 	body := hugeList(31 << 20 / 3)
+	bounds := map[string]string{"a page": "1000", "an iterator": "1000", "an object": "50000", "Do": "50000"}
 	for name, call := range map[string]func(context.Context, *Client) error{
 		"a page": func(ctx context.Context, c *Client) error { _, err := c.CVMs.List(ctx, nil); return err },
 		"an iterator": func(ctx context.Context, c *Client) error {
@@ -127,7 +128,7 @@ func TestDecode_CountsBeforeItAllocates(t *testing.T) {
 			err := call(t.Context(), c)
 			runtime.ReadMemStats(&after)
 			require.ErrorIs(t, err, ErrDecode, name)
-			require.ErrorContains(t, err, "a list has more than 50000 items", name)
+			require.ErrorContains(t, err, "a list has more than "+bounds[name]+" items", name)
 			assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(200<<20), "%s, announced %t: bytes allocated in all", name, announced)
 		}
 	}
@@ -152,8 +153,31 @@ func TestCheckCounts(t *testing.T) {
 		"an open text":         {`["` + many, false},
 		"not JSON":             {"],,,}" + many, false},
 	} {
-		assert.Equal(t, tt.bad, checkCounts([]byte(tt.data)) != nil, name)
+		assert.Equal(t, tt.bad, checkCounts([]byte(tt.data), maxItems) != nil, name)
 	}
+}
+
+func TestCheckCounts_BoundsPagesByTheirSize(t *testing.T) {
+	t.Parallel()
+	ten := strings.Repeat("0,", 9) + "0"
+	for name, tt := range map[string]struct {
+		data string
+		bad  bool
+	}{
+		"a bare list":             {"[" + ten + "]", false},
+		"a bare list, too long":   {"[" + ten + ",0]", true},
+		"items of a page":         {`{"items":[` + ten + `],"total":10}`, false},
+		"items, too many":         {`{"total":11,"items":[` + ten + `,0]}`, true},
+		"a list within an item":   {`{"items":[{"ports":[` + ten + `,0]}]}`, false},
+		"members are not items":   {`{"a":0,"b":0,"c":0,"d":0,"e":0,"f":0,"g":0,"h":0,"i":0,"j":0,"k":0}`, false},
+		"two lists, each in form": {`{"items":[` + ten + `],"others":[` + ten + `]}`, false},
+	} {
+		assert.Equal(t, tt.bad, checkCounts([]byte(tt.data), 10) != nil, name)
+	}
+	rt := newTest(t, nil).router.routes
+	assert.Equal(t, 1000, rt[opCVMsList].mostItems())
+	assert.Equal(t, maxItems, rt[opAppsGetUsage].mostItems())
+	assert.Equal(t, maxItems, rt[opCVMsListAll].mostItems())
 }
 
 // A page that is large and honest is decoded.

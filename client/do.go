@@ -38,7 +38,7 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any, opts 
 		return err
 	}
 	defer resp.Body.Close()
-	if err := decode(ctx, resp, out); err != nil {
+	if err := decode(ctx, resp, out, k.route().mostItems()); err != nil {
 		return undecoded(ctx, req.Method+" "+req.URL.Path, resp, err)
 	}
 	return nil

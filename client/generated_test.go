@@ -117,6 +117,7 @@ func TestRouteTableMatchesTheDescription(t *testing.T) {
 		assert.Equal(t, d.Public, r.public, r.name)
 		assert.Equal(t, d.Key == "optional", r.optionalKey, r.name)
 		assert.Equal(t, d.Limit, r.limit, r.name)
+		assert.True(t, r.page == 0 || d.Page != "", "%s: a bound for what is no page", r.name)
 	}
 	assert.Len(t, seen, len(described))
 }

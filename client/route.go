@@ -40,6 +40,7 @@ type route struct {
 	public  bool // needs no API key, and none is sent
 	// optionalKey says that it works without an API key. One is sent where there is one, since it shows more.
 	optionalKey bool
+	page        int   // most items of a page, as documented; 0 if the answer is no page
 	text        bool  // its body is plain text
 	stream      bool  // can answer with server-sent events
 	limit       int64 // of the answer in bytes, where maxBody would be far too wide; else 0

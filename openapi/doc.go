@@ -3,10 +3,12 @@
 //
 // Most programs use package client, which adds authentication, retries, errors and paging; its field API is
 // the [Client] of this package, sent through the same pipeline. What is written by hand here are the few
-// types that make reading lenient and handling safe: [ID], [Time], [Decimal], [Flag], [Secret], [RawJSON]
-// and [PathParam]. [Document] is the description itself.
+// types that make reading lenient and handling safe: [ID], [Time], [Decimal], [Flag], [Secret], [List], [RawJSON],
+// [CVMStatus] and [PathParam]. [Document] is the description itself.
 //
 // In a request an optional field is a pointer, so that false and 0 can be sent ([Ptr] makes one); nil is
-// not sent. Lists are plain: nil is not sent, an empty one is. In an answer absent text is "", and absent
+// not sent. Lists are plain: nil is not sent, an empty one is; a required one is a [List], and sent as [] if it is nil.
+// An [AppCompose] keeps every document exactly, because its hash is over exact values: what does not fit a field
+// stands in AdditionalProperties. In an answer absent text is "", and absent
 // numbers, booleans and objects are nil. Names of enumerated values are open: the API may send others.
 package openapi

@@ -104,6 +104,24 @@ func (o operation) limits() (usual, most int, err error) {
 	return usual, *limit.Maximum, nil
 }
 
+// pageItems is the documented maximum of the items of a page, or 0 if the operation does not page.
+func (o operation) pageItems() int {
+	if o.Page == "" {
+		return 0
+	}
+	for _, name := range []string{"page_size", "limit"} {
+		s := o.parameter(name).Schema
+		if s.Maximum != nil {
+			return *s.Maximum
+		}
+		var usual int
+		if json.Unmarshal(s.Default, &usual) == nil && usual > 0 {
+			return usual
+		}
+	}
+	return 0
+}
+
 // page is the schema of a page, or an empty one where the answer is a bare list.
 func (d *description) page(o operation) pageSchema {
 	_, media := o.success()

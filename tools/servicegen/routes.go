@@ -32,6 +32,9 @@ func writeRoutes(ops []operation) string {
 		if o.MaxBytes != 0 {
 			fmt.Fprintf(&b, ", limit: %d", o.MaxBytes)
 		}
+		if page := o.pageItems(); page != 0 {
+			fmt.Fprintf(&b, ", page: %d", page)
+		}
 		if o.textBody() != "" {
 			b.WriteString(", text: true")
 		}
