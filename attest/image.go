@@ -17,8 +17,8 @@ type OSImage struct {
 	Version string `json:"version,omitempty"`
 	// Development is true for an image that lets its operator in, as far as the policy knows it.
 	Development bool `json:"development,omitempty"`
-	// Expected is true if the image is one of the policy's. If not, the registers follow from the hash, but nobody
-	// said that the image is a good one.
+	// Expected is true if the image is one of the policy's. If not, the registers follow from the hash, but the policy
+	// does not accept the image.
 	Expected bool `json:"expected"`
 }
 
@@ -60,12 +60,12 @@ func (v *verifier) compareImage(image *osimage.Image, sent *osimage.Image, machi
 	if errors.Is(err, osimage.ErrHashOnly) {
 		switch {
 		case sent == nil:
-			err = errors.New("the evidence has no material of its image, which guests from dstack 0.6 on send in vm_config; give the image itself (osimage.Open)")
+			err = errors.New("the evidence has no material of its image, which guests from dstack 0.6 on send in vm_config; the policy needs the image itself (osimage.Open)")
 		case sent.Hash != image.Hash:
 			return imageMatch{image: image, other: fmt.Sprintf("the guest sent the material of os image %s", sent.Hash)}
 		default:
 			registers, err = sent.Registers(machine)
-			// Such a guest sends all that RTMR0 takes. Without it, somebody left it out.
+			// Such a guest sends all that RTMR0 takes. If it is not there, it was left out on the way.
 			if err == nil && registers[0].AnyRTMR0 {
 				err = errors.New("the evidence lacks the size of the memory, or the three ACPI digests of RTMR0, which guests from dstack 0.6 on send")
 			}
@@ -131,7 +131,7 @@ func (m imageMatch) distance() int {
 
 func (m imageMatch) note() string {
 	if m.open {
-		return "; RTMR0 may be any, because the log lacks the ACPI digests or tells no size of the memory"
+		return "; RTMR0 may be any, because the log lacks the ACPI digests, or the size of the memory is not known"
 	}
 	return ""
 }
@@ -188,7 +188,7 @@ func (v *verifier) unaskedMeasurements(sent *osimage.Image, machine osimage.Mach
 	return c
 }
 
-// imageName is the name that the messenger states for the image; nobody vouches for it.
+// imageName is the name that the messenger states for the image. It is not signed.
 func (e *Evidence) imageName() string {
 	if e.OSImage != "" {
 		return e.OSImage

@@ -10,7 +10,7 @@
 //   - From dstack 0.6 on, the guest sends its [Material] along: sha256sum.txt and a file of digests that is
 //     listed there. Then the hash alone is enough.
 //
-// The package is pure: it fetches nothing and trusts nobody. Each input that does not come from the caller (the
+// The package is pure: it fetches nothing. Each input that does not come from the caller (the
 // material, the size of the memory, the digests of the ACPI tables) can only make the computed registers differ
 // from the signed ones.
 package osimage

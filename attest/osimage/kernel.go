@@ -32,7 +32,7 @@ const (
 	loaderQEMU   = 0xb0
 	realModeAddr = 0x10000
 	cmdlineAddr  = 0x20000
-	initrdMax    = 0x37ffffff // if the kernel does not say
+	initrdMax    = 0x37ffffff // if the kernel states none
 	// acpiReserve is what QEMU keeps free for ACPI tables below the end of low memory.
 	acpiReserve = 0x28000
 )

@@ -64,7 +64,7 @@ func (i *OSImage) Hash() (osimage.Hash, error) {
 	return sha256.Sum256(files["sha256sum.txt"]), err
 }
 
-// Known returns the image as somebody knows it who has it, for [attest.Policy.Images].
+// Known returns the image with its digests, version and kind, for [attest.Policy.Images].
 func (i *OSImage) Known() (*osimage.Image, error) {
 	files, err := i.files()
 	if err != nil {
