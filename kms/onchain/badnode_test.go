@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
@@ -39,6 +40,8 @@ type faults struct {
 	busy, limited, down float64
 	// lost is the fraction that is carried out without an answer; dropped that is not carried out.
 	lost, dropped float64
+	// silent is the fraction that is never answered.
+	silent float64
 	// reorder answers batches in another order.
 	reorder bool
 	// history is the number of blocks of which the state is known; 0 is all.
@@ -73,10 +76,20 @@ func (b *badNode) dial(t testing.TB) *onchain.Conn {
 	t.Helper()
 	server := httptest.NewServer(b)
 	t.Cleanup(server.Close)
-	conn, err := onchain.Dial(t.Context(), server.URL+"/key")
+	conn, err := onchain.Dial(t.Context(), server.URL+"/key", onchain.WithRequestTimeout(b.timeout()))
 	require.NoError(t, err)
 	t.Cleanup(conn.Close)
 	return conn
+}
+
+// timeout is short for an endpoint that does not answer.
+func (b *badNode) timeout() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.faults.silent > 0 {
+		return 300 * time.Millisecond
+	}
+	return 30 * time.Second
 }
 
 func (b *badNode) set(f faults) {
@@ -137,6 +150,9 @@ func (b *badNode) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	case b.chance(f.down):
 		http.Error(w, "<html>bad gateway</html>", []int{502, 503, 520}[b.number(3)])
+		return
+	case b.chance(f.silent):
+		<-r.Context().Done()
 		return
 	case b.chance(f.dropped):
 		panic(http.ErrAbortHandler)
@@ -355,7 +371,8 @@ func endpoints() map[string]faults {
 		"nodes that lag":                     {lag: 2},
 		"rate limits":                        {busy: 0.15, limited: 0.1},
 		"outages":                            {down: 0.15, dropped: 0.1},
-		"silence":                            {lost: 0.2},
+		"lost answers":                       {lost: 0.2},
+		"silence":                            {silent: 0.05},
 		"batches out of order":               {reorder: true},
 		"no history":                         {history: 128},
 		"no tip":                             {noFees: true},

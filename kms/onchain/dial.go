@@ -39,18 +39,25 @@ func (c *Conn) Close() {
 // DialOption changes what [Dial] accepts.
 type DialOption func(*dialConfig)
 
-type dialConfig struct{ plainHTTP bool }
+type dialConfig struct {
+	plainHTTP bool
+	timeout   time.Duration
+}
 
 // AllowPlainHTTP accepts http and ws to hosts other than loopback, such as a node in the same cluster. Whoever is
 // on the network between can then forge every answer.
 func AllowPlainHTTP() DialOption { return func(c *dialConfig) { c.plainHTTP = true } }
 
+// WithRequestTimeout sets how long one request over http may take, 30 seconds by default. An endpoint that does not
+// answer is asked again after it.
+func WithRequestTimeout(d time.Duration) DialOption { return func(c *dialConfig) { c.timeout = d } }
+
 // Dial connects to the JSON-RPC endpoint at address, an https or wss URL. Plain http and ws are accepted for
 // loopback hosts only, see [AllowPlainHTTP]. An absolute path is the local socket of a node on this machine. It
-// follows no redirects, reads at most 32 MiB for each answer and waits at most 30 seconds for each request. Errors
+// follows no redirects, reads at most 32 MiB for each answer and bounds each request in time. Errors
 // do not show the address, which often holds a key.
 func Dial(ctx context.Context, address string, opts ...DialOption) (*Conn, error) {
-	var cfg dialConfig
+	cfg := dialConfig{timeout: dialTimeout}
 	for _, o := range opts {
 		o(&cfg)
 	}
@@ -60,6 +67,9 @@ func Dial(ctx context.Context, address string, opts ...DialOption) (*Conn, error
 			return nil, fmt.Errorf("rpc socket: %w", err)
 		}
 		return &Conn{Client: client}, nil
+	}
+	if cfg.timeout <= 0 {
+		return nil, fmt.Errorf("rpc endpoint: a request timeout of %s, want more than 0", cfg.timeout)
 	}
 	u, err := url.Parse(address)
 	if err != nil {
@@ -76,7 +86,7 @@ func Dial(ctx context.Context, address string, opts ...DialOption) (*Conn, error
 	transport.MaxIdleConnsPerHost = maxIdle
 	client, err := rpc.DialOptions(ctx, address, rpc.WithHTTPClient(&http.Client{
 		Transport:     boundedTransport{transport},
-		Timeout:       dialTimeout,
+		Timeout:       cfg.timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}), rpc.WithWebsocketMessageSizeLimit(maxAnswerBytes))
 	if err != nil {
