@@ -169,7 +169,7 @@ func headerOf(h *types.Header) *header {
 	}
 }
 
-// params reads the arguments that this package gives. The first that is something else is the error.
+// params reads the arguments of this package. The first one of another type is the error.
 type params struct {
 	args []any
 	err  error

@@ -136,7 +136,7 @@ func DisableUpgradesCall(app kms.AppID) (Call, error) {
 	return Call{To: app.Address(), Data: data, Description: fmt.Sprintf("disable upgrades of the contract of app %s", app), Warning: warnNoUpgrades}, err
 }
 
-// TransferOwnershipCall makes to the owner of the contract, or nominates it where the contract asks the new
+// TransferOwnershipCall makes to the owner of the contract, or nominates it if the contract asks the new
 // owner to accept. The zero address is refused.
 func TransferOwnershipCall(contract, to common.Address) (Call, error) {
 	if to == (common.Address{}) {

@@ -93,7 +93,7 @@ func (c *Chain) DisableUpgrades(ctx context.Context, app kms.AppID, opts ...Send
 	}, opts)
 }
 
-// upgradesDisabledAt tries to upgrade the contract to the code that it has, as its owner: no function tells.
+// upgradesDisabledAt tries to upgrade the contract to the code that it has, as its owner. The contract has no function to ask.
 func (c *Chain) upgradesDisabledAt(ctx context.Context, app kms.AppID, at string) (bool, error) {
 	is, err := c.ownershipAt(ctx, app.Address(), at)
 	if err != nil {

@@ -146,7 +146,7 @@ func (c *Chain) advance(ctx context.Context, want uint64) (*header, error) {
 	}
 }
 
-// again asks once more, a few blocks later, when an answer says that something is not there: the node may not have
+// again asks once more, a few blocks later, when something is not there: the node may not have
 // seen it yet. It waits a bounded time.
 func (c *Chain) again(ctx context.Context, missing func(at *header) (bool, error)) error {
 	at, err := c.view(ctx)

@@ -37,7 +37,7 @@ func (i *Intent) last() SignedTx {
 	return i.Transactions[len(i.Transactions)-1]
 }
 
-// check holds the signed transactions against the rest of the intent, which may have been read from a file.
+// check compares the signed transactions with the rest of the intent, which may have been read from a file.
 func (i *Intent) check(chainID uint64) error {
 	if i == nil || len(i.Transactions) == 0 {
 		return errors.New("intent: no transaction in it")

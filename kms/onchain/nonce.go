@@ -15,7 +15,7 @@ type nonces struct {
 	free []uint64
 }
 
-// peek returns the nonce that is next. pending is what the endpoint says is next, which can lag.
+// peek returns the nonce that is next. pending is the next one by the endpoint, which can lag.
 func (n *nonces) peek(pending uint64) uint64 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -45,7 +45,7 @@ func (n *nonces) take(nonce, pending uint64) bool {
 	return true
 }
 
-// release gives a nonce back that no accepted transaction has, so that later ones do not wait behind a gap.
+// release returns a nonce that no accepted transaction has, so that later ones do not wait behind a gap.
 func (n *nonces) release(nonce uint64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -42,7 +42,8 @@ func (c *Chain) nonceUser(ctx context.Context, intent *Intent, high uint64) (use
 	return err == nil, by, err
 }
 
-// isHistoryError: a node that no longer has a state says so in many ways, and some only by a failure.
+// isHistoryError reports whether a node may no longer have a state. There are many texts for it, and some nodes
+// only fail.
 func isHistoryError(err error) bool {
 	var endpoint *EndpointError
 	if !errors.As(err, &endpoint) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {

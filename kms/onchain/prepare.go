@@ -57,7 +57,7 @@ func (c *Chain) Prepare(ctx context.Context, call Call) (*Intent, error) {
 	}
 }
 
-// Abandon gives the nonce of an intent back that was never sent.
+// Abandon returns the nonce of an intent that was never sent.
 func (c *Chain) Abandon(intent *Intent) {
 	if intent != nil && intent.From == c.Sender() {
 		c.nonces.release(intent.Nonce)
@@ -193,8 +193,8 @@ func (c *Chain) fees(head *header, tip *big.Int) (fees, error) {
 	return out, nil
 }
 
-// bumped are the fees of a replacement: an eighth more, where nodes ask for a tenth, or what the chain asks
-// for now where that is more.
+// bumped are the fees of a replacement: an eighth more (nodes require a tenth), or what the chain asks
+// for now if that is more.
 func (f fees) bumped(now fees) fees {
 	return fees{tip: higher(eighthMore(f.tip), now.tip), feeCap: higher(eighthMore(f.feeCap), now.feeCap)}
 }

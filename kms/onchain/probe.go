@@ -19,9 +19,9 @@ import (
 // Version is the generation of the contracts.
 type Version struct {
 	// App is the version of the app contract that the factory deploys: 2 from dstack 0.5.9 on, 1 before, 0
-	// where the KMS has none yet.
+	// if the KMS has none yet.
 	App uint64
-	// TwoStepOwnership tells that a new owner of the KMS contract has to accept (after dstack 0.5.11).
+	// TwoStepOwnership reports that a new owner of the KMS contract has to accept (after dstack 0.5.11).
 	TwoStepOwnership bool
 	// PlainFactory reports whether the KMS has the factory with five arguments. All releases have.
 	PlainFactory bool
@@ -127,7 +127,7 @@ func hasFunction(code []byte, selector string) bool {
 	return err == nil && bytes.Contains(code, append([]byte{push4}, want...))
 }
 
-// appVersion asks an app contract, or the implementation of one, for its version: 1 where it has none.
+// appVersion asks an app contract, or the implementation of one, for its version: 1 if it has none.
 func (c *Chain) appVersion(ctx context.Context, app common.Address, at string) (uint64, error) {
 	if app == (common.Address{}) {
 		return 0, nil

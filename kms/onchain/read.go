@@ -71,7 +71,7 @@ func (c *Chain) allowanceAt(ctx context.Context, app kms.AppID, of allowanceOf, 
 	return out, nil
 }
 
-// isMissing reports whether an app was not found, which a node that lags says of a new one.
+// isMissing reports whether an app was not found. A node that lags does not find a new one.
 func isMissing(err error) bool {
 	return errors.Is(err, ErrNoCode) || errors.Is(err, ErrNotRegistered)
 }

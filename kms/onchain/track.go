@@ -18,7 +18,7 @@ const patience = 5
 
 // Receipt is a confirmed transaction that succeeded.
 type Receipt struct {
-	// Tx is zero where AlreadySo.
+	// Tx is zero if AlreadySo.
 	Tx        common.Hash
 	Block     uint64
 	BlockHash common.Hash

@@ -78,7 +78,7 @@ func (c *Chain) Execute(ctx context.Context, from *ecdsa.PrivateKey, to common.A
 	return c.transact(ctx, from, &to, nil, data)
 }
 
-// IsHashAllowed tells whether the contract of an app allows a compose hash, without any client between.
+// IsHashAllowed reports whether the contract of an app allows a compose hash, without any client between.
 func (c *Chain) IsHashAllowed(ctx context.Context, app kms.AppID, hash [32]byte) (bool, error) {
 	a := dstackapp.NewApp()
 	var answer hexutil.Bytes
@@ -90,14 +90,14 @@ func (c *Chain) IsHashAllowed(ctx context.Context, app kms.AppID, hash [32]byte)
 	return a.UnpackAllowedComposeHashes(answer)
 }
 
-// Receipt gives the receipt of a transaction, or nil where it is not mined, without any client between.
+// Receipt returns the receipt of a transaction, or nil if it is not mined, without any client between.
 func (c *Chain) Receipt(ctx context.Context, tx common.Hash) (*types.Receipt, error) {
 	var receipt *types.Receipt
 	err := c.inner.CallContext(ctx, &receipt, "eth_getTransactionReceipt", tx)
 	return receipt, err
 }
 
-// fund gives money to new accounts.
+// fund pays new accounts.
 func (c *Chain) fund(ctx context.Context, funded *ecdsa.PrivateKey) error {
 	for range accounts {
 		key, err := crypto.GenerateKey()

@@ -1,13 +1,14 @@
 // Package chaintest is a chain in the test process with the contracts of a KMS deployed on it: go-ethereum's
 // simulated chain, real transactions, and contracts written for it with the documented behaviour of DstackKms
-// and DstackApp, in three generations.
+// and DstackApp, in five generations.
 //
 //	chain := chaintest.New(t)
 //	kms, err := chain.Open(ctx) // an *onchain.Chain that signs with the first account
 //
 // Each transaction is mined as soon as it is sent, unless [WithManualMining] is given and the test calls
 // [Chain.Mine]. The endpoint can be made to lag ([Chain.Lag]), to answer anything ([Chain.Intercept]), and the
-// chain to reorganise ([Chain.Reorg], [Chain.ReorgDropping]). [Chain.Sent] tells what was broadcast.
+// chain to reorganise ([Chain.Reorg], [Chain.ReorgDropping]). [Chain.Sent] lists what was broadcast.
 //
-// [Dial] deploys the same contracts on a node of yours, where the faults are not available.
+// [Dial] deploys the same contracts on a node of yours, without mining and reorganisations on command. [Attach] takes
+// contracts that exist.
 package chaintest

@@ -94,7 +94,7 @@ func (c *Chain) answer(ctx context.Context, method string, params []any) (json.R
 	return next()
 }
 
-// ask asks the node, as far behind as the lag says.
+// ask asks the node, lag blocks behind.
 func (c *Chain) ask(ctx context.Context, method string, params []any, lag uint64) (json.RawMessage, error) {
 	if method == "eth_sendRawTransaction" {
 		return c.send(ctx, params)
@@ -187,7 +187,7 @@ func (c *Chain) logsUntil(ctx context.Context, params []any, seen uint64) (json.
 	return json.Marshal(slices.DeleteFunc(logs, func(l *types.Log) bool { return l.BlockNumber > seen }))
 }
 
-// notAfter gives null for what is in a later block.
+// notAfter returns null for what is in a later block.
 func (c *Chain) notAfter(ctx context.Context, method string, params []any, seen uint64) (json.RawMessage, error) {
 	raw, err := c.raw(ctx, method, params)
 	if err != nil {
