@@ -11,7 +11,7 @@
 //   - deploy: a docker-compose file to a running, checked CVM in one call; updates, replicas, approvals
 //   - webhook: the cloud's webhooks, verified and decoded
 //   - phalatest: an in-process Phala Cloud to test against
-//   - phalatest/quotetest: a mint of quotes for tests
+//   - phalatest/quotetest: an authority that signs quotes for tests
 //   - phalatest/chaintest: a simulated chain with the contracts of a KMS
 package phala
 

@@ -114,7 +114,7 @@ func TestVerify_ImageByHash(t *testing.T) {
 	t.Run("another memory than the guest has", func(t *testing.T) {
 		t.Parallel()
 		e := booted(t, a, image)
-		e.VMConfig = strings.Replace(e.VMConfig, fmt.Sprint(image.Memory), fmt.Sprint(4<<30), 1)
+		e.VMConfig = strings.Replace(e.VMConfig, fmt.Sprint(image.Memory), fmt.Sprint(int64(4)<<30), 1)
 		_, err := attest.Verify(t.Context(), e, p)
 		requireOnly(t, err, attest.ErrMeasurement)
 		assert.ErrorContains(t, err, "but for RTMR0")

@@ -2,6 +2,7 @@ package attest
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -227,7 +228,7 @@ func (c *Collateral) judge(q *Quote, pck *pcs.PckExtensions) (*TCB, error) {
 // levelAt is the level of a list, whose order is Intel's: the newest first. lags compares the part with a level.
 func levelAt(levels []pcs.TcbLevel, lags func(*pcs.Tcb) []string) (TCBLevel, error) {
 	if len(levels) == 0 {
-		return TCBLevel{}, fmt.Errorf("Intel lists no level")
+		return TCBLevel{}, errors.New("no level is listed")
 	}
 	for i := range levels {
 		if len(lags(&levels[i].Tcb)) > 0 {

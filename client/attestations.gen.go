@@ -55,8 +55,8 @@ func (s *AttestationsService) GetRaw(ctx context.Context, checksum string, opts 
 
 // ListDeviceIDs lists the devices of the cloud.
 //
-// Returns the device ids of the cloud's nodes, which are SHA-256 hashes of their PPIDs. That each is a text
-// is inferred, not published.
+// Returns the device ids of the cloud's nodes, which are SHA-256 hashes of their PPIDs, or by the rule of
+// dstack up to 0.5.5 of the user data in their quotes. That each is a text is inferred, not published.
 //
 // The answer: device ids of 64 hexadecimal digits.
 //

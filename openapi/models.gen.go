@@ -207,7 +207,7 @@ type Allowance struct {
 
 // AllowlistDevice A device of an app's contract or of its CVMs, in answers.
 type AllowlistDevice struct {
-	// DeviceID SHA-256 of the node's PPID, 64 hexadecimal digits.
+	// DeviceID Id of the node's device, 64 hexadecimal digits: SHA-256 of its PPID, or by the rule of dstack up to 0.5.5 of the user data in its quotes.
 	DeviceID string `json:"device_id"`
 
 	// NodeName Name of the node with this device, where the cloud knows it.
@@ -291,7 +291,7 @@ type AppAttestation struct {
 	// PPIDSHA256 SHA-256 of the PPID, 64 hexadecimal digits.
 	PPIDSHA256 string `json:"ppid_sha256,omitempty"`
 
-	// DeviceID SHA-256 of the PPID, as the chain names the device.
+	// DeviceID Id of the device as the chain names it, 64 hexadecimal digits: SHA-256 of its PPID, or by the rule of dstack up to 0.5.5 of the user data in its quotes.
 	DeviceID string `json:"device_id,omitempty"`
 
 	// FMSPC Family, model, stepping and platform of the processor, 12 hexadecimal digits.
@@ -679,7 +679,7 @@ type AvailableNode struct {
 	// FMSPC Platform family (FMSPC) of the node, 12 hexadecimal digits.
 	FMSPC string `json:"fmspc,omitempty"`
 
-	// DeviceID SHA-256 of the node's PPID, 64 hexadecimal digits; the app contract must allow it.
+	// DeviceID Id of the node's device, 64 hexadecimal digits: SHA-256 of its PPID, or by the rule of dstack up to 0.5.5 of the user data in its quotes. The app contract must allow it.
 	DeviceID string `json:"device_id,omitempty"`
 
 	// RegionIdentifier Region that the node stands in.
@@ -1594,7 +1594,7 @@ type ComposeProvision struct {
 	// AppID App id, 40 hex digits.
 	AppID string `json:"app_id"`
 
-	// DeviceID Id of the node's device, SHA-256 of its PPID, 64 hex digits.
+	// DeviceID Id of the node's device, 64 hexadecimal digits: SHA-256 of its PPID, or by the rule of dstack up to 0.5.5 of the user data in its quotes.
 	DeviceID string `json:"device_id,omitempty"`
 
 	// ComposeHash SHA-256 of the prepared app-compose text, 64 hex digits without 0x.
@@ -2051,7 +2051,7 @@ type GitHubSync struct {
 
 // GuestAgentInfo What a guest agent reports of its own CVM, in answers.
 type GuestAgentInfo struct {
-	// DeviceID SHA-256 of the node's PPID, 64 hexadecimal digits.
+	// DeviceID Id of the node's device, 64 hexadecimal digits: SHA-256 of its PPID, or by the rule of dstack up to 0.5.5 of the user data in its quotes.
 	DeviceID string `json:"device_id"`
 
 	// MRAggregated Hash over all measurements of the guest, hexadecimal.
@@ -2465,7 +2465,7 @@ type NodeDevice struct {
 	// DeviceID The device id, 64 hexadecimal digits.
 	DeviceID string `json:"device_id"`
 
-	// AlgorithmVersion Version of the rule that makes the device id of the PPID; not documented further.
+	// AlgorithmVersion Version of the rule that makes the device id; not documented further. Two rules are known: SHA-256 of the PPID, and up to dstack 0.5.5 of the user data in the quotes.
 	AlgorithmVersion ID `json:"algorithm_version,omitempty"`
 
 	// Enabled Whether the device id is in use.
@@ -2597,7 +2597,7 @@ type NodeRef struct {
 	// Region Region that the node stands in.
 	Region string `json:"region,omitempty"`
 
-	// DeviceID SHA-256 of the node's PPID, 64 hexadecimal digits.
+	// DeviceID Id of the node's device, 64 hexadecimal digits: SHA-256 of its PPID, or by the rule of dstack up to 0.5.5 of the user data in its quotes.
 	DeviceID string `json:"device_id,omitempty"`
 
 	// PPID Platform provisioning id of the node's processor, hexadecimal.
@@ -2678,7 +2678,7 @@ type OSImageVariant struct {
 
 // OnChainDevice A device and whether the KMS's contract allows it, in answers.
 type OnChainDevice struct {
-	// DeviceID SHA-256 of the node's PPID, 64 hexadecimal digits.
+	// DeviceID Id of the node's device, 64 hexadecimal digits: SHA-256 of its PPID, or by the rule of dstack up to 0.5.5 of the user data in its quotes.
 	DeviceID string `json:"device_id"`
 
 	// NodeName Name of the node with this device.
@@ -2990,7 +2990,7 @@ type Provision struct {
 	// FMSPC Platform family (FMSPC) of the node, 12 hex digits.
 	FMSPC string `json:"fmspc,omitempty"`
 
-	// DeviceID Id of the node's device, SHA-256 of its PPID, 64 hex digits; the app contract must allow it.
+	// DeviceID Id of the node's device, 64 hexadecimal digits: SHA-256 of its PPID, or by the rule of dstack up to 0.5.5 of the user data in its quotes. The app contract must allow it.
 	DeviceID string `json:"device_id,omitempty"`
 
 	// OSImageHash Hash that identifies the OS image, in hex.
