@@ -28,8 +28,8 @@ type Result struct {
 }
 
 // App verifies every instance of an app against policy. The error joins those of the running instances, and is
-// [attest.ErrNotPossible] if none runs. An instance that the cloud reports as not running has nothing to show: its
-// Err says so, and App returns no error for it.
+// [attest.ErrNotPossible] if none runs. An instance that the cloud reports as not running and that shows no quote is no
+// error of App; its own Err says so. Two instances with the evidence of one are an error, [attest.ErrInstanceID].
 //
 // The app may belong to another workspace if it shows its attestation. Of an app of the own workspace each CVM must
 // be among the instances. The result is nil only if the policy cannot be used or the cloud cannot be asked.
@@ -94,7 +94,7 @@ func verifyApp(ctx context.Context, c *client.Client, app kms.AppID, policy atte
 		public = attest.NewCollateralCache(CloudCollateral(c)).Collateral
 	}
 	var errs []error
-	running := 0
+	running, shown := 0, evidenceSeen{}
 	for _, one := range listed {
 		one.policy = policy
 		switch {
@@ -108,7 +108,10 @@ func verifyApp(ctx context.Context, c *client.Client, app kms.AppID, policy atte
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("verify app %s: %w", app, context.Cause(ctx))
 		}
-		if instance.running() {
+		if err := shown.again(&instance); err != nil {
+			instance.fail(errors.Join(err, unwrapped(instance.Err)))
+		}
+		if instance.counts() {
 			running++
 			errs = append(errs, instance.Err)
 		}

@@ -1,6 +1,10 @@
 package verify
 
-import "github.com/phala-go/phala/attest"
+import (
+	"errors"
+
+	"github.com/phala-go/phala/attest"
+)
 
 // Exit codes by kind of failure, the most basic first.
 const (
@@ -37,7 +41,7 @@ func (r *Result) ExitCode() int {
 	}
 	for i := range r.Instances {
 		instance := &r.Instances[i]
-		if !instance.running() {
+		if !instance.counts() {
 			continue
 		}
 		running++
@@ -59,6 +63,9 @@ func (r *Result) ExitCode() int {
 
 func (i *Instance) exitCode() int {
 	code := exitNotPossible
+	if errors.Is(i.Err, attest.ErrInstanceID) {
+		code = exitApp
+	}
 	if i.Report == nil {
 		return code
 	}

@@ -38,7 +38,7 @@ func (i *Instance) label() string {
 }
 
 func (i *Instance) findings() []finding {
-	if !i.running() {
+	if !i.counts() {
 		return []finding{{name: evidenceFinding, outcome: attest.NotAsked, text: printable(fmt.Sprintf("the cloud reports the status %.80q", i.Status))}}
 	}
 	if i.Report == nil {
@@ -49,6 +49,9 @@ func (i *Instance) findings() []finding {
 		return []finding{f}
 	}
 	var all []finding
+	if i.Err != nil && i.Report.Verified { // such as evidence that stands for two instances
+		all = append(all, finding{name: evidenceFinding, outcome: attest.Failed, text: printable(i.Err.Error())})
+	}
 	for _, c := range i.Report.Checks {
 		f := finding{name: printable(string(c.Name)), outcome: c.Outcome, waived: c.Waived}
 		parts := []string{}

@@ -9,7 +9,7 @@ import (
 
 // Instance is what the hardware proves of one CVM.
 type Instance struct {
-	// CVM is its vm_uuid, and Status its state, both as the cloud reports them.
+	// CVM is its vm_uuid, and Status its state such as "running", both as the cloud reports them.
 	CVM    string `json:"cvm,omitempty"`
 	Name   string `json:"name"`
 	Status string `json:"status,omitempty"`
@@ -22,8 +22,11 @@ type Instance struct {
 	Err error `json:"-"`
 }
 
-// running reports whether there is anything to verify.
-func (i *Instance) running() bool { return i.Status == "" || i.Status == "running" }
+// counts reports whether the instance is part of the verdict: it runs, or it shows evidence whatever the cloud reports of
+// its state. Else the cloud could call an instance stopped whose evidence fails.
+func (i *Instance) counts() bool {
+	return i.Status == "" || i.Status == "running" || i.Bundle != nil && len(i.Bundle.Evidence.Quote) > 0
+}
 
 // fail sets the error of the instance, if there is one.
 func (i *Instance) fail(err error) {
