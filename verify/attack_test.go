@@ -30,7 +30,7 @@ func TestApp_EvidenceOfAnotherInstance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, trust := cloud(t)
 		first := running(t, c, trust)
-		_, err := deploy.Replicate(t.Context(), c, deploy.Replica{CVM: first.State.CVM}, trust)
+		_, err := deploy.Replicate(t.Context(), c, first, deploy.ReplicaSpec{}, trust)
 		require.NoError(t, err)
 		tamper(s, func(_ map[string]any, instances []any) {
 			uuid := instances[1].(map[string]any)["vm_uuid"]
@@ -41,7 +41,7 @@ func TestApp_EvidenceOfAnotherInstance(t *testing.T) {
 			copied["vm_uuid"], copied["name"] = uuid, "web-2"
 			instances[1] = copied
 		})
-		result, err := verify.App(t.Context(), c, first.State.AppID, s.AttestationPolicy())
+		result, err := verify.App(t.Context(), c, first.ID, s.AttestationPolicy())
 		require.ErrorIs(t, err, attest.ErrInstanceID)
 		require.NoError(t, result.Instances[0].Err)
 		require.Error(t, result.Instances[1].Err)
@@ -61,14 +61,14 @@ func TestApp_FailingEvidenceOfAStoppedInstance(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, c, trust := cloud(t)
 				first := running(t, c, trust)
-				_, err := deploy.Replicate(t.Context(), c, deploy.Replica{CVM: first.State.CVM}, trust)
+				_, err := deploy.Replicate(t.Context(), c, first, deploy.ReplicaSpec{}, trust)
 				require.NoError(t, err)
 				policy := s.AttestationPolicy()
-				all, err := verify.App(t.Context(), c, first.State.AppID, policy)
+				all, err := verify.App(t.Context(), c, first.ID, policy)
 				require.NoError(t, err)
 				policy.InstanceID = all.Instances[0].Report.Attested.InstanceID
 				tamper(s, func(_ map[string]any, instances []any) { instances[1].(map[string]any)["status"] = status })
-				result, err := verify.App(t.Context(), c, first.State.AppID, policy)
+				result, err := verify.App(t.Context(), c, first.ID, policy)
 				require.ErrorIs(t, err, attest.ErrInstanceID)
 				assert.Equal(t, 14, result.ExitCode())
 			})
@@ -98,7 +98,7 @@ func TestApp_NonsenseAnswers(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				s, c, trust := cloud(t)
-				app := running(t, c, trust).State.AppID
+				app := running(t, c, trust).ID
 				tamper(s, func(m map[string]any, instances []any) { change(m, instances[0].(map[string]any)) })
 				result, err := verify.App(t.Context(), c, app, s.AttestationPolicy())
 				require.Error(t, err)
@@ -127,7 +127,7 @@ func TestRepeat_GoesOnWhateverTheCloudShows(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s, c, trust := cloud(t)
-		app := running(t, c, trust).State.AppID
+		app := running(t, c, trust).ID
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		round := 0
