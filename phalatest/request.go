@@ -14,13 +14,12 @@ import (
 // call is a request that a handler answers.
 type call struct {
 	*http.Request
-	server    *Server
-	route     *route
-	params    map[string]string
-	body      []byte
-	version   string
-	tenant    *Tenant // nil without an API key
-	anonymous bool    // without an API key
+	server  *Server
+	route   *route
+	params  map[string]string
+	body    []byte
+	version string
+	tenant  *Tenant // nil without an API key
 }
 
 // hashedIDs tells the versions in which all ids are strings with a prefix.

@@ -66,7 +66,6 @@ func (s *Server) admit(c *call) (answer, bool) {
 		key := c.Header.Get("X-API-Key")
 		switch {
 		case key == "" && c.route.optionalKey:
-			c.anonymous = true
 		case key == "":
 			s.wrong("%s: no X-API-Key", c.route.operation)
 			return plain(http.StatusUnauthorized, "Not authenticated"), true

@@ -99,15 +99,6 @@ func (s *Server) tenant(key string) *Tenant {
 	return nil
 }
 
-// app returns an app of the workspace by its id, with or without a prefix.
-func (t *Tenant) app(text string) *app {
-	a := t.server.findApp(text)
-	if a == nil || a.tenant != t {
-		return nil
-	}
-	return a
-}
-
 // named are the CVMs of that name in the workspace: replicas share one.
 func (t *Tenant) named(name string) []*cvm { return t.server.index[t.nameKey(name)] }
 
