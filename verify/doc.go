@@ -9,5 +9,11 @@
 // verifies one CVM. The error is by errors.Is the sentinel of each check that failed, such as
 // [attest.ErrComposeHash]; the result is complete either way.
 //
-// If the policy names no source of collateral, it is [CloudCollateral].
+// [Client] returns an http.Client that talks to one app alone, for the requests that carry what the app is trusted with.
+//
+// A [Result] has the KMS and the gateway of the app, too, and can be written as JSON, JUnit or SARIF; [Result.ExitCode]
+// tells kinds of failure apart. Each [Instance] has a bundle, with which the verification can be repeated offline years
+// later.
+//
+// If the policy names no source of collateral, it is [CloudCollateral], and Intel for [Client].
 package verify

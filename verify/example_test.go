@@ -2,11 +2,18 @@ package verify_test
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 
+	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/deploy"
+	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/phalatest"
+	"github.com/phala-go/phala/phalatest/quotetest"
 	"github.com/phala-go/phala/verify"
 )
 
@@ -59,4 +66,44 @@ func ExampleApp() {
 	// web-1 running true
 	// <nil>
 	// 2 0 <nil>
+}
+
+// The app that the client talks to is the one that the hardware proves, whatever its address is.
+func ExampleClient() {
+	hardware, err := quotetest.New() // in the place of Intel
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	spec := quotetest.Spec{AppID: kms.AppID{1}, AppCompose: `{"name":"shop"}`}
+	certificate, _, err := hardware.Certificate(spec)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	app := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "from the app")
+	}))
+	app.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
+	app.StartTLS()
+	defer app.Close()
+
+	policy := hardware.Policy()
+	policy.ComposeHashes = []compose.Hash{compose.Sum([]byte(spec.AppCompose))}
+	policy.Waive = []attest.CheckName{attest.CheckMeasurements} // for a real app: Images
+	c, err := verify.Client(spec.AppID, policy)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer c.CloseIdleConnections()
+	resp, err := c.Get(app.URL)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	fmt.Println(string(body), err)
+	// Output: from the app <nil>
 }
