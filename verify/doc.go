@@ -12,7 +12,7 @@
 // [Client] returns an http.Client that talks to one app alone, for the requests that carry what the app is trusted with.
 //
 // A [Result] has the KMS and the gateway of the app, too, and can be written as JSON, JUnit or SARIF; [Result.ExitCode]
-// tells kinds of failure apart. Each [Instance] has a bundle, with which the verification can be repeated offline years
+// separates kinds of failure. Each [Instance] has a bundle, with which the verification can be repeated offline years
 // later.
 //
 // If the policy names no source of collateral, it is [CloudCollateral], and Intel for [Client].
