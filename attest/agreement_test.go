@@ -12,9 +12,9 @@ import (
 	"github.com/phala-go/phala/phalatest/quotetest"
 )
 
-// TestAgreesWithTheLibrary holds this package's judgement of hardware and collateral against go-tdx-guest's own,
+// TestVerify_AgreesWithGoTDXGuest compares the verdict on hardware and collateral with that of go-tdx-guest,
 // with its checks of collateral and revocation on.
-func TestAgreesWithTheLibrary(t *testing.T) {
+func TestVerify_AgreesWithGoTDXGuest(t *testing.T) {
 	t.Parallel()
 	quote := func(change func(*attest.Quote)) []quotetest.Change {
 		return []quotetest.Change{quotetest.ChangeQuote(change)}

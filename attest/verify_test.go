@@ -98,7 +98,7 @@ func requireOnly(t *testing.T, err error, want ...error) {
 	}
 }
 
-func TestVerifyPassesEveryCheck(t *testing.T) {
+func TestVerify_PassesEveryCheck(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
 	for _, form := range []struct{ log, config int }{{1, 1}, {2, 1}, {1, 2}, {1, 3}, {2, 3}} {
@@ -127,7 +127,7 @@ func TestVerifyPassesEveryCheck(t *testing.T) {
 }
 
 // Without anything to compare with, the report must say so of each check, and pass none of them.
-func TestVerifySaysWhatWasNotAsked(t *testing.T) {
+func TestReport_NotAsked(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
 	e := mint(t, a, spec())
@@ -723,7 +723,7 @@ func attributes(change func(uint64) uint64) quotetest.Change {
 }
 
 // A quote and log that are true, but of another CVM of the same app.
-func TestQuoteOfAnotherCVM(t *testing.T) {
+func TestVerify_QuoteOfAnotherCVM(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
 	honest := mint(t, a, spec())
@@ -755,7 +755,7 @@ func TestQuoteOfAnotherCVM(t *testing.T) {
 }
 
 // A quote of somebody's own authority, which has all of Intel's names.
-func TestForgedRoot(t *testing.T) {
+func TestVerify_ForgedRoot(t *testing.T) {
 	t.Parallel()
 	a, forger := newAuthority(t), newAuthority(t)
 	e := mint(t, forger, spec())
@@ -856,7 +856,7 @@ func TestVerify_BitFlips(t *testing.T) {
 	}
 }
 
-func TestWaive(t *testing.T) {
+func TestPolicy_Waive(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t, quotetest.WithRevokedPCK())
 	p := strict(t, a)
@@ -880,7 +880,7 @@ func TestWaive(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestPolicyThatCannotBeMeant(t *testing.T) {
+func TestPolicy_RefusesContradictions(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
 	for name, change := range map[string]func(*attest.Policy){
