@@ -67,7 +67,7 @@ func FromCertificate(certificate *x509.Certificate) (Evidence, error) {
 	return e, nil
 }
 
-// extension gives the content of an extension, or nil.
+// extension returns the content of an extension, or nil.
 func extension(certificate *x509.Certificate, n int) ([]byte, error) {
 	var found []byte
 	for i := range certificate.Extensions {
@@ -105,12 +105,12 @@ func fromPEM(data []byte) (Evidence, error) {
 type Peer struct {
 	// Policy is what the app must fulfil. ReportData is filled in.
 	Policy Policy
-	// Evidence, where not nil, gets the evidence for a certificate, for instance from the API or from a file
+	// Evidence, if not nil, gets the evidence for a certificate, for instance from the API or from a file
 	// with the app-compose text. By default it is [FromCertificate].
 	Evidence func(ctx context.Context, certificate *x509.Certificate) (Evidence, error)
-	// Report, where not nil, is given the report of each handshake, also of those that fail.
+	// Report, if not nil, is called with the report of each handshake, also of those that fail.
 	Report func(*Report)
-	// Timeout bounds the verification of one handshake, which may have to fetch collateral; 30 seconds where
+	// Timeout bounds the verification of one handshake, which may have to fetch collateral; 30 seconds if
 	// zero. TLS gives its hooks no context.
 	Timeout time.Duration
 }
