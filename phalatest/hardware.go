@@ -62,45 +62,32 @@ func (h *hardware) build(nodes []*node) error {
 }
 
 // AttestationPolicy is what a careful caller knows of this cloud: the roots of its hardware in the place of
-// Intel's, where to get collateral, the root CAs of its KMSes, its OS images, its nodes, and the measurements
-// that these come to. What app and compose hash must run is for the caller to add; package deploy does.
+// Intel's, where to get collateral, the root CAs of its KMSes, its OS images and its nodes. Development images fail in
+// [attest.CheckProductionOS]. What app and compose hash must run is for the caller to add; package deploy does.
 //
 // Without it the quotes of this cloud are refused, as they are not signed by Intel.
 func (s *Server) AttestationPolicy() attest.Policy {
-	known, err := s.measurements()
-	if err != nil {
+	if _, err := s.machine(s.nodes[0]); err != nil {
 		s.wrong("the test authority: %v", err)
 		return attest.Policy{Collateral: func(context.Context, attest.CollateralRequest) (*attest.Collateral, error) { return nil, err }}
 	}
 	p := s.hardware.authority.Policy()
-	p.Measurements = []attest.KnownGood{known}
 	for _, k := range s.services {
 		p.KMSRootCAs = append(p.KMSRootCAs, k.rootCA())
 	}
 	for _, i := range s.images {
-		p.OSImageHashes = append(p.OSImageHashes, i.hashBytes())
+		known, err := i.boots(0).Known()
+		if err != nil {
+			s.wrong("the image %s: %v", i.name, err)
+			continue
+		}
+		p.OSImageHashes = append(p.OSImageHashes, known.Hash)
+		p.Images = append(p.Images, known)
 	}
 	for _, n := range s.nodes {
 		p.Devices = append(p.Devices, attest.DeviceID(n.hardware[:]))
 	}
 	return p
-}
-
-// measurements are the same for all images and sizes, unlike those of real hardware.
-func (s *Server) measurements() (attest.KnownGood, error) {
-	machine, err := s.machine(s.nodes[0])
-	if err != nil {
-		return attest.KnownGood{}, err
-	}
-	evidence, err := machine.Evidence(quotetest.Spec{})
-	if err != nil {
-		return attest.KnownGood{}, err
-	}
-	q, err := attest.ParseQuote(evidence.Quote)
-	if err != nil {
-		return attest.KnownGood{}, err
-	}
-	return attest.KnownGood{Name: "phalatest", MRTD: q.MRTD, RTMR0: q.RTMR[0], RTMR1: q.RTMR[1], RTMR2: q.RTMR[2]}, nil
 }
 
 // judge says whether a quote comes from the hardware of this cloud, and in what state that is; nil where its

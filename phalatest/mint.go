@@ -39,7 +39,7 @@ func (s *Server) mint(vm *cvm) (*minted, error) {
 	}
 	spec := quotetest.Spec{
 		Name: vm.name, AppID: vm.app.id, AppCompose: string(vm.doc.text), InstanceID: vm.instance,
-		KeyProvider: vm.keyProvider(), OSImageHash: vm.image.hashBytes(), StorageFS: deref(vm.doc.app.StorageFS),
+		KeyProvider: vm.keyProvider(), OSImage: vm.image.boots(vm.size.memory), StorageFS: deref(vm.doc.app.StorageFS),
 	}
 	var changes []quotetest.Change
 	if sp := s.forged[vm.name]; sp != nil {
