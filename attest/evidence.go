@@ -67,7 +67,7 @@ func FromApp(a *openapi.AppAttestations) ([]Evidence, error) {
 	for i := range a.Instances {
 		instance := &a.Instances[i]
 		e := &all[i]
-		*e = Evidence{Name: instance.Name, InstanceID: instance.InstanceID}
+		*e = Evidence{Name: instance.Name, InstanceID: instance.InstanceID, OSImage: instance.ImageVersion}
 		err := errors.Join(e.fillQuote(instance.Quote, instance.AppCertificates), e.fillTCBInfo(instance.TCBInfo, instance.EventLog))
 		if e.AppCompose == "" {
 			e.AppCompose = instance.ComposeFile
