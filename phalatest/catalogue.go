@@ -77,14 +77,17 @@ func (i *image) boots(memory int) *quotetest.OSImage {
 }
 
 // hash is the SHA-256 of the image's sha256sum.txt.
-func (i *image) hash() string { return hex.EncodeToString(i.hashBytes()) }
+func (i *image) hash() string {
+	hash := i.hashBytes()
+	return hex.EncodeToString(hash[:])
+}
 
-func (i *image) hashBytes() []byte {
+func (i *image) hashBytes() [32]byte {
 	hash, err := i.boots(0).Hash()
 	if err != nil {
-		return nil // no image of the catalogue
+		return [32]byte{} // no image of the catalogue
 	}
-	return hash[:]
+	return hash
 }
 
 func images() []*image {
