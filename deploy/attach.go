@@ -60,7 +60,9 @@ func (f *flow) attach(ctx context.Context, policy attest.Policy) error {
 		f.app.CVMs = append(f.app.CVMs, CVM{ID: handle(cvm), Name: cvm.Name, ComposeHash: hashes[i]})
 	}
 	if os := cvms[0].OS; os != nil {
-		f.app.OS = Image{Name: os.Name, Version: os.Version, Development: os.IsDev != nil && *os.IsDev, Hash: os.OSImageHash}
+		f.app.OS = Image{Name: os.Name, Version: os.Version, Hash: os.OSImageHash}
+		// Not because the cloud reports one: a development image is accepted only by a policy that waives its check.
+		f.app.OS.Development = os.IsDev != nil && *os.IsDev && slices.Contains(policy.Waive, attest.CheckProductionOS)
 	}
 	f.app.learn(&proof{report: result.Report})
 	if k := cvms[0].KMSInfo; k != nil {

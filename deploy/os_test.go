@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/deploy"
 	"github.com/phala-go/phala/phalatest"
 )
@@ -14,7 +15,7 @@ import (
 func TestRun_ProductionImageUnlessDevelopmentIsAskedFor(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		_, c, with := cloud(t)
+		s, c, with := cloud(t)
 		app := running(t, c, with)
 		assert.False(t, *app.Last.CVM.OS.IsDev)
 		assert.False(t, app.OS.Development)
@@ -23,13 +24,21 @@ func TestRun_ProductionImageUnlessDevelopmentIsAskedFor(t *testing.T) {
 		sp := spec(t)
 		sp.Name, sp.OS = "dev-1", deploy.Development
 		dev, err := deploy.Run(t.Context(), c, sp, with.run...)
-		if err != nil { // the policy of the fake cloud accepts its production images only
-			var unverified *deploy.VerificationError
-			require.ErrorAs(t, err, &unverified)
-			return
-		}
+		require.NoError(t, err, "a development image that was asked for by name is accepted")
 		assert.True(t, *dev.Last.CVM.OS.IsDev)
 		assert.True(t, dev.OS.Development)
+		production := dev.Last.Report.Check(attest.CheckProductionOS)
+		assert.Equal(t, attest.Failed, production.Outcome)
+		assert.True(t, production.Waived)
+
+		// Who attaches has not asked for it.
+		policy := s.AttestationPolicy()
+		_, err = deploy.Attach(t.Context(), c, dev.ID, policy, deploy.WithKMSRoot(s.KMSRoot()))
+		require.ErrorIs(t, err, attest.ErrDevelopmentOS)
+		policy.Waive = []attest.CheckName{attest.CheckProductionOS}
+		again, err := deploy.Attach(t.Context(), c, dev.ID, policy, deploy.WithKMSRoot(s.KMSRoot()))
+		require.NoError(t, err)
+		assert.True(t, again.OS.Development)
 	})
 }
 
