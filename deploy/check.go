@@ -54,6 +54,8 @@ const (
 	CheckOS = "operating system"
 	// CheckSecrets holds the names of secrets against the docker-compose file.
 	CheckSecrets = "secrets"
+	// CheckInspection has what package compose/inspect noticed in the docker-compose file.
+	CheckInspection = "docker-compose file"
 	// CheckChain, CheckKMSContract, CheckContract and CheckDevice belong to a KMS on a chain: the chain id, the
 	// address of the KMS's contract, what the app's contract demands, and the machine that it allows.
 	CheckChain       = "chain id"

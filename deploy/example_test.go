@@ -37,7 +37,9 @@ func ExampleRun() {
 	}
 	fmt.Println(app.CVMs[0].Name, app.Last.CVM.Status, app.Secrets)
 	for _, check := range app.Last.Checks {
-		fmt.Println(check.Name, check.Outcome)
+		if check.Outcome != deploy.Noticed {
+			fmt.Println(check.Name, check.Outcome)
+		}
 	}
 	// Output:
 	// web-1 running [TOKEN]

@@ -74,7 +74,9 @@ func ExampleUpdate() {
 	}
 	fmt.Println(updated.Last.CVM.Status, updated.Secrets, updated.ComposeHash == d.app.ComposeHash)
 	for _, check := range updated.Last.Checks {
-		fmt.Println(check.Name, check.Outcome)
+		if check.Outcome != deploy.Noticed {
+			fmt.Println(check.Name, check.Outcome)
+		}
 	}
 	// Output:
 	// running [TOKEN] false
@@ -196,7 +198,9 @@ func ExampleAttach() {
 	}
 	fmt.Println(app.Document == d.app.Document, app.Owner == d.app.Owner, len(app.CVMs))
 	for _, check := range app.Last.Checks {
-		fmt.Println(check.Name, check.Outcome)
+		if check.Outcome != deploy.Noticed {
+			fmt.Println(check.Name, check.Outcome)
+		}
 	}
 	// Output:
 	// true true 1

@@ -13,6 +13,7 @@ import (
 
 	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/compose/inspect"
 	"github.com/phala-go/phala/kms"
 )
 
@@ -70,6 +71,7 @@ type config struct {
 	docFromCloud  bool
 	mayMiss       []string
 	mayAlter      []string
+	mayFind       []inspect.Rule
 	scripts       []compose.Hash
 	policy        attest.Policy
 	strict        bool // what cannot be verified is an error
@@ -258,6 +260,14 @@ func AllowMissing(names ...string) Option {
 func AcceptAlteredSecrets(names ...string) Option {
 	return option("AcceptAlteredSecrets", inDeploying, func(c *config) error {
 		c.mayAlter = append(c.mayAlter, names...)
+		return nil
+	})
+}
+
+// AcceptFindings names rules of package compose/inspect whose findings are errors, and which are only reported then.
+func AcceptFindings(rules ...inspect.Rule) Option {
+	return option("AcceptFindings", inDeploying, func(c *config) error {
+		c.mayFind = append(c.mayFind, rules...)
 		return nil
 	})
 }

@@ -28,7 +28,7 @@ func Provision(ctx context.Context, c *client.Client, spec Spec, opts ...Option)
 }
 
 func (f *flow) provision(ctx context.Context, spec Spec) (*State, error) {
-	st, request, err := f.plan(spec)
+	st, request, err := f.plan(ctx, spec)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func (f *flow) provision(ctx context.Context, spec Spec) (*State, error) {
 }
 
 // plan does all that can be done before anything is sent.
-func (f *flow) plan(spec Spec) (*State, *openapi.ProvisionRequest, error) {
+func (f *flow) plan(ctx context.Context, spec Spec) (*State, *openapi.ProvisionRequest, error) {
 	onChain := f.cfg.chain != nil
 	if err := spec.check(onChain); err != nil {
 		return nil, nil, err
@@ -76,6 +76,10 @@ func (f *flow) plan(spec Spec) (*State, *openapi.ProvisionRequest, error) {
 		return nil, nil, err
 	}
 	noticed, err := f.cfg.checkSecrets(doc.app, spec.Env)
+	if err != nil {
+		return nil, nil, fmt.Errorf("deploy %s: %w", spec.Name, err)
+	}
+	found, err := f.cfg.inspect(ctx, doc)
 	if err != nil {
 		return nil, nil, fmt.Errorf("deploy %s: %w", spec.Name, err)
 	}
@@ -104,7 +108,7 @@ func (f *flow) plan(spec Spec) (*State, *openapi.ProvisionRequest, error) {
 		Document: string(doc.text), ComposeHash: doc.hash, Predicted: doc.predictable,
 		EnvKeys: envNames(spec.Env), OS: Image{Name: spec.Image, Development: spec.OS == Development}, Contract: spec.Contract,
 	}
-	f.report(&st.Checks, noticed...)
+	f.report(&st.Checks, append(noticed, found...)...)
 	return st, request, nil
 }
 

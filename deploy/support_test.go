@@ -112,7 +112,9 @@ func operations(s *phalatest.Server) []string {
 func outcomes(checks []deploy.Check) map[string]deploy.Outcome {
 	all := map[string]deploy.Outcome{}
 	for _, check := range checks {
-		all[check.Name] = check.Outcome
+		if check.Name != deploy.CheckInspection { // what is noticed of the compose files of these tests
+			all[check.Name] = check.Outcome
+		}
 	}
 	return all
 }

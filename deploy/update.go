@@ -126,6 +126,13 @@ func (f *flow) plannedUpdate(ctx context.Context, spec UpdateSpec) (*Pending, do
 	if spec.RetireOld && f.cfg.chain == nil {
 		return nil, document{}, errors.New("RetireOld needs WithChain")
 	}
+	if p.changesDocument() {
+		found, err := f.cfg.inspect(ctx, doc)
+		if err != nil {
+			return nil, document{}, err
+		}
+		f.report(&p.Checks, found...)
+	}
 	if err := f.checkChange(p, doc, spec); err != nil {
 		return nil, document{}, err
 	}

@@ -22,7 +22,7 @@ func TestUpdate_ChangesDocumentSecretsAndSize(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, with := cloud(t)
 		before := running(t, c, with)
-		fresh := []compose.EnvVar{{Key: "URL", Value: "other"}, {Key: "EXTRA", Value: "more"}}
+		fresh := []compose.EnvVar{{Key: "URL", Value: "hunter3"}, {Key: "EXTRA", Value: "hunter4"}}
 		var events []string
 		app, err := deploy.Update(t.Context(), c, before, deploy.UpdateSpec{
 			DockerCompose: urlOnly, Env: fresh, RemoveSecrets: []string{"TOKEN"}, PublicLogs: openapi.Ptr(false),
@@ -46,9 +46,11 @@ func TestUpdate_ChangesDocumentSecretsAndSize(t *testing.T) {
 		}, outcomes(app.Last.Checks))
 		assert.Contains(t, check(t, app.Last.Checks, deploy.CheckSecrets).Reason, "EXTRA is mentioned neither")
 		for _, r := range s.Requests() {
-			assert.NotContains(t, string(r.Body), "more")
+			assert.NotContains(t, string(r.Body), "hunter4")
 		}
-		assert.NotContains(t, strings.Join(events, "\n"), "other")
+		for _, v := range fresh {
+			assert.NotContains(t, strings.Join(events, "\n"), v.Value)
+		}
 		assert.Contains(t, events, "running: web-1")
 	})
 }

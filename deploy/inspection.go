@@ -1,0 +1,45 @@
+package deploy
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/phala-go/phala/compose/inspect"
+)
+
+// FindingsError is returned if a docker-compose file asks for what cannot work in a confidential VM.
+type FindingsError struct {
+	// Findings are those of severity error; [inspect.App] has the others.
+	Findings []inspect.Finding
+}
+
+func (e *FindingsError) Error() string {
+	lines := make([]string, len(e.Findings))
+	for i, finding := range e.Findings {
+		lines[i] = printable(finding.String())
+	}
+	return "docker-compose file: " + strings.Join(lines, "; ")
+}
+
+// inspect looks for what cannot work in a confidential VM, which is an error, and for what should be looked at.
+func (c *config) inspect(ctx context.Context, doc document) ([]Check, error) {
+	report, err := inspect.App(ctx, doc.app)
+	if err != nil {
+		return nil, fmt.Errorf("docker-compose file: %w", err)
+	}
+	var checks []Check
+	var wrong FindingsError
+	for _, finding := range report.Findings {
+		if finding.Severity == inspect.Error && !slices.Contains(c.mayFind, finding.Rule) {
+			wrong.Findings = append(wrong.Findings, finding)
+			continue
+		}
+		checks = append(checks, Check{Name: CheckInspection, Outcome: Noticed, Reason: printable(finding.String())})
+	}
+	if len(wrong.Findings) > 0 {
+		return nil, &wrong
+	}
+	return checks, nil
+}
