@@ -1,7 +1,9 @@
 package deploy
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -32,7 +34,7 @@ func (f *flow) provision(ctx context.Context, spec Spec) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer, err := f.c.CVMs.Provision(ctx, *request)
+	answer, err := f.announce(ctx, request, st.Document)
 	if nameTaken(err) {
 		return f.adopt(ctx, st, spec, err)
 	}
@@ -63,6 +65,30 @@ func (f *flow) provision(ctx context.Context, spec Spec) (*State, error) {
 	}
 	f.cfg.progress(provisioned)
 	return st, f.cfg.checkpoint(st)
+}
+
+// announce sends a provision with the document as it was hashed, byte for byte: it is not decoded and encoded again.
+func (f *flow) announce(ctx context.Context, request *openapi.ProvisionRequest, document string) (*openapi.Provision, error) {
+	rest, err := json.Marshal(struct {
+		*openapi.ProvisionRequest
+		ComposeFile *struct{} `json:"compose_file,omitempty"` // hides that of the request
+	}{ProvisionRequest: request})
+	if err != nil {
+		return nil, err
+	}
+	body := make([]byte, 0, len(document)+len(rest)+20)
+	body = append(body, `{"compose_file":`...)
+	body = append(append(append(body, document...), ','), rest[1:]...) // the rest has a name at least
+	response, err := f.c.API.CVMsProvisionWithBody(ctx, "application/json", bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	var answer openapi.Provision
+	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
+		return nil, fmt.Errorf("%w: CVMs.Provision: %w", client.ErrDecode, err)
+	}
+	return &answer, nil
 }
 
 // plan does all that can be done before anything is sent.

@@ -220,9 +220,6 @@ func (s Spec) request(doc document, chain Chain) (*openapi.ProvisionRequest, err
 	if chain != nil {
 		r.KMS, r.KMSContract = kmsType(chain), openapi.Ptr(chain.KMS().Hex())
 	}
-	if err := doc.into(&r.ComposeFile); err != nil {
-		return nil, err
-	}
 	return r, s.amend(r, doc)
 }
 
@@ -230,6 +227,9 @@ func (s Spec) request(doc document, chain Chain) (*openapi.ProvisionRequest, err
 func (s Spec) amend(r *openapi.ProvisionRequest, doc document) error {
 	if s.Amend == nil {
 		return nil
+	}
+	if err := doc.into(&r.ComposeFile); err != nil {
+		return err
 	}
 	before := *r
 	s.Amend(r)
