@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/kms"
@@ -36,8 +37,11 @@ func (c *config) checkUses(app *compose.App, given []string) ([]Check, error) {
 	if app.PreLaunchScript != nil {
 		script = *app.PreLaunchScript
 	}
-	_, official := compose.LookupPreLaunch(script)
-	platformScript := script == "" || official
+	// Hashing a long script takes longer than all the rest, so it waits until somebody asks.
+	platformScript := sync.OnceValue(func() bool {
+		_, official := compose.LookupPreLaunch(script)
+		return script == "" || official
+	})
 	var missing, builtIn, mentioned []string
 	for _, use := range uses {
 		mentioned = append(mentioned, use.Name)
@@ -45,7 +49,7 @@ func (c *config) checkUses(app *compose.App, given []string) ([]Check, error) {
 			continue
 		}
 		switch {
-		case isBuiltIn(use.Name) && (platformScript || strings.Contains(script, use.Name)):
+		case isBuiltIn(use.Name) && (platformScript() || strings.Contains(script, use.Name)):
 		case isBuiltIn(use.Name):
 			builtIn = append(builtIn, use.Name)
 		case use.Required:
@@ -60,7 +64,7 @@ func (c *config) checkUses(app *compose.App, given []string) ([]Check, error) {
 		return nil, &SecretsError{Names: missing, Problem: "the docker-compose file requires variables that are not among the secrets; give them, or name them in AllowMissing"}
 	}
 	unused := slices.DeleteFunc(slices.Clone(given), func(name string) bool {
-		return slices.Contains(mentioned, name) || strings.Contains(script, name) || platformScript && readByPlatform(name)
+		return slices.Contains(mentioned, name) || strings.Contains(script, name) || readByPlatform(name) && platformScript()
 	})
 	if len(unused) == 0 {
 		return nil, nil
