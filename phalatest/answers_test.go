@@ -21,7 +21,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// checkedAnswers holds every success of the cloud against the description.
+// checkedAnswers validates every success of the cloud by the description.
 type checkedAnswers struct {
 	t      *testing.T
 	server *Server
@@ -87,7 +87,7 @@ func fakeQuote() []byte {
 	return raw
 }
 
-// TestEveryOperation drives all operations through the typed client, and holds each answer against the
+// TestEveryOperation drives all operations through the typed client, and validates each answer by the
 // description.
 func TestEveryOperation(t *testing.T) {
 	for _, version := range []string{"2026-01-21", "2026-05-22", "2026-06-23"} {

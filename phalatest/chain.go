@@ -100,7 +100,7 @@ func (s *Server) allowed(a *app, hash compose.Hash, n *node, by approval, fresh 
 	return a.verifyTransaction(by.transaction, s.unknown.transaction)
 }
 
-// verifyTransaction holds a transaction against the contract of the app.
+// verifyTransaction checks a transaction with the rule in force.
 func (a *app) verifyTransaction(text string, rule TransactionRule) *answer {
 	no := func(why string) *answer {
 		return refuse(statusTxInvalid, "ERR-01-007", fmt.Sprintf("Transaction %.80s: %s", text, why))
@@ -128,7 +128,7 @@ func (a *app) verifyTransaction(text string, rule TransactionRule) *answer {
 	return nil
 }
 
-// checkContract holds what a commit says about the contract of a new app against the chain.
+// checkContract compares what a commit states about the contract of a new app with the chain.
 func (s *Server) checkContract(p *provision, id kms.AppID, contract, deployer string) *answer {
 	if contract != "" && common.HexToAddress(contract) != id.Address() {
 		return refuse(http.StatusBadRequest, "ERR-02-008", "contract_address is not the app_id")

@@ -38,7 +38,7 @@ func listOperations(_ *Server, c *call, vm *cvm) answer {
 		all = append(all, *vm.op)
 	}
 	slices.Reverse(all)
-	after, _ := time.Parse(time.RFC3339, query.Get("start_time")) // held against the description before
+	after, _ := time.Parse(time.RFC3339, query.Get("start_time")) // validated by the description before
 	before, _ := time.Parse(time.RFC3339, query.Get("end_time"))
 	kinds := query["operation_types"]
 	all = slices.DeleteFunc(all, func(o operation) bool {

@@ -23,7 +23,7 @@ func (vm *cvm) ran() []span {
 // getUsage bills each CVM for what it ran, by the hour of the clock, newest first.
 func getUsage(s *Server, c *call, a *app) answer {
 	query := c.URL.Query()
-	from, _ := time.Parse(time.RFC3339, query.Get("start_date")) // held against the description before
+	from, _ := time.Parse(time.RFC3339, query.Get("start_date")) // validated by the description before
 	until, _ := time.Parse(time.RFC3339, query.Get("end_date"))
 	if query.Has("start_date") && query.Has("end_date") && until.Before(from) {
 		return plain(http.StatusBadRequest, "end_date is before start_date")

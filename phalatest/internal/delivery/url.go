@@ -11,7 +11,7 @@ import (
 	"syscall"
 )
 
-// CheckURL holds the URL of a webhook against the rules of the cloud, at its creation and at each attempt: https, and a
+// CheckURL checks the URL of a webhook by the rules of the cloud, at its creation and at each attempt: https, and a
 // host that is public as far as its name shows.
 func (s *Sender) CheckURL(text string) error {
 	u, err := url.Parse(text)

@@ -1,4 +1,4 @@
-// Package description routes requests by the OpenAPI description of the API and holds them against it. It knows
+// Package description routes and validates requests by the OpenAPI description of the API. It knows
 // nothing of what the cloud is doing.
 package description
 
