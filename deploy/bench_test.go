@@ -2,7 +2,9 @@ package deploy_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -13,7 +15,7 @@ import (
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/deploy"
-	"github.com/phala-go/phala/openapi"
+	"github.com/phala-go/phala/internal/turns"
 )
 
 // answering is a transport that reads a request and answers a provision.
@@ -40,8 +42,8 @@ func large(tb testing.TB) *compose.App {
 	return app
 }
 
-// BenchmarkProvision is a provision of 200 KB by deploy, and by hand: the document to canonical bytes, their hash, a
-// request with these bytes, and the hashes compared.
+// BenchmarkProvision is a provision of 200 KB by deploy, all checks before it included, and by hand: the document to
+// canonical bytes, their hash, a request with these bytes, and the hashes compared.
 func BenchmarkProvision(b *testing.B) {
 	app := large(b)
 	hash, err := app.Hash()
@@ -49,34 +51,14 @@ func BenchmarkProvision(b *testing.B) {
 	transport := answering{hash.String()}
 	c, err := client.New(client.WithAPIKey("phak_bench"), client.WithHTTPClient(&http.Client{Transport: transport}))
 	require.NoError(b, err)
-	b.Run("deploy", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := deploy.Provision(b.Context(), c, deploy.Spec{Name: "web-1", Compose: app}); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-	b.Run("client", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			if err := provisionByClient(b, c, app); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-	b.Run("by hand", func(b *testing.B) {
-		b.ReportAllocs()
-		h := &http.Client{Transport: transport}
-		for b.Loop() {
-			if err := provisionByHand(b, h, app); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
+	h := &http.Client{Transport: transport}
+	turns.Compare(b, "byhand", func() error {
+		_, err := deploy.Provision(b.Context(), c, deploy.Spec{Name: "web-1", Compose: app})
+		return err
+	}, func() error { return provisionByHand(b.Context(), h, app) })
 }
 
-func provisionByHand(b *testing.B, h *http.Client, app *compose.App) error {
+func provisionByHand(ctx context.Context, h *http.Client, app *compose.App) error {
 	text, err := app.Canonical()
 	if err != nil {
 		return err
@@ -89,7 +71,7 @@ func provisionByHand(b *testing.B, h *http.Client, app *compose.App) error {
 	if err != nil {
 		return err
 	}
-	request, err := http.NewRequestWithContext(b.Context(), http.MethodPost, "https://cloud-api.phala.com/api/v1/cvms/provision", bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://cloud-api.phala.com/api/v1/cvms/provision", bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -106,17 +88,7 @@ func provisionByHand(b *testing.B, h *http.Client, app *compose.App) error {
 		return err
 	}
 	if answer.ComposeHash != hash.String() {
-		b.Fatal("another hash")
+		return errors.New("another hash")
 	}
 	return nil
-}
-
-func provisionByClient(b *testing.B, c *client.Client, app *compose.App) error {
-	var request openapi.ProvisionRequest
-	request.Name = "web-1"
-	if err := app.ToModel(&request.ComposeFile); err != nil {
-		return err
-	}
-	_, err := c.CVMs.Provision(b.Context(), request)
-	return err
 }
