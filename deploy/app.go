@@ -105,6 +105,9 @@ type Result struct {
 	// Report is what the hardware proves of the CVM, check by check; nil if there was no evidence, or by
 	// [SkipVerification].
 	Report *attest.Report
+	// Bundle has the evidence with everything that its verification used, so that it can be verified offline years
+	// later; nil if there was no evidence.
+	Bundle *attest.Bundle
 	// Pending is the change that the flow carried out; nil for a deployment.
 	Pending *Pending
 }

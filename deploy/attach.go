@@ -144,7 +144,7 @@ func (f *flow) proveHashes(ctx context.Context, cvms []*openapi.CVMDetail, polic
 			f.report(&result.Checks, attestation(NotPossible, unverified.Err.Error()))
 			continue
 		case errors.As(err, &unverified):
-			return nil, &VerificationError{CVM: handle(cvm), Report: unverified.Report, Err: unverified.Err}
+			return nil, &VerificationError{CVM: handle(cvm), Report: unverified.Report, Bundle: instance.Bundle, Err: unverified.Err}
 		case err != nil:
 			return nil, err
 		}
@@ -154,7 +154,7 @@ func (f *flow) proveHashes(ctx context.Context, cvms []*openapi.CVMDetail, polic
 		}
 		hashes[i] = hash
 		if result.Report == nil {
-			result.Report = instance.Report
+			result.Report, result.Bundle = instance.Report, instance.Bundle
 		}
 		f.report(&result.Checks, attestation(Passed, "cvm "+handle(cvm)))
 	}

@@ -63,7 +63,7 @@ func (f *flow) boot(ctx context.Context, st *State) (*App, error) {
 		app.CVMs[0].ComposeHash = app.ComposeHash
 	}
 	app.learn(proof)
-	app.Last = &Result{CVM: cvm, URLs: urls(cvm), Checks: append(checks, proof.checks...), Report: proof.report}
+	app.Last = &Result{CVM: cvm, URLs: urls(cvm), Checks: append(checks, proof.checks...), Report: proof.report, Bundle: proof.bundle}
 	return app, nil
 }
 

@@ -99,6 +99,8 @@ type VerificationError struct {
 	CVM string
 	// Report is the whole report; nil if there was no evidence.
 	Report *attest.Report
+	// Bundle has the evidence with everything that its verification used; nil if there was no evidence.
+	Bundle *attest.Bundle
 	// Err is what went wrong, mostly an [*attest.Error].
 	Err error
 }

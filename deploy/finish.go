@@ -93,11 +93,11 @@ func (f *flow) conclude(ctx context.Context, p *Pending, cvm *openapi.CVMDetail)
 	if err := f.compareOS(cvm, &checks); err != nil {
 		return nil, err
 	}
-	proof := &proof{document: p.Approval.Document}
+	shown := &proof{document: p.Approval.Document}
 	if cvm.Status != openapi.CVMRunning {
 		f.report(&checks, attestation(NotPossible, fmt.Sprintf("the CVM is %.100q; verify it when it runs", cvm.Status)))
 		if p.Approval.Unpredicted {
-			proof.document, proof.unproven = "", "the platform completed the document, and the CVM does not run yet"
+			shown.document, shown.unproven = "", "the platform completed the document, and the CVM does not run yet"
 		}
 	} else {
 		f.cfg.progress(RunningEvent{CVM: cvm})
@@ -106,17 +106,17 @@ func (f *flow) conclude(ctx context.Context, p *Pending, cvm *openapi.CVMDetail)
 			return nil, err
 		}
 		s := subject{cvm: cvm, doc: doc, hash: p.Approval.ComposeHash, predicted: !p.Approval.Unpredicted, changed: p.Kind == PendingUpdate}
-		if proof, err = f.prove(ctx, s); err != nil {
+		if shown, err = f.prove(ctx, s); err != nil {
 			return nil, err
 		}
 	}
-	f.anchor(p, cvm, proof)
+	f.anchor(p, cvm, shown)
 	if p.RetireOld {
 		if err := f.retireOld(ctx, p, &checks); err != nil {
 			return nil, err
 		}
 	}
-	app.Last = &Result{CVM: cvm, URLs: urls(cvm), Checks: append(checks, proof.checks...), Report: proof.report, Pending: p}
+	app.Last = &Result{CVM: cvm, URLs: urls(cvm), Checks: append(checks, shown.checks...), Report: shown.report, Bundle: shown.bundle, Pending: p}
 	return app, nil
 }
 

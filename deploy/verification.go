@@ -41,6 +41,7 @@ type subject struct {
 type proof struct {
 	checks []Check
 	report *attest.Report
+	bundle *attest.Bundle
 	// document is the exact text that runs; empty if nobody can tell, for the reason in unproven.
 	document string
 	unproven string
@@ -52,20 +53,19 @@ func (f *flow) prove(ctx context.Context, s subject) (*proof, error) {
 	p := &proof{}
 	began, wait := time.Now(), f.evidenceWait()
 	for {
-		check, report, err := f.verify(ctx, s)
+		check, err := f.verify(ctx, s, p)
 		if s.changed && errors.Is(err, attest.ErrComposeHash) && time.Since(began) < wait {
 			if err := pause(ctx, min(evidencePause, wait)); err != nil {
 				return nil, fmt.Errorf("verify cvm %s: %w", handle(s.cvm), err)
 			}
 			continue
 		}
-		if report != nil {
-			f.cfg.progress(AttestationEvent{CVM: handle(s.cvm), Report: report})
+		if p.report != nil {
+			f.cfg.progress(AttestationEvent{CVM: handle(s.cvm), Report: p.report})
 		}
 		if err != nil {
 			return nil, err
 		}
-		p.report = report
 		f.report(&p.checks, check)
 		return p, f.proveDocument(ctx, s, p)
 	}
@@ -89,13 +89,13 @@ func (f *flow) proveDocument(ctx context.Context, s subject, p *proof) error {
 		p.unproven = err.Error()
 		f.report(&p.checks, Check{Name: CheckDocument, Outcome: NotPossible, Remote: hash.String(), Reason: p.unproven})
 		if f.cfg.strict {
-			return &VerificationError{CVM: handle(s.cvm), Report: p.report, Err: fmt.Errorf("%w: %w", attest.ErrNotPossible, err)}
+			return &VerificationError{CVM: handle(s.cvm), Report: p.report, Bundle: p.bundle, Err: fmt.Errorf("%w: %w", attest.ErrNotPossible, err)}
 		}
 		return nil
 	}
 	check, err := s.doc.follows(text, f.cfg.scripts)
 	if err != nil {
-		return &VerificationError{CVM: handle(s.cvm), Report: p.report, Err: err}
+		return &VerificationError{CVM: handle(s.cvm), Report: p.report, Bundle: p.bundle, Err: err}
 	}
 	p.document = text
 	f.report(&p.checks, check)
@@ -152,35 +152,37 @@ func (f *flow) attestedText(ctx context.Context, cvm *openapi.CVMDetail) []byte 
 	return nil
 }
 
-// verify verifies once. It returns the report also if it is the error's.
-func (f *flow) verify(ctx context.Context, s subject) (Check, *attest.Report, error) {
+// verify verifies once, and keeps report and bundle in p also if there is an error.
+func (f *flow) verify(ctx context.Context, s subject, p *proof) (Check, error) {
 	if f.cfg.skipVerify {
-		return attestation(Waived, "SkipVerification"), nil, nil
+		return attestation(Waived, "SkipVerification"), nil
 	}
 	policy, err := f.policy(ctx, s)
 	if err != nil {
-		return Check{}, nil, fmt.Errorf("verify cvm %s: %w", handle(s.cvm), err)
+		return Check{}, fmt.Errorf("verify cvm %s: %w", handle(s.cvm), err)
 	}
 	instance, err := verify.CVM(ctx, f.c, handle(s.cvm), policy, verify.WithWait(f.evidenceWait()))
 	if ctx.Err() != nil {
-		return Check{}, nil, fmt.Errorf("verify cvm %s: %w", handle(s.cvm), context.Cause(ctx))
+		return Check{}, fmt.Errorf("verify cvm %s: %w", handle(s.cvm), context.Cause(ctx))
+	}
+	if instance != nil {
+		p.report, p.bundle = instance.Report, instance.Bundle
 	}
 	if err == nil {
-		return attestation(Passed, ""), instance.Report, nil
+		return attestation(Passed, ""), nil
 	}
 	var unverified *verify.Error
 	if !errors.As(err, &unverified) {
-		return Check{}, nil, err
+		return Check{}, err
 	}
-	report := unverified.Report
 	switch {
 	case f.cfg.strict:
-	case report == nil && errors.Is(err, attest.ErrNotPossible):
-		return attestation(NotPossible, unverified.Err.Error()), nil, nil
-	case report != nil && !failed(report):
-		return attestation(NotPossible, open(report)), report, nil
+	case p.report == nil && errors.Is(err, attest.ErrNotPossible):
+		return attestation(NotPossible, unverified.Err.Error()), nil
+	case p.report != nil && !failed(p.report):
+		return attestation(NotPossible, open(p.report)), nil
 	}
-	return Check{}, report, &VerificationError{CVM: handle(s.cvm), Report: report, Err: unverified.Err}
+	return Check{}, &VerificationError{CVM: handle(s.cvm), Report: p.report, Bundle: p.bundle, Err: unverified.Err}
 }
 
 func attestation(outcome Outcome, reason string) Check {

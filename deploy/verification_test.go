@@ -645,3 +645,24 @@ func TestRun_TakesTheTextFromTheEvidence(t *testing.T) {
 		assert.Equal(t, deploy.Passed, check(t, app.Last.Checks, deploy.CheckDocument).Outcome)
 	})
 }
+
+func TestFlows_ReturnABundleThatVerifiesOffline(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, c, with := cloud(t)
+		app := running(t, c, with)
+		next, err := deploy.Update(t.Context(), c, app, deploy.UpdateSpec{Env: secrets()}, with.change...)
+		require.NoError(t, err)
+		for _, bundle := range []*attest.Bundle{app.Last.Bundle, next.Last.Bundle} {
+			data, err := json.Marshal(bundle)
+			require.NoError(t, err)
+			var kept attest.Bundle
+			require.NoError(t, json.Unmarshal(data, &kept))
+			policy := s.AttestationPolicy()
+			policy.AppID, policy.ComposeHashes, policy.Collateral = app.ID, []compose.Hash{app.ComposeHash}, nil
+			report, err := kept.Verify(t.Context(), policy)
+			require.NoError(t, err)
+			assert.True(t, report.Verified)
+		}
+	})
+}
