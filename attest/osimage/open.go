@@ -263,7 +263,7 @@ func (s *fileSet) image() (*Image, error) {
 	stated, hasStated, err := s.listed(measurementFile)
 	switch {
 	case hasStated && errors.Is(err, errNotListed):
-		// Made after the image: nothing vouches for it.
+		// Made after the image: its hash does not cover it.
 	case err != nil:
 		return nil, err
 	case hasStated:
