@@ -376,9 +376,9 @@ func TestEndpointThatLags(t *testing.T) {
 	c := chaintest.New(t)
 	app := deploy(t, open(t, c))
 	require.NoError(t, c.Mine(10))
+	c.Lag(5)
 	chain := open(t, c, onchain.WithWait(300*time.Millisecond))
 	sent := len(c.Sent())
-	c.Lag(5)
 	var saved *onchain.Intent
 	_, err := chain.AddComposeHash(t.Context(), app, hash2, onchain.Checkpoint(func(i *onchain.Intent) error { saved = i; return nil }))
 	var pending *onchain.PendingError
