@@ -8,7 +8,8 @@
 //   - kms: app ids, the key service's public keys, encrypted environments
 //   - kms/onchain: the contracts of a KMS on Ethereum or Base
 //   - attest: what the hardware proves of a running CVM
-//   - deploy: a docker-compose file to a running, checked CVM in one call; updates, replicas, approvals
+//   - verify: what runs already, verified once or on an interval; an HTTP client for one app alone
+//   - deploy: a docker-compose file to a running, verified CVM in one call; updates, replicas, approvals
 //   - webhook: the cloud's webhooks, verified and decoded
 //   - phalatest: an in-process Phala Cloud to test against
 //   - phalatest/quotetest: an authority that signs quotes for tests
