@@ -144,7 +144,7 @@ func (j journals) of(name string) kms.Journal {
 
 func (j journals) has(name string) bool { return len((*j.all)[name]) > 0 }
 
-// allow lets the contract of an app allow a machine, unless it is zero, and a hash, unless onlyDevice. It returns the
+// allow adds a machine to the contract of an app, unless it is zero, and a hash, unless onlyDevice. It returns the
 // transaction of the last of them, or [AlreadyRegistered].
 func allow(ctx context.Context, chain Chain, a *Approval, log journals) (string, error) {
 	last := AlreadyRegistered

@@ -52,7 +52,7 @@ const (
 	CheckKMSRoot = "kms root"
 	// CheckOS compares the operating system image with what was asked for.
 	CheckOS = "operating system"
-	// CheckSecrets holds the names of secrets against the docker-compose file.
+	// CheckSecrets compares the names of secrets with the variables of the docker-compose file.
 	CheckSecrets = "secrets"
 	// CheckInspection has what package compose/inspect noticed in the docker-compose file.
 	CheckInspection = "docker-compose file"

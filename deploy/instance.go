@@ -11,7 +11,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// InstanceSpec asks for one more CVM of an app, with a document that the app runs already.
+// InstanceSpec is one more CVM of an app, with a document that the app runs already.
 type InstanceSpec struct {
 	// Name of the new CVM; empty is the platform's choice. Only newer servers take it.
 	Name string

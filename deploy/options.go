@@ -228,19 +228,19 @@ func WithChain(chain Chain) Option {
 	})
 }
 
-// TrustComposeHashFromCloud lets a compose hash go on chain that could not be computed here. It loses the
+// TrustComposeHashFromCloud allows a compose hash on chain that could not be computed here. It loses the
 // protection against a cloud that has something else allowed than was asked for.
 func TrustComposeHashFromCloud() Option {
 	return flag("TrustComposeHashFromCloud", inDeploying, func(c *config) *bool { return &c.hashFromCloud })
 }
 
-// TrustDeviceFromCloud lets the contract of the app allow the machine that the cloud names. It loses the choice of
+// TrustDeviceFromCloud accepts the machine that the cloud names for the contract of the app. It loses the choice of
 // machines: the cloud may name any. Name the machines in the spec to keep it.
 func TrustDeviceFromCloud() Option {
 	return flag("TrustDeviceFromCloud", inDeploying, func(c *config) *bool { return &c.devFromCloud })
 }
 
-// TrustDocumentFromCloud lets [Attach] take the document of an app from the cloud, if neither hardware nor chain
+// TrustDocumentFromCloud makes [Attach] take the document of an app from the cloud if neither hardware nor chain
 // can prove it. It loses the protection of everything that follows from the document: an update signs and allows
 // what the cloud put into it.
 func TrustDocumentFromCloud() Option {

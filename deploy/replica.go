@@ -12,7 +12,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// ReplicaSpec asks for one more CVM as another one is: same app, same app-compose.
+// ReplicaSpec is one more CVM as another one is: same app, same app-compose.
 type ReplicaSpec struct {
 	// CVM is the one that is copied: its vm_uuid, its name, or the app id; empty is the first one of the [App].
 	CVM string

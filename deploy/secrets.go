@@ -10,7 +10,7 @@ import (
 	"github.com/phala-go/phala/kms"
 )
 
-// checkSecrets holds secrets, the names that a document allows and the variables of its docker-compose file against
+// checkSecrets compares secrets, the names that a document allows and the variables of its docker-compose file with
 // each other, before anything is sent. What is wrong is a [*SecretsError]; what is only odd is a check.
 func (c *config) checkSecrets(app *compose.App, env []compose.EnvVar) ([]Check, error) {
 	if err := kms.CheckEnv(env); err != nil {

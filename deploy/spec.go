@@ -103,7 +103,7 @@ type ContractSpec struct {
 	Owner common.Address
 	// Devices are the machines on which the app may run. The cloud chooses one of them.
 	Devices []kms.DeviceID
-	// AllowAnyDevice lets the app run on every machine.
+	// AllowAnyDevice allows every machine.
 	AllowAnyDevice bool
 	// RequireTCBUpToDate refuses keys to platforms that are out of date. Contracts before dstack 0.5.9 do not
 	// know it.
@@ -223,7 +223,7 @@ func (s Spec) request(doc document, chain Chain) (*openapi.ProvisionRequest, err
 	return r, s.amend(r, doc)
 }
 
-// amend lets the caller change the request, and refuses a change of what this side compares.
+// amend calls Amend, and returns an error if that changed what this side compares.
 func (s Spec) amend(r *openapi.ProvisionRequest, doc document) error {
 	if s.Amend == nil {
 		return nil

@@ -47,7 +47,7 @@ type proof struct {
 	unproven string
 }
 
-// prove asks the hardware of a running CVM whether it runs this app with this document. After a change, evidence of
+// prove verifies by the hardware that a running CVM runs this app with this document. After a change, evidence of
 // another compose hash is asked for again for a while.
 func (f *flow) prove(ctx context.Context, s subject) (*proof, error) {
 	p := &proof{}
