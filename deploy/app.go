@@ -72,6 +72,9 @@ type CVM struct {
 	Name string `json:"name"`
 	// ComposeHash is what it runs.
 	ComposeHash compose.Hash `json:"compose_hash,omitzero"`
+	// InstanceID is what the hardware measured, 40 hexadecimal digits; empty if no evidence was verified, or if the app
+	// has no instance ids.
+	InstanceID string `json:"instance_id,omitempty"`
 }
 
 // Revision is a document that an app ran before.

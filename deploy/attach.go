@@ -56,8 +56,8 @@ func (f *flow) attach(ctx context.Context, policy attest.Policy) error {
 	if err := f.attachDocument(ctx, cvms, hashes, result); err != nil {
 		return err
 	}
-	for i, cvm := range cvms {
-		f.app.CVMs = append(f.app.CVMs, CVM{ID: handle(cvm), Name: cvm.Name, ComposeHash: hashes[i]})
+	for i, hash := range hashes {
+		f.app.CVMs[i].ComposeHash = hash
 	}
 	if os := cvms[0].OS; os != nil {
 		f.app.OS = Image{Name: os.Name, Version: os.Version, Hash: os.OSImageHash}
@@ -132,11 +132,13 @@ func (f *flow) running(ctx context.Context) ([]*openapi.CVMDetail, error) {
 	return cvms, nil
 }
 
-// proveHashes returns what each CVM runs: as the hardware proves it, or the zero hash if it shows no evidence.
+// proveHashes keeps the CVMs, and returns what each of them runs: as the hardware proves it, or the zero hash if it
+// shows no evidence.
 func (f *flow) proveHashes(ctx context.Context, cvms []*openapi.CVMDetail, policy attest.Policy, result *Result) ([]compose.Hash, error) {
 	policy.AppID = f.app.ID
 	hashes := make([]compose.Hash, len(cvms))
 	for i, cvm := range cvms {
+		f.app.CVMs = append(f.app.CVMs, CVM{ID: handle(cvm), Name: cvm.Name})
 		instance, err := verify.CVM(ctx, f.c, handle(cvm), policy)
 		var unverified *verify.Error
 		switch {
@@ -148,6 +150,11 @@ func (f *flow) proveHashes(ctx context.Context, cvms []*openapi.CVMDetail, polic
 		case err != nil:
 			return nil, err
 		}
+		shown := &proof{report: instance.Report, bundle: instance.Bundle}
+		if err := f.proveInstance(subject{cvm: cvm}, shown); err != nil {
+			return nil, err
+		}
+		f.app.CVMs[i].InstanceID = shown.instance()
 		hash, ok := measuredHash(instance.Report)
 		if !ok {
 			return nil, fmt.Errorf("cvm %s: the evidence has no compose hash: %w", handle(cvm), attest.ErrNotPossible)

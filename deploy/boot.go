@@ -62,6 +62,7 @@ func (f *flow) boot(ctx context.Context, st *State) (*App, error) {
 		app.Document, app.ComposeHash = proof.document, compose.Sum([]byte(proof.document))
 		app.CVMs[0].ComposeHash = app.ComposeHash
 	}
+	app.CVMs[0].InstanceID = proof.instance()
 	app.learn(proof)
 	app.Last = &Result{CVM: cvm, URLs: urls(cvm), Checks: append(checks, proof.checks...), Report: proof.report, Bundle: proof.bundle}
 	return app, nil

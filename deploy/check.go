@@ -46,6 +46,8 @@ const (
 	CheckAppID = "app id"
 	// CheckCVM compares the CVM that was asked for with the CVM that the cloud described.
 	CheckCVM = "cvm"
+	// CheckInstance compares the instance that the hardware measured with those of the other CVMs.
+	CheckInstance = "instance"
 	// CheckEnvKey compares the key named while provisioning with the app's key.
 	CheckEnvKey = "env key"
 	// CheckKMSRoot checks that the KMS root signed the app's key for this app.

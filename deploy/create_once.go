@@ -35,7 +35,10 @@ func (f *flow) finishCreation(ctx context.Context, p *Pending) (*App, error) {
 			return nil, err
 		}
 	}
-	made := CVM{ID: p.Created, Name: p.Created, ComposeHash: p.Approval.ComposeHash}
+	made := CVM{ID: p.Created, ComposeHash: p.Approval.ComposeHash}
+	if known := slices.ContainsFunc(p.App.CVMs, func(c CVM) bool { return bareUUID(c.ID) == bareUUID(made.ID) }); known {
+		return nil, fmt.Errorf("%s: %w", what, &MismatchError{What: CheckCVM, Local: "a new one", Remote: made.ID})
+	}
 	if err := f.waitFor(ctx, made, openapi.CVMRunning); err != nil {
 		return nil, err
 	}

@@ -132,7 +132,7 @@ func (p *Pending) document() (document, error) {
 // anchor writes what a change came to into the anchor of the flow.
 func (f *flow) anchor(p *Pending, cvm *openapi.CVMDetail, proof *proof) {
 	app := f.app
-	made := CVM{ID: handle(cvm), Name: cvm.Name}
+	made := CVM{ID: handle(cvm), Name: cvm.Name, InstanceID: proof.instance()}
 	if proof.document != "" {
 		made.ComposeHash = compose.Sum([]byte(proof.document))
 		if p.Kind == PendingUpdate {

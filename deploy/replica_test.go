@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"maps"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -204,5 +205,46 @@ func creations() map[string]creation {
 		"instance": {"Apps.CreateInstance", func(t testing.TB, c *client.Client, app *deploy.App, opts ...deploy.Option) (*deploy.App, error) {
 			return deploy.AddInstance(t.Context(), c, app, deploy.InstanceSpec{}, opts...)
 		}},
+	}
+}
+
+func TestReplicate_CloudPassesAnotherCVMOff(t *testing.T) {
+	t.Parallel()
+	for name, tamper := range map[string]func(*phalatest.Server, *deploy.App){
+		"the answer names the first CVM": func(s *phalatest.Server, app *deploy.App) {
+			s.TamperAnswer("CVMs.Replicate", func(status int, body []byte) (int, []byte) {
+				return status, rewritten(body, func(m map[string]any) { m["vm_uuid"] = app.CVMs[0].ID })
+			})
+		},
+		"the CVM is described as the first one": func(s *phalatest.Server, app *deploy.App) {
+			s.TamperAnswer("CVMs.Get", func(status int, body []byte) (int, []byte) {
+				return status, rewritten(body, func(m map[string]any) { m["vm_uuid"] = app.CVMs[0].ID })
+			})
+		},
+		"the evidence is that of the first one": func(s *phalatest.Server, _ *deploy.App) {
+			s.TamperAnswer("Apps.GetAttestations", func(status int, body []byte) (int, []byte) {
+				return status, rewritten(body, func(m map[string]any) {
+					instances, _ := m["instances"].([]any)
+					for i := 1; i < len(instances); i++ {
+						first, other := instances[0].(map[string]any), instances[i].(map[string]any)
+						copied := maps.Clone(first)
+						copied["vm_uuid"] = other["vm_uuid"]
+						instances[i] = copied
+					}
+				})
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s, c, with := cloud(t)
+				app := running(t, c, with)
+				require.NotEmpty(t, app.CVMs[0].InstanceID)
+				tamper(s, app)
+				_, err := deploy.Replicate(t.Context(), c, app, deploy.ReplicaSpec{}, with.change...)
+				require.Error(t, err)
+			})
+		})
 	}
 }

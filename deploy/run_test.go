@@ -72,7 +72,7 @@ func TestRun_ReturnsTheAnchor(t *testing.T) {
 		assert.NotEmpty(t, app.KeyProvider)
 		assert.True(t, app.OS.Measured)
 		assert.False(t, app.OS.Development)
-		assert.Equal(t, []deploy.CVM{{ID: app.Last.CVM.VMUUID, Name: "web-1", ComposeHash: app.ComposeHash}}, app.CVMs)
+		assert.Equal(t, []deploy.CVM{{ID: app.Last.CVM.VMUUID, Name: "web-1", ComposeHash: app.ComposeHash, InstanceID: app.Last.CVM.InstanceID}}, app.CVMs)
 
 		data, err := json.Marshal(app)
 		require.NoError(t, err)

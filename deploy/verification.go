@@ -67,8 +67,31 @@ func (f *flow) prove(ctx context.Context, s subject) (*proof, error) {
 			return nil, err
 		}
 		f.report(&p.checks, check)
+		if err := f.proveInstance(s, p); err != nil {
+			return nil, err
+		}
 		return p, f.proveDocument(ctx, s, p)
 	}
+}
+
+// proveInstance refuses evidence that was that of another CVM of the app.
+func (f *flow) proveInstance(s subject, p *proof) error {
+	instance := p.instance()
+	for _, other := range f.app.CVMs {
+		if instance != "" && other.InstanceID == instance && bareUUID(other.ID) != bareUUID(handle(s.cvm)) {
+			err := &MismatchError{What: CheckInstance, Local: "not that of cvm " + other.ID, Remote: instance}
+			return &VerificationError{CVM: handle(s.cvm), Report: p.report, Bundle: p.bundle, Err: err}
+		}
+	}
+	return nil
+}
+
+// instance is the instance that the hardware measured; empty if no evidence was verified.
+func (p *proof) instance() string {
+	if p.report == nil || p.report.Attested.BootEvents == nil || failed(p.report) {
+		return ""
+	}
+	return p.report.Attested.InstanceID
 }
 
 // proveDocument finds the text that runs. If the platform completed what was sent, the text that the hardware measured

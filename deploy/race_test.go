@@ -1,0 +1,6 @@
+//go:build race
+
+package deploy_test
+
+// underRace reports that the race detector makes everything some ten times slower.
+const underRace = true
