@@ -93,7 +93,7 @@ func (p *yamlParser) plain(parent int, flow bool) (*yamlNode, error) {
 	p.yamlMark = begin
 	node := &yamlNode{plain: true, line: p.line}
 	var f folded
-	end := p.yamlMark
+	var end yamlMark
 	for {
 		begin := p.pos
 		for !p.blankAt(0) && !p.plainEnd(flow) {

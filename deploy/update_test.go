@@ -375,13 +375,13 @@ func TestUpdate_SurvivesACrashAtEachStep(t *testing.T) {
 			change := deploy.UpdateSpec{
 				DockerCompose: dockerCompose + strings.Repeat("# more\n", crash), Env: secrets(), DiskSize: 40 + crash,
 			}
-			done, err := deploy.Update(t.Context(), c, app, change, append(with.change, keep)...)
+			_, err := deploy.Update(t.Context(), c, app, change, append(with.change, keep)...)
 			if err == nil {
 				require.Greater(t, crash, 3, "it has that many steps")
 				return
 			}
 			require.ErrorIs(t, err, errCrash)
-			done, err = deploy.Finish(t.Context(), c, saved, with.change...)
+			done, err := deploy.Finish(t.Context(), c, saved, with.change...)
 			require.NoError(t, err, "after a crash at step %d", crash)
 			assert.Equal(t, saved.Approval.ComposeHash, done.ComposeHash)
 			assert.Equal(t, 40+crash, *done.Last.CVM.Resource.DiskInGB)

@@ -231,7 +231,7 @@ func TestSuccessThatWasNone(t *testing.T) {
 	assert.Contains(t, lie.What, "compose hash")
 
 	block.Hash = common.Hash{1} // a block that is not in the chain
-	_, err = open(t, c, onchain.WithWait(200*time.Millisecond)).AddComposeHash(t.Context(), app, hash2)
+	_, err = open(t, c, onchain.WithWait(2*time.Second)).AddComposeHash(t.Context(), app, hash2)
 	var pending *onchain.PendingError
 	require.ErrorAs(t, err, &pending)
 	assert.Contains(t, pending.Last, "while the chain has")
@@ -307,7 +307,7 @@ func TestNonceTakenByAnother(t *testing.T) {
 	rival, err := open(t, c).Prepare(ctx, addHash(t, app, [32]byte{9})) // another process with the same key
 	require.NoError(t, err)
 	require.Equal(t, intent.Nonce, rival.Nonce)
-	short, err := c.Open(ctx, onchain.WithWait(50*time.Millisecond))
+	short, err := c.Open(ctx, onchain.WithWait(time.Second))
 	require.NoError(t, err)
 	var pending *onchain.PendingError
 	_, err = short.Send(ctx, rival)
@@ -377,7 +377,7 @@ func TestEndpointThatLags(t *testing.T) {
 	app := deploy(t, open(t, c))
 	require.NoError(t, c.Mine(10))
 	c.Lag(5)
-	chain := open(t, c, onchain.WithWait(300*time.Millisecond))
+	chain := open(t, c, onchain.WithWait(3*time.Second))
 	sent := len(c.Sent())
 	var saved *onchain.Intent
 	_, err := chain.AddComposeHash(t.Context(), app, hash2, onchain.Checkpoint(func(i *onchain.Intent) error { saved = i; return nil }))
@@ -402,7 +402,7 @@ func TestEndpointThatForgetsReceipts(t *testing.T) {
 	c.Intercept("eth_getTransactionReceipt", null)
 	c.Intercept("eth_getTransactionByHash", null)
 	sent := len(c.Sent())
-	_, err := open(t, c, onchain.WithWait(300*time.Millisecond)).AddComposeHash(t.Context(), app, hash2)
+	_, err := open(t, c, onchain.WithWait(3*time.Second)).AddComposeHash(t.Context(), app, hash2)
 	var pending *onchain.PendingError
 	require.ErrorAs(t, err, &pending, "the nonce is used, but by the transaction itself")
 	assert.Contains(t, pending.Last, "no receipt")
@@ -418,7 +418,7 @@ func TestCrashes(t *testing.T) {
 	for name, run := range map[string]func(t *testing.T, c *chaintest.Chain, save onchain.SendOption){
 		"between signing and broadcast": func(t *testing.T, c *chaintest.Chain, save onchain.SendOption) {
 			c.Intercept("eth_sendRawTransaction", func([]any, func() (json.RawMessage, error)) (json.RawMessage, error) { return nil, errCrash })
-			_, err := open(t, c, onchain.WithWait(500*time.Millisecond)).DeployApp(t.Context(), spec, save)
+			_, err := open(t, c, onchain.WithWait(2*time.Second)).DeployApp(t.Context(), spec, save)
 			require.ErrorIs(t, err, errCrash)
 			assert.Empty(t, c.Sent())
 		},
@@ -428,7 +428,7 @@ func TestCrashes(t *testing.T) {
 				c.Intercept("eth_getTransactionReceipt", func([]any, func() (json.RawMessage, error)) (json.RawMessage, error) { return nil, errCrash })
 				return nil, errors.Join(errCrash, err)
 			})
-			_, err := open(t, c, onchain.WithWait(500*time.Millisecond)).DeployApp(t.Context(), spec, save)
+			_, err := open(t, c, onchain.WithWait(2*time.Second)).DeployApp(t.Context(), spec, save)
 			require.ErrorIs(t, err, errCrash)
 			assert.Len(t, c.Sent(), 1)
 		},
@@ -537,7 +537,7 @@ func TestStuckTransactionIsReplaced(t *testing.T) {
 
 	// Without a checkpoint there is nowhere to save a replacement, so there is none.
 	sent = len(c.Sent())
-	_, err := open(t, c, onchain.WithReplaceAfter(time.Millisecond), onchain.WithWait(100*time.Millisecond)).AddDevice(t.Context(), app, device2)
+	_, err := open(t, c, onchain.WithReplaceAfter(time.Millisecond), onchain.WithWait(time.Second)).AddDevice(t.Context(), app, device2)
 	var pending *onchain.PendingError
 	require.ErrorAs(t, err, &pending)
 	assert.Len(t, c.Sent(), sent+1)

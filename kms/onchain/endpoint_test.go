@@ -21,7 +21,7 @@ func tick() <-chan time.Time { return time.After(4 * time.Millisecond) }
 // dialed opens the KMS through an endpoint, with the first account.
 func dialed(t testing.TB, c *chaintest.Chain, conn onchain.RPC, opts ...onchain.Option) *onchain.Chain {
 	t.Helper()
-	all := append([]onchain.Option{as(t, c.Accounts[0]), onchain.WithPollInterval(4 * time.Millisecond), onchain.WithWait(20 * time.Second)}, opts...)
+	all := append([]onchain.Option{as(t, c.Accounts[0]), onchain.WithPollInterval(4 * time.Millisecond), onchain.WithWait(time.Minute)}, opts...)
 	chain, err := onchain.Open(t.Context(), conn, c.Contract(), all...)
 	require.NoError(t, err)
 	return chain
@@ -35,6 +35,7 @@ func TestBadEndpoints(t *testing.T) {
 			t.Parallel()
 			ctx := t.Context()
 			c := chaintest.New(t)
+			require.NoError(t, c.Mine(4)) // so that the KMS is there for a node that lags, too
 			mining(t, c)
 			conn := newBadNode(c, 1, f).dial(t)
 			chain := dialed(t, c, conn)

@@ -41,7 +41,7 @@ func TestReplaced_OnANodeWithoutHistory(t *testing.T) {
 			require.NoError(t, c.Mine(200))
 			sent := len(c.Sent())
 			bad := newBadNode(c, 8, faults{history: 128})
-			_, err = dialed(t, c, bad.dial(t)).Send(ctx, intent)
+			_, err = dialed(t, c, bad.dial(t), onchain.WithWait(2*time.Minute)).Send(ctx, intent)
 			var replaced *onchain.ReplacedError
 			require.ErrorAs(t, err, &replaced)
 			assert.True(t, replaced.Mined)
@@ -52,7 +52,7 @@ func TestReplaced_OnANodeWithoutHistory(t *testing.T) {
 			}
 			assert.Zero(t, replaced.By)
 			// Prepared anew it is sent.
-			_, err = dialed(t, c, bad.dial(t)).AddComposeHash(ctx, app, hash2, onchain.Resume(intent))
+			_, err = dialed(t, c, bad.dial(t), onchain.WithWait(2*time.Minute)).AddComposeHash(ctx, app, hash2, onchain.Resume(intent))
 			require.NoError(t, err)
 			assert.Len(t, c.Sent(), sent+1)
 		})
@@ -164,7 +164,7 @@ func TestBroadcast_TooEarly(t *testing.T) {
 		c.Intercept("eth_sendRawTransaction", func([]any, func() (json.RawMessage, error)) (json.RawMessage, error) {
 			return nil, answered{-32000, text}
 		})
-		_, err = open(t, c, onchain.WithWait(50*time.Millisecond)).AddDevice(t.Context(), app, device2)
+		_, err = open(t, c, onchain.WithWait(time.Second)).AddDevice(t.Context(), app, device2)
 		var pending *onchain.PendingError
 		require.ErrorAs(t, err, &pending, text)
 		assert.Contains(t, pending.Last, "does not take it yet")
