@@ -36,6 +36,14 @@ var (
 // fundedMu keeps two tests from taking the same nonce of the account with the money.
 var fundedMu sync.Mutex
 
+// dialNode deploys the contracts of a generation on a node.
+func dialNode(t *testing.T, url string, funded *ecdsa.PrivateKey, g chaintest.Generation) *chaintest.Chain {
+	t.Helper()
+	fundedMu.Lock()
+	defer fundedMu.Unlock() // also if the node ends the test
+	return chaintest.Dial(t, url, funded, chaintest.WithGeneration(g))
+}
+
 // each runs a test on every generation of the contracts: on the simulated chain, and on the node that
 // PHALA_TEST_RPC names, with the money of the account whose key is in PHALA_TEST_KEY.
 func each(t *testing.T, test func(t *testing.T, c *chaintest.Chain, g chaintest.Generation)) {
@@ -51,10 +59,7 @@ func each(t *testing.T, test func(t *testing.T, c *chaintest.Chain, g chaintest.
 			}
 			funded, err := crypto.HexToECDSA(strings.TrimPrefix(key, "0x"))
 			require.NoError(t, err, "PHALA_TEST_KEY")
-			fundedMu.Lock()
-			chain := chaintest.Dial(t, url, funded, chaintest.WithGeneration(g))
-			fundedMu.Unlock()
-			test(t, chain, g)
+			test(t, dialNode(t, url, funded, g), g)
 		})
 	}
 }
