@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -81,11 +80,11 @@ func created(vm *openapi.VM, app kms.AppID) (string, error) {
 	return id, nil
 }
 
-// createAdopted replaces the secrets of a CVM that an earlier run had made.
+// createAdopted replaces the secrets of a CVM that an earlier run had made. It names no keys: a list of them that is
+// shorter than allowed_envs would change the document.
 func (f *flow) createAdopted(ctx context.Context, st *State) error {
 	if st.EncryptedEnv != "" {
-		_, err := f.c.CVMs.UpdateEnvs(ctx, st.CVM, openapi.UpdateEnvsRequest{EncryptedEnv: st.EncryptedEnv, EnvKeys: slices.Clone(st.EnvKeys)},
-			client.WithConflictWait(conflictWait))
+		_, err := f.c.CVMs.Update(ctx, st.CVM, openapi.UpdateCVMRequest{EncryptedEnv: &st.EncryptedEnv}, nil, client.WithConflictWait(conflictWait))
 		if err != nil {
 			return fmt.Errorf("secrets of cvm %s: %w", st.CVM, err)
 		}

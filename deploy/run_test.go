@@ -599,3 +599,21 @@ func TestOption_IsAnErrorInAFlowThatHasNoUseForIt(t *testing.T) {
 	}
 	assert.Empty(t, s.Requests())
 }
+
+func TestRun_TakesOverWithFewerSecretsThanTheAppAllows(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, c, with := cloud(t)
+		doc, err := compose.New(dockerCompose, compose.WithPreLaunchScript("#!/bin/sh\n"), compose.WithAllowedEnvs("EXTRA", "TOKEN", "URL"))
+		require.NoError(t, err)
+		sp := spec(t)
+		sp.Compose = doc
+		first, err := deploy.Run(t.Context(), c, sp, with.run...)
+		require.NoError(t, err)
+		again, err := deploy.Run(t.Context(), c, sp, with.run...)
+		require.NoError(t, err)
+		assert.Equal(t, first.ComposeHash, again.ComposeHash)
+		assert.Equal(t, first.CVMs[0].ID, again.CVMs[0].ID)
+		requireEnv(t, s, again.CVMs[0].ID, secrets())
+	})
+}
