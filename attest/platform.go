@@ -181,7 +181,7 @@ func signed(key *ecdsa.PublicKey, message, signature []byte) bool {
 	return len(signature) == 64 && ecdsa.Verify(key, digest[:], new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:]))
 }
 
-// checkSecondOpinion lets go-tdx-guest verify the same quote, with the same collateral if it can judge that.
+// checkSecondOpinion verifies the same quote with go-tdx-guest, with the same collateral if it can judge that.
 func (v *verifier) checkSecondOpinion() (c Check) {
 	if v.q.Version != 4 || v.pck.ca() != "platform" {
 		return Check{Outcome: NotAsked, Detail: "go-tdx-guest 0.3.1 knows quotes of version 4 and the platform CA alone"}

@@ -163,8 +163,8 @@ func WithPending(save func(*Pending) error) Option {
 	})
 }
 
-// WithApproval calls save before each transaction of [Approve] or [Retire] and after it, so that a run after a
-// crash sends nothing twice. An error of save ends the flow.
+// WithApproval calls save before each transaction of [Approve] and after it, so that a run after a crash sends nothing
+// twice. An error of save ends the flow.
 func WithApproval(save func(*Approval) error) Option {
 	return option("WithApproval", inApprove, func(c *config) error {
 		if save == nil {

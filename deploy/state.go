@@ -34,7 +34,7 @@ type State struct {
 	// Spec is a summary of the spec that the state belongs to, without a value of a secret.
 	Spec map[string]string `json:"spec"`
 
-	// AppID is zero until it is known. Trusted reports what it rests on.
+	// AppID is zero until it is known; Checks has what it rests on.
 	AppID kms.AppID `json:"app_id,omitzero"`
 	// Document is the text that was sent, ComposeHash the hash of what is to run: that of Document, unless the
 	// platform completes it. Predicted reports whether the hash was computed here.
