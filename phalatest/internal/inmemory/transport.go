@@ -38,7 +38,7 @@ func (t Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		if req.Body != nil {
 			defer req.Body.Close()
 		}
-		w.run(t.Handler, in)
+		w.run(t.Handler, in, req.Context())
 	}()
 	// Not ctx, which the server ends as soon as it has answered.
 	select {
@@ -98,8 +98,8 @@ type writer struct {
 	failed error
 }
 
-// run serves the request. A handler that aborts cuts the connection.
-func (w *writer) run(serve http.Handler, r *http.Request) {
+// run serves the request of a client whose context is given. A handler that aborts cuts the connection.
+func (w *writer) run(serve http.Handler, r *http.Request, client context.Context) {
 	defer func() {
 		err := error(nil)
 		if p := recover(); p != nil {
@@ -110,6 +110,9 @@ func (w *writer) run(serve http.Handler, r *http.Request) {
 			w.once.Do(func() { w.failed = err; close(w.ready) })
 		}
 		w.WriteHeader(http.StatusOK)
+		if err == nil {
+			err = client.Err() // a handler that stops because the client is gone has not sent all
+		}
 		_ = w.pipe.CloseWithError(err)
 	}()
 	buffered := &bufferedWriter{writer: w, Writer: bufio.NewWriterSize(w.pipe, 4096)}
