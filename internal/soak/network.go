@@ -1,0 +1,275 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// network is a transport that misbehaves at random, before and after the work of the server. It also delays work: the
+// server does what it was asked for long after the client was told that it failed.
+type network struct {
+	inner http.RoundTripper
+	tally *tally
+
+	mu   sync.Mutex
+	rng  *rand.Rand
+	rate float64 // share of the requests that go wrong
+	// overtaken has the server do the work of the next commit of a document only after overtakenDelay.
+	overtaken bool
+
+	late sync.WaitGroup
+}
+
+// fault is a way in which one request goes wrong.
+type fault string
+
+// Faults before the work, after it, and with the work done later.
+const (
+	none            fault = ""
+	refused         fault = "refused connection"
+	resetBefore     fault = "reset before the work"
+	statusBefore    fault = "status before the work"
+	waitBefore      fault = "status with Retry-After before the work"
+	htmlBefore      fault = "HTML before the work"
+	locked          fault = "409 lock"
+	unauthorized    fault = "401"
+	silent          fault = "no answer and no work"
+	slow            fault = "latency"
+	resetAfter      fault = "answer lost after the work"
+	statusAfter     fault = "status after the work"
+	waitAfter       fault = "status with Retry-After after the work"
+	truncated       fault = "answer truncated"
+	notJSON         fault = "answer is not JSON"
+	lateReset       fault = "reset, work done later"
+	lateStatus      fault = "status, work done later"
+	lateWait        fault = "status with Retry-After, work done later"
+	lateSilent      fault = "no answer, work done later"
+	droppedStream   fault = "stream dropped"
+	killedAtSave    fault = "killed at a save"
+	killedAnywhere  fault = "killed anywhere"
+	chainBefore     fault = "chain fails before the transaction"
+	chainAfter      fault = "chain fails after the transaction"
+	chainSlow       fault = "transaction mined late"
+	concurrentCalls fault = "concurrent callers"
+)
+
+// weights are how often each fault occurs among the faults. A 401 ends a flow, so it is rare.
+var weights = []struct {
+	fault  fault
+	weight int
+}{
+	{refused, 6}, {resetBefore, 8}, {statusBefore, 12}, {waitBefore, 6}, {htmlBefore, 4}, {locked, 4}, {unauthorized, 1}, {silent, 3}, {slow, 8},
+	{resetAfter, 10}, {statusAfter, 8}, {waitAfter, 6}, {truncated, 6}, {notJSON, 3},
+	{lateReset, 5}, {lateStatus, 4}, {lateWait, 4}, {lateSilent, 3},
+}
+
+// calm ends the faults and waits until all delayed work is done.
+func (n *network) calm() {
+	n.mu.Lock()
+	n.rate, n.overtaken = 0, false
+	n.mu.Unlock()
+	n.late.Wait()
+}
+
+func (n *network) disturb(rate float64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.rate = rate
+}
+
+// overtakenDelay is longer than an update takes.
+const overtakenDelay = 5 * time.Minute
+
+// next draws what happens to a request, a number for its details, and the delay of work that is done later.
+func (n *network) next(req *http.Request) (f fault, detail uint64, delay time.Duration) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	detail = n.rng.Uint64()
+	delay = time.Duration(detail%150_000) * time.Millisecond
+	if n.overtaken && req.Method == http.MethodPatch && strings.HasSuffix(req.URL.Path, "/compose_file") {
+		n.overtaken = false
+		return lateReset, detail, overtakenDelay
+	}
+	if n.rng.Float64() >= n.rate {
+		return none, detail, 0
+	}
+	if isStream(req) && n.rng.IntN(2) == 0 {
+		return droppedStream, detail, 0
+	}
+	total := 0
+	for _, w := range weights {
+		total += w.weight
+	}
+	at := n.rng.IntN(total)
+	for _, w := range weights {
+		if at -= w.weight; at < 0 {
+			return w.fault, detail, delay
+		}
+	}
+	return none, detail, 0
+}
+
+func isStream(req *http.Request) bool { return req.Header.Get("Accept") == "text/event-stream" }
+
+// RoundTrip sends one request, or not.
+func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
+	f, detail, delay := n.next(req)
+	if f == none {
+		return n.inner.RoundTrip(req)
+	}
+	n.tally.fault(f)
+	// 425 and 429 say that nothing was done, so they come before the work only.
+	statuses, asking := []int{500, 502, 503, 504, 520, 524, 408}, 503
+	if f == statusBefore || f == waitBefore {
+		statuses = append(statuses, 425, 429)
+		asking = []int{429, 503}[detail%2]
+	}
+	status := statuses[detail%uint64(len(statuses))]
+	after := strconv.Itoa(int(detail>>8%45) + 1) // some are more than the client waits
+	switch f {
+	case refused:
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+	case resetBefore:
+		return nil, &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}
+	case statusBefore:
+		return answer(req, status, `{"detail":"fault"}`), nil
+	case waitBefore:
+		return answer(req, asking, `{"detail":"fault"}`, "Retry-After", after), nil
+	case htmlBefore:
+		return answer(req, 502, "<html><title>502</title></html>"), nil
+	case locked:
+		return answer(req, 409, `{"detail":"Another operation is in progress on this CVM"}`), nil
+	case unauthorized:
+		return answer(req, 401, `{"detail":"API key has expired"}`), nil
+	case silent:
+		<-req.Context().Done()
+		return nil, req.Context().Err()
+	case slow:
+		if err := pause(req.Context(), time.Duration(detail%40_000)*time.Millisecond); err != nil {
+			return nil, err
+		}
+		return n.inner.RoundTrip(req)
+	case lateReset, lateStatus, lateWait, lateSilent:
+		if err := n.later(req, delay); err != nil {
+			return nil, err
+		}
+		switch f {
+		case lateStatus:
+			return answer(req, status, `{"detail":"fault"}`), nil
+		case lateWait:
+			return answer(req, asking, `{"detail":"fault"}`, "Retry-After", after), nil
+		case lateSilent:
+			<-req.Context().Done()
+			return nil, req.Context().Err()
+		}
+		return nil, &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}
+	}
+	resp, err := n.inner.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	if f == droppedStream {
+		resp.Body = &cutBody{resp.Body, int64(detail % 800)}
+		return resp, nil
+	}
+	if resp.Header.Get("Content-Type") == "text/event-stream" {
+		_ = resp.Body.Close()
+		return nil, &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}
+	}
+	body, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	if err != nil {
+		return nil, err
+	}
+	switch f {
+	case statusAfter:
+		return answer(req, status, `{"detail":"fault"}`), nil
+	case waitAfter:
+		return answer(req, asking, `{"detail":"fault"}`, "Retry-After", after), nil
+	case truncated:
+		resp.Body = &cutBody{io.NopCloser(bytes.NewReader(body)), int64(len(body) / 2)}
+		return resp, nil
+	case notJSON:
+		resp.Body = io.NopCloser(bytes.NewReader(body[:len(body)/2]))
+		resp.Header.Del("Content-Length")
+		return resp, nil
+	}
+	return nil, &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}
+}
+
+// later has the server do the work after a delay, for a client that is gone by then.
+func (n *network) later(req *http.Request, delay time.Duration) error {
+	again := req.Clone(context.WithoutCancel(req.Context()))
+	if req.Body != nil {
+		body, err := io.ReadAll(req.Body)
+		_ = req.Body.Close()
+		if err != nil {
+			return err
+		}
+		again.Body = io.NopCloser(bytes.NewReader(body))
+	}
+	if isStream(req) {
+		return nil
+	}
+	n.late.Go(func() {
+		time.Sleep(delay)
+		if resp, err := n.inner.RoundTrip(again); err == nil {
+			_, _ = io.Copy(io.Discard, resp.Body)
+			_ = resp.Body.Close()
+		}
+	})
+	return nil
+}
+
+// cutBody breaks after some bytes.
+type cutBody struct {
+	io.ReadCloser
+	left int64
+}
+
+func (b *cutBody) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, io.ErrUnexpectedEOF
+	}
+	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	return n, err
+}
+
+func answer(req *http.Request, status int, body string, header ...string) *http.Response {
+	h := http.Header{"Content-Type": {"application/json"}}
+	if strings.HasPrefix(body, "<") {
+		h.Set("Content-Type", "text/html")
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		h.Set(header[i], header[i+1])
+	}
+	if req.Body != nil {
+		_ = req.Body.Close()
+	}
+	return &http.Response{
+		Status: fmt.Sprintf("%d %s", status, http.StatusText(status)), StatusCode: status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: h, ContentLength: int64(len(body)), Body: io.NopCloser(strings.NewReader(body)), Request: req,
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
