@@ -1,45 +1,50 @@
-// Command minimal is the program of the README: a docker-compose file with a secret, deployed on an embedded Phala
-// Cloud.
 package main
 
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
+	"log"
 
+	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/deploy"
 	"github.com/phala-go/phala/phalatest"
 )
 
-func main() {
-	if err := run(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, "✗", err)
-		os.Exit(1)
-	}
-}
+const dockerCompose = `
+services:
+  web:
+    image: nginx:1.29
+    ports: ["80:80"]
+    environment: ["TOKEN=${TOKEN}"]
+`
 
-func run(ctx context.Context) error {
-	cloud, err := phalatest.Start()
-	if err != nil {
-		return err
-	}
+func main() {
+	ctx := context.Background()
+	cloud, err := phalatest.Start() // a Phala Cloud in this process; the real one is client.New()
+	check(err)
 	defer cloud.Close()
 	c, err := cloud.Client()
+	check(err)
+
+	doc, err := compose.New(dockerCompose, compose.WithPreLaunchScript("#!/bin/sh\n"))
+	check(err)
+	app, err := deploy.Run(ctx, c, deploy.Spec{
+		Name:    "web-1",
+		Compose: doc,
+		Env:     []compose.EnvVar{{Key: "TOKEN", Value: "s3cret"}}, // encrypted here
+	},
+		deploy.WithKMSRoot(cloud.KMSRoot()), // what you know from a place that the cloud does not control
+		deploy.WithTeamWallet(cloud.TeamWallet()),
+		deploy.WithVerification(cloud.AttestationPolicy()),
+	)
+	check(err) // also if the hardware does not prove that exactly this document runs
+
+	fmt.Println(app.Last.Report) // each check
+	fmt.Println(app.ID, app.ComposeHash, app.Last.URLs)
+}
+
+func check(err error) {
 	if err != nil {
-		return err
+		log.Fatal(err)
 	}
-	dir, err := os.MkdirTemp("", "phala-minimal-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	if err := os.WriteFile(filepath.Join(dir, ".env"), []byte("TOKEN=s3cret\n"), 0o600); err != nil {
-		return err
-	}
-	if err := os.Chdir(dir); err != nil {
-		return err
-	}
-	return deployWeb(ctx, c, "services:\n  web:\n    image: nginx\n    environment:\n      - TOKEN=${TOKEN}\n", "#!/bin/sh\n",
-		deploy.WithKMSRoot(cloud.KMSRoot()), deploy.WithTeamWallet(cloud.TeamWallet()), deploy.WithVerification(cloud.AttestationPolicy()))
 }
