@@ -42,4 +42,7 @@
 // judges the collateral as well if it can: it accepts the status UpToDate alone, and the FMSPC in lower case.
 //
 // For tests, phalatest/quotetest signs quotes below a root of its own.
+//
+// The package links go-ethereum, which is licensed under the LGPL-3.0; docs/dependencies.md says what that asks of
+// whoever ships a binary.
 package attest

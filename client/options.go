@@ -25,6 +25,8 @@ type CallOption interface {
 }
 
 const (
+	// Version is the version of this SDK. The User-Agent of every request names it.
+	Version = "0.1.0"
 	// DefaultBaseURL is the production cloud.
 	DefaultBaseURL = "https://cloud-api.phala.com/api/v1"
 	// DefaultAPIVersion is the version of the API that the published description documents.
@@ -33,7 +35,7 @@ const (
 	DefaultTimeout = 60 * time.Second
 
 	basePath  = "/api/v1"
-	userAgent = "phala-go/0.1"
+	userAgent = "phala-go/" + Version
 
 	keyHeader     = "X-Api-Key"
 	versionHeader = "X-Phala-Version"

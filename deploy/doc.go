@@ -33,4 +33,7 @@
 // the app allows what may run. If the owner of the contract must allow a change first and no chain is given, the
 // change is a [*Pending]: one process gets it from [Prepare], the owner reads and allows its [Approval] ([Approve], or
 // a proposal to a multisig), and a third one carries it out with [Commit], days later and without an API key.
+//
+// The package links go-ethereum, which is licensed under the LGPL-3.0; docs/dependencies.md says what that asks of
+// whoever ships a binary.
 package deploy

@@ -7,4 +7,7 @@
 // ([EncryptEnv]).
 //
 // The package knows no HTTP and no chain.
+//
+// The package links go-ethereum, which is licensed under the LGPL-3.0; docs/dependencies.md says what that asks of
+// whoever ships a binary.
 package kms

@@ -52,4 +52,7 @@
 // [Server.Transport] serves a client without a network, also within testing/synctest; a [Server] is an http.Handler for
 // everything else, such as a client in another language: see examples/fakecloud. What it remembers is bounded: calls by
 // [WithRequestLog], provisions and prepared changes by their 14 days, operations, deliveries and quotes by number.
+//
+// The package links go-ethereum, which is licensed under the LGPL-3.0; docs/dependencies.md says what that asks of
+// whoever ships a binary.
 package phalatest

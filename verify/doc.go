@@ -16,4 +16,7 @@
 // later.
 //
 // If the policy names no source of collateral, it is [CloudCollateral], and Intel for [Client].
+//
+// The package links go-ethereum, which is licensed under the LGPL-3.0; docs/dependencies.md says what that asks of
+// whoever ships a binary.
 package verify

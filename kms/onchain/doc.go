@@ -35,4 +35,7 @@
 // The RPC endpoint. Answers are compared with one another (receipt, canonical block, logs, state after the
 // change), which finds an endpoint that lags, forgets or contradicts itself. A consistent forgery is not found:
 // nothing here verifies consensus. Use an endpoint of your own, or ask two.
+//
+// The package links go-ethereum, which is licensed under the LGPL-3.0; docs/dependencies.md says what that asks of
+// whoever ships a binary.
 package onchain

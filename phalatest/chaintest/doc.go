@@ -11,4 +11,7 @@
 //
 // [Dial] deploys the same contracts on a node of yours, without mining and reorganisations on command. [Attach] takes
 // contracts that exist.
+//
+// The package links go-ethereum, which is licensed under the LGPL-3.0; docs/dependencies.md says what that asks of
+// whoever ships a binary.
 package chaintest

@@ -14,4 +14,7 @@
 //
 // To test what must be refused, [Option] changes an authority (an expired or revoked platform), [Change]
 // forges what the hardware signs, and [attest.Evidence] is a plain value that can be changed afterwards.
+//
+// The package links go-ethereum, which is licensed under the LGPL-3.0; docs/dependencies.md says what that asks of
+// whoever ships a binary.
 package quotetest
