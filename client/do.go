@@ -3,7 +3,6 @@ package client
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,8 +14,8 @@ import (
 )
 
 // Do sends a request that the API knows and this SDK may not, through the same pipeline. The path is below
-// /api/v1, which it may begin with, and may have a query: "/cvms/web/stats?x=1". in is sent as JSON unless it is
-// nil; the answer is decoded from JSON into out, a pointer, unless that is nil. A *string or *[]byte takes it as
+// /api/v1, which it may begin with, and may have a query: "/cvms/web/stats?x=1". in is sent as the JSON of
+// [openapi.Marshal] unless it is nil; the answer is decoded from JSON into out, a pointer, unless that is nil. A *string or *[]byte takes it as
 // it is.
 //
 // A path with an empty, "." or ".." segment, an encoded slash, or a host is refused. An operation that is
@@ -97,7 +96,7 @@ func setJSON(req *http.Request, body any) error {
 	if v := reflect.ValueOf(body); v.Kind() == reflect.Pointer && v.IsNil() {
 		return nil
 	}
-	data, err := json.Marshal(body)
+	data, err := openapi.Marshal(body)
 	if err != nil {
 		return fmt.Errorf("body: %w", err)
 	}

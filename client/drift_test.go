@@ -122,7 +122,7 @@ func requireAnswer(t *testing.T, op wireOperation, m *sampler, sent, want []byte
 	if !assert.NoError(t, err, op.name) {
 		return
 	}
-	data, err := json.Marshal(answer.Interface())
+	data, err := openapi.Marshal(answer.Interface())
 	require.NoError(t, err, op.name)
 	assert.JSONEq(t, string(want), string(data), op.name)
 	assert.Empty(t, zeroFields(answer, "answer"), op.name)

@@ -98,7 +98,7 @@ func (op wireOperation) sampleParams(m *sampler) []byte {
 			params[p.Name] = m.value(p.Schema, p.Name, p.Name, nil)
 		}
 	}
-	data, _ := json.Marshal(params)
+	data, _ := openapi.Marshal(params)
 	return data
 }
 
@@ -252,7 +252,7 @@ func requireDecoded(t *testing.T, answer reflect.Value, body []byte, media strin
 		}
 		require.Equal(t, string(body), got)
 	default:
-		data, err := json.Marshal(got)
+		data, err := openapi.Marshal(got)
 		require.NoError(t, err)
 		require.JSONEq(t, string(body), string(data))
 	}

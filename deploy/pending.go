@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -80,6 +81,15 @@ type Pending struct {
 	// Checks are the comparisons made so far.
 	Checks []Check `json:"checks,omitempty"`
 }
+
+// MarshalJSON writes the change as it is kept, with its ciphertext and its commit token.
+func (p Pending) MarshalJSON() ([]byte, error) {
+	type plain Pending
+	return openapi.Marshal(plain(p))
+}
+
+// LogValue returns what [Pending.Error] does, because the JSON of a change is no text for a log.
+func (p Pending) LogValue() slog.Value { return slog.StringValue(p.Error()) }
 
 // Error names what is to be approved.
 func (p *Pending) Error() string {

@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -132,7 +131,7 @@ func preparationOf(err error, request any) (*preparation, error) {
 		return nil, fmt.Errorf("%w; %w", parseErr, err)
 	}
 	p.chain, p.kms = chainOf(required.KMSInfo)
-	data, parseErr := json.Marshal(request)
+	data, parseErr := openapi.Marshal(request)
 	if parseErr != nil {
 		return nil, parseErr
 	}

@@ -69,7 +69,7 @@ func (f *flow) provision(ctx context.Context, spec Spec) (*State, error) {
 
 // announce sends a provision with the document as it was hashed, byte for byte: it is not decoded and encoded again.
 func (f *flow) announce(ctx context.Context, request *openapi.ProvisionRequest, document string) (*openapi.Provision, error) {
-	rest, err := json.Marshal(struct {
+	rest, err := openapi.Marshal(struct {
 		*openapi.ProvisionRequest
 		ComposeFile *struct{} `json:"compose_file,omitempty"` // hides that of the request
 	}{ProvisionRequest: request})

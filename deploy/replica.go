@@ -151,7 +151,7 @@ func (f *flow) planCreation(ctx context.Context, want creation) (*Pending, error
 
 // setRequest keeps the request of a creation, so that it can be sent by another process.
 func (p *Pending) setRequest(request any) error {
-	data, err := json.Marshal(request)
+	data, err := openapi.Marshal(request)
 	p.Request = openapi.Secret(data)
 	return err
 }

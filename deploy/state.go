@@ -3,6 +3,7 @@ package deploy
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -80,6 +81,17 @@ type State struct {
 
 	// Checks are the comparisons made so far.
 	Checks []Check `json:"checks,omitempty"`
+}
+
+// MarshalJSON writes the state as it is kept, with its ciphertext and its commit token.
+func (s State) MarshalJSON() ([]byte, error) {
+	type plain State
+	return openapi.Marshal(plain(s))
+}
+
+// LogValue names the deployment and its phase, because the JSON of a state is no text for a log.
+func (s State) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("name", s.Name), slog.String("phase", string(s.Phase)), slog.String("cvm", s.CVM))
 }
 
 // ParseState reads a state that was written as JSON.

@@ -6,7 +6,6 @@ package openapi
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -126,7 +125,7 @@ func NewAppsReplicateRequest(server string, appID PathParam, vmuuid PathParam, p
 	if body == nil {
 		return NewAppsReplicateRequestWithBody(server, appID, vmuuid, params, "", nil)
 	}
-	data, err := json.Marshal(body)
+	data, err := Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
@@ -171,7 +170,7 @@ func NewAppsCreateInstanceRequest(server string, appID PathParam, body *AppsCrea
 	if body == nil {
 		return NewAppsCreateInstanceRequestWithBody(server, appID, "", nil)
 	}
-	data, err := json.Marshal(body)
+	data, err := Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
@@ -198,7 +197,7 @@ func (c *Client) AppsCheckAllowed(ctx context.Context, appID PathParam, body App
 
 // NewAppsCheckAllowedRequest builds a request with a JSON body.
 func NewAppsCheckAllowedRequest(server string, appID PathParam, body AppsCheckAllowedJSONRequestBody) (*http.Request, error) {
-	data, err := json.Marshal(body)
+	data, err := Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
@@ -295,7 +294,7 @@ func NewAppsRedeployRevisionRequest(server string, appID PathParam, revisionID P
 	if body == nil {
 		return NewAppsRedeployRevisionRequestWithBody(server, appID, revisionID, params, "", nil)
 	}
-	data, err := json.Marshal(body)
+	data, err := Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
@@ -431,7 +430,7 @@ func (c *Client) AttestationsVerify(ctx context.Context, body AttestationsVerify
 
 // NewAttestationsVerifyRequest builds a request with a JSON body.
 func NewAttestationsVerifyRequest(server string, body AttestationsVerifyJSONRequestBody) (*http.Request, error) {
-	data, err := json.Marshal(body)
+	data, err := Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
@@ -498,7 +497,7 @@ func (c *Client) CVMsCreate(ctx context.Context, body CVMsCreateJSONRequestBody)
 
 // NewCVMsCreateRequest builds a request with a JSON body.
 func NewCVMsCreateRequest(server string, body CVMsCreateJSONRequestBody) (*http.Request, error) {
-	data, err := json.Marshal(body)
+	data, err := Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
@@ -525,7 +524,7 @@ func (c *Client) CVMsStopBatch(ctx context.Context, body CVMsStopBatchJSONReques
 
 // NewCVMsStopBatchRequest builds a request with a JSON body.
 func NewCVMsStopBatchRequest(server string, body CVMsStopBatchJSONRequestBody) (*http.Request, error) {
-	data, err := json.Marshal(body)
+	data, err := Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
@@ -552,7 +551,7 @@ func (c *Client) CVMsCreateEliza(ctx context.Context, body CVMsCreateElizaJSONRe
 
 // NewCVMsCreateElizaRequest builds a request with a JSON body.
 func NewCVMsCreateElizaRequest(server string, body CVMsCreateElizaJSONRequestBody) (*http.Request, error) {
-	data, err := json.Marshal(body)
+	data, err := Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
@@ -579,7 +578,7 @@ func (c *Client) CVMsRefreshInstanceIDs(ctx context.Context, body CVMsRefreshIns
 
 // NewCVMsRefreshInstanceIDsRequest builds a request with a JSON body.
 func NewCVMsRefreshInstanceIDsRequest(server string, body CVMsRefreshInstanceIDsJSONRequestBody) (*http.Request, error) {
-	data, err := json.Marshal(body)
+	data, err := Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
@@ -626,7 +625,7 @@ func (c *Client) CVMsProvision(ctx context.Context, body CVMsProvisionJSONReques
 
 // NewCVMsProvisionRequest builds a request with a JSON body.
 func NewCVMsProvisionRequest(server string, body CVMsProvisionJSONRequestBody) (*http.Request, error) {
-	data, err := json.Marshal(body)
+	data, err := Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
@@ -653,7 +652,7 @@ func (c *Client) CVMsProvisionEliza(ctx context.Context, body CVMsProvisionEliza
 
 // NewCVMsProvisionElizaRequest builds a request with a JSON body.
 func NewCVMsProvisionElizaRequest(server string, body CVMsProvisionElizaJSONRequestBody) (*http.Request, error) {
-	data, err := json.Marshal(body)
+	data, err := Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
@@ -680,7 +679,7 @@ func (c *Client) CVMsCreateWorkload(ctx context.Context, body CVMsCreateWorkload
 
 // NewCVMsCreateWorkloadRequest builds a request with a JSON body.
 func NewCVMsCreateWorkloadRequest(server string, body CVMsCreateWorkloadJSONRequestBody) (*http.Request, error) {
-	data, err := json.Marshal(body)
+	data, err := Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
@@ -731,7 +730,7 @@ func (c *Client) CVMsUpdate(ctx context.Context, cvmid PathParam, params *CVMsUp
 
 // NewCVMsUpdateRequest builds a request with a JSON body.
 func NewCVMsUpdateRequest(server string, cvmid PathParam, params *CVMsUpdateParams, body CVMsUpdateJSONRequestBody) (*http.Request, error) {
-	data, err := json.Marshal(body)
+	data, err := Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
@@ -790,7 +789,7 @@ func NewCVMsCommitReplicaRequest(server string, cvmid PathParam, params *CVMsCom
 	if body == nil {
 		return NewCVMsCommitReplicaRequestWithBody(server, cvmid, params, "", nil)
 	}
-	data, err := json.Marshal(body)
+	data, err := Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
@@ -838,7 +837,7 @@ func NewCVMsCommitUpdateRequest(server string, cvmid PathParam, params *CVMsComm
 	if body == nil {
 		return NewCVMsCommitUpdateRequestWithBody(server, cvmid, params, "", nil)
 	}
-	data, err := json.Marshal(body)
+	data, err := Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
@@ -883,7 +882,7 @@ func (c *Client) CVMsCommitComposeUpdate(ctx context.Context, cvmid PathParam, b
 
 // NewCVMsCommitComposeUpdateRequest builds a request with a JSON body.
 func NewCVMsCommitComposeUpdateRequest(server string, cvmid PathParam, body CVMsCommitComposeUpdateJSONRequestBody) (*http.Request, error) {
-	data, err := json.Marshal(body)
+	data, err := Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
@@ -910,7 +909,7 @@ func (c *Client) CVMsSubmitComposeFile(ctx context.Context, cvmid PathParam, bod
 
 // NewCVMsSubmitComposeFileRequest builds a request with a JSON body.
 func NewCVMsSubmitComposeFileRequest(server string, cvmid PathParam, body CVMsSubmitComposeFileJSONRequestBody) (*http.Request, error) {
-	data, err := json.Marshal(body)
+	data, err := Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
@@ -937,7 +936,7 @@ func (c *Client) CVMsProvisionComposeUpdate(ctx context.Context, cvmid PathParam
 
 // NewCVMsProvisionComposeUpdateRequest builds a request with a JSON body.
 func NewCVMsProvisionComposeUpdateRequest(server string, cvmid PathParam, body CVMsProvisionComposeUpdateJSONRequestBody) (*http.Request, error) {
-	data, err := json.Marshal(body)
+	data, err := Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
@@ -976,7 +975,7 @@ func (c *Client) CVMsDiagnoseDomains(ctx context.Context, cvmid PathParam, body 
 
 // NewCVMsDiagnoseDomainsRequest builds a request with a JSON body.
 func NewCVMsDiagnoseDomainsRequest(server string, cvmid PathParam, body CVMsDiagnoseDomainsJSONRequestBody) (*http.Request, error) {
-	data, err := json.Marshal(body)
+	data, err := Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
@@ -1031,7 +1030,7 @@ func (c *Client) CVMsUpdateEnvs(ctx context.Context, cvmid PathParam, body CVMsU
 
 // NewCVMsUpdateEnvsRequest builds a request with a JSON body.
 func NewCVMsUpdateEnvsRequest(server string, cvmid PathParam, body CVMsUpdateEnvsJSONRequestBody) (*http.Request, error) {
-	data, err := json.Marshal(body)
+	data, err := Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
@@ -1073,7 +1072,7 @@ func NewCVMsRefreshInstanceIDRequest(server string, cvmid PathParam, body *CVMsR
 	if body == nil {
 		return NewCVMsRefreshInstanceIDRequestWithBody(server, cvmid, "", nil)
 	}
-	data, err := json.Marshal(body)
+	data, err := Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
@@ -1103,7 +1102,7 @@ func NewCVMsCheckAllowedRequest(server string, cvmid PathParam, body *CVMsCheckA
 	if body == nil {
 		return NewCVMsCheckAllowedRequestWithBody(server, cvmid, "", nil)
 	}
-	data, err := json.Marshal(body)
+	data, err := Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
@@ -1130,7 +1129,7 @@ func (c *Client) CVMsSetListed(ctx context.Context, cvmid PathParam, body CVMsSe
 
 // NewCVMsSetListedRequest builds a request with a JSON body.
 func NewCVMsSetListedRequest(server string, cvmid PathParam, body CVMsSetListedJSONRequestBody) (*http.Request, error) {
-	data, err := json.Marshal(body)
+	data, err := Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
@@ -1157,7 +1156,7 @@ func (c *Client) CVMsRename(ctx context.Context, cvmid PathParam, body CVMsRenam
 
 // NewCVMsRenameRequest builds a request with a JSON body.
 func NewCVMsRenameRequest(server string, cvmid PathParam, body CVMsRenameJSONRequestBody) (*http.Request, error) {
-	data, err := json.Marshal(body)
+	data, err := Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
@@ -1208,7 +1207,7 @@ func (c *Client) CVMsUpdateNetworkConfig(ctx context.Context, cvmid PathParam, b
 
 // NewCVMsUpdateNetworkConfigRequest builds a request with a JSON body.
 func NewCVMsUpdateNetworkConfigRequest(server string, cvmid PathParam, body CVMsUpdateNetworkConfigJSONRequestBody) (*http.Request, error) {
-	data, err := json.Marshal(body)
+	data, err := Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
@@ -1278,7 +1277,7 @@ func (c *Client) CVMsUpdateOSImage(ctx context.Context, cvmid PathParam, body CV
 
 // NewCVMsUpdateOSImageRequest builds a request with a JSON body.
 func NewCVMsUpdateOSImageRequest(server string, cvmid PathParam, body CVMsUpdateOSImageJSONRequestBody) (*http.Request, error) {
-	data, err := json.Marshal(body)
+	data, err := Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
@@ -1317,7 +1316,7 @@ func (c *Client) CVMsSetPorts(ctx context.Context, cvmid PathParam, body CVMsSet
 
 // NewCVMsSetPortsRequest builds a request with a JSON body.
 func NewCVMsSetPortsRequest(server string, cvmid PathParam, body CVMsSetPortsJSONRequestBody) (*http.Request, error) {
-	data, err := json.Marshal(body)
+	data, err := Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
@@ -1403,7 +1402,7 @@ func NewCVMsReplicateRequest(server string, cvmid PathParam, params *CVMsReplica
 	if body == nil {
 		return NewCVMsReplicateRequestWithBody(server, cvmid, params, "", nil)
 	}
-	data, err := json.Marshal(body)
+	data, err := Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
@@ -1433,7 +1432,7 @@ func (c *Client) CVMsUpdateResources(ctx context.Context, cvmid PathParam, body 
 
 // NewCVMsUpdateResourcesRequest builds a request with a JSON body.
 func NewCVMsUpdateResourcesRequest(server string, cvmid PathParam, body CVMsUpdateResourcesJSONRequestBody) (*http.Request, error) {
-	data, err := json.Marshal(body)
+	data, err := Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
@@ -1463,7 +1462,7 @@ func NewCVMsRestartRequest(server string, cvmid PathParam, body *CVMsRestartJSON
 	if body == nil {
 		return NewCVMsRestartRequestWithBody(server, cvmid, "", nil)
 	}
-	data, err := json.Marshal(body)
+	data, err := Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
@@ -1508,7 +1507,7 @@ func NewCVMsScheduleDeleteRequest(server string, cvmid PathParam, body *CVMsSche
 	if body == nil {
 		return NewCVMsScheduleDeleteRequestWithBody(server, cvmid, "", nil)
 	}
-	data, err := json.Marshal(body)
+	data, err := Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
@@ -1559,7 +1558,7 @@ func (c *Client) CVMsSetSSHKeys(ctx context.Context, cvmid PathParam, body CVMsS
 
 // NewCVMsSetSSHKeysRequest builds a request with a JSON body.
 func NewCVMsSetSSHKeysRequest(server string, cvmid PathParam, body CVMsSetSSHKeysJSONRequestBody) (*http.Request, error) {
-	data, err := json.Marshal(body)
+	data, err := Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
@@ -1651,7 +1650,7 @@ func (c *Client) CVMsUpdateVisibility(ctx context.Context, cvmid PathParam, body
 
 // NewCVMsUpdateVisibilityRequest builds a request with a JSON body.
 func NewCVMsUpdateVisibilityRequest(server string, cvmid PathParam, body CVMsUpdateVisibilityJSONRequestBody) (*http.Request, error) {
-	data, err := json.Marshal(body)
+	data, err := Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
@@ -1811,7 +1810,7 @@ func (c *Client) CVMsGetStatuses(ctx context.Context, body CVMsGetStatusesJSONRe
 
 // NewCVMsGetStatusesRequest builds a request with a JSON body.
 func NewCVMsGetStatusesRequest(server string, body CVMsGetStatusesJSONRequestBody) (*http.Request, error) {
-	data, err := json.Marshal(body)
+	data, err := Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
@@ -1886,7 +1885,7 @@ func (c *Client) SSHKeysCreate(ctx context.Context, body SSHKeysCreateJSONReques
 
 // NewSSHKeysCreateRequest builds a request with a JSON body.
 func NewSSHKeysCreateRequest(server string, body SSHKeysCreateJSONRequestBody) (*http.Request, error) {
-	data, err := json.Marshal(body)
+	data, err := Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
@@ -1913,7 +1912,7 @@ func (c *Client) SSHKeysImportGitHub(ctx context.Context, body SSHKeysImportGitH
 
 // NewSSHKeysImportGitHubRequest builds a request with a JSON body.
 func NewSSHKeysImportGitHubRequest(server string, body SSHKeysImportGitHubJSONRequestBody) (*http.Request, error) {
-	data, err := json.Marshal(body)
+	data, err := Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
@@ -1976,7 +1975,7 @@ func (c *Client) WebhooksCreate(ctx context.Context, body WebhooksCreateJSONRequ
 
 // NewWebhooksCreateRequest builds a request with a JSON body.
 func NewWebhooksCreateRequest(server string, body WebhooksCreateJSONRequestBody) (*http.Request, error) {
-	data, err := json.Marshal(body)
+	data, err := Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
@@ -2027,7 +2026,7 @@ func (c *Client) WebhooksUpdate(ctx context.Context, webhookID PathParam, body W
 
 // NewWebhooksUpdateRequest builds a request with a JSON body.
 func NewWebhooksUpdateRequest(server string, webhookID PathParam, body WebhooksUpdateJSONRequestBody) (*http.Request, error) {
-	data, err := json.Marshal(body)
+	data, err := Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}

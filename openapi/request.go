@@ -91,8 +91,11 @@ func (r *request) texts(name string, value any) []string {
 }
 
 func (r *request) text(name string, v reflect.Value) string {
-	if marshaler, ok := v.Interface().(encoding.TextMarshaler); ok {
-		text, err := marshaler.MarshalText()
+	switch value := v.Interface().(type) {
+	case Secret:
+		return string(value)
+	case encoding.TextMarshaler:
+		text, err := value.MarshalText()
 		if err != nil && r.err == nil {
 			r.err = fmt.Errorf("%s: %w", name, err)
 		}

@@ -2,31 +2,19 @@ package openapi
 
 import (
 	"fmt"
-	"log/slog"
+
+	"github.com/phala-go/phala/internal/secret"
 )
 
 // Secret is text that must not end up in a log: a token, a signing secret, an encrypted environment.
 //
-// It travels in JSON as the plain string it is, and everything that formats it for people (fmt with any
-// verb, log/slog) writes "[redacted]" instead. string(s) is the only way to the text.
-type Secret string
+// fmt with any verb, log/slog and encoding/json write "[redacted]" instead, and "[redacted]" is refused when JSON is
+// read. string(s) is the text; [Marshal] writes it as JSON.
+type Secret = secret.Text
 
-const redacted = "[redacted]"
-
-// Format writes "[redacted]" whatever the verb, and nothing for an empty secret.
-func (s Secret) Format(f fmt.State, _ rune) {
-	if s != "" {
-		_, _ = f.Write([]byte(redacted))
-	}
-}
-
-// LogValue keeps the text out of structured logs.
-func (s Secret) LogValue() slog.Value {
-	if s == "" {
-		return slog.StringValue("")
-	}
-	return slog.StringValue(redacted)
-}
+// Marshal returns the JSON of a value as the API takes it, with the text of each [Secret] in it. json.Marshal hides
+// it. The client sends every body this way; use it to store a value, or to send one by other means.
+func Marshal(v any) ([]byte, error) { return secret.Marshal(v) }
 
 // formatPlain writes a struct under the verbs that fit one; another one would make fmt print nested values with
 // none of their methods.

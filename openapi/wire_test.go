@@ -125,7 +125,7 @@ func TestSecretIsNeverFormatted(t *testing.T) {
 	assert.NotContains(t, log.String(), text)
 	assert.Contains(t, log.String(), "[redacted]")
 
-	data, err := json.Marshal(holder.Secret)
+	data, err := openapi.Marshal(holder.Secret)
 	require.NoError(t, err)
 	assert.Equal(t, `"`+text+`"`, string(data), "the wire needs the text")
 	assert.Empty(t, fmt.Sprint(openapi.Secret("")))

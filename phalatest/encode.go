@@ -86,6 +86,8 @@ func (e *encoder) value(b *bytes.Buffer, v reflect.Value) error {
 		}
 		b.WriteString(number)
 		return nil
+	case openapi.Secret:
+		return plainJSON(b, reflect.ValueOf(string(x)))
 	case json.RawMessage:
 		if len(x) == 0 {
 			x = json.RawMessage("null")

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"sync"
@@ -91,7 +90,7 @@ func (w *webhooks) emit(t *Tenant, typ webhook.Type, data any) error {
 
 // newEvent is an event of the workspace that happens now.
 func (t *Tenant) newEvent(typ webhook.Type, data any) (webhook.Event, error) {
-	raw, err := json.Marshal(data)
+	raw, err := webhook.Marshal(data)
 	return webhook.Event{
 		ID: newEventID(), Type: typ, Version: "1", CreatedAt: time.Now().UTC(),
 		Workspace: webhook.Workspace{ID: t.slug, Name: t.name}, Data: raw,

@@ -39,7 +39,7 @@ const (
 )
 
 // Event is something that happened in a workspace. What formats it for people leaves out Data, which can hold
-// a token; in JSON it is whole, in the form in which the cloud sends it.
+// a token. [Marshal] returns the whole event in the form in which the cloud sends it.
 type Event struct {
 	// ID is the same in all attempts to deliver the event.
 	ID   string `json:"id"`
@@ -50,7 +50,7 @@ type Event struct {
 	Workspace Workspace `json:"workspace"`
 	// Data depends on the type. See [Event.Lifecycle] and [Event.PendingApproval]; decode it yourself for
 	// other types.
-	Data json.RawMessage `json:"data"`
+	Data Hidden `json:"data"`
 }
 
 // Workspace is the workspace that an event belongs to.

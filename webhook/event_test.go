@@ -65,7 +65,7 @@ func TestPendingApproval(t *testing.T) {
 	assert.Equal(t, time.Date(2026, 7, 15, 10, 0, 0, 0, time.UTC), p.ExpiresAt)
 	assert.Equal(t, "0x22", p.ComposeHash)
 
-	again, err := json.Marshal(p)
+	again, err := webhook.Marshal(p)
 	require.NoError(t, err)
 	var same webhook.PendingApproval
 	require.NoError(t, json.Unmarshal(again, &same))
@@ -139,7 +139,7 @@ func FuzzEvent(f *testing.F) {
 		}
 		_, _ = event.Lifecycle()
 		_, _ = event.PendingApproval()
-		again, err := json.Marshal(event)
+		again, err := webhook.Marshal(event)
 		if err != nil {
 			return // a year that RFC 3339 cannot write
 		}

@@ -2,32 +2,22 @@ package webhook
 
 import (
 	"errors"
-	"fmt"
-	"io"
-	"log/slog"
 	"strings"
+
+	"github.com/phala-go/phala/internal/secret"
 )
 
-// Secret is text of an event that must not end up in a log. Everything that formats it for people (fmt with
-// any verb, log/slog) writes "[redacted]"; in JSON it is the plain string. string(s) is the text.
-type Secret string
+// Secret is text of an event that must not end up in a log. fmt with any verb, log/slog and encoding/json write
+// "[redacted]" instead. string(s) is the text; [Marshal] writes it as JSON.
+type Secret = secret.Text
 
-const redacted = "[redacted]"
+// Hidden is JSON of an event that may hold a secret. Formatting, logs and JSON show its length only; []byte(h) is the
+// text, and [Marshal] writes it.
+type Hidden = secret.Bytes
 
-// Format writes "[redacted]" whatever the verb, and nothing for an empty secret.
-func (s Secret) Format(f fmt.State, _ rune) {
-	if s != "" {
-		_, _ = io.WriteString(f, redacted)
-	}
-}
-
-// LogValue keeps the text out of structured logs.
-func (s Secret) LogValue() slog.Value {
-	if s == "" {
-		return slog.StringValue("")
-	}
-	return slog.StringValue(redacted)
-}
+// Marshal returns the JSON of an [Event], or of its data, in the form in which the cloud sends it: to put it into a
+// queue, for example. json.Marshal hides the secrets in it.
+func Marshal(v any) ([]byte, error) { return secret.Marshal(v) }
 
 // maskedPrefix begins a secret as the API shows it after the webhook was created.
 const maskedPrefix = "whsec_****"

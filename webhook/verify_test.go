@@ -60,7 +60,7 @@ func TestSignVerifyRoundTrip(t *testing.T) {
 		own := "whsec_" + strconv.Quote(string(key[:]))
 		raw, err := json.Marshal(data)
 		require.NoError(t, err)
-		body, err := json.Marshal(webhook.Event{ID: strconv.FormatUint(id, 16), Type: "x", Data: raw})
+		body, err := webhook.Marshal(webhook.Event{ID: strconv.FormatUint(id, 16), Type: "x", Data: raw})
 		require.NoError(t, err)
 		h := webhook.Sign(own, body, time.Now())
 		event, err := webhook.Verify(own, h, body)

@@ -5,7 +5,6 @@ package delivery
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -91,7 +90,7 @@ func (s *Sender) attempt(ctx context.Context, to Target, event webhook.Event) (s
 	if err := s.CheckURL(to.URL); err != nil {
 		return 0, err.Error()
 	}
-	body, err := json.Marshal(event)
+	body, err := webhook.Marshal(event)
 	if err != nil {
 		return 0, err.Error()
 	}
