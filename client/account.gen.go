@@ -9,7 +9,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// AccountService has the operations about the account behind the API key. Use it as the field Account of a
+// AccountService has the operations about the account behind the API key. It is the field Account of a
 // [Client].
 type AccountService struct {
 	client *Client
@@ -20,10 +20,8 @@ func (s AccountService) Format(f fmt.State, _ rune) { s.client.formatService(f, 
 
 // Get returns the account behind the API key.
 //
-// Returns the user, the workspace that the key is bound to and its credits, which also proves that the key is
-// accepted. Before API version 2026-01-21 the same path answered a flat object, so the version is pinned.
-//
-// The answer: user, workspace and credits.
+// Returns the user, the workspace of the key and its credits. The call also checks that the key is valid.
+// Before API version 2026-01-21 the response had another format, so the version is pinned.
 //
 // GET /auth/me, retry class safe, API version 2026-01-21.
 func (s *AccountService) Get(ctx context.Context, opts ...CallOption) (*openapi.Account, error) {
@@ -33,8 +31,8 @@ func (s *AccountService) Get(ctx context.Context, opts ...CallOption) (*openapi.
 
 // RevokeToken revokes the API key of this client.
 //
-// Ends the API key that the request carries; every later call with it is answered 401. It answers 401 for a
-// key that is not valid, and 404 on servers from before 2026-08, which do not know it.
+// Revokes the API key of the request. Every later call with the key returns 401. The API returns 401 for an
+// invalid key. Servers from before 2026-08 do not support the call and return 404.
 //
 // DELETE /tokens/self, retry class idempotent.
 func (s *AccountService) RevokeToken(ctx context.Context, opts ...CallOption) error {

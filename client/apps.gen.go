@@ -9,7 +9,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// AppsService has the operations on apps: one or more CVMs under one app id. Use it as the field Apps of a
+// AppsService has the operations on apps: one or more CVMs under one app id. It is the field Apps of a
 // [Client].
 type AppsService struct {
 	client *Client
@@ -20,12 +20,7 @@ func (s AppsService) Format(f fmt.State, _ rune) { s.client.formatService(f, "Ap
 
 // CheckAllowed reports whether a hash may run.
 //
-// Reads from the app's contract whether it allows the compose hash on the device of a node. Name the node or
-// the device.
-//
-// The body: the compose hash and where it would run.
-//
-// The answer: what the contract allows.
+// Reads from the app's contract whether it allows the compose hash on a device. Set the node or the device.
 //
 // POST /apps/{app_id}/is-allowed, retry class safe.
 func (s *AppsService) CheckAllowed(ctx context.Context, appID string, body openapi.CheckAllowedRequest, opts ...CallOption) (*openapi.Allowance, error) {
@@ -35,10 +30,8 @@ func (s *AppsService) CheckAllowed(ctx context.Context, appID string, body opena
 
 // CheckCVMsAllowed reports whether the CVMs of an app are allowed.
 //
-// Reads from the app's contract, for every CVM, whether it allows what runs there. For the central KMS there
-// are no results.
-//
-// The answer: what the contract allows for each CVM.
+// Reads from the app's contract, for every CVM, whether it allows the compose hash and the device. For the
+// central KMS there are no results.
 //
 // POST /apps/{app_id}/cvms/is-allowed, retry class safe.
 func (s *AppsService) CheckCVMsAllowed(ctx context.Context, appID string, opts ...CallOption) (*openapi.CVMAllowances, error) {
@@ -48,13 +41,11 @@ func (s *AppsService) CheckCVMsAllowed(ctx context.Context, appID string, opts .
 
 // CreateInstance adds an instance to an app.
 //
-// Creates another CVM under the app id, with the app's compose or a new one. It makes a new one each time. If
-// the chain must allow the hash first it answers 465; the same path with token and transaction_hash commits
-// it then.
+// Creates another CVM under the app id, with the app's compose or a new one. Each call creates a new CVM. If
+// the chain must allow the hash first, the API returns 465; the same path with token and transaction_hash
+// commits it afterwards.
 //
-// The body: what to run and where, or what to commit. A nil body sends none.
-//
-// The answer: the new CVM.
+// The body may be nil.
 //
 // POST /apps/{app_id}/instances, retry class unsafe.
 func (s *AppsService) CreateInstance(ctx context.Context, appID string, body *openapi.CreateInstanceRequest, opts ...CallOption) (*openapi.VM, error) {
@@ -62,12 +53,10 @@ func (s *AppsService) CreateInstance(ctx context.Context, appID string, body *op
 	return send[*openapi.VM](ctx, s.client.call(opAppsCreateInstance, opts), req, err)
 }
 
-// EvaluateTCB evaluates the platforms of an app.
+// EvaluateTCB evaluates the TCB of an app's platforms.
 //
-// Reports for each instance whether its platform is up to date by the newest collateral. It is the cloud's
-// judgement, not a proof. Apps with public TCB info need no API key for it.
-//
-// The answer: one evaluation for each instance.
+// Reports for each instance whether its platform is up to date under the newest collateral. The result is the
+// cloud's report, not a proof. Apps with public TCB info need no API key.
 //
 // GET /apps/{app_id}/attestations/tcb-evaluation, retry class safe, API key optional.
 func (s *AppsService) EvaluateTCB(ctx context.Context, appID string, opts ...CallOption) (*openapi.TCBEvaluation, error) {
@@ -77,9 +66,7 @@ func (s *AppsService) EvaluateTCB(ctx context.Context, appID string, opts ...Cal
 
 // Get returns one app.
 //
-// Returns the app with its CVMs. For an app that is known on chain only, all but the app id may be empty.
-//
-// The answer: the app.
+// Returns the app with its CVMs. For an app that exists on chain only, all but the app id may be empty.
 //
 // GET /apps/{app_id}, retry class safe.
 func (s *AppsService) Get(ctx context.Context, appID string, opts ...CallOption) (*openapi.App, error) {
@@ -89,10 +76,8 @@ func (s *AppsService) Get(ctx context.Context, appID string, opts ...CallOption)
 
 // GetAttestations returns the evidence of an app.
 //
-// Returns quote, event log and measurements of every instance. It is what a verifier needs, and still the
-// cloud's copy: verify the quotes. Apps with public TCB info show it to everybody, without an API key.
-//
-// The answer: evidence of each instance.
+// Returns the quote, event log and measurements of every instance. The data comes from the cloud: verify the
+// quotes before use. Apps with public TCB info need no API key.
 //
 // GET /apps/{app_id}/attestations, retry class safe, API key optional.
 func (s *AppsService) GetAttestations(ctx context.Context, appID string, opts ...CallOption) (*openapi.AppAttestations, error) {
@@ -102,10 +87,8 @@ func (s *AppsService) GetAttestations(ctx context.Context, appID string, opts ..
 
 // GetDeviceAllowlist lists the devices an app may run on.
 //
-// Returns the devices that the app's contract allows, and those of its CVMs. For the central KMS there are
-// none.
-//
-// The answer: the devices of the app.
+// Returns the devices that the app's contract allows, and those of its CVMs. For the central KMS the list is
+// empty.
 //
 // GET /apps/{app_id}/device-allowlist, retry class safe.
 func (s *AppsService) GetDeviceAllowlist(ctx context.Context, appID string, opts ...CallOption) (*openapi.DeviceAllowlist, error) {
@@ -113,11 +96,9 @@ func (s *AppsService) GetDeviceAllowlist(ctx context.Context, appID string, opts
 	return send[*openapi.DeviceAllowlist](ctx, s.client.call(opAppsGetDeviceAllowlist, opts), req, err)
 }
 
-// GetFilterOptions returns the values of the app filters.
+// GetFilterOptions returns the values for the app filters.
 //
-// Returns the values that occur in the workspace, to offer them for filtering the app list.
-//
-// The answer: the values by filter.
+// Returns the values in the workspace that the filters of the app list accept.
 //
 // GET /apps/filter-options, retry class safe.
 func (s *AppsService) GetFilterOptions(ctx context.Context, opts ...CallOption) (*openapi.AppFilterOptions, error) {
@@ -125,11 +106,9 @@ func (s *AppsService) GetFilterOptions(ctx context.Context, opts ...CallOption) 
 	return send[*openapi.AppFilterOptions](ctx, s.client.call(opAppsGetFilterOptions, opts), req, err)
 }
 
-// GetKMSInfo returns how an app's KMS is governed.
+// GetKMSInfo returns the KMS and the owner of an app.
 //
-// Returns chain, contracts and the kind of owner, which decides how an update must be approved.
-//
-// The answer: the KMS and the owner of the app.
+// Returns the chain, the contracts and the type of owner, which determines how an update is approved.
 //
 // GET /apps/{app_id}/kms-info, retry class safe.
 func (s *AppsService) GetKMSInfo(ctx context.Context, appID string, opts ...CallOption) (*openapi.AppKMSInfo, error) {
@@ -141,19 +120,15 @@ func (s *AppsService) GetKMSInfo(ctx context.Context, appID string, opts ...Call
 //
 // Returns the revision with its app-compose, encrypted environment and user configuration.
 //
-// The answer: the revision with its content.
-//
 // GET /apps/{app_id}/revisions/{revision_id}, retry class safe.
 func (s *AppsService) GetRevision(ctx context.Context, appID string, revisionID string, params *openapi.AppsGetRevisionParams, opts ...CallOption) (*openapi.AppRevisionDetail, error) {
 	req, err := openapi.NewAppsGetRevisionRequest(s.client.server, appPath(appID), openapi.PathParam(revisionID), params)
 	return send[*openapi.AppRevisionDetail](ctx, s.client.call(opAppsGetRevision, opts), req, err)
 }
 
-// GetUsage returns the metered use of an app.
+// GetUsage returns the metered usage of an app.
 //
-// Returns records of use with their cost, newest first as far as is known, and the total.
-//
-// The answer: the records and their total cost.
+// Returns the usage records with their cost, presumably newest first, and the total.
 //
 // GET /apps/{app_id}/usage, retry class safe.
 func (s *AppsService) GetUsage(ctx context.Context, appID string, params *openapi.AppsGetUsageParams, opts ...CallOption) (*openapi.AppUsage, error) {
@@ -163,9 +138,7 @@ func (s *AppsService) GetUsage(ctx context.Context, appID string, params *openap
 
 // List lists the apps of the workspace.
 //
-// Returns one page of apps, each with its CVMs. All filters combine.
-//
-// The answer: one page of apps.
+// Returns one page of apps, each with its CVMs. An app matches if it matches all filters.
 //
 // GET /apps, retry class safe.
 func (s *AppsService) List(ctx context.Context, params *openapi.AppsListParams, opts ...CallOption) (*openapi.AppPage, error) {
@@ -177,8 +150,6 @@ func (s *AppsService) List(ctx context.Context, params *openapi.AppsListParams, 
 //
 // Returns all CVMs that run under the app id, without paging.
 //
-// The answer: the CVMs of the app.
-//
 // GET /apps/{app_id}/cvms, retry class safe.
 func (s *AppsService) ListCVMs(ctx context.Context, appID string, opts ...CallOption) ([]openapi.CVM, error) {
 	req, err := openapi.NewAppsListCVMsRequest(s.client.server, appPath(appID))
@@ -187,9 +158,7 @@ func (s *AppsService) ListCVMs(ctx context.Context, appID string, opts ...CallOp
 
 // ListPendingUpdates lists the prepared updates of an app.
 //
-// Returns the updates that were prepared and wait for approval on chain and for their commit.
-//
-// The answer: the pending updates.
+// Returns the prepared updates that wait for approval on chain and for their commit.
 //
 // GET /apps/{app_id}/pending-updates, retry class safe.
 func (s *AppsService) ListPendingUpdates(ctx context.Context, appID string, opts ...CallOption) (*openapi.PendingUpdates, error) {
@@ -199,9 +168,7 @@ func (s *AppsService) ListPendingUpdates(ctx context.Context, appID string, opts
 
 // ListRevisions lists the revisions of an app.
 //
-// Returns one page of what the app's CVMs ran, with the compose hash and who changed it.
-//
-// The answer: one page of revisions.
+// Returns one page of the app's revisions, each with its compose hash and author.
 //
 // GET /apps/{app_id}/revisions, retry class safe.
 func (s *AppsService) ListRevisions(ctx context.Context, appID string, params *openapi.AppsListRevisionsParams, opts ...CallOption) (*openapi.AppRevisionPage, error) {
@@ -211,9 +178,7 @@ func (s *AppsService) ListRevisions(ctx context.Context, appID string, params *o
 
 // PreviewPendingUpdate shows what a prepared update changes.
 //
-// Returns docker-compose file and pre-launch script as they are and as they would be.
-//
-// The answer: the texts before and after.
+// Returns the docker-compose file and the pre-launch script before and after the update.
 //
 // GET /apps/{app_id}/pending-updates/{vm_uuid}/{compose_hash}/preview, retry class safe.
 func (s *AppsService) PreviewPendingUpdate(ctx context.Context, appID string, vmUUID string, composeHash string, opts ...CallOption) (*openapi.PendingUpdatePreview, error) {
@@ -223,12 +188,11 @@ func (s *AppsService) PreviewPendingUpdate(ctx context.Context, appID string, vm
 
 // RedeployRevision returns an app to an earlier revision.
 //
-// Schedules the change for the given CVMs and answers at once; follow each CVM until its compose hash is the
-// revision's. It answers 465 if the chain no longer allows the hash, and 409 while another operation runs.
+// Schedules the change for the given CVMs. The call returns at once: follow each CVM until its compose hash
+// is the revision's. The API returns 465 if the chain no longer allows the hash, and 409 while another
+// operation runs. The format of the response is not documented.
 //
-// The body: which CVMs to change; all when absent. A nil body sends none.
-//
-// The answer: what was scheduled, in a form that is not published.
+// The body may be nil.
 //
 // POST /apps/{app_id}/revisions/{revision_id}/redeploy, retry class unsafe.
 func (s *AppsService) RedeployRevision(ctx context.Context, appID string, revisionID string, body *openapi.RedeployRevisionRequest, params *openapi.AppsRedeployRevisionParams, opts ...CallOption) (openapi.RawJSON, error) {
@@ -238,13 +202,11 @@ func (s *AppsService) RedeployRevision(ctx context.Context, appID string, revisi
 
 // Replicate copies a CVM of an app.
 //
-// Creates another CVM like the given one under the same app id, on another node if asked. It makes a new one
-// each time. It answers 465 if the chain must allow the hash or device first, and 400 with ERR-03-009 if the
-// app runs several revisions and none is named.
+// Creates another CVM like the given one under the same app id, optionally on another node. Each call creates
+// a new CVM. The API returns 465 if the chain must allow the hash or device first, and 400 with ERR-03-009 if
+// the app runs several revisions and none is named.
 //
-// The body: where and what to run; the same as the copied CVM when absent. A nil body sends none.
-//
-// The answer: the new CVM.
+// The body may be nil.
 //
 // POST /apps/{app_id}/cvms/{vm_uuid}/replicas, retry class unsafe.
 func (s *AppsService) Replicate(ctx context.Context, appID string, vmUUID string, body *openapi.ReplicateRequest, params *openapi.AppsReplicateParams, opts ...CallOption) (*openapi.VM, error) {

@@ -9,8 +9,8 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// AttestationsService has the operations of the public registry of TDX quotes, which needs no API key. Use it
-// as the field Attestations of a [Client].
+// AttestationsService has the operations of the public registry of TDX quotes, which needs no API key. It is
+// the field Attestations of a [Client].
 type AttestationsService struct {
 	client *Client
 }
@@ -20,7 +20,7 @@ func (s AttestationsService) Format(f fmt.State, _ rune) { s.client.formatServic
 
 // CheckRaw reports whether a quote can be downloaded.
 //
-// Checks for the raw quote without its content. It answers 404 for an unknown checksum.
+// Checks the raw quote without downloading it. The API returns 404 for an unknown checksum.
 //
 // HEAD /attestations/raw/{checksum}, retry class safe, no API key needed.
 func (s *AttestationsService) CheckRaw(ctx context.Context, checksum string, opts ...CallOption) error {
@@ -30,10 +30,8 @@ func (s *AttestationsService) CheckRaw(ctx context.Context, checksum string, opt
 
 // GetCollateral returns the collateral of a quote.
 //
-// Returns what Intel publishes to verify the quote with; it may be cached for a day. It answers 400 if it
-// cannot be fetched.
-//
-// The answer: the collateral.
+// Returns the collateral that Intel publishes for the quote. It can be cached for a day. The API returns 400
+// if the collateral cannot be fetched.
 //
 // GET /attestations/collateral/{checksum}, retry class safe, no API key needed.
 func (s *AttestationsService) GetCollateral(ctx context.Context, checksum string, opts ...CallOption) (*openapi.QuoteCollateral, error) {
@@ -43,9 +41,7 @@ func (s *AttestationsService) GetCollateral(ctx context.Context, checksum string
 
 // GetRaw downloads a registered quote.
 //
-// Returns the quote as it was uploaded, usually 2 to 8 KB; more than 1 MiB is not read.
-//
-// The answer: the raw quote.
+// Returns the quote as it was uploaded, usually 2 to 8 KB. The response is limited to 1 MiB.
 //
 // GET /attestations/raw/{checksum}, retry class safe, no API key needed.
 func (s *AttestationsService) GetRaw(ctx context.Context, checksum string, opts ...CallOption) ([]byte, error) {
@@ -55,10 +51,8 @@ func (s *AttestationsService) GetRaw(ctx context.Context, checksum string, opts 
 
 // ListDeviceIDs lists the devices of the cloud.
 //
-// Returns the device ids of the cloud's nodes, which are SHA-256 hashes of their PPIDs, or by the rule of
-// dstack up to 0.5.5 of the user data in their quotes. That each is a text is inferred, not published.
-//
-// The answer: device ids of 64 hexadecimal digits.
+// Returns the device ids of the cloud's nodes. A device id is the SHA-256 of the node's PPID, or up to dstack
+// 0.5.5 of the user data in its quotes. The format of the response is inferred, not documented.
 //
 // GET /attestations/device_ids, retry class safe, no API key needed.
 func (s *AttestationsService) ListDeviceIDs(ctx context.Context, opts ...CallOption) ([]string, error) {
@@ -68,9 +62,7 @@ func (s *AttestationsService) ListDeviceIDs(ctx context.Context, opts ...CallOpt
 
 // ListNodes lists the nodes of the cloud.
 //
-// Returns the nodes that take part in attestation, with region and state.
-//
-// The answer: the nodes of the cloud.
+// Returns the nodes that take part in attestation, with their regions and states.
 //
 // GET /attestations/nodes, retry class safe, no API key needed.
 func (s *AttestationsService) ListNodes(ctx context.Context, opts ...CallOption) ([]openapi.NodeRef, error) {
@@ -82,19 +74,15 @@ func (s *AttestationsService) ListNodes(ctx context.Context, opts ...CallOption)
 //
 // Returns the platform provisioning ids of the cloud's processors.
 //
-// The answer: PPIDs of 32 hexadecimal digits.
-//
 // GET /attestations/ppids, retry class safe, no API key needed.
 func (s *AttestationsService) ListPPIDs(ctx context.Context, opts ...CallOption) ([]string, error) {
 	req, err := openapi.NewAttestationsListPPIDsRequest(s.client.server)
 	return send[[]string](ctx, s.client.call(opAttestationsListPPIDs, opts), req, err)
 }
 
-// ListRecent lists quotes that were verified lately.
+// ListRecent lists recently verified quotes.
 //
 // Returns quotes from the public registry, newest first.
-//
-// The answer: the quotes by checksum.
 //
 // GET /attestations/recent, retry class safe, no API key needed.
 func (s *AttestationsService) ListRecent(ctx context.Context, params *openapi.AttestationsListRecentParams, opts ...CallOption) ([]openapi.RecentQuote, error) {
@@ -104,13 +92,9 @@ func (s *AttestationsService) ListRecent(ctx context.Context, params *openapi.At
 
 // Verify verifies a quote.
 //
-// Uploads a TDX quote, lets the cloud verify it and registers it publicly under its checksum. Compare it with
-// a verification of your own; do not rely on it. It answers 400 for a quote that does not verify and 422 for
-// what is none.
-//
-// The body: the quote in hexadecimal.
-//
-// The answer: what the cloud found.
+// Uploads a TDX quote. The cloud verifies it and registers it publicly under its checksum. Do not rely on the
+// result: verify the quote with package attest. The API returns 400 if the verification fails and 422 if the
+// input is not a quote.
 //
 // POST /attestations/verify, retry class safe, no API key needed.
 func (s *AttestationsService) Verify(ctx context.Context, body openapi.VerifyQuoteRequest, opts ...CallOption) (*openapi.QuoteVerification, error) {
@@ -118,11 +102,9 @@ func (s *AttestationsService) Verify(ctx context.Context, body openapi.VerifyQuo
 	return send[*openapi.QuoteVerification](ctx, s.client.call(opAttestationsVerify, opts), req, err)
 }
 
-// View returns a registered quote in parts.
+// View returns a registered quote, parsed.
 //
-// Returns the quote as the cloud reads it. It answers 404 for an unknown checksum.
-//
-// The answer: the quote in parts.
+// Returns the quote as the cloud parses it. The API returns 404 for an unknown checksum.
 //
 // GET /attestations/view/{checksum}, retry class safe, no API key needed.
 func (s *AttestationsService) View(ctx context.Context, checksum string, opts ...CallOption) (*openapi.QuoteView, error) {

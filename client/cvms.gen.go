@@ -9,7 +9,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// CVMsService has the operations on confidential VMs. Use it as the field CVMs of a [Client].
+// CVMsService has the operations on confidential VMs. It is the field CVMs of a [Client].
 type CVMsService struct {
 	client *Client
 }
@@ -19,9 +19,7 @@ func (s CVMsService) Format(f fmt.State, _ rune) { s.client.formatService(f, "CV
 
 // CancelOperation cancels the running operation of a CVM.
 //
-// Requests that the current operation stops. It answers 409 if that is not possible any more.
-//
-// The answer: whether the operation was cancelled.
+// The API returns 409 if the operation cannot be cancelled any more.
 //
 // POST /cvms/{cvm_id}/operations/cancel, retry class idempotent.
 func (s *CVMsService) CancelOperation(ctx context.Context, cvmID string, opts ...CallOption) (*openapi.Cancellation, error) {
@@ -31,12 +29,10 @@ func (s *CVMsService) CancelOperation(ctx context.Context, cvmID string, opts ..
 
 // CheckAllowed reports whether a hash may run on a CVM.
 //
-// Reads from the app's contract whether it allows a compose hash on a device. What is absent in the question
-// is taken from the CVM as it is.
+// Reads from the app's contract whether it allows a compose hash on a device. Absent members are those of the
+// CVM.
 //
-// The body: the compose hash and where it would run. A nil body sends none.
-//
-// The answer: what the contract allows.
+// The body may be nil.
 //
 // POST /cvms/{cvm_id}/is-allowed, retry class safe.
 func (s *CVMsService) CheckAllowed(ctx context.Context, cvmID string, body *openapi.CheckCVMAllowedRequest, opts ...CallOption) (*openapi.Allowance, error) {
@@ -46,12 +42,8 @@ func (s *CVMsService) CheckAllowed(ctx context.Context, cvmID string, body *open
 
 // CommitComposeUpdate commits a provisioned compose update.
 //
-// Starts the update that was provisioned under the compose hash. The CVM restarts. It answers 409 while
-// another operation runs.
-//
-// The body: compose hash and, where they change, the secrets.
-//
-// The answer: what was started, in a form that is not published.
+// Starts the update that was provisioned under the compose hash. The CVM restarts. The API returns 409 while
+// another operation runs. The format of the response is not documented.
 //
 // PATCH /cvms/{cvm_id}/compose_file, retry class idempotent.
 func (s *CVMsService) CommitComposeUpdate(ctx context.Context, cvmID string, body openapi.CommitComposeUpdateRequest, opts ...CallOption) (openapi.RawJSON, error) {
@@ -61,12 +53,10 @@ func (s *CVMsService) CommitComposeUpdate(ctx context.Context, cvmID string, bod
 
 // CommitReplica commits a prepared replica.
 //
-// Creates a copy of the CVM that was prepared and that the chain allows by now. The token is the credential.
-// It answers 466 to 468 like the commit of an update.
+// Creates the prepared copy of a CVM after the chain has allowed it. The token is the credential. The API
+// returns 466 to 468 as for the commit of an update.
 //
-// The body: token, compose hash and the transaction that allowed it. A nil body sends none.
-//
-// The answer: the new CVM.
+// The body may be nil.
 //
 // POST /cvms/{cvm_id}/commit-replica, retry class unsafe, no API key needed.
 func (s *CVMsService) CommitReplica(ctx context.Context, cvmID string, body *openapi.CommitUpdateRequest, params *openapi.CVMsCommitReplicaParams, opts ...CallOption) (*openapi.VM, error) {
@@ -76,13 +66,11 @@ func (s *CVMsService) CommitReplica(ctx context.Context, cvmID string, body *ope
 
 // CommitUpdate commits a prepared update.
 //
-// Starts an update that was prepared and that the chain allows by now. The token is the credential, so that
-// somebody without an API key can do it. It answers 466 for a token that is unknown, expired or superseded,
-// 467 if the transaction cannot be verified and 468 if the contract does not allow the hash.
+// Starts a prepared update after the chain has allowed it. The token is the credential, so the call needs no
+// API key. The API returns 466 for a token that is unknown, expired or superseded, 467 if the transaction
+// cannot be verified, and 468 if the contract does not allow the hash.
 //
-// The body: token, compose hash and the transaction that allowed it. A nil body sends none.
-//
-// The answer: the update that was started.
+// The body may be nil.
 //
 // POST /cvms/{cvm_id}/commit-update, retry class unsafe, no API key needed.
 func (s *CVMsService) CommitUpdate(ctx context.Context, cvmID string, body *openapi.CommitUpdateRequest, params *openapi.CVMsCommitUpdateParams, opts ...CallOption) (*openapi.UpdateAccepted, error) {
@@ -92,14 +80,9 @@ func (s *CVMsService) CommitUpdate(ctx context.Context, cvmID string, body *open
 
 // Create creates a CVM from a provision.
 //
-// Commits what was provisioned: app id and compose hash name it. It is idempotent: the same pair again
-// answers the CVM that exists, and the same app id with another live compose hash is 409 with ERR-03-007. It
-// answers 466 for a pair that is unknown or expired, and 465, 467 or 468 if a contract has not allowed the
-// hash.
-//
-// The body: app id, compose hash and the encrypted environment.
-//
-// The answer: the CVM, new or existing.
+// Commits the provision that app id and compose hash identify. The call is idempotent: the same pair returns
+// the existing CVM. The API returns 409 with ERR-03-007 for the same app id with another live compose hash,
+// 466 for a pair that is unknown or expired, and 465, 467 or 468 if a contract has not allowed the hash.
 //
 // POST /cvms, retry class idempotent.
 func (s *CVMsService) Create(ctx context.Context, body openapi.CreateCVMRequest, opts ...CallOption) (*openapi.VM, error) {
@@ -109,11 +92,7 @@ func (s *CVMsService) Create(ctx context.Context, body openapi.CreateCVMRequest,
 
 // CreateEliza creates a CVM for an Eliza agent.
 //
-// Commits a provision of an Eliza agent. Like creating a CVM it is idempotent on app id and compose hash.
-//
-// The body: app id, compose hash and the encrypted environment.
-//
-// The answer: the CVM, new or existing.
+// Commits a provisioned Eliza agent. The call is idempotent on app id and compose hash, as Create is.
 //
 // POST /cvms/eliza, retry class idempotent.
 func (s *CVMsService) CreateEliza(ctx context.Context, body openapi.CreateCVMRequest, opts ...CallOption) (*openapi.VM, error) {
@@ -123,11 +102,7 @@ func (s *CVMsService) CreateEliza(ctx context.Context, body openapi.CreateCVMReq
 
 // CreateWorkload creates a CVM for a model.
 //
-// Creates a CVM that serves a known model on a GPU instance type. It makes a new one each time.
-//
-// The body: name, instance type and model.
-//
-// The answer: the new CVM.
+// Creates a CVM that serves a known model on a GPU instance type. Each call creates a new CVM.
 //
 // POST /cvms/workload, retry class unsafe.
 func (s *CVMsService) CreateWorkload(ctx context.Context, body openapi.CreateWorkloadRequest, opts ...CallOption) (*openapi.VM, error) {
@@ -137,7 +112,7 @@ func (s *CVMsService) CreateWorkload(ctx context.Context, body openapi.CreateWor
 
 // Delete deletes a CVM.
 //
-// Stops the CVM and deletes it with its disk. It is gone when reading it answers 404.
+// Stops the CVM and deletes it with its disk. The deletion is complete when Get returns 404.
 //
 // DELETE /cvms/{cvm_id}, retry class idempotent.
 func (s *CVMsService) Delete(ctx context.Context, cvmID string, opts ...CallOption) error {
@@ -147,11 +122,7 @@ func (s *CVMsService) Delete(ctx context.Context, cvmID string, opts ...CallOpti
 
 // DiagnoseDomains checks the custom domains of a CVM.
 //
-// Looks at the DNS records and the certificate authority records of the domains and reports what is missing.
-//
-// The body: domains and ports to check.
-//
-// The answer: what was found for each domain.
+// Checks the DNS records and the CAA records of the domains and reports the missing ones.
 //
 // POST /cvms/{cvm_id}/customize-domain-diagnose, retry class safe.
 func (s *CVMsService) DiagnoseDomains(ctx context.Context, cvmID string, body openapi.DiagnoseDomainsRequest, opts ...CallOption) (*openapi.DomainDiagnoses, error) {
@@ -161,10 +132,8 @@ func (s *CVMsService) DiagnoseDomains(ctx context.Context, cvmID string, body op
 
 // Get returns one CVM.
 //
-// Returns the CVM with its resources, app, KMS and state. It is ready where the status is running and no
-// operation is in progress. It answers 404 for a CVM of another workspace, too.
-//
-// The answer: the CVM.
+// Returns the CVM with its resources, app, KMS and state. It is ready when the status is running and no
+// operation is in progress. The API returns 404 for a CVM of another workspace, too.
 //
 // GET /cvms/{cvm_id}, retry class safe.
 func (s *CVMsService) Get(ctx context.Context, cvmID string, opts ...CallOption) (*openapi.CVMDetail, error) {
@@ -174,10 +143,8 @@ func (s *CVMsService) Get(ctx context.Context, cvmID string, opts ...CallOption)
 
 // GetAttestation returns the evidence of a CVM.
 //
-// Returns certificates, measurements, event log and app-compose text. It is what a verifier needs, and still
-// the cloud's copy.
-//
-// The answer: the evidence of the CVM.
+// Returns certificates, measurements, event log and app-compose text. The data comes from the cloud: verify
+// it before use.
 //
 // GET /cvms/{cvm_id}/attestation, retry class safe.
 func (s *CVMsService) GetAttestation(ctx context.Context, cvmID string, opts ...CallOption) (*openapi.CVMAttestation, error) {
@@ -187,10 +154,8 @@ func (s *CVMsService) GetAttestation(ctx context.Context, cvmID string, opts ...
 
 // GetCommitUpdate returns a prepared update by its token.
 //
-// Returns what a person needs to confirm an update: workspace, CVM, hash and who prepared it. The token is
-// the credential. The form of the answer is not published.
-//
-// The answer: the update, byte for byte as it came.
+// Returns the data for confirming an update: workspace, CVM, hash and author. The token is the credential.
+// The format of the response is not documented.
 //
 // GET /cvms/{cvm_id}/commit-update, retry class safe, no API key needed.
 func (s *CVMsService) GetCommitUpdate(ctx context.Context, cvmID string, params *openapi.CVMsGetCommitUpdateParams, opts ...CallOption) (openapi.RawJSON, error) {
@@ -200,10 +165,8 @@ func (s *CVMsService) GetCommitUpdate(ctx context.Context, cvmID string, params 
 
 // GetComposeFile returns the app-compose of a CVM.
 //
-// Returns the app-compose as a JSON object, to which the API may have added members of its own. To verify a
-// hash take the text of the attestation instead.
-//
-// The answer: the app-compose, byte for byte as it came.
+// Returns the app-compose as a JSON object. The API may have added members. To verify a hash, use the text in
+// the attestation instead.
 //
 // GET /cvms/{cvm_id}/compose_file, retry class safe.
 func (s *CVMsService) GetComposeFile(ctx context.Context, cvmID string, params *openapi.CVMsGetComposeFileParams, opts ...CallOption) (openapi.RawJSON, error) {
@@ -213,10 +176,8 @@ func (s *CVMsService) GetComposeFile(ctx context.Context, cvmID string, params *
 
 // GetComposition returns the containers of a CVM.
 //
-// Reads from the guest which containers it has and in which state they are. If the CVM is off or does not
-// report this, the answer is marked so and has no containers.
-//
-// The answer: the containers and the compose file.
+// Reads the containers and their states from the guest. If the CVM is off or does not report them, the
+// response has a reason and no containers.
 //
 // GET /cvms/{cvm_id}/composition, retry class safe.
 func (s *CVMsService) GetComposition(ctx context.Context, cvmID string, opts ...CallOption) (*openapi.CVMComposition, error) {
@@ -226,9 +187,7 @@ func (s *CVMsService) GetComposition(ctx context.Context, cvmID string, opts ...
 
 // GetDockerCompose returns the docker-compose file of a CVM.
 //
-// Returns the YAML text within the app-compose.
-//
-// The answer: the docker-compose text.
+// Returns the YAML text from the app-compose.
 //
 // GET /cvms/{cvm_id}/docker-compose.yml, retry class safe.
 func (s *CVMsService) GetDockerCompose(ctx context.Context, cvmID string, opts ...CallOption) (string, error) {
@@ -238,9 +197,7 @@ func (s *CVMsService) GetDockerCompose(ctx context.Context, cvmID string, opts .
 
 // GetFirewallStatus reports whether a CVM can have a firewall.
 //
-// Returns whether the firewall is available and if not why.
-//
-// The answer: whether the firewall is available.
+// Returns whether the firewall is available, and the reason if not.
 //
 // GET /cvms/{cvm_id}/firewall-status, retry class safe.
 func (s *CVMsService) GetFirewallStatus(ctx context.Context, cvmID string, opts ...CallOption) (*openapi.FirewallStatus, error) {
@@ -250,9 +207,7 @@ func (s *CVMsService) GetFirewallStatus(ctx context.Context, cvmID string, opts 
 
 // GetNetwork returns the addresses of a CVM.
 //
-// Returns the public URLs of app and instance and the address within the gateway's network.
-//
-// The answer: the addresses of the CVM.
+// Returns the public URLs of the app and the instance, and the address in the gateway's network.
 //
 // GET /cvms/{cvm_id}/network, retry class safe.
 func (s *CVMsService) GetNetwork(ctx context.Context, cvmID string, opts ...CallOption) (*openapi.CVMNetwork, error) {
@@ -262,9 +217,7 @@ func (s *CVMsService) GetNetwork(ctx context.Context, cvmID string, opts ...Call
 
 // GetNetworkConfig returns the network configuration of a CVM.
 //
-// Returns ports, gateways and KMS URLs as they are configured.
-//
-// The answer: the network configuration.
+// Returns the configured ports, gateways and KMS URLs.
 //
 // GET /cvms/{cvm_id}/network-config, retry class safe.
 func (s *CVMsService) GetNetworkConfig(ctx context.Context, cvmID string, opts ...CallOption) (*openapi.NetworkConfig, error) {
@@ -274,10 +227,8 @@ func (s *CVMsService) GetNetworkConfig(ctx context.Context, cvmID string, opts .
 
 // GetOperationStatus returns the running operation of a CVM.
 //
-// Returns the current operation with the state of its background task. The form of the answer is not
-// published.
-//
-// The answer: the operation, byte for byte as it came.
+// Returns the current operation with the state of its background task. The format of the response is not
+// documented.
 //
 // GET /cvms/{cvm_id}/operation-status, retry class safe.
 func (s *CVMsService) GetOperationStatus(ctx context.Context, cvmID string, opts ...CallOption) (openapi.RawJSON, error) {
@@ -287,9 +238,7 @@ func (s *CVMsService) GetOperationStatus(ctx context.Context, cvmID string, opts
 
 // GetPreLaunchScript returns the pre-launch script of a CVM.
 //
-// Returns the script within the app-compose, the platform's own where the app brought none.
-//
-// The answer: the text of the script.
+// Returns the script from the app-compose. It is the platform's own if the app has none.
 //
 // GET /cvms/{cvm_id}/pre-launch-script, retry class safe.
 func (s *CVMsService) GetPreLaunchScript(ctx context.Context, cvmID string, opts ...CallOption) (string, error) {
@@ -299,9 +248,7 @@ func (s *CVMsService) GetPreLaunchScript(ctx context.Context, cvmID string, opts
 
 // GetPreLaunchUpgrade reports whether a newer pre-launch script exists.
 //
-// Compares the CVM's pre-launch script with the latest official one. Only newer servers know it.
-//
-// The answer: what the CVM has and what it could have.
+// Compares the CVM's pre-launch script with the latest official one. Only newer servers support it.
 //
 // GET /cvms/{cvm_id}/pre-launch-script/upgrade-status, retry class safe.
 func (s *CVMsService) GetPreLaunchUpgrade(ctx context.Context, cvmID string, opts ...CallOption) (*openapi.PreLaunchUpgrade, error) {
@@ -309,12 +256,10 @@ func (s *CVMsService) GetPreLaunchUpgrade(ctx context.Context, cvmID string, opt
 	return send[*openapi.PreLaunchUpgrade](ctx, s.client.call(opCVMsGetPreLaunchUpgrade, opts), req, err)
 }
 
-// GetState returns what a CVM is doing.
+// GetState returns the state of a CVM.
 //
-// Returns the state with the boot progress. With a target the API streams states until it is reached: use
-// Watch or WaitFor for that.
-//
-// The answer: the state of the CVM.
+// Returns the state with the boot progress. With a target, the API streams states until the target is
+// reached: use Watch or WaitFor for that.
 //
 // GET /cvms/{cvm_id}/state, retry class safe.
 func (s *CVMsService) GetState(ctx context.Context, cvmID string, params *openapi.CVMsGetStateParams, opts ...CallOption) (*openapi.CVMState, error) {
@@ -322,12 +267,10 @@ func (s *CVMsService) GetState(ctx context.Context, cvmID string, params *openap
 	return send[*openapi.CVMState](ctx, s.client.call(opCVMsGetState, opts), req, err)
 }
 
-// GetStats returns the system figures of a CVM.
+// GetStats returns the load and system information of a CVM.
 //
-// Returns memory, load and disks as the guest reports them. If the app keeps them private only the state is
-// shown.
-//
-// The answer: the figures of the guest.
+// Returns memory, load and disks as the guest reports them. If the app keeps them private, only the state is
+// returned.
 //
 // GET /cvms/{cvm_id}/stats, retry class safe.
 func (s *CVMsService) GetStats(ctx context.Context, cvmID string, opts ...CallOption) (*openapi.CVMStats, error) {
@@ -335,14 +278,9 @@ func (s *CVMsService) GetStats(ctx context.Context, cvmID string, opts ...CallOp
 	return send[*openapi.CVMStats](ctx, s.client.call(opCVMsGetStats, opts), req, err)
 }
 
-// GetStatuses returns the states of several CVMs.
+// GetStatuses returns the statuses of several CVMs.
 //
-// Returns the state of each CVM by its UUID in one call. Keep to 100 or fewer; the server's bound is not
-// documented.
-//
-// The body: UUIDs of the CVMs.
-//
-// The answer: the states by UUID.
+// Returns the state of each CVM by its UUID. Send 100 UUIDs or fewer; the server's limit is not documented.
 //
 // POST /status/batch, retry class safe.
 func (s *CVMsService) GetStatuses(ctx context.Context, body openapi.GetStatusesRequest, opts ...CallOption) (map[string]openapi.CVMStatusReport, error) {
@@ -352,10 +290,8 @@ func (s *CVMsService) GetStatuses(ctx context.Context, body openapi.GetStatusesR
 
 // GetUserConfig returns the user configuration of a CVM.
 //
-// Returns host name, SSH keys and gateway domain that the guest was given. It answers 502 where the node
-// cannot be asked.
-//
-// The answer: the user configuration.
+// Returns the host name, the SSH keys and the gateway domain of the guest. The API returns 502 if the node
+// cannot be reached.
 //
 // GET /cvms/{cvm_id}/user_config, retry class safe.
 func (s *CVMsService) GetUserConfig(ctx context.Context, cvmID string, opts ...CallOption) (*openapi.CVMUserConfig, error) {
@@ -367,8 +303,6 @@ func (s *CVMsService) GetUserConfig(ctx context.Context, cvmID string, opts ...C
 //
 // Returns one page of CVMs.
 //
-// The answer: one page of CVMs.
-//
 // GET /cvms/paginated, retry class safe.
 func (s *CVMsService) List(ctx context.Context, params *openapi.CVMsListParams, opts ...CallOption) (*openapi.CVMPage, error) {
 	req, err := openapi.NewCVMsListRequest(s.client.server, params)
@@ -377,9 +311,7 @@ func (s *CVMsService) List(ctx context.Context, params *openapi.CVMsListParams, 
 
 // ListAll lists all CVMs of the workspace.
 //
-// Returns every CVM without paging. Prefer the paged list for workspaces with many.
-//
-// The answer: all CVMs.
+// Returns every CVM without paging. Prefer the paged list for large workspaces.
 //
 // GET /cvms, retry class safe.
 func (s *CVMsService) ListAll(ctx context.Context, params *openapi.CVMsListAllParams, opts ...CallOption) ([]openapi.CVM, error) {
@@ -387,11 +319,9 @@ func (s *CVMsService) ListAll(ctx context.Context, params *openapi.CVMsListAllPa
 	return send[[]openapi.CVM](ctx, s.client.call(opCVMsListAll, opts), req, err)
 }
 
-// ListAvailableOSImages lists the guest images for a CVM.
+// ListAvailableOSImages lists the OS images for a CVM.
 //
-// Returns the guest OS images that the CVM's node has and the CVM can change to.
-//
-// The answer: the images by version.
+// Returns the OS images of the CVM's node that the CVM can be updated to.
 //
 // GET /cvms/{cvm_id}/available-os-images, retry class safe.
 func (s *CVMsService) ListAvailableOSImages(ctx context.Context, cvmID string, opts ...CallOption) ([]openapi.AvailableOSImage, error) {
@@ -401,9 +331,7 @@ func (s *CVMsService) ListAvailableOSImages(ctx context.Context, cvmID string, o
 
 // ListOperations lists the operations on a CVM.
 //
-// Returns what was done to the CVM, newest first as far as is known, with a cursor to the next page.
-//
-// The answer: one page of operations.
+// Returns one page of the CVM's operations, presumably newest first, with a cursor to the next page.
 //
 // GET /cvms/{cvm_id}/operations, retry class safe.
 func (s *CVMsService) ListOperations(ctx context.Context, cvmID string, params *openapi.CVMsListOperationsParams, opts ...CallOption) (*openapi.OperationPage, error) {
@@ -413,9 +341,7 @@ func (s *CVMsService) ListOperations(ctx context.Context, cvmID string, params *
 
 // ListPorts lists the mapped ports of a CVM.
 //
-// Returns the ports of the host that lead to the CVM.
-//
-// The answer: the mapped ports.
+// Returns the ports of the host that are forwarded to the CVM.
 //
 // GET /cvms/{cvm_id}/ports, retry class safe.
 func (s *CVMsService) ListPorts(ctx context.Context, cvmID string, opts ...CallOption) ([]openapi.PortMapping, error) {
@@ -425,9 +351,8 @@ func (s *CVMsService) ListPorts(ctx context.Context, cvmID string, opts ...CallO
 
 // ListSSHKeys lists the SSH keys of a CVM.
 //
-// Returns the public keys that may enter the CVM, and who added them. Only newer servers know it.
-//
-// The answer: the keys that are set.
+// Returns the public keys that can log in to the CVM, and who added them. Only newer servers support the
+// call.
 //
 // GET /cvms/{cvm_id}/ssh-keys, retry class safe.
 func (s *CVMsService) ListSSHKeys(ctx context.Context, cvmID string, opts ...CallOption) (*openapi.CVMSSHKeys, error) {
@@ -435,16 +360,12 @@ func (s *CVMsService) ListSSHKeys(ctx context.Context, cvmID string, opts ...Cal
 	return send[*openapi.CVMSSHKeys](ctx, s.client.call(opCVMsListSSHKeys, opts), req, err)
 }
 
-// Provision announces an app-compose to the cloud.
+// Provision provisions an app-compose.
 //
-// Completes the app-compose with the platform's defaults, hashes it and answers the compose hash, the app id
-// and the key for secrets. Nothing runs yet; the result is kept for 14 days. Compare the hash with one
-// computed locally before anything is encrypted. For a KMS on a chain the app id is absent until its contract
-// exists.
-//
-// The body: the app-compose and the resources that it wants.
-//
-// The answer: compose hash, app id and key of the app.
+// Adds the platform's defaults to the app-compose, hashes it and returns the compose hash, the app id and the
+// key for secrets. Nothing runs yet. The server keeps the result for 14 days. Compare the hash with one
+// computed locally before anything is encrypted. With an on-chain KMS, the app id is absent until its
+// contract exists.
 //
 // POST /cvms/provision, retry class safe.
 func (s *CVMsService) Provision(ctx context.Context, body openapi.ProvisionRequest, opts ...CallOption) (*openapi.Provision, error) {
@@ -454,12 +375,8 @@ func (s *CVMsService) Provision(ctx context.Context, body openapi.ProvisionReque
 
 // ProvisionComposeUpdate provisions a new app-compose for a CVM.
 //
-// Hashes the new app-compose and answers whether the chain allows it already. Nothing changes until it is
-// committed. Skip the commit where compose_unchanged is true.
-//
-// The body: the new app-compose.
-//
-// The answer: compose hash of the update and whether it is registered.
+// Hashes the new app-compose and reports whether the chain allows it already. Nothing changes until the
+// commit. Skip the commit if compose_unchanged is true.
 //
 // POST /cvms/{cvm_id}/compose_file/provision, retry class safe.
 func (s *CVMsService) ProvisionComposeUpdate(ctx context.Context, cvmID string, body openapi.ProvisionComposeUpdateRequest, opts ...CallOption) (*openapi.ComposeProvision, error) {
@@ -467,14 +384,10 @@ func (s *CVMsService) ProvisionComposeUpdate(ctx context.Context, cvmID string, 
 	return send[*openapi.ComposeProvision](ctx, s.client.call(opCVMsProvisionComposeUpdate, opts), req, err)
 }
 
-// ProvisionEliza announces an Eliza agent to the cloud.
+// ProvisionEliza provisions an Eliza agent.
 //
-// Provisions an agent of the Eliza framework from its character file. No current client uses it and its
-// answer is not published.
-//
-// The body: the agent's character and resources.
-//
-// The answer: the provision, in a form that is not published.
+// Provisions an agent of the Eliza framework from its character file. No current client uses the call. The
+// format of the response is not documented.
 //
 // POST /cvms/provision/eliza, retry class safe.
 func (s *CVMsService) ProvisionEliza(ctx context.Context, body openapi.ProvisionElizaRequest, opts ...CallOption) (openapi.RawJSON, error) {
@@ -484,10 +397,9 @@ func (s *CVMsService) ProvisionEliza(ctx context.Context, body openapi.Provision
 
 // RedeployRevision returns a CVM to an earlier revision.
 //
-// Schedules the change and answers at once; follow the CVM until its compose hash is the revision's. It
-// answers 465 if the chain no longer allows the hash, and 409 while another operation runs.
-//
-// The answer: what was scheduled, in a form that is not published.
+// Schedules the change. The call returns at once: follow the CVM until its compose hash is the revision's.
+// The API returns 465 if the chain no longer allows the hash, and 409 while another operation runs. The
+// format of the response is not documented.
 //
 // POST /cvms/{cvm_id}/revisions/{revision_id}/redeploy, retry class unsafe.
 func (s *CVMsService) RedeployRevision(ctx context.Context, cvmID string, revisionID string, params *openapi.CVMsRedeployRevisionParams, opts ...CallOption) (openapi.RawJSON, error) {
@@ -495,13 +407,11 @@ func (s *CVMsService) RedeployRevision(ctx context.Context, cvmID string, revisi
 	return send[openapi.RawJSON](ctx, s.client.call(opCVMsRedeployRevision, opts), req, err)
 }
 
-// RefreshInstanceID reads the instance id of a CVM anew.
+// RefreshInstanceID refreshes the instance id of a CVM.
 //
-// Reads the instance id from node and gateway and stores it.
+// Reads the instance id from the node and the gateway and stores it.
 //
-// The body: whether to overwrite, or only to look. A nil body sends none.
-//
-// The answer: what was found.
+// The body may be nil.
 //
 // PATCH /cvms/{cvm_id}/instance-id, retry class idempotent.
 func (s *CVMsService) RefreshInstanceID(ctx context.Context, cvmID string, body *openapi.RefreshInstanceIDRequest, opts ...CallOption) (*openapi.InstanceIDRefresh, error) {
@@ -509,14 +419,10 @@ func (s *CVMsService) RefreshInstanceID(ctx context.Context, cvmID string, body 
 	return send[*openapi.InstanceIDRefresh](ctx, s.client.call(opCVMsRefreshInstanceID, opts), req, err)
 }
 
-// RefreshInstanceIDs reads the instance ids of many CVMs anew.
+// RefreshInstanceIDs refreshes the instance ids of several CVMs.
 //
-// Reads the instance ids from nodes and gateway and stores them. An instance id exists from the first boot
-// on.
-//
-// The body: which CVMs to look at, at most 500, and whether to overwrite.
-//
-// The answer: what was found for each CVM.
+// Reads the instance ids from the nodes and the gateway and stores them. An instance id exists from the first
+// boot on.
 //
 // PATCH /cvms/instance-ids, retry class idempotent.
 func (s *CVMsService) RefreshInstanceIDs(ctx context.Context, body openapi.RefreshInstanceIDsRequest, opts ...CallOption) (*openapi.InstanceIDRefreshes, error) {
@@ -526,10 +432,7 @@ func (s *CVMsService) RefreshInstanceIDs(ctx context.Context, body openapi.Refre
 
 // Rename renames a CVM.
 //
-// Changes the name, which must be unique in the workspace: 5 to 63 letters, digits and hyphens, beginning
-// with a letter.
-//
-// The body: the new name.
+// The name must be unique in the workspace: 5 to 63 letters, digits and hyphens, beginning with a letter.
 //
 // PATCH /cvms/{cvm_id}/name, retry class idempotent.
 func (s *CVMsService) Rename(ctx context.Context, cvmID string, body openapi.RenameRequest, opts ...CallOption) error {
@@ -539,13 +442,11 @@ func (s *CVMsService) Rename(ctx context.Context, cvmID string, body openapi.Ren
 
 // Replicate copies a CVM.
 //
-// Creates another CVM like this one under the same app id. It makes a new one each time. It answers 465 if
-// the chain must allow the hash or device first, and 400 with ERR-03-009 if the app runs several revisions
+// Creates another CVM like this one under the same app id. Each call creates a new CVM. The API returns 465
+// if the chain must allow the hash or device first, and 400 with ERR-03-009 if the app runs several revisions
 // and none is named.
 //
-// The body: where and what to run; the same as this CVM when absent. A nil body sends none.
-//
-// The answer: the new CVM.
+// The body may be nil.
 //
 // POST /cvms/{cvm_id}/replicas, retry class unsafe.
 func (s *CVMsService) Replicate(ctx context.Context, cvmID string, body *openapi.ReplicateRequest, params *openapi.CVMsReplicateParams, opts ...CallOption) (*openapi.VM, error) {
@@ -555,11 +456,9 @@ func (s *CVMsService) Replicate(ctx context.Context, cvmID string, body *openapi
 
 // Restart restarts a CVM.
 //
-// Shuts the CVM down and boots it again. It answers 409 while another operation runs.
+// Shuts the CVM down and boots it again. The API returns 409 while another operation runs.
 //
-// The body: whether to force it. A nil body sends none.
-//
-// The answer: the CVM, restarting.
+// The body may be nil.
 //
 // POST /cvms/{cvm_id}/restart, retry class unsafe.
 func (s *CVMsService) Restart(ctx context.Context, cvmID string, body *openapi.RestartRequest, opts ...CallOption) (*openapi.VM, error) {
@@ -569,11 +468,9 @@ func (s *CVMsService) Restart(ctx context.Context, cvmID string, body *openapi.R
 
 // ScheduleDelete schedules the deletion of a CVM.
 //
-// Deletes the CVM at the given time; an absent time cancels it.
+// Deletes the CVM at the given time. An absent time cancels the deletion.
 //
-// The body: when to delete the CVM. A nil body sends none.
-//
-// The answer: the CVM.
+// The body may be nil.
 //
 // PATCH /cvms/{cvm_id}/scheduled-delete, retry class idempotent.
 func (s *CVMsService) ScheduleDelete(ctx context.Context, cvmID string, body *openapi.ScheduleDeleteRequest, opts ...CallOption) (*openapi.VM, error) {
@@ -581,13 +478,9 @@ func (s *CVMsService) ScheduleDelete(ctx context.Context, cvmID string, body *op
 	return send[*openapi.VM](ctx, s.client.call(opCVMsScheduleDelete, opts), req, err)
 }
 
-// SetListed lists a CVM publicly or not.
+// SetListed sets whether a CVM is listed publicly.
 //
-// Shows the app in the public directory, or takes it out.
-//
-// The body: whether to list it.
-//
-// The answer: the CVM.
+// Adds the app to the public directory, or removes it.
 //
 // PATCH /cvms/{cvm_id}/listed, retry class idempotent.
 func (s *CVMsService) SetListed(ctx context.Context, cvmID string, body openapi.SetListedRequest, opts ...CallOption) (*openapi.VM, error) {
@@ -597,12 +490,8 @@ func (s *CVMsService) SetListed(ctx context.Context, cvmID string, body openapi.
 
 // SetPorts replaces the mapped ports of a CVM.
 //
-// Sets the whole list of ports; those that are not sent are closed. It answers 409 while another operation
-// runs.
-//
-// The body: all ports that shall be mapped.
-//
-// The answer: the mapped ports afterwards.
+// Sets the whole list of ports. Ports that are not sent are closed. The API returns 409 while another
+// operation runs.
 //
 // PUT /cvms/{cvm_id}/ports, retry class idempotent.
 func (s *CVMsService) SetPorts(ctx context.Context, cvmID string, body openapi.SetPortsRequest, opts ...CallOption) ([]openapi.PortMapping, error) {
@@ -612,12 +501,8 @@ func (s *CVMsService) SetPorts(ctx context.Context, cvmID string, body openapi.S
 
 // SetSSHKeys replaces the SSH keys of a CVM.
 //
-// Sets the whole list of keys that may enter the CVM. It takes effect at the next start, or at once if the
-// request has restart set. Only newer servers know it.
-//
-// The body: all keys that shall enter.
-//
-// The answer: the keys that are set now.
+// Sets the whole list of keys that can log in to the CVM. The change takes effect at the next start, or at
+// once if restart is set. Only newer servers support the call.
 //
 // PUT /cvms/{cvm_id}/ssh-keys, retry class idempotent.
 func (s *CVMsService) SetSSHKeys(ctx context.Context, cvmID string, body openapi.SetCVMSSHKeysRequest, opts ...CallOption) (*openapi.CVMSSHKeys, error) {
@@ -627,10 +512,8 @@ func (s *CVMsService) SetSSHKeys(ctx context.Context, cvmID string, body openapi
 
 // Shutdown shuts a CVM down gracefully.
 //
-// Requests that the guest stops its app and halts. If the guest does not cooperate use stop. It answers 409
+// Requests the guest to stop its app and to halt. If the guest does not react, use Stop. The API returns 409
 // while another operation runs.
-//
-// The answer: the CVM, shutting down.
 //
 // POST /cvms/{cvm_id}/shutdown, retry class idempotent.
 func (s *CVMsService) Shutdown(ctx context.Context, cvmID string, opts ...CallOption) (*openapi.VM, error) {
@@ -640,10 +523,8 @@ func (s *CVMsService) Shutdown(ctx context.Context, cvmID string, opts ...CallOp
 
 // Start starts a stopped CVM.
 //
-// Boots the CVM. It answers at once; wait for the status running. It answers 409 while another operation
-// runs.
-//
-// The answer: the CVM, starting.
+// Boots the CVM. The call returns at once: wait for the status running. The API returns 409 while another
+// operation runs.
 //
 // POST /cvms/{cvm_id}/start, retry class idempotent.
 func (s *CVMsService) Start(ctx context.Context, cvmID string, opts ...CallOption) (*openapi.VM, error) {
@@ -653,9 +534,7 @@ func (s *CVMsService) Start(ctx context.Context, cvmID string, opts ...CallOptio
 
 // Stop stops a CVM at once.
 //
-// Pulls the plug, also while another operation runs, which is cancelled.
-//
-// The answer: the CVM, stopping.
+// Powers the CVM off. An operation that runs is cancelled.
 //
 // POST /cvms/{cvm_id}/stop, retry class idempotent.
 func (s *CVMsService) Stop(ctx context.Context, cvmID string, opts ...CallOption) (*openapi.VM, error) {
@@ -665,11 +544,7 @@ func (s *CVMsService) Stop(ctx context.Context, cvmID string, opts ...CallOption
 
 // StopBatch stops several CVMs at once.
 //
-// Stops up to 50 CVMs and returns what became of each.
-//
-// The body: the CVMs to stop, at most 50.
-//
-// The answer: how many were stopped, skipped and failed.
+// Stops up to 50 CVMs and returns the outcome of each.
 //
 // POST /cvms/batch-stop, retry class idempotent.
 func (s *CVMsService) StopBatch(ctx context.Context, body openapi.StopBatchRequest, opts ...CallOption) (*openapi.StopBatchResult, error) {
@@ -679,12 +554,8 @@ func (s *CVMsService) StopBatch(ctx context.Context, body openapi.StopBatchReque
 
 // SubmitComposeFile submits an app-compose with its hash.
 //
-// Updates the CVM to the given app-compose in one call; the server checks the hash against the document. No
-// client uses it and its answer is not published.
-//
-// The body: the app-compose with its compose hash.
-//
-// The answer: what was started, in a form that is not published.
+// Updates the CVM to the given app-compose in one call. The server compares the hash with the document's. No
+// client uses the call. The format of the response is not documented.
 //
 // POST /cvms/{cvm_id}/compose_file, retry class unsafe.
 func (s *CVMsService) SubmitComposeFile(ctx context.Context, cvmID string, body openapi.SubmitComposeFileRequest, opts ...CallOption) (openapi.RawJSON, error) {
@@ -694,14 +565,10 @@ func (s *CVMsService) SubmitComposeFile(ctx context.Context, cvmID string, body 
 
 // Update changes a CVM.
 //
-// Changes compose, script, secrets, size and image in one operation; absent members stay. A new size is an
-// instance type, or virtual CPUs and memory, with allow_restart; a disk can only grow. With a KMS on a chain
-// a change of the compose hash answers 465 with everything needed to allow it; afterwards the same call with
-// the two headers and no content commits it. It answers 409 while another operation runs.
-//
-// The body: what to change.
-//
-// The answer: the update that was started.
+// Changes compose, script, secrets, size and image in one operation. Absent members stay. A new size is an
+// instance type, or virtual CPUs and memory, with allow_restart. A disk can only grow. With an on-chain KMS,
+// a change of the compose hash returns 465 with everything needed to allow it; the same call with the two
+// headers and no content commits it afterwards. The API returns 409 while another operation runs.
 //
 // PATCH /cvms/{cvm_id}, retry class idempotent.
 func (s *CVMsService) Update(ctx context.Context, cvmID string, body openapi.UpdateCVMRequest, params *openapi.CVMsUpdateParams, opts ...CallOption) (*openapi.UpdateAccepted, error) {
@@ -711,13 +578,11 @@ func (s *CVMsService) Update(ctx context.Context, cvmID string, body openapi.Upd
 
 // UpdateDockerCompose replaces the docker-compose file of a CVM.
 //
-// Starts an update to the new text. With a KMS on a chain it answers 465 with everything needed to allow the
-// new hash; repeat it then with the two headers. It answers 409 while another operation runs.
+// Starts an update to the new text. With an on-chain KMS, the API returns 465 with everything needed to allow
+// the new hash; repeat the call with the two headers afterwards. The API returns 409 while another operation
+// runs.
 //
-// The body: the new docker-compose file as YAML text. An empty text is refused, unless the parameters commit
-// what was prepared before: then no body is sent.
-//
-// The answer: the update that was started.
+// An empty text is an error, unless the parameters commit a prepared change: then no body is sent.
 //
 // PATCH /cvms/{cvm_id}/docker-compose, retry class idempotent.
 func (s *CVMsService) UpdateDockerCompose(ctx context.Context, cvmID string, text string, params *openapi.CVMsUpdateDockerComposeParams, opts ...CallOption) (*openapi.UpdateAccepted, error) {
@@ -727,12 +592,9 @@ func (s *CVMsService) UpdateDockerCompose(ctx context.Context, cvmID string, tex
 
 // UpdateEnvs replaces the secrets of a CVM.
 //
-// Replaces the whole encrypted environment and restarts the app; names that are not sent are gone. With a KMS
-// on a chain a change of the list of names answers 465. It answers 409 while another operation runs.
-//
-// The body: the encrypted environment and the names in it.
-//
-// The answer: the update that was started.
+// Replaces the whole encrypted environment and restarts the app. Variables that are not sent are removed.
+// With an on-chain KMS, a change of the list of names returns 465. The API returns 409 while another
+// operation runs.
 //
 // PATCH /cvms/{cvm_id}/envs, retry class idempotent.
 func (s *CVMsService) UpdateEnvs(ctx context.Context, cvmID string, body openapi.UpdateEnvsRequest, opts ...CallOption) (*openapi.UpdateAccepted, error) {
@@ -742,11 +604,7 @@ func (s *CVMsService) UpdateEnvs(ctx context.Context, cvmID string, body openapi
 
 // UpdateNetworkConfig changes the network configuration of a CVM.
 //
-// Replaces gateway or KMS URLs, with a restart where asked for. Absent members stay.
-//
-// The body: the URLs to set.
-//
-// The answer: the network configuration afterwards.
+// Replaces the gateway or KMS URLs, optionally with a restart. Absent members stay.
 //
 // PATCH /cvms/{cvm_id}/network-config, retry class idempotent.
 func (s *CVMsService) UpdateNetworkConfig(ctx context.Context, cvmID string, body openapi.UpdateNetworkConfigRequest, opts ...CallOption) (*openapi.NetworkConfig, error) {
@@ -754,14 +612,10 @@ func (s *CVMsService) UpdateNetworkConfig(ctx context.Context, cvmID string, bod
 	return send[*openapi.NetworkConfig](ctx, s.client.call(opCVMsUpdateNetworkConfig, opts), req, err)
 }
 
-// UpdateOSImage changes the guest image of a CVM.
+// UpdateOSImage changes the OS image of a CVM.
 //
-// Starts a change of the guest OS image, which takes several minutes. The correlation id names the operation.
-// It answers 409 while another operation runs.
-//
-// The body: name of the new image.
-//
-// The answer: the update that was started.
+// Starts a change of the guest OS image, which takes several minutes. The correlation id identifies the
+// operation. The API returns 409 while another operation runs.
 //
 // PATCH /cvms/{cvm_id}/os-image, retry class idempotent.
 func (s *CVMsService) UpdateOSImage(ctx context.Context, cvmID string, body openapi.UpdateOSImageRequest, opts ...CallOption) (*openapi.UpdateAccepted, error) {
@@ -771,13 +625,11 @@ func (s *CVMsService) UpdateOSImage(ctx context.Context, cvmID string, body open
 
 // UpdatePreLaunchScript replaces the pre-launch script of a CVM.
 //
-// Starts an update to the new script. With a KMS on a chain it answers 465 with everything needed to allow
-// the new hash; repeat it then with the two headers. It answers 409 while another operation runs.
+// Starts an update to the new script. With an on-chain KMS, the API returns 465 with everything needed to
+// allow the new hash; repeat the call with the two headers afterwards. The API returns 409 while another
+// operation runs.
 //
-// The body: the new script as plain text. An empty text is refused, unless the parameters commit what was
-// prepared before: then no body is sent.
-//
-// The answer: the update that was started.
+// An empty text is an error, unless the parameters commit a prepared change: then no body is sent.
 //
 // PATCH /cvms/{cvm_id}/pre-launch-script, retry class idempotent.
 func (s *CVMsService) UpdatePreLaunchScript(ctx context.Context, cvmID string, text string, params *openapi.CVMsUpdatePreLaunchScriptParams, opts ...CallOption) (*openapi.UpdateAccepted, error) {
@@ -787,13 +639,9 @@ func (s *CVMsService) UpdatePreLaunchScript(ctx context.Context, cvmID string, t
 
 // UpdateResources changes the size of a CVM.
 //
-// Starts a change of the instance type, or of virtual CPUs, memory and disk; absent members stay. A disk can
-// only grow, and everything else needs a restart. It answers 409 while another operation runs. It is the
-// older way; CVMs.Update does the same and more.
-//
-// The body: the new size.
-//
-// The answer: the change that was started; a server may leave it empty.
+// Starts a change of the instance type, or of virtual CPUs, memory and disk. Absent members stay. A disk can
+// only grow. Everything else needs a restart. The API returns 409 while another operation runs. Prefer
+// Update, which can change the rest of a CVM in the same operation.
 //
 // PATCH /cvms/{cvm_id}/resources, retry class idempotent.
 func (s *CVMsService) UpdateResources(ctx context.Context, cvmID string, body openapi.UpdateResourcesRequest, opts ...CallOption) (*openapi.UpdateAccepted, error) {
@@ -801,14 +649,10 @@ func (s *CVMsService) UpdateResources(ctx context.Context, cvmID string, body op
 	return send[*openapi.UpdateAccepted](ctx, s.client.call(opCVMsUpdateResources, opts), req, err)
 }
 
-// UpdateVisibility changes what a CVM shows to everybody.
+// UpdateVisibility changes the visibility of a CVM's data.
 //
-// Sets whether logs, system information and measurements can be read without a key. They are part of the
-// app-compose: what the hash covers may change with them. It answers 409 while another operation runs.
-//
-// The body: what shall be public.
-//
-// The answer: the CVM after the change.
+// Sets whether logs, system information and measurements can be read without a key. The settings are part of
+// the app-compose, so the compose hash may change. The API returns 409 while another operation runs.
 //
 // PATCH /cvms/{cvm_id}/visibility, retry class idempotent.
 func (s *CVMsService) UpdateVisibility(ctx context.Context, cvmID string, body openapi.UpdateVisibilityRequest, opts ...CallOption) (*openapi.VM, error) {
@@ -816,14 +660,12 @@ func (s *CVMsService) UpdateVisibility(ctx context.Context, cvmID string, body o
 	return send[*openapi.VM](ctx, s.client.call(opCVMsUpdateVisibility, opts), req, err)
 }
 
-// UpgradePreLaunch takes the latest official pre-launch script.
+// UpgradePreLaunch updates a CVM to the latest official pre-launch script.
 //
-// Starts an update to the latest official script, which the server holds; the compose hash that follows is
-// the server's word. With a KMS on a chain it answers 465 with everything needed to allow the new hash;
-// repeat it then with the two headers. It answers 409 while another operation runs. Only newer servers know
-// it.
-//
-// The answer: the update that was started.
+// Starts an update to the latest official script of the server. The server determines the new compose hash;
+// nothing here proves it. With an on-chain KMS, the API returns 465 with everything needed to allow the new
+// hash; repeat the call with the two headers afterwards. The API returns 409 while another operation runs.
+// Only newer servers support the call.
 //
 // POST /cvms/{cvm_id}/pre-launch-script/upgrade-to-latest-official, retry class unsafe.
 func (s *CVMsService) UpgradePreLaunch(ctx context.Context, cvmID string, params *openapi.CVMsUpgradePreLaunchParams, opts ...CallOption) (*openapi.UpdateAccepted, error) {

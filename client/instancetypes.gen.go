@@ -9,8 +9,8 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// InstanceTypesService has the operations that list the sizes a CVM can have. Use it as the field
-// InstanceTypes of a [Client].
+// InstanceTypesService has the operations that list the sizes a CVM can have. It is the field InstanceTypes
+// of a [Client].
 type InstanceTypesService struct {
 	client *Client
 }
@@ -20,9 +20,7 @@ func (s InstanceTypesService) Format(f fmt.State, _ rune) { s.client.formatServi
 
 // List lists all instance types.
 //
-// Returns every size a CVM can have, by family. It needs no API key.
-//
-// The answer: the families of instance types.
+// Returns every instance type, by family. The call needs no API key.
 //
 // GET /instance-types, retry class safe, no API key needed.
 func (s *InstanceTypesService) List(ctx context.Context, opts ...CallOption) (*openapi.InstanceTypeFamilies, error) {
@@ -32,9 +30,8 @@ func (s *InstanceTypesService) List(ctx context.Context, opts ...CallOption) (*o
 
 // ListFamily lists the instance types of a family.
 //
-// Returns the sizes of one family. It answers 404 for a family that does not exist. It needs no API key.
-//
-// The answer: the instance types of the family.
+// Returns the instance types of one family. The API returns 404 for an unknown family. The call needs no API
+// key.
 //
 // GET /instance-types/{family}, retry class safe, no API key needed.
 func (s *InstanceTypesService) ListFamily(ctx context.Context, family string, opts ...CallOption) (*openapi.InstanceTypeList, error) {

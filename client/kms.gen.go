@@ -9,7 +9,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// KMSService has the operations on key management services. Use it as the field KMS of a [Client].
+// KMSService has the operations on key management services. It is the field KMS of a [Client].
 type KMSService struct {
 	client *Client
 }
@@ -19,10 +19,8 @@ func (s KMSService) Format(f fmt.State, _ rune) { s.client.formatService(f, "KMS
 
 // Get returns one KMS node.
 //
-// Returns the node by its id or slug. It answers 404 if there is none. API version 2026-06-23 keys the same
-// path by contracts, so the version is pinned; a call of it returns a contract.
-//
-// The answer: the KMS node.
+// Returns the node by its id or slug. The API returns 404 if there is none. API version 2026-06-23 returns a
+// contract from the same path, so the version is pinned to an earlier one.
 //
 // GET /kms/{kms_id}, retry class safe, API version 2026-05-22.
 func (s *KMSService) Get(ctx context.Context, kmsID string, opts ...CallOption) (*openapi.KMS, error) {
@@ -30,13 +28,11 @@ func (s *KMSService) Get(ctx context.Context, kmsID string, opts ...CallOption) 
 	return send[*openapi.KMS](ctx, s.client.call(opKMSGet, opts), req, err)
 }
 
-// GetAppEnvPublicKey returns the env key of an app.
+// GetAppEnvPublicKey returns the env encryption key of an app.
 //
-// Returns the X25519 key that the app's secrets are encrypted for, signed by the root key of the KMS. Check
-// the signature against a root key that comes from elsewhere before encrypting anything. With a KMS on a
-// chain the app's contract must exist.
-//
-// The answer: the key and its signature.
+// Returns the X25519 key that the app's secrets are encrypted for, signed by the root key of the KMS. Before
+// encrypting anything, verify the signature with a root key from an independent source. With an on-chain KMS,
+// the app's contract must exist.
 //
 // GET /kms/{kms_id}/pubkey/{app_id}, retry class safe, API version 2026-05-22.
 func (s *KMSService) GetAppEnvPublicKey(ctx context.Context, kmsID string, appID string, opts ...CallOption) (*openapi.EnvPublicKey, error) {
@@ -46,10 +42,8 @@ func (s *KMSService) GetAppEnvPublicKey(ctx context.Context, kmsID string, appID
 
 // GetNextAppIDs predicts the next app ids.
 //
-// Returns the app ids that the workspace's wallet on the server will make next, with their nonces. It
+// Returns the app ids that the workspace's wallet on the server creates next, with their nonces. The call
 // reserves nothing: another deployment may use a nonce first. Send both app_id and nonce when provisioning.
-//
-// The answer: pairs of app id and nonce.
 //
 // GET /kms/phala/next_app_id, retry class safe.
 func (s *KMSService) GetNextAppIDs(ctx context.Context, params *openapi.KMSGetNextAppIDsParams, opts ...CallOption) (*openapi.NextAppIDs, error) {
@@ -59,10 +53,8 @@ func (s *KMSService) GetNextAppIDs(ctx context.Context, params *openapi.KMSGetNe
 
 // GetOnChain lists the KMS contracts of a chain.
 //
-// Returns the contracts with the devices and guest images they know, and whether each is allowed on chain. A
-// state that could not be read is absent.
-//
-// The answer: the contracts of the chain.
+// Returns the contracts with their devices and OS images, and whether each is allowed on chain. A state that
+// could not be read is absent.
 //
 // GET /kms/on-chain/{chain}, retry class safe.
 func (s *KMSService) GetOnChain(ctx context.Context, chain string, opts ...CallOption) (*openapi.OnChainKMS, error) {
@@ -72,10 +64,8 @@ func (s *KMSService) GetOnChain(ctx context.Context, chain string, opts ...CallO
 
 // Inspect inspects one KMS.
 //
-// Reads the KMS, its guest agent and its contract, and compares them. Each part that cannot be asked carries
-// an error of its own.
-//
-// The answer: what the KMS, its guest and its contract say.
+// Reads the KMS, its guest agent and its contract, and compares them. Each part that cannot be read has an
+// error of its own.
 //
 // GET /kms/{kms_id}/info, retry class safe, API version 2026-05-22.
 func (s *KMSService) Inspect(ctx context.Context, kmsID string, opts ...CallOption) (*openapi.KMSInspection, error) {
@@ -85,10 +75,8 @@ func (s *KMSService) Inspect(ctx context.Context, kmsID string, opts ...CallOpti
 
 // List lists the KMS nodes.
 //
-// Returns one page of the nodes that run a KMS, as API version 2026-05-22 keys them. Later versions list
-// contracts under the same path, so the version is pinned; a call of one of them returns contracts.
-//
-// The answer: one page of KMS nodes.
+// Returns one page of the nodes that run a KMS. Later API versions return contracts from the same path, so
+// the version is pinned to 2026-05-22.
 //
 // GET /kms, retry class safe, API version 2026-05-22.
 func (s *KMSService) List(ctx context.Context, params *openapi.KMSListParams, opts ...CallOption) (*openapi.KMSPage, error) {
@@ -98,10 +86,8 @@ func (s *KMSService) List(ctx context.Context, params *openapi.KMSListParams, op
 
 // ListContractNodes lists the nodes of a KMS contract.
 //
-// Returns the KMS nodes that a contract governs. API version 2026-06-23 is the first that knows it, so the
+// Returns the KMS nodes that a contract governs. API version 2026-06-23 is the first with this call, so the
 // version is pinned.
-//
-// The answer: the nodes of the contract.
 //
 // GET /kms/{slug}/nodes, retry class safe, API version 2026-06-23.
 func (s *KMSService) ListContractNodes(ctx context.Context, slug string, opts ...CallOption) (*openapi.KMSNodes, error) {

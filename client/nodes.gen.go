@@ -9,7 +9,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// NodesService has the operations that list where a CVM can run. Use it as the field Nodes of a [Client].
+// NodesService has the operations that list where a CVM can run. It is the field Nodes of a [Client].
 type NodesService struct {
 	client *Client
 }
@@ -17,12 +17,10 @@ type NodesService struct {
 // Format writes the name of the service, whatever the verb.
 func (s NodesService) Format(f fmt.State, _ rune) { s.client.formatService(f, "Nodes") }
 
-// ListAvailable lists the nodes that can take a CVM.
+// ListAvailable lists the nodes that can run a CVM.
 //
-// Returns the nodes with room for a CVM of this workspace, with their images and the KMSs they work with, and
-// what the workspace may use in all.
-//
-// The answer: the nodes and the limits of the workspace.
+// Returns the nodes that can run another CVM of this workspace, with their images and KMSs, and the limits of
+// the workspace.
 //
 // GET /teepods/available, retry class safe.
 func (s *NodesService) ListAvailable(ctx context.Context, opts ...CallOption) (*openapi.AvailableNodes, error) {
@@ -30,12 +28,10 @@ func (s *NodesService) ListAvailable(ctx context.Context, opts ...CallOption) (*
 	return send[*openapi.AvailableNodes](ctx, s.client.call(opNodesListAvailable, opts), req, err)
 }
 
-// ListCreateResources lists what a new CVM can be made of.
+// ListCreateResources lists the choices for a new CVM.
 //
-// Returns nodes, KMSs, gateways and instance types with what works together. Ids are numbers before API
-// version 2026-05-22 and prefixed text after it.
-//
-// The answer: all that can be chosen for a new CVM.
+// Returns nodes, KMSs, gateways and instance types, and which of them work together. Ids are numbers before
+// API version 2026-05-22 and text with a prefix from then on.
 //
 // GET /teepods/cvm-create-resources, retry class safe.
 func (s *NodesService) ListCreateResources(ctx context.Context, opts ...CallOption) (*openapi.CreateResources, error) {

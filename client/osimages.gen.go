@@ -9,7 +9,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// OSImagesService has the operations that list the guest images. Use it as the field OSImages of a [Client].
+// OSImagesService has the operations that list the guest images. It is the field OSImages of a [Client].
 type OSImagesService struct {
 	client *Client
 }
@@ -19,9 +19,7 @@ func (s OSImagesService) Format(f fmt.State, _ rune) { s.client.formatService(f,
 
 // List lists the OS images of the cloud.
 //
-// Returns one page of the guest images that CVMs can boot, whatever the node.
-//
-// The answer: one page of images.
+// Returns one page of the OS images that CVMs can boot, on any node.
 //
 // GET /os-images, retry class safe.
 func (s *OSImagesService) List(ctx context.Context, params *openapi.OSImagesListParams, opts ...CallOption) (*openapi.OSImagePage, error) {

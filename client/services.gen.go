@@ -2,7 +2,7 @@
 
 package client
 
-// Services holds the operations of the API, a field for each group of them.
+// Services contains the operations of the API, a field for each group of them.
 type Services struct {
 	Account       *AccountService
 	Apps          *AppsService

@@ -9,7 +9,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// SSHKeysService has the operations on the account's SSH keys. Use it as the field SSHKeys of a [Client].
+// SSHKeysService has the operations on the account's SSH keys. It is the field SSHKeys of a [Client].
 type SSHKeysService struct {
 	client *Client
 }
@@ -19,12 +19,7 @@ func (s SSHKeysService) Format(f fmt.State, _ rune) { s.client.formatService(f, 
 
 // Create adds an SSH key to the account.
 //
-// Adds a public key, which new CVMs with SSH then accept. It answers 400 for a key that is there already or
-// cannot be read.
-//
-// The body: name and public key.
-//
-// The answer: the new SSH key.
+// New CVMs with SSH accept the key. The API returns 400 for a key that exists already or cannot be parsed.
 //
 // POST /user/ssh-keys, retry class unsafe.
 func (s *SSHKeysService) Create(ctx context.Context, body openapi.CreateSSHKeyRequest, opts ...CallOption) (*openapi.SSHKey, error) {
@@ -34,7 +29,7 @@ func (s *SSHKeysService) Create(ctx context.Context, body openapi.CreateSSHKeyRe
 
 // Delete removes an SSH key from the account.
 //
-// Removes the key; CVMs that have it already keep it.
+// CVMs that have the key already keep it.
 //
 // DELETE /user/ssh-keys/{key_id}, retry class idempotent.
 func (s *SSHKeysService) Delete(ctx context.Context, keyID string, opts ...CallOption) error {
@@ -44,11 +39,7 @@ func (s *SSHKeysService) Delete(ctx context.Context, keyID string, opts ...CallO
 
 // ImportGitHub imports SSH keys from GitHub.
 //
-// Adds the public keys of a GitHub user. Keys that are there already are skipped.
-//
-// The body: the GitHub user.
-//
-// The answer: what was imported.
+// Adds the public keys of a GitHub user. Existing keys are skipped.
 //
 // POST /user/ssh-keys/github-profile, retry class idempotent.
 func (s *SSHKeysService) ImportGitHub(ctx context.Context, body openapi.ImportGitHubRequest, opts ...CallOption) (*openapi.GitHubImport, error) {
@@ -60,8 +51,6 @@ func (s *SSHKeysService) ImportGitHub(ctx context.Context, body openapi.ImportGi
 //
 // Returns all public keys of the account.
 //
-// The answer: all SSH keys.
-//
 // GET /user/ssh-keys, retry class safe.
 func (s *SSHKeysService) List(ctx context.Context, opts ...CallOption) ([]openapi.SSHKey, error) {
 	req, err := openapi.NewSSHKeysListRequest(s.client.server)
@@ -70,9 +59,7 @@ func (s *SSHKeysService) List(ctx context.Context, opts ...CallOption) ([]openap
 
 // SyncGitHub synchronises SSH keys with GitHub.
 //
-// Reads the keys that came from GitHub anew, and adds, changes and removes accordingly.
-//
-// The answer: what was changed.
+// Reads the imported keys again from GitHub, and adds, changes and removes keys accordingly.
 //
 // POST /user/ssh-keys/github-sync, retry class idempotent.
 func (s *SSHKeysService) SyncGitHub(ctx context.Context, opts ...CallOption) (*openapi.GitHubSync, error) {

@@ -9,7 +9,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// WebhooksService has the operations on the workspace's webhooks. Use it as the field Webhooks of a [Client].
+// WebhooksService has the operations on the workspace's webhooks. It is the field Webhooks of a [Client].
 type WebhooksService struct {
 	client *Client
 }
@@ -19,11 +19,8 @@ func (s WebhooksService) Format(f fmt.State, _ rune) { s.client.formatService(f,
 
 // Create creates a webhook.
 //
-// Creates a webhook and answers its secret, whole for this one time. It makes a new one each time.
-//
-// The body: where to post which events.
-//
-// The answer: the webhook with its secret.
+// Creates a webhook and returns its secret. Later calls return the secret masked. Each call creates a new
+// webhook.
 //
 // POST /workspace/webhooks, retry class unsafe.
 func (s *WebhooksService) Create(ctx context.Context, body openapi.CreateWebhookRequest, opts ...CallOption) (*openapi.Webhook, error) {
@@ -33,7 +30,7 @@ func (s *WebhooksService) Create(ctx context.Context, body openapi.CreateWebhook
 
 // Delete deletes a webhook.
 //
-// Ends all deliveries of the webhook.
+// The API sends no further events to the webhook.
 //
 // DELETE /workspace/webhooks/{webhook_id}, retry class idempotent.
 func (s *WebhooksService) Delete(ctx context.Context, webhookID string, opts ...CallOption) error {
@@ -45,8 +42,6 @@ func (s *WebhooksService) Delete(ctx context.Context, webhookID string, opts ...
 //
 // Returns the webhook with a masked secret.
 //
-// The answer: the webhook.
-//
 // GET /workspace/webhooks/{webhook_id}, retry class safe.
 func (s *WebhooksService) Get(ctx context.Context, webhookID string, opts ...CallOption) (*openapi.Webhook, error) {
 	req, err := openapi.NewWebhooksGetRequest(s.client.server, openapi.PathParam(webhookID))
@@ -55,9 +50,7 @@ func (s *WebhooksService) Get(ctx context.Context, webhookID string, opts ...Cal
 
 // GetStats returns the statistics of a webhook.
 //
-// Returns how many deliveries succeeded and how long they took.
-//
-// The answer: the statistics of the deliveries.
+// Returns the success rate and the durations of the deliveries.
 //
 // GET /workspace/webhooks/{webhook_id}/stats, retry class safe.
 func (s *WebhooksService) GetStats(ctx context.Context, webhookID string, opts ...CallOption) (*openapi.WebhookStats, error) {
@@ -69,8 +62,6 @@ func (s *WebhooksService) GetStats(ctx context.Context, webhookID string, opts .
 //
 // Returns all webhooks, with masked secrets.
 //
-// The answer: all webhooks.
-//
 // GET /workspace/webhooks, retry class safe.
 func (s *WebhooksService) List(ctx context.Context, opts ...CallOption) ([]openapi.Webhook, error) {
 	req, err := openapi.NewWebhooksListRequest(s.client.server)
@@ -79,9 +70,7 @@ func (s *WebhooksService) List(ctx context.Context, opts ...CallOption) ([]opena
 
 // ListDeliveries lists the deliveries of a webhook.
 //
-// Returns deliveries with their outcome, newest first as far as is known.
-//
-// The answer: the deliveries.
+// Returns the deliveries with their outcomes, presumably newest first.
 //
 // GET /workspace/webhooks/{webhook_id}/deliveries, retry class safe.
 func (s *WebhooksService) ListDeliveries(ctx context.Context, webhookID string, params *openapi.WebhooksListDeliveriesParams, opts ...CallOption) ([]openapi.WebhookDelivery, error) {
@@ -91,10 +80,8 @@ func (s *WebhooksService) ListDeliveries(ctx context.Context, webhookID string, 
 
 // Resend sends an event again.
 //
-// Posts the event once more, as a new event that names the original one. The form of the answer is not
-// published.
-//
-// The answer: what was sent, byte for byte as it came.
+// Sends the event again, as a new event that refers to the original. The format of the response is not
+// documented.
 //
 // POST /workspace/webhooks/{webhook_id}/deliveries/{event_id}/resend, retry class unsafe.
 func (s *WebhooksService) Resend(ctx context.Context, webhookID string, eventID string, opts ...CallOption) (openapi.RawJSON, error) {
@@ -104,10 +91,8 @@ func (s *WebhooksService) Resend(ctx context.Context, webhookID string, eventID 
 
 // RevealSecret reveals the secret of a webhook.
 //
-// Returns the whole secret. The account needs two-factor authentication (403 otherwise) and a recent
+// Returns the unmasked secret. The account needs two-factor authentication (403 otherwise) and a recent
 // confirmation of it (428 otherwise).
-//
-// The answer: the secret.
 //
 // POST /workspace/webhooks/{webhook_id}/reveal-secret, retry class safe.
 func (s *WebhooksService) RevealSecret(ctx context.Context, webhookID string, opts ...CallOption) (*openapi.WebhookSecret, error) {
@@ -117,9 +102,7 @@ func (s *WebhooksService) RevealSecret(ctx context.Context, webhookID string, op
 
 // RotateSecret replaces the secret of a webhook.
 //
-// Makes a new secret; the old one ends at once. It has the same conditions as revealing the secret.
-//
-// The answer: the new secret.
+// Creates a new secret. The old one is invalid at once. The conditions are those of RevealSecret.
 //
 // POST /workspace/webhooks/{webhook_id}/rotate-secret, retry class unsafe.
 func (s *WebhooksService) RotateSecret(ctx context.Context, webhookID string, opts ...CallOption) (*openapi.WebhookSecret, error) {
@@ -129,9 +112,7 @@ func (s *WebhooksService) RotateSecret(ctx context.Context, webhookID string, op
 
 // Test sends a test event.
 //
-// Posts a test event to the webhook. The form of the answer is not published.
-//
-// The answer: what was sent, byte for byte as it came.
+// Sends a test event to the webhook. The format of the response is not documented.
 //
 // POST /workspace/webhooks/{webhook_id}/test, retry class unsafe.
 func (s *WebhooksService) Test(ctx context.Context, webhookID string, opts ...CallOption) (openapi.RawJSON, error) {
@@ -142,10 +123,6 @@ func (s *WebhooksService) Test(ctx context.Context, webhookID string, opts ...Ca
 // Update changes a webhook.
 //
 // Changes address, events, name or whether it is enabled. Absent members stay.
-//
-// The body: what to change.
-//
-// The answer: the webhook afterwards.
 //
 // PUT /workspace/webhooks/{webhook_id}, retry class idempotent.
 func (s *WebhooksService) Update(ctx context.Context, webhookID string, body openapi.UpdateWebhookRequest, opts ...CallOption) (*openapi.Webhook, error) {

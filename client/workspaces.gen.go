@@ -9,7 +9,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// WorkspacesService has the operations on workspaces. Use it as the field Workspaces of a [Client].
+// WorkspacesService has the operations on workspaces. It is the field Workspaces of a [Client].
 type WorkspacesService struct {
 	client *Client
 }
@@ -19,9 +19,7 @@ func (s WorkspacesService) Format(f fmt.State, _ rune) { s.client.formatService(
 
 // Get returns one workspace.
 //
-// Returns the workspace by its slug. It answers 404 if there is none that the user is a member of.
-//
-// The answer: the workspace.
+// Returns the workspace by its slug. The API returns 404 unless the user is a member of it.
 //
 // GET /workspaces/{slug}, retry class safe.
 func (s *WorkspacesService) Get(ctx context.Context, slug string, opts ...CallOption) (*openapi.Workspace, error) {
@@ -31,9 +29,7 @@ func (s *WorkspacesService) Get(ctx context.Context, slug string, opts ...CallOp
 
 // GetQuotas returns the quotas of a workspace.
 //
-// Returns how much the workspace may use and how much of that is left.
-//
-// The answer: the quotas at a point in time.
+// Returns the limits of the workspace and the parts that are left.
 //
 // GET /workspaces/{slug}/quotas, retry class safe.
 func (s *WorkspacesService) GetQuotas(ctx context.Context, slug string, opts ...CallOption) (*openapi.WorkspaceQuotas, error) {
@@ -43,10 +39,7 @@ func (s *WorkspacesService) GetQuotas(ctx context.Context, slug string, opts ...
 
 // List lists the workspaces of the account.
 //
-// Returns one page of the workspaces that the user behind the key is a member of, with a cursor to the next
-// page.
-//
-// The answer: one page of workspaces.
+// Returns one page of the workspaces that the user is a member of, with a cursor to the next page.
 //
 // GET /workspaces, retry class safe.
 func (s *WorkspacesService) List(ctx context.Context, params *openapi.WorkspacesListParams, opts ...CallOption) (*openapi.WorkspacePage, error) {
@@ -57,8 +50,6 @@ func (s *WorkspacesService) List(ctx context.Context, params *openapi.Workspaces
 // ListNodes lists the nodes of a workspace.
 //
 // Returns one page of the nodes that are reserved for the workspace.
-//
-// The answer: one page of nodes.
 //
 // GET /workspaces/{slug}/nodes, retry class safe.
 func (s *WorkspacesService) ListNodes(ctx context.Context, slug string, params *openapi.WorkspacesListNodesParams, opts ...CallOption) (*openapi.NodePage, error) {

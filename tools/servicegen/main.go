@@ -1,6 +1,6 @@
 // Command servicegen writes the services and the route tables of the SDK from its OpenAPI description.
 //
-// oapi-codegen gives the models and a client with one method for each operation. This generator adds what
+// oapi-codegen writes the models and a client with one method for each operation. This generator adds what
 // is particular to this SDK: services with typed methods, retry classes, API versions, and the routes that
 // the fake cloud answers.
 package main
@@ -67,6 +67,16 @@ func generate(root string) error {
 			return err
 		}
 		if err := os.WriteFile(filepath.Join(root, f.dir, f.name), formatted, 0o644); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{"models.gen.go", "client.gen.go"} {
+		file := filepath.Join(root, "openapi", name)
+		source, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(file, tidyComments(source), 0o644); err != nil {
 			return err
 		}
 	}

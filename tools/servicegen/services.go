@@ -10,7 +10,7 @@ import (
 func writeServices(services []string) string {
 	var b strings.Builder
 	b.WriteString(header + "package client\n\n")
-	b.WriteString("// Services holds the operations of the API, a field for each group of them.\ntype Services struct {\n")
+	b.WriteString("// Services contains the operations of the API, a field for each group of them.\ntype Services struct {\n")
 	for _, s := range services {
 		fmt.Fprintf(&b, "\t%s *%sService\n", s, s)
 	}
@@ -26,7 +26,7 @@ func writeServices(services []string) string {
 func writeService(service string, ops []operation) (string, error) {
 	var b strings.Builder
 	b.WriteString(header + "package client\n\nimport (\n\t\"context\"\n\t\"fmt\"\n\n\t\"github.com/phala-go/phala/openapi\"\n)\n\n")
-	comment(&b, fmt.Sprintf("%sService has the operations %s. Use it as the field %s of a [Client].", service, serviceTopic(service), service))
+	comment(&b, fmt.Sprintf("%sService has the operations %s. It is the field %s of a [Client].", service, serviceTopic(service), service))
 	fmt.Fprintf(&b, "type %sService struct {\n\tclient *Client\n}\n\n", service)
 	fmt.Fprintf(&b, "// Format writes the name of the service, whatever the verb.\nfunc (s %sService) Format(f fmt.State, _ rune) { s.client.formatService(f, %q) }\n\n", service, service)
 	for _, o := range ops {
@@ -133,20 +133,13 @@ func writeDoc(b *strings.Builder, o operation, optionalBody, text bool) {
 	comment(b, o.Method+" "+strings.TrimSuffix(summary, ".")+".")
 	b.WriteString("//\n")
 	comment(b, o.Description)
-	if d := o.RequestBody; d != nil && d.Description != "" {
+	switch {
+	case text:
 		b.WriteString("//\n")
-		note := "The body: " + lowerFirst(d.Description)
-		if optionalBody {
-			note += " A nil body sends none."
-		}
-		if text {
-			note += " An empty text is refused, unless the parameters commit what was prepared before: then no body is sent."
-		}
-		comment(b, note)
-	}
-	if code, media := o.success(); len(media) > 0 && o.Responses[code].Description != "" {
+		comment(b, "An empty text is an error, unless the parameters commit a prepared change: then no body is sent.")
+	case optionalBody:
 		b.WriteString("//\n")
-		comment(b, "The answer: "+lowerFirst(o.Responses[code].Description))
+		comment(b, "The body may be nil.")
 	}
 	b.WriteString("//\n")
 	facts := fmt.Sprintf("%s %s, retry class %s", o.Verb, strings.TrimPrefix(o.Path, basePath), o.Retry)
@@ -160,14 +153,6 @@ func writeDoc(b *strings.Builder, o operation, optionalBody, text bool) {
 		facts += ", no API key needed"
 	}
 	comment(b, facts+".")
-}
-
-// lowerFirst lowers the first letter, unless the first word is an initialism.
-func lowerFirst(s string) string {
-	if len(s) > 1 && s[1] >= 'A' && s[1] <= 'Z' {
-		return s
-	}
-	return strings.ToLower(s[:1]) + s[1:]
 }
 
 // comment writes s as comment lines of at most 110 characters.
