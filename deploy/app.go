@@ -111,8 +111,9 @@ type Result struct {
 	// Bundle has the evidence with everything that its verification used, so that it can be verified offline years
 	// later; nil if there was no evidence.
 	Bundle *attest.Bundle
-	// Pending is the change that the flow carried out; nil for a deployment.
-	Pending *Pending
+	// Pending is the change that the flow carried out; nil for a deployment. Its JSON may hold a commit token, so it
+	// is left out of the JSON of a result.
+	Pending *Pending `json:"-"`
 }
 
 // ParseApp reads an [App] that was written as JSON. It refuses one whose document does not have its compose hash.

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"os"
 	"slices"
 	"testing"
 
@@ -204,6 +203,3 @@ func rewritten(body []byte, change func(map[string]any)) []byte {
 	changed, _ := json.Marshal(members)
 	return changed
 }
-
-// source is the folder of the package.
-var source = os.DirFS(".")

@@ -1,10 +1,6 @@
 package openapi
 
-import (
-	"fmt"
-
-	"github.com/phala-go/phala/internal/secret"
-)
+import "github.com/phala-go/phala/internal/secret"
 
 // Secret is text that must not end up in a log: a token, a signing secret, an encrypted environment.
 //
@@ -15,16 +11,3 @@ type Secret = secret.Text
 // Marshal returns the JSON of a value as the API takes it, with the text of each [Secret] in it. json.Marshal hides
 // it. The client sends every body this way; use it to store a value, or to send one by other means.
 func Marshal(v any) ([]byte, error) { return secret.Marshal(v) }
-
-// formatPlain writes a struct under the verbs that fit one; another one would make fmt print nested values with
-// none of their methods.
-func formatPlain(f fmt.State, plain any) {
-	switch {
-	case f.Flag('#'):
-		_, _ = fmt.Fprintf(f, "%#v", plain)
-	case f.Flag('+'):
-		_, _ = fmt.Fprintf(f, "%+v", plain)
-	default:
-		_, _ = fmt.Fprintf(f, "%v", plain)
-	}
-}

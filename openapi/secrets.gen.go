@@ -2,106 +2,110 @@
 
 package openapi
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/phala-go/phala/internal/secret"
+)
 
 // Format writes the value without the secrets in it, whatever the verb.
 func (v AppRevisionDetail) Format(f fmt.State, _ rune) {
 	type plain AppRevisionDetail
-	formatPlain(f, plain(v))
+	secret.Format(f, plain(v))
 }
 
 // Format writes the value without the secrets in it, whatever the verb.
 func (v CVMsCommitReplicaParams) Format(f fmt.State, _ rune) {
 	type plain CVMsCommitReplicaParams
-	formatPlain(f, plain(v))
+	secret.Format(f, plain(v))
 }
 
 // Format writes the value without the secrets in it, whatever the verb.
 func (v CVMsCommitUpdateParams) Format(f fmt.State, _ rune) {
 	type plain CVMsCommitUpdateParams
-	formatPlain(f, plain(v))
+	secret.Format(f, plain(v))
 }
 
 // Format writes the value without the secrets in it, whatever the verb.
 func (v CVMsGetCommitUpdateParams) Format(f fmt.State, _ rune) {
 	type plain CVMsGetCommitUpdateParams
-	formatPlain(f, plain(v))
+	secret.Format(f, plain(v))
 }
 
 // Format writes the value without the secrets in it, whatever the verb.
 func (v CommitComposeUpdateRequest) Format(f fmt.State, _ rune) {
 	type plain CommitComposeUpdateRequest
-	formatPlain(f, plain(v))
+	secret.Format(f, plain(v))
 }
 
 // Format writes the value without the secrets in it, whatever the verb.
 func (v CommitUpdateRequest) Format(f fmt.State, _ rune) {
 	type plain CommitUpdateRequest
-	formatPlain(f, plain(v))
+	secret.Format(f, plain(v))
 }
 
 // Format writes the value without the secrets in it, whatever the verb.
 func (v CreateCVMRequest) Format(f fmt.State, _ rune) {
 	type plain CreateCVMRequest
-	formatPlain(f, plain(v))
+	secret.Format(f, plain(v))
 }
 
 // Format writes the value without the secrets in it, whatever the verb.
 func (v CreateInstanceRequest) Format(f fmt.State, _ rune) {
 	type plain CreateInstanceRequest
-	formatPlain(f, plain(v))
+	secret.Format(f, plain(v))
 }
 
 // Format writes the value without the secrets in it, whatever the verb.
 func (v CreateWebhookRequest) Format(f fmt.State, _ rune) {
 	type plain CreateWebhookRequest
-	formatPlain(f, plain(v))
+	secret.Format(f, plain(v))
 }
 
 // Format writes the value without the secrets in it, whatever the verb.
 func (v Provision) Format(f fmt.State, _ rune) {
 	type plain Provision
-	formatPlain(f, plain(v))
+	secret.Format(f, plain(v))
 }
 
 // Format writes the value without the secrets in it, whatever the verb.
 func (v ProvisionRequest) Format(f fmt.State, _ rune) {
 	type plain ProvisionRequest
-	formatPlain(f, plain(v))
+	secret.Format(f, plain(v))
 }
 
 // Format writes the value without the secrets in it, whatever the verb.
 func (v ReplicateRequest) Format(f fmt.State, _ rune) {
 	type plain ReplicateRequest
-	formatPlain(f, plain(v))
+	secret.Format(f, plain(v))
 }
 
 // Format writes the value without the secrets in it, whatever the verb.
 func (v SubmitComposeFileRequest) Format(f fmt.State, _ rune) {
 	type plain SubmitComposeFileRequest
-	formatPlain(f, plain(v))
+	secret.Format(f, plain(v))
 }
 
 // Format writes the value without the secrets in it, whatever the verb.
 func (v UpdateCVMRequest) Format(f fmt.State, _ rune) {
 	type plain UpdateCVMRequest
-	formatPlain(f, plain(v))
+	secret.Format(f, plain(v))
 }
 
 // Format writes the value without the secrets in it, whatever the verb.
 func (v UpdateEnvsRequest) Format(f fmt.State, _ rune) {
 	type plain UpdateEnvsRequest
-	formatPlain(f, plain(v))
+	secret.Format(f, plain(v))
 }
 
 // Format writes the value without the secrets in it, whatever the verb.
 func (v Webhook) Format(f fmt.State, _ rune) {
 	type plain Webhook
-	formatPlain(f, plain(v))
+	secret.Format(f, plain(v))
 }
 
 // Format writes the value without the secrets in it, whatever the verb.
 func (v WebhookSecret) Format(f fmt.State, _ rune) {
 	type plain WebhookSecret
-	formatPlain(f, plain(v))
+	secret.Format(f, plain(v))
 }

@@ -3,6 +3,7 @@ package phalatest
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -29,7 +30,7 @@ type TB interface {
 // Server is a Phala Cloud in this process. It is safe for concurrent use.
 type Server struct {
 	// APIKey is the key of the first workspace; see [Server.NewTenant] for others.
-	APIKey string
+	APIKey string `json:"-"`
 
 	tb         TB
 	log        *slog.Logger
@@ -162,6 +163,15 @@ func (s *Server) Close() {
 	s.webhooks.close()
 	s.memory.Wait()
 }
+
+// String names the cloud, without its key.
+func (s *Server) String() string { return "fake cloud" }
+
+// Format writes what String returns, whatever the verb.
+func (s *Server) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
+
+// LogValue keeps the key out of structured logs.
+func (s *Server) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 // URL is the base URL of the server on a loopback address. The first call opens the port.
 func (s *Server) URL() string {

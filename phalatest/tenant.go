@@ -2,6 +2,8 @@ package phalatest
 
 import (
 	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -18,7 +20,7 @@ import (
 // the KMS, and see nothing of each other: to the key of one, the apps and CVMs of another do not exist.
 type Tenant struct {
 	// APIKey is the key of the workspace.
-	APIKey string
+	APIKey string `json:"-"`
 
 	server     *Server
 	number     int // 1 is the workspace of the server itself
@@ -37,6 +39,15 @@ type Tenant struct {
 	facets  facets
 	sshKeys []*sshKey
 }
+
+// String names the workspace, without its key.
+func (t Tenant) String() string { return "workspace " + t.slug }
+
+// Format writes what String returns, whatever the verb.
+func (t Tenant) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, t.String()) }
+
+// LogValue keeps the key out of structured logs.
+func (t Tenant) LogValue() slog.Value { return slog.StringValue(t.String()) }
 
 // NewTenant adds a workspace to the cloud.
 func (s *Server) NewTenant(name string) *Tenant {

@@ -87,3 +87,17 @@ func (b *Bytes) UnmarshalJSON(data []byte) error {
 	*b = append((*b)[:0:0], data...)
 	return nil
 }
+
+// Format writes a struct under the verbs that fit one, for the Format method of a struct that holds a secret. plain is
+// the struct as a type without methods. Another verb would make fmt print nested pointers with none of the methods of
+// what they point to.
+func Format(f fmt.State, plain any) {
+	switch {
+	case f.Flag('#'):
+		_, _ = fmt.Fprintf(f, "%#v", plain)
+	case f.Flag('+'):
+		_, _ = fmt.Fprintf(f, "%+v", plain)
+	default:
+		_, _ = fmt.Fprintf(f, "%v", plain)
+	}
+}

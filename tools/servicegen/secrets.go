@@ -26,9 +26,9 @@ func writeSecrets(doc *description, ops []operation) string {
 	}
 	slices.Sort(names)
 	var b strings.Builder
-	b.WriteString(header + "package openapi\n\nimport \"fmt\"\n\n")
+	b.WriteString(header + "package openapi\n\nimport (\n\t\"fmt\"\n\n\t\"github.com/phala-go/phala/internal/secret\"\n)\n\n")
 	for _, name := range names {
-		fmt.Fprintf(&b, "// Format writes the value without the secrets in it, whatever the verb.\nfunc (v %s) Format(f fmt.State, _ rune) {\n\ttype plain %s\n\tformatPlain(f, plain(v))\n}\n\n", name, name)
+		fmt.Fprintf(&b, "// Format writes the value without the secrets in it, whatever the verb.\nfunc (v %s) Format(f fmt.State, _ rune) {\n\ttype plain %s\n\tsecret.Format(f, plain(v))\n}\n\n", name, name)
 	}
 	return b.String()
 }
