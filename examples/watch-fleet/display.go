@@ -48,7 +48,7 @@ type table struct {
 }
 
 func newTable(out io.Writer, opts ...mpb.ContainerOption) *table {
-	opts = append([]mpb.ContainerOption{mpb.WithOutput(out), mpb.WithWidth(30)}, opts...)
+	opts = append([]mpb.ContainerOption{mpb.WithOutput(out), mpb.WithWidth(76)}, opts...)
 	return &table{progress: mpb.New(opts...), bars: map[string]*mpb.Bar{}, text: map[string]string{}}
 }
 
