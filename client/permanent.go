@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 
-	"github.com/phala-go/phala/internal/sse"
 	"github.com/phala-go/phala/openapi"
 )
 
@@ -23,9 +22,7 @@ func isPermanent(err error) bool {
 		}
 		return api.StatusCode < 500
 	}
-	var large *sse.TooLargeError
-	var noStream *notStreamError
-	return errors.Is(err, ErrDecode) || errors.As(err, &large) || errors.As(err, &noStream) || errors.Is(err, errNoStream) ||
+	return errors.Is(err, ErrDecode) && !errors.Is(err, errEvent) || errors.Is(err, errNoStream) ||
 		isMisconfigured(err) || errors.Is(err, openapi.ErrPathParam)
 }
 

@@ -126,9 +126,8 @@ func neverSent(err error) bool {
 func isFinalTransport(err error) bool {
 	var (
 		tooLarge *BodyTooLargeError
-		stream   *unexpectedStreamError
 	)
-	return isTLSFailure(err) || errors.As(err, &tooLarge) || errors.As(err, &stream) ||
+	return isTLSFailure(err) || errors.As(err, &tooLarge) || errors.Is(err, errUnexpectedStream) ||
 		errors.Is(err, ErrRoute) || errors.Is(err, context.Canceled)
 }
 
@@ -210,6 +209,9 @@ var errDeadlineTooClose = errors.New("the deadline comes before the next attempt
 // retried sends a request until it succeeds, fails for good, or may not be repeated any more.
 func (c *Client) retried(req *http.Request, p *plan) (*http.Response, error) {
 	ctx, cfg := req.Context(), &p.config
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("%s: %w", p.name, context.Cause(ctx))
+	}
 	class := classOf(req, p.route)
 	start := time.Now()
 	for attempt, conflicts := 1, 0; ; {

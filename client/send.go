@@ -16,12 +16,8 @@ const eventStream = "text/event-stream"
 
 var errAttemptTimeout = errors.New("no answer in time")
 
-// unexpectedStreamError says that a stream arrived where a value was asked for.
-type unexpectedStreamError struct{ operation string }
-
-func (e *unexpectedStreamError) Error() string {
-	return e.operation + ": the answer is a stream of events; use CVMs.Watch to follow a CVM"
-}
+// errUnexpectedStream is of a stream that arrived where a value was asked for.
+var errUnexpectedStream = errors.New("the answer is a stream of events; use CVMs.Watch to follow a CVM")
 
 // attempt sends a request once. A value is read to its end within the attempt, so that a torn answer counts
 // as a failed attempt; a stream is handed out as soon as its headers are there.
@@ -66,7 +62,7 @@ func (c *Client) finish(req *http.Request, p *plan, resp *http.Response, now tim
 	defer resp.Body.Close()
 	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
 		if mediaType(resp.Header) == eventStream {
-			return resp, &unexpectedStreamError{p.name}
+			return resp, &DecodeError{Operation: p.name, StatusCode: resp.StatusCode, Err: errUnexpectedStream}
 		}
 		limit := p.route.bodyLimit()
 		data, more, err := readAll(resp, limit)
@@ -90,8 +86,7 @@ func (c *Client) finish(req *http.Request, p *plan, resp *http.Response, now tim
 func (p *plan) explain(ctx context.Context, req *http.Request, err error) error {
 	var api *APIError
 	var large *BodyTooLargeError
-	var stream *unexpectedStreamError
-	if errors.As(err, &api) || errors.As(err, &large) || errors.As(err, &stream) {
+	if errors.As(err, &api) || errors.As(err, &large) || errors.Is(err, errUnexpectedStream) {
 		return err
 	}
 	err = withoutURL(err)

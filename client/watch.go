@@ -120,13 +120,14 @@ func (s *CVMsService) Watch(ctx context.Context, cvmID string, o WatchOptions, o
 var (
 	errInterrupted = errors.New("the stream ended before the target was reached")
 	errNoStream    = errors.New("all streams are in use")
+	errEvent       = errors.New("an event that cannot be read") // the next connection may send better ones
 )
 
-// notStreamError says that the API answered a watch with something else than a stream.
-type notStreamError struct{ media string }
+const streamOperation = "CVMs.GetState"
 
-func (e *notStreamError) Error() string {
-	return fmt.Sprintf("the API answered %q where a stream of events was asked for", e.media)
+// undecodedStream is the error of a stream that came and cannot be read.
+func undecodedStream(err error) error {
+	return &DecodeError{Operation: streamOperation, StatusCode: http.StatusOK, Err: err}
 }
 
 type watch struct {
@@ -239,7 +240,7 @@ func (w *watch) connect(ctx context.Context, yield func(StateEvent, error) bool)
 	defer resp.Body.Close()
 	w.began = time.Now()
 	if media := mediaType(resp.Header); media != eventStream {
-		return false, &notStreamError{media}
+		return false, undecodedStream(fmt.Errorf("the API answered %q where a stream of events was asked for", media))
 	}
 	overdue := time.AfterFunc(w.options.Timeout+w.options.IdleTimeout, func() { cancel(errOverdue) })
 	defer overdue.Stop()
@@ -259,6 +260,7 @@ func (w *watch) connect(ctx context.Context, yield func(StateEvent, error) bool)
 // read yields the events of one connection. Its error is nil where the server ended the connection in order.
 func (w *watch) read(reader *sse.Reader, yield func(StateEvent, error) bool) (done bool, _ error) {
 	var reported error
+	var large *sse.TooLargeError
 	for {
 		raw, err := reader.Next()
 		switch {
@@ -267,6 +269,8 @@ func (w *watch) read(reader *sse.Reader, yield func(StateEvent, error) bool) (do
 			return false, reported
 		case errors.Is(err, io.EOF):
 			return false, errInterrupted
+		case errors.As(err, &large):
+			return false, &BodyTooLargeError{Operation: streamOperation, Limit: int64(large.Limit)}
 		default:
 			return false, err
 		}
@@ -274,7 +278,7 @@ func (w *watch) read(reader *sse.Reader, yield func(StateEvent, error) bool) (do
 		case EventState, EventComplete:
 			event := StateEvent{CVM: w.cvm, Type: raw.Name}
 			if err := json.Unmarshal(raw.Data, &event.State); err != nil {
-				return false, fmt.Errorf("an event that cannot be read: %w", err)
+				return false, undecodedStream(fmt.Errorf("%w: %w", errEvent, err))
 			}
 			w.failures, w.failure = 0, nil
 			if !yield(event, nil) || raw.Name == EventComplete {

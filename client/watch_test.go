@@ -94,7 +94,7 @@ func TestWatch(t *testing.T) {
 		"not JSON":           {parts{stream("event: state\ndata: {\n\n"), stream(complete)}, []string{"complete running"}, ""},
 		"always failing":     {nil, nil, "no more parts"},
 		"always ending":      {parts{stream(""), stream(":\n\n"), stream(""), stream("event: x\n\n"), stream(""), stream(""), stream(""), stream(""), stream(complete)}, nil, "ended before the target was reached"},
-		"an event too large": {parts{stream("data: " + strings.Repeat("x", 2<<20) + "\n\n"), stream(complete)}, nil, "more than 1048576 bytes"},
+		"an event too large": {parts{stream("data: " + strings.Repeat("x", 2<<20) + "\n\n"), stream(complete)}, nil, "longer than 1048576 bytes"},
 		"eight and no more":  {parts{status(500), status(500), status(500), status(500), status(500), status(500), status(500), status(500), stream(complete)}, nil, "500"},
 		"a final conflict": {parts{func(*http.Request) (*http.Response, error) {
 			return reply(409, `{"error_code":"ERR-03-002","message":"two of that name"}`), nil
