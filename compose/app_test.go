@@ -100,7 +100,7 @@ func TestValidate(t *testing.T) {
 	}{
 		"path":              {"docker-compose.yml", nil, `"docker-compose.yml" looks like a path; did you mean the file's content?`},
 		"path in a folder":  {"./deploy/compose.yaml", nil, "did you mean the file's content?"},
-		"no yaml":           {"services: [", nil, "line 1: a bracket without its closing one"},
+		"no yaml":           {"services: [", nil, "line 1: did not find expected node content"},
 		"a text":            {"services", nil, "want a mapping with services"},
 		"a list":            {"- services: {a: {image: b}}", nil, "want a mapping with services"},
 		"no services":       {"version: '3'\n", nil, "it has no services"},

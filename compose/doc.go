@@ -8,6 +8,6 @@
 // platform added to a document that it completed itself.
 //
 // [EnvUses] returns the variables that a docker-compose file uses, [ReadEnv] reads them from an env file, and
-// [CheckGuestValue] checks that a guest hands them on as they are. The package knows no HTTP and needs the
-// standard library only. Package inspect checks a docker-compose file further.
+// [CheckGuestValue] checks that a guest hands them on as they are. The package knows no HTTP, and reads
+// YAML with the parser of Docker Compose. Package inspect checks a docker-compose file further.
 package compose

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"path"
 	"strings"
+
+	"go.yaml.in/yaml/v4"
 )
 
 // CheckDockerCompose returns an error if a text is not a docker-compose file: a path to one, no YAML, no mapping,
@@ -18,10 +20,10 @@ func CheckDockerCompose(text string) error {
 		return err
 	}
 	for _, document := range documents {
-		if document.kind != yamlMapping {
+		if document.kind != yaml.MappingNode {
 			return &yamlError{document.line, "want a mapping with services"}
 		}
-		if services := document.get("services"); services != nil && services.kind == yamlMapping && len(services.items) > 0 {
+		if services := document.get("services"); services != nil && services.kind == yaml.MappingNode && len(services.items) > 0 {
 			return nil
 		}
 	}

@@ -1,6 +1,10 @@
 package compose
 
-import "slices"
+import (
+	"slices"
+
+	"go.yaml.in/yaml/v4"
+)
 
 // EnvUse is one variable that a docker-compose file uses.
 type EnvUse struct {
@@ -90,15 +94,15 @@ func (u *envUses) values(n *yamlNode) error {
 	}
 	u.seen[n] = true
 	switch n.kind {
-	case yamlScalar:
+	case yaml.ScalarNode:
 		return u.text(n)
-	case yamlMapping:
+	case yaml.MappingNode:
 		for i := 1; i < len(n.items); i += 2 {
 			if err := u.values(n.items[i]); err != nil {
 				return err
 			}
 		}
-	case yamlSequence:
+	case yaml.SequenceNode:
 		for _, item := range n.items {
 			if err := u.values(item); err != nil {
 				return err
@@ -153,9 +157,9 @@ func (u *envUses) passedTo(environment *yamlNode) {
 			u.passed(e.key.value, e.key.line)
 		}
 	}
-	if environment != nil && environment.kind == yamlSequence {
+	if environment != nil && environment.kind == yaml.SequenceNode {
 		for _, item := range environment.items {
-			if item.kind == yamlScalar {
+			if item.kind == yaml.ScalarNode {
 				u.passed(item.value, item.line)
 			}
 		}

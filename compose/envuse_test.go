@@ -16,7 +16,7 @@ import (
 	"github.com/sirupsen/logrus"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.yaml.in/yaml/v3"
+	"go.yaml.in/yaml/v4"
 
 	"github.com/phala-go/phala/compose"
 )
@@ -52,7 +52,7 @@ func TestEnvNames(t *testing.T) {
 		"${A:x}":            "unknown operator",
 		"${A:-${B}":         "closing brace",
 		"a: |\n ${A:-x\n }": "closing brace on the same line",
-		"a: [":              "bracket",
+		"a: [":              "line 1",
 		strings.Repeat("${A:-", 500) + strings.Repeat("}", 500): "nested too deeply",
 	} {
 		_, err := compose.EnvNames(text)
@@ -164,6 +164,11 @@ func TestEnvNames_FollowYAML(t *testing.T) {
 // lookups returns the variables that Docker Compose looks up in a file if those in set have a value, and the
 // error of its interpolation. ok is false if it refuses the file for another reason.
 func lookups(file string, set map[string]bool) (names map[string]bool, ok bool, err error) {
+	defer func() {
+		if recover() != nil { // compose-go panics for some files
+			names, ok, err = nil, false, nil
+		}
+	}()
 	names = map[string]bool{}
 	_, err = loader.LoadModelWithContext(context.Background(), types.ConfigDetails{
 		WorkingDir:  "/",
@@ -234,7 +239,7 @@ func compareUses(file string) error {
 var useSamples = []string{
 	"a: $A\nb: ${B:-c}\n", "a: ${A:-${B}}${C}", "a: $$A", "a: ${A:?x $C}", "a: ${A+b}", "a: ${A}\nb: ${B-${C:-d}}", "a: |\n # $A\n# $B\nc: '# $C' # $D\n",
 	"a: ${A:-{}} ${B}", "a: ${A:-{x}} ${B}", "a: ${A:-b} x ${C:?d} } ${D}", "a: \"\\x24{A}\"", "a: ${A:-x}${B:-y}\n", "a: $A$B${C}$$${D}", "a: [$A, \"${B}\"]\n$C: d\n",
-	"a: >\n  ${A:-x\n  y}\n", "a: x\n  ${A:-\n  b}\n", "a: &x ${A}\nb: *x\n", "a: ${A:+${B:?${C}}}", "a: $\u017f ${\u212a}", "a: ${A-}}${B", "a: !reset $A\nb: $B\n",
+	"a: >\n  ${A:-x\n  y}\n", "a: x\n  ${A:-\n  b}\n", "a: &x ${A}\nb: *x\n", "a: ${A:+${B:?${C}}}", "a: $\u017f ${\u212a}", "a: ${A-}}${B", "a: !reset $A\nb: $B\n", "!reset",
 	"services:\n  a:\n    environment:\n      - A\n      B: ~\n", "services: {a: {environment: {A: , B: $C}}}", "secrets: {a: {environment: A}}",
 }
 

@@ -7,7 +7,7 @@ import (
 	"maps"
 	"net/http"
 
-	"go.yaml.in/yaml/v3"
+	"go.yaml.in/yaml/v4"
 
 	"github.com/phala-go/phala/compose"
 )

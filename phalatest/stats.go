@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
-	"go.yaml.in/yaml/v3"
+	"go.yaml.in/yaml/v4"
 
 	"github.com/phala-go/phala/openapi"
 )

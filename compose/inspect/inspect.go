@@ -9,9 +9,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/compose-spec/compose-go/v2/loader"
-	"github.com/compose-spec/compose-go/v2/types"
-
 	"github.com/phala-go/phala/compose"
 )
 
@@ -47,20 +44,7 @@ func Load(ctx context.Context, dockerCompose string) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	project, err := loader.LoadWithContext(ctx, types.ConfigDetails{
-		WorkingDir:  "/",
-		ConfigFiles: []types.ConfigFile{{Filename: "docker-compose.yml", Content: file.text}},
-		Environment: types.Mapping{},
-	}, func(o *loader.Options) {
-		o.SetProjectName("app", true)
-		// Nothing outside of the text is read.
-		o.SkipInclude = true
-		o.SkipExtends = true
-		o.SkipResolveEnvironment = true
-		o.SkipResolveLabels = true
-		o.ResolvePaths = false
-		o.Profiles = []string{"*"}
-	})
+	project, err := file.project(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("docker-compose file: %s", readable(err))
 	}

@@ -266,6 +266,7 @@ func FuzzLoad(f *testing.F) {
 		if err == nil || text == "" || strings.ContainsAny(text, "$\u0085\u2028\u2029\uFEFF") || !utf8.ValidString(text) {
 			return
 		}
+		defer func() { _ = recover() }() // compose-go panics for some files
 		_, theirs := loader.LoadWithContext(t.Context(), types.ConfigDetails{
 			WorkingDir:  "/",
 			ConfigFiles: []types.ConfigFile{{Filename: "docker-compose.yml", Content: []byte(text)}},
@@ -288,4 +289,12 @@ func ExampleLoad() {
 	}
 	fmt.Println(r.Env[0].Name, r.Findings[0])
 	// Output: TOKEN warning: line 3: service web: no-digest: "nginx:1.29" can become another image without another compose hash; add @sha256:…
+}
+
+func TestLoad_RefusesWhatTheLoaderPanicsFor(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"!reset", "!reset {services: {a: {image: x}}}", "services: !reset {a: {image: x}}\n"} {
+		_, err := inspect.Load(t.Context(), text)
+		require.ErrorContains(t, err, "docker-compose file", text)
+	}
 }

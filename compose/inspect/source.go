@@ -2,12 +2,14 @@ package inspect
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
 
+	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/template"
 	"github.com/compose-spec/compose-go/v2/types"
 	"go.yaml.in/yaml/v4"
@@ -55,6 +57,29 @@ func readSource(dockerCompose string) (*source, error) {
 	}
 	s.text = out.Bytes()
 	return s, nil
+}
+
+// project loads the file as Docker Compose does. A file that makes the loader of Docker Compose panic is refused.
+func (s *source) project(ctx context.Context) (project *types.Project, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("the loader of Docker Compose fails: %v", cause)
+		}
+	}()
+	return loader.LoadWithContext(ctx, types.ConfigDetails{
+		WorkingDir:  "/",
+		ConfigFiles: []types.ConfigFile{{Filename: "docker-compose.yml", Content: s.text}},
+		Environment: types.Mapping{},
+	}, func(o *loader.Options) {
+		o.SetProjectName("app", true)
+		// Nothing outside of the text is read.
+		o.SkipInclude = true
+		o.SkipExtends = true
+		o.SkipResolveEnvironment = true
+		o.SkipResolveLabels = true
+		o.ResolvePaths = false
+		o.Profiles = []string{"*"}
+	})
 }
 
 // replace replaces variables in the values of a node, and records their lines.
