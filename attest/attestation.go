@@ -379,7 +379,8 @@ func (t *transcoder) value(depth int) error {
 		t.out = append(t.out, 0xf4+byte(first-0xc2)) // false, true
 		return nil
 	}
-	major, size := byte(0xff), 0
+	var major byte
+	var size int
 	switch {
 	case first >= 0xc4 && first <= 0xc6:
 		major, size = cborBytes, 1<<(first-0xc4)

@@ -54,7 +54,7 @@ func TestTCB_OutOfDateGrace(t *testing.T) {
 				assert.ErrorContains(t, err, part)
 			}
 			level := tt.part(r.Attested.TCB)
-			assert.Equal(t, since, level.Wanted)
+			assert.Equal(t, level.Wanted, since)
 			assert.Equal(t, since.AddDate(-1, 0, 0), level.Date)
 
 			p.OutOfDateGrace = 30 * day

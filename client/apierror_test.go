@@ -123,7 +123,7 @@ func TestHashRegistrationRequired(t *testing.T) {
 		assert.Equal(t, &OnChainStatus{DeviceIDAllowed: true}, h.OnChainStatus, name)
 	}
 	var h *HashRegistrationRequired
-	require.False(t, errors.As(decoded(466, structured), &h))
+	require.NotErrorAs(t, decoded(466, structured), &h)
 }
 
 func TestEveryCodeHasAMeaning(t *testing.T) {

@@ -280,7 +280,7 @@ func (b *logBody) Read(p []byte) (int, error) {
 		n, b.read = n-1, b.limit
 		return n, &BodyTooLargeError{Operation: logOperation, Limit: b.limit}
 	}
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = explainLog(b.ctx, err, b.host, 0)
 	}
 	return n, err

@@ -268,7 +268,7 @@ func TestEachVersionsShapeDecodes(t *testing.T) {
 			func(ctx context.Context, t *testing.T, c *Client) {
 				accepted, err := c.CVMs.UpdateDockerCompose(ctx, "web", "services: {}", nil)
 				require.NoError(t, err)
-				assert.EqualValues(t, "no_change", accepted.Status)
+				assert.Equal(t, "no_change", accepted.Status)
 			}},
 		"allowances, 2026-01-21": {`{"is_onchain":true,"results":[{"cvm_id":7,"app_contract_address":"0x","compose_hash":"x","device_id":"d","compose_hash_allowed":true,"allow_any_device":true,"device_id_allowed":null,"is_allowed":true,"error":null}],"total":1,"skipped_cvm_ids":[8,9]}`,
 			func(ctx context.Context, t *testing.T, c *Client) {

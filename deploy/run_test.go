@@ -370,7 +370,7 @@ func TestRun_ReturnsTheErrorOfAContextThatEnds(t *testing.T) {
 		_, err := deploy.Run(ctx, c, spec(t), with.run...)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		var boot *deploy.BootError
-		require.False(t, errors.As(err, &boot), "the CVM goes on booting")
+		require.NotErrorAs(t, err, &boot, "the CVM goes on booting")
 		var wait *client.WaitError
 		require.ErrorAs(t, err, &wait)
 		assert.EqualValues(t, "created", wait.State.Status)

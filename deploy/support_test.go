@@ -145,7 +145,7 @@ func requireEnv(t testing.TB, s *phalatest.Server, cvm string, want []compose.En
 	require.NoError(t, err)
 	require.Len(t, env, len(want))
 	for i := range want {
-		require.True(t, env[i] == want[i], want[i].Key)
+		require.Equal(t, env[i], want[i], want[i].Key)
 	}
 }
 

@@ -417,7 +417,7 @@ func TestRun_ReturnsTheErrorOfAContextThatEndsInTheWaitForEvidence(t *testing.T)
 		_, err := deploy.Run(ctx, c, spec(t), with.run...)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		var unverified *deploy.VerificationError
-		require.False(t, errors.As(err, &unverified), "nothing is said of the CVM")
+		require.NotErrorAs(t, err, &unverified, "nothing is said of the CVM")
 	})
 }
 
@@ -500,7 +500,7 @@ func TestUpdate_VerifiesWhatRuns(t *testing.T) {
 		require.ErrorIs(t, err, attest.ErrComposeHash, "the replica has the same name, so its evidence is forged, too")
 		var unverified *deploy.VerificationError
 		require.ErrorAs(t, err, &unverified)
-		assert.False(t, errors.Is(err, attest.ErrAppID))
+		assert.NotErrorIs(t, err, attest.ErrAppID)
 		assert.NotEqual(t, app.CVMs[0].ID, unverified.CVM)
 
 		_, err = deploy.Update(t.Context(), c, app, script("echo 2"), with.change...)

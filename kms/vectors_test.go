@@ -94,7 +94,7 @@ func TestEnvEncryptVectors(t *testing.T) {
 			require.Len(t, env, len(v.Envs))
 			for i := range env {
 				assert.Equal(t, v.Envs[i].Key, env[i].Key, v.ID)
-				assert.True(t, v.Envs[i].Value == env[i].Value, v.ID)
+				assert.Equal(t, v.Envs[i].Value, env[i].Value, v.ID)
 			}
 		}
 		require.NotEmpty(t, f.MustReject)

@@ -210,7 +210,7 @@ func everyOperation(t *testing.T, version string) {
 	must(c.CVMs.SubmitComposeFile(ctx, id, openapi.SubmitComposeFileRequest{ComposeFile: file, ComposeHash: hash[:64]}))
 	assert.NotEmpty(t, must(c.CVMs.GetOperationStatus(ctx, id)))
 	assert.True(t, must(c.CVMs.CancelOperation(ctx, id)).Cancelled)
-	assert.EqualValues(t, "failed", must(c.CVMs.ListOperations(ctx, id, nil)).Items[0].Status)
+	assert.Equal(t, "failed", must(c.CVMs.ListOperations(ctx, id, nil)).Items[0].Status)
 
 	// Prepared changes.
 	yes := openapi.Ptr(true)
@@ -316,10 +316,10 @@ func everyWebhookOperation(t *testing.T, c *client.Client) {
 	synctest.Wait()
 	rows := must(c.Webhooks.ListDeliveries(ctx, id, nil))
 	require.Len(t, rows, 1)
-	assert.EqualValues(t, "success", rows[0].Status)
+	assert.Equal(t, "success", rows[0].Status)
 	must(c.Webhooks.Resend(ctx, id, rows[0].EventID))
 	synctest.Wait()
-	assert.EqualValues(t, 2, must(c.Webhooks.GetStats(ctx, id)).Total)
+	assert.Equal(t, 2, must(c.Webhooks.GetStats(ctx, id)).Total)
 	require.NoError(t, c.Webhooks.Delete(ctx, id))
 }
 

@@ -123,12 +123,12 @@ func TestAnUpdateShowsEverywhere(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, operations.Items, 1)
 		assert.Equal(t, done.CorrelationID, operations.Items[0].CorrelationID)
-		assert.EqualValues(t, "completed", operations.Items[0].Status)
+		assert.Equal(t, "completed", operations.Items[0].Status)
 		assert.Equal(t, revisions.Revisions[0].TraceID, done.CorrelationID)
 
 		same, err := c.CVMs.UpdateDockerCompose(ctx, "web-1", "services: {b: {image: b}}\n", nil)
 		require.NoError(t, err)
-		assert.EqualValues(t, "no_change", same.Status)
+		assert.Equal(t, "no_change", same.Status)
 		_, err = c.CVMs.Update(ctx, "web-1", openapi.UpdateCVMRequest{DiskSize: openapi.Ptr(10)}, nil)
 		require.ErrorContains(t, err, "can only grow")
 

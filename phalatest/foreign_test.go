@@ -98,8 +98,8 @@ func TestAttestationsOfAnAppWithoutContract(t *testing.T) {
 	t.Parallel()
 	f := newForeign(t)
 	attestations := f.get("/apps/" + f.create("web-1") + "/attestations")
-	assert.Equal(t, "", attestations["contract_address"])
-	assert.Equal(t, "", attestations["kms_info"].(map[string]any)["contract_address"])
+	assert.Empty(t, attestations["contract_address"])
+	assert.Empty(t, attestations["kms_info"].(map[string]any)["contract_address"])
 }
 
 // The official JavaScript SDK says true where the published description says 1, and repeats the identifier.
@@ -119,7 +119,7 @@ func TestResizeWithARestartAsBoolean(t *testing.T) {
 	f.tick(3)
 	answer := f.send(http.MethodPatch, "/cvms/web-1/resources", map[string]any{"instance_type": "tdx.medium", "allow_restart": "often"})
 	assert.Equal(t, http.StatusUnprocessableEntity, answer.Code)
-	assert.True(t, strings.Contains(answer.Body.String(), "allow_restart"), answer.Body.String())
+	assert.Contains(t, answer.Body.String(), "allow_restart", answer.Body.String())
 }
 
 // The official clients name the KMS in upper case, the published description in lower case.

@@ -123,7 +123,7 @@ func TestLogsAreForThoseWhoHaveTheURL(t *testing.T) {
 	require.NoError(t, c.CVMs.WaitFor(t.Context(), "web-1", "running"))
 	assert.Equal(t, http.StatusForbidden, get(func(*url.URL) {}).Code, "logs that are no longer public")
 	_, err = c.CVMs.Logs(t.Context(), "web-1", client.LogSerial, client.LogOptions{})
-	assert.True(t, errors.Is(err, client.ErrNoLog), "%v", err)
+	assert.ErrorIs(t, err, client.ErrNoLog, "%v", err)
 }
 
 // A key that goes to another host is one that somebody else has.

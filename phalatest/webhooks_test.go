@@ -123,7 +123,7 @@ func TestWebhooksOfALife(t *testing.T) {
 		assert.Equal(t, webhook.Lifecycle{CVMID: vm.VMUUID, CVMName: "web-1", AppID: p.AppID, Status: "running"}, first)
 		last, err := in.events[7].Lifecycle()
 		require.NoError(t, err)
-		assert.EqualValues(t, "error", last.Status)
+		assert.Equal(t, "error", last.Status)
 		assert.Equal(t, "no such image", last.Error)
 		assert.Equal(t, webhook.Workspace{ID: "test", Name: "Test"}, in.events[0].Workspace)
 		assert.Regexp(t, `^evt_[0-9a-f]{16}$`, in.events[0].ID)
@@ -131,7 +131,7 @@ func TestWebhooksOfALife(t *testing.T) {
 		rows := deliveries(t, c, hook)
 		require.Len(t, rows, 8)
 		assert.Equal(t, in.events[7].ID, rows[0].EventID, "the newest comes first")
-		assert.EqualValues(t, "success", rows[0].Status)
+		assert.Equal(t, "success", rows[0].Status)
 		assert.Equal(t, 1, rows[0].Attempts)
 		assert.Equal(t, http.StatusNoContent, rows[0].ResponseStatus)
 		assert.Equal(t, publicURL, rows[0].RequestURL)
@@ -471,7 +471,7 @@ func TestWebhookResendAndStats(t *testing.T) {
 		require.NoError(t, s.Emit("x", map[string]int{"order": 7}))
 		synctest.Wait()
 		first := deliveries(t, c, hook)[0]
-		assert.EqualValues(t, "failed", first.Status)
+		assert.Equal(t, "failed", first.Status)
 		raw, err := c.Webhooks.Resend(ctx, id, first.EventID)
 		require.NoError(t, err)
 		var resent struct {
@@ -487,7 +487,7 @@ func TestWebhookResendAndStats(t *testing.T) {
 		require.Len(t, rows, 2)
 		assert.Equal(t, resent.EventID, rows[0].EventID)
 		assert.Equal(t, first.EventID, rows[0].OriginalEventID)
-		assert.EqualValues(t, "success", rows[0].Status)
+		assert.Equal(t, "success", rows[0].Status)
 		assert.Empty(t, rows[1].OriginalEventID)
 		assert.Greater(t, rows[0].SnowflakeID, rows[1].SnowflakeID)
 

@@ -27,7 +27,7 @@ func TestAPreparedUpdateIsAnnounced(t *testing.T) {
 			openapi.UpdateCVMRequest{DockerComposeFile: openapi.Ptr("services:\n  a: {image: other}\n")},
 			&openapi.CVMsUpdateParams{PrepareOnly: openapi.Ptr(true)})
 		var required *client.HashRegistrationRequired
-		require.True(t, errors.As(err, &required), "%v", err)
+		require.ErrorAs(t, err, &required, "%v", err)
 		synctest.Wait()
 		require.Equal(t, []string{"cvm.update.pending_approval"}, in.types())
 		p, err := in.events[0].PendingApproval()

@@ -144,7 +144,7 @@ func TestClient_ReusesConnectionsAndVerifiesOnce(t *testing.T) {
 	}
 	wg.Wait()
 	assert.EqualValues(t, 1, reports.Load(), "one certificate, one verification, however many connections at once")
-	assert.EqualValues(t, 1, a.Fetches())
+	assert.Equal(t, 1, a.Fetches())
 	before := s.dials.Load()
 	for range 5 {
 		_, err := get(t, c, s.URL)
@@ -410,7 +410,7 @@ func TestClient_RenewsWithinARequest(t *testing.T) {
 	require.NoError(t, write.Close())
 	require.NoError(t, <-done)
 	assert.EqualValues(t, 1, s.dials.Load())
-	assert.EqualValues(t, 1, second.Fetches())
+	assert.Equal(t, 1, second.Fetches())
 }
 
 func TestClient_PolicyMustSaySomething(t *testing.T) {

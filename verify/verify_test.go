@@ -66,7 +66,7 @@ func TestApp_EveryInstance(t *testing.T) {
 		require.NoError(t, err, "what does not run has nothing to show")
 		assert.False(t, result.Instances[1].Report.Verified)
 		require.ErrorIs(t, result.Instances[1].Err, attest.ErrNotPossible)
-		assert.EqualValues(t, "stopped", result.Instances[1].Status)
+		assert.Equal(t, "stopped", result.Instances[1].Status)
 
 		_, err = c.CVMs.Stop(t.Context(), first.Last.CVM.VMUUID)
 		require.NoError(t, err)

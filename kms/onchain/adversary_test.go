@@ -203,7 +203,7 @@ func TestReceiptsThatLie(t *testing.T) {
 			c.Intercept("eth_getTransactionReceipt", nil)
 			done, err := chain.DeployApp(t.Context(), spec, onchain.Resume(saved))
 			require.NoError(t, err)
-			assert.Equal(t, c.Sent(), []common.Hash{done.Receipt.Tx})
+			assert.Equal(t, []common.Hash{done.Receipt.Tx}, c.Sent())
 		})
 	}
 }
@@ -389,7 +389,7 @@ func TestEndpointThatLags(t *testing.T) {
 	c.Lag(0)
 	receipt, err := chain.AddComposeHash(t.Context(), app, hash2, onchain.Resume(saved))
 	require.NoError(t, err)
-	assert.Equal(t, c.Sent()[sent:], []common.Hash{receipt.Tx})
+	assert.Equal(t, []common.Hash{receipt.Tx}, c.Sent()[sent:])
 }
 
 func TestEndpointThatForgetsReceipts(t *testing.T) {
@@ -467,7 +467,7 @@ func TestCrashes(t *testing.T) {
 				require.NoError(t, json.Unmarshal(file, &intent))
 				done, err := open(t, c).DeployApp(t.Context(), spec, onchain.Resume(&intent))
 				require.NoError(t, err)
-				assert.Equal(t, c.Sent(), []common.Hash{done.Receipt.Tx})
+				assert.Equal(t, []common.Hash{done.Receipt.Tx}, c.Sent())
 			}
 			var logs []*types.Log
 			require.NoError(t, c.CallContext(t.Context(), &logs, "eth_getLogs", map[string]any{

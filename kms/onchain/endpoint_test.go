@@ -257,7 +257,7 @@ func TestEndpointError_IsNoContractError(t *testing.T) {
 				var contract *onchain.ContractError
 				require.ErrorAs(t, err, &endpoint, call)
 				assert.Greater(t, endpoint.Attempts, 1, call)
-				require.False(t, errors.As(err, &contract), call)
+				require.NotErrorAs(t, err, &contract, call)
 				assert.NotContains(t, err.Error(), "/key", call)
 			}
 			assert.Len(t, c.Sent(), sent)
@@ -319,7 +319,7 @@ func TestHeadError(t *testing.T) {
 	_, err = lagging.RemoveComposeHash(ctx, app, hash2)
 	var head *onchain.HeadError
 	require.ErrorAs(t, err, &head, "at that block the hash is not allowed yet")
-	assert.Equal(t, head.Number+1, head.Want)
+	assert.Equal(t, head.Want, head.Number+1)
 	c2.Lag(0)
 	receipt, err := lagging.RemoveComposeHash(ctx, app, hash2)
 	require.NoError(t, err)

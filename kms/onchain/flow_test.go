@@ -36,7 +36,7 @@ func TestFlow(t *testing.T) {
 	c := chaintest.New(t)
 	ctx := t.Context()
 	var flow plainChain = open(t, c).Flow()
-	assert.Equal(t, c.Contract(), onchain.Contract{ChainID: flow.ChainID(), Address: flow.KMS()})
+	assert.Equal(t, onchain.Contract{ChainID: flow.ChainID(), Address: flow.KMS()}, c.Contract())
 	root, err := flow.RootKey(ctx)
 	require.NoError(t, err)
 	assert.Equal(t, c.Root(), root)

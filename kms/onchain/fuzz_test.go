@@ -204,7 +204,7 @@ func TestRevertData_WhereNodesPutIt(t *testing.T) {
 	// A failure of the endpoint is no revert.
 	err := revert(Call{Description: "to try"}, nodeError{-32000, "header not found"})
 	var reverted *RevertError
-	require.False(t, errors.As(err, &reverted))
+	require.NotErrorAs(t, err, &reverted)
 	var endpoint *EndpointError
 	require.ErrorAs(t, err, &endpoint)
 }

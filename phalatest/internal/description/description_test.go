@@ -81,5 +81,5 @@ func TestCheck_NamesThePlaceAndNoValue(t *testing.T) {
 	wrong, err := d.CheckAnswer(Route{"GET", "/api/v1/cvms/paginated"}, 200, []byte(`{"items":null,"total":"many"}`))
 	require.NoError(t, err)
 	require.NotEmpty(t, wrong)
-	assert.True(t, strings.Contains(wrong[0].Place()+wrong[len(wrong)-1].Place(), "total"))
+	assert.Contains(t, wrong[0].Place()+wrong[len(wrong)-1].Place(), "total")
 }

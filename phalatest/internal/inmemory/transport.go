@@ -38,7 +38,7 @@ func (t Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		if req.Body != nil {
 			defer req.Body.Close()
 		}
-		w.run(t.Handler, in, req.Context())
+		w.run(req.Context(), t.Handler, in)
 	}()
 	// Not ctx, which the server ends as soon as it has answered.
 	select {
@@ -99,11 +99,11 @@ type writer struct {
 }
 
 // run serves the request of a client whose context is given. A handler that aborts cuts the connection.
-func (w *writer) run(serve http.Handler, r *http.Request, client context.Context) {
+func (w *writer) run(client context.Context, serve http.Handler, r *http.Request) {
 	defer func() {
 		err := error(nil)
 		if p := recover(); p != nil {
-			if p != http.ErrAbortHandler {
+			if p != http.ErrAbortHandler { //nolint:errorlint // net/http compares it like this
 				panic(p)
 			}
 			err = errReset
