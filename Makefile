@@ -43,3 +43,11 @@ deps: ## Write the tables of docs/dependencies.md.
 .PHONY: deps-check
 deps-check: ## Compare docs/dependencies.md with what is compiled.
 	$(GO) -C tools run ./deps -root ..
+
+.PHONY: lint
+lint: $(bin)/golangci-lint ## Run golangci-lint with .golangci.yml. Its first build takes minutes.
+	$(bin)/golangci-lint run ./...
+	for m in $(nested); do (cd $$m && $(bin)/golangci-lint run --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
+
+$(bin)/golangci-lint: tools/lint/go.mod
+	$(GO) -C tools/lint build -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint

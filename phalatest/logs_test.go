@@ -3,7 +3,6 @@ package phalatest_test
 import (
 	"bufio"
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"

@@ -3,7 +3,6 @@ package onchain_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"testing"
 	"time"
 
