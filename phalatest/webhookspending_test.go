@@ -1,7 +1,6 @@
 package phalatest_test
 
 import (
-	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
