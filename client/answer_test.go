@@ -73,7 +73,7 @@ func TestUnknownMembersAreSent(t *testing.T) {
 	assert.JSONEq(t, `{"c":3}`, string(got.body))
 
 	_, err = c.CVMs.Update(t.Context(), "web-1", openapi.UpdateCVMRequest{VCPU: openapi.Ptr(2)}, nil, WithBodyMember("vcpu", 3))
-	require.ErrorContains(t, err, `CVMs.Update: body: the member "vcpu" is there already`)
+	require.ErrorContains(t, err, `CVMs.Update: body: the member "vcpu" exists already`)
 	_, err = c.CVMs.UpdateDockerCompose(t.Context(), "web-1", "services: {}\n", nil, WithBodyMember("a", 1))
 	require.ErrorContains(t, err, "a member can be added to a JSON object only")
 	_, err = c.CVMs.Restart(t.Context(), "web-1", nil, WithBodyMember("a", make(chan int)))
@@ -137,6 +137,6 @@ func TestDo_RefusesWhatItCannotFill(t *testing.T) {
 	var list []int
 	err := c.Do(t.Context(), "GET", "/x", nil, &list)
 	require.ErrorIs(t, err, ErrDecode)
-	require.ErrorContains(t, err, "GET /api/v1/x: the answer")
+	require.ErrorContains(t, err, "GET /api/v1/x: the response")
 	assert.Equal(t, []string{"/api/v1/x", "/api/v1/x"}, paths)
 }

@@ -10,18 +10,18 @@ import (
 	"time"
 )
 
-// The kinds of failure, to be asked for with errors.Is.
+// The kinds of failure, for errors.Is.
 var (
 	ErrBadRequest   = errors.New("bad request")                         // 400
 	ErrUnauthorized = errors.New("the api key was refused")             // 401
 	ErrForbidden    = errors.New("not allowed")                         // 403
-	ErrNotFound     = errors.New("not found")                           // 404; also what another workspace owns
+	ErrNotFound     = errors.New("not found")                           // 404; also for the CVMs of another workspace
 	ErrConflict     = errors.New("conflict")                            // 409
 	ErrBusy         = errors.New("another operation runs on this CVM")  // 409 without a code
 	ErrValidation   = errors.New("invalid request")                     // 422
 	ErrRateLimited  = errors.New("too many requests")                   // 429
 	ErrServer       = errors.New("server failure")                      // 5xx
-	ErrRedirect     = errors.New("redirected, which is never followed") // 3xx
+	ErrRedirect     = errors.New("the API sent a redirect") // 3xx
 
 	ErrHashRegistrationRequired = errors.New("the compose hash or device must be registered on chain first")       // 465
 	ErrHashInvalidOrExpired     = errors.New("the compose hash or commit token is unknown, expired or superseded") // 466
@@ -37,8 +37,8 @@ const (
 	StatusHashNotAllowed           = 468
 )
 
-// APIError is a failure that the API answered. All five shapes of its error bodies, HTML of a proxy and an
-// empty body become one of these.
+// APIError is an error response of the API. All five formats of its error bodies, HTML from a proxy and an empty body
+// are decoded to it.
 type APIError struct {
 	// Operation is the method that failed, such as "CVMs.Get", or verb and path for [Client.Do].
 	Operation string
@@ -46,53 +46,53 @@ type APIError struct {
 	Method string
 	// StatusCode is the HTTP status.
 	StatusCode int
-	// Code is the exact reason where the API gives one; see the Code constants.
+	// Code is the exact reason, if the API sends one; see the Code constants.
 	Code Code
-	// Message is the API's text, or the status text where it gave none.
+	// Message is the API's text, or the status text if there is none.
 	Message string
-	// Fields are the details: what is wrong where.
+	// Fields are the details: the invalid fields and the reasons.
 	Fields []FieldError
 	// Suggestions are the API's hints on what to do.
 	Suggestions []string
-	// Links lead to more about the failure.
+	// Links refer to further information about the failure.
 	Links []Link
-	// RequestID names the request to the operator of the API.
+	// RequestID identifies the request to the operator of the API.
 	RequestID string
-	// Attempts is how often the request was sent.
+	// Attempts is the number of times the request was sent.
 	Attempts int
-	// RetryAfter is how long the API asks to wait; 0 where it does not say.
+	// RetryAfter is the pause that the API requests; 0 if there is none.
 	RetryAfter time.Duration
-	// Raw is the body as it came, at most 1 MiB. It may repeat what was sent and is never printed.
+	// Raw is the unchanged body, at most 1 MiB. It may repeat the request and is never printed.
 	Raw Hidden
 
 	hasRetryAfter bool
-	tooLong       time.Duration // the bound that RetryAfter is beyond; 0 if it was or could be obeyed
+	tooLong       time.Duration // the limit that RetryAfter exceeds; 0 if there is none
 }
 
 // FieldError is one detail of an [APIError].
 type FieldError struct {
-	// Field is where: a path in the body such as "compose_file.name", or a key.
+	// Field is the location: a path in the body such as "compose_file.name", or a key.
 	Field string
-	// Message is what is wrong there.
+	// Message is the reason.
 	Message string
-	// Type is the API's name for the kind of violation, such as "missing".
+	// Type is the API's name for the type of violation, such as "missing".
 	Type string
-	// Value is what the API says of the field, as JSON. It may repeat what was sent and is never printed.
+	// Value is the API's value of the field, as JSON. It may repeat the request and is never printed.
 	Value Hidden
 }
 
-// Format writes where and what, whatever the verb.
+// Format writes field and message, whatever the verb.
 func (e FieldError) Format(f fmt.State, _ rune) {
 	_, _ = fmt.Fprintf(f, "%s: %s (%s)", e.Field, e.Message, e.Type)
 }
 
-// Link leads to more about a failure.
+// Link refers to further information about a failure.
 type Link struct {
 	URL   string `json:"url"`
 	Label string `json:"label"`
 }
 
-// Error is one line: operation, status, code, message and request id.
+// Error returns one line: operation, status, code, message and request id.
 func (e *APIError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %d", e.Operation, e.StatusCode)
@@ -118,7 +118,7 @@ func (e *APIError) Error() string {
 	return b.String()
 }
 
-// Format keeps every verb to what Error says: Raw and the values of the fields may hold secrets.
+// Format writes the text of Error for every verb: Raw and the values of the fields may contain secrets.
 func (e APIError) Format(f fmt.State, verb rune) {
 	if verb == 'q' {
 		fmt.Fprintf(f, "%q", e.Error())
@@ -127,7 +127,7 @@ func (e APIError) Format(f fmt.State, verb rune) {
 	_, _ = f.Write([]byte(e.Error()))
 }
 
-// shown is what logs and JSON show of an APIError.
+// shown is the part of an APIError that logs and JSON contain.
 type shown struct {
 	Operation  string       `json:"operation"`
 	Method     string       `json:"method,omitempty"`
@@ -146,7 +146,7 @@ type shownField struct {
 	Type    string `json:"type,omitempty"`
 }
 
-// MarshalJSON writes the error without Raw and values.
+// MarshalJSON writes the error without Raw and the values of the fields.
 func (e APIError) MarshalJSON() ([]byte, error) {
 	s := shown{
 		Operation: e.Operation, Method: e.Method, StatusCode: e.StatusCode, Code: e.Code, Message: e.Message,
@@ -161,7 +161,7 @@ func (e APIError) MarshalJSON() ([]byte, error) {
 	return json.Marshal(s)
 }
 
-// LogValue returns the error as a group, without Raw and values.
+// LogValue returns the error as a group, without Raw and the values of the fields.
 func (e APIError) LogValue() slog.Value {
 	attrs := []slog.Attr{
 		slog.String("operation", e.Operation),
@@ -178,7 +178,7 @@ func (e APIError) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
-// Is matches the kinds of failure of this package.
+// Is reports whether target is the kind of this failure, such as [ErrNotFound].
 func (e *APIError) Is(target error) bool {
 	switch target {
 	case ErrBusy:
@@ -220,7 +220,7 @@ func (e *APIError) kind() error {
 	return nil
 }
 
-// As returns the payload of a 465 as a [*HashRegistrationRequired].
+// As reports whether the error is a 465 and target a **HashRegistrationRequired, which it sets to the payload.
 func (e *APIError) As(target any) bool {
 	payload, ok := target.(**HashRegistrationRequired)
 	if !ok || e.StatusCode != StatusHashRegistrationRequired {

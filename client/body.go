@@ -8,13 +8,13 @@ import (
 )
 
 const (
-	// maxBody bounds an answer. The longest ones, attestations with their event logs, have a few MiB.
+	// maxBody limits a response. The longest ones, attestations with their event logs, have a few MiB.
 	maxBody = 32 << 20
-	// maxErrorBody bounds what is kept of the answer of a failed call.
+	// maxErrorBody limits the part of an error response that is kept.
 	maxErrorBody = 1 << 20
 )
 
-// bodyLimit bounds the answer of an operation, of none where rt is nil.
+// bodyLimit returns the limit of an operation's response; rt may be nil.
 func (rt *route) bodyLimit() int64 {
 	if rt == nil || rt.limit == 0 {
 		return maxBody
@@ -22,19 +22,19 @@ func (rt *route) bodyLimit() int64 {
 	return rt.limit
 }
 
-// BodyTooLargeError is returned for an answer that is longer than the client reads.
+// BodyTooLargeError is returned if a response is longer than the client reads.
 type BodyTooLargeError struct {
-	// Operation that was called, such as "CVMs.Get".
+	// Operation is the method that was called, such as "CVMs.Get".
 	Operation string
-	// Limit in bytes.
+	// Limit is the limit in bytes.
 	Limit int64
 }
 
 func (e *BodyTooLargeError) Error() string {
-	return fmt.Sprintf("%s: the answer is longer than %d bytes", e.Operation, e.Limit)
+	return fmt.Sprintf("%s: the response is longer than %d bytes", e.Operation, e.Limit)
 }
 
-// buffered is an answer's body that has been read already.
+// buffered is the body of a response that has been read already.
 type buffered struct {
 	bytes.Reader
 	data []byte
@@ -48,7 +48,7 @@ func newBuffered(data []byte) *buffered {
 	return b
 }
 
-// readAll reads a body of at most limit bytes; more is cut is true where there are more.
+// readAll reads a body of at most limit bytes. more reports whether the body is longer.
 func readAll(resp *http.Response, limit int64) (data []byte, more bool, err error) {
 	if n := resp.ContentLength; n >= 0 && n <= limit {
 		// One byte more than announced, so that the end is seen without growing.

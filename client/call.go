@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// WithOptions returns a context whose calls have the options, unless a call is given its own. It is for
-// [Client.API], whose methods take none, and for whole flows. The pipeline reads it in one place.
+// WithOptions returns a context whose calls have the options; the options of a single call take precedence. It is for
+// [Client.API], whose methods have no options, and for whole flows. The pipeline reads it in one place.
 func WithOptions(ctx context.Context, opts ...CallOption) context.Context {
 	before, _ := ctx.Value(optionsKey{}).([]CallOption)
 	return context.WithValue(ctx, optionsKey{}, append(before[:len(before):len(before)], opts...))
@@ -18,8 +18,8 @@ func WithOptions(ctx context.Context, opts ...CallOption) context.Context {
 
 type optionsKey struct{}
 
-// call is one call of an operation: what the pipeline must know of it besides its request. There is one way to
-// make a request: a builder of package openapi builds it, send or exec sends it.
+// call is one call of an operation: the data that the pipeline needs besides the request. Every request is built by a
+// builder of package openapi and sent by send or exec.
 type call struct {
 	client *Client
 	op     operation
@@ -30,7 +30,7 @@ func (c *Client) call(op operation, opts []CallOption) call {
 	return call{client: c, op: op, opts: opts}
 }
 
-// send sends the request of a call and decodes its answer. err is the builder's.
+// send sends the request of a call and decodes the response. err is the builder's.
 func send[T any](ctx context.Context, c call, req *http.Request, err error) (answer T, _ error) {
 	resp, err := c.open(ctx, req, err)
 	if err != nil {
@@ -43,7 +43,7 @@ func send[T any](ctx context.Context, c call, req *http.Request, err error) (ans
 	return answer, nil
 }
 
-// exec sends the request of a call whose answer has no body.
+// exec sends the request of a call whose response has no body.
 func exec(ctx context.Context, c call, req *http.Request, err error) error {
 	resp, err := c.open(ctx, req, err)
 	if err != nil {
@@ -52,10 +52,10 @@ func exec(ctx context.Context, c call, req *http.Request, err error) error {
 	return resp.Body.Close()
 }
 
-// open sends the request of a call and returns its answer as it comes. The caller closes the body.
+// open sends the request of a call and returns the response unread. The caller closes the body.
 func (c call) open(ctx context.Context, req *http.Request, err error) (*http.Response, error) {
 	if err == nil && c.op.known() && c.route().text && req.Body == nil && req.Header.Get("X-Compose-Hash") == "" {
-		err = errors.New("body: the text is empty, and no compose hash names a prepared one")
+		err = errors.New("body: the text is empty, and no compose hash of a prepared change is set")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.name(), err)
@@ -63,7 +63,7 @@ func (c call) open(ctx context.Context, req *http.Request, err error) (*http.Res
 	return c.client.roundTrip(req.WithContext(ctx), c)
 }
 
-// route is that of the operation; the first one, which is empty, for what is not described.
+// route returns the route of the operation, or the empty first one if it is not described.
 func (c call) route() *route {
 	if !c.op.known() {
 		return &c.client.router.routes[0]
@@ -73,8 +73,8 @@ func (c call) route() *route {
 
 func (c call) name() string { return c.client.router.name(c.op) }
 
-// textBody and textMedia are a body of plain text; an empty text is no body, as the second phase of an update
-// needs it.
+// textBody and textMedia are a body of plain text. An empty text is no body, as the second phase of an update
+// requires.
 func textBody(text string) io.Reader {
 	if text == "" {
 		return nil

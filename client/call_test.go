@@ -17,11 +17,11 @@ func TestAnswersThatAreNone(t *testing.T) {
 		answer *http.Response
 		want   string
 	}{
-		"null":   {reply(200, "null"), "the answer is null"},
-		"empty":  {reply(200, " "), "the answer is empty"},
+		"null":   {reply(200, "null"), "the response is null"},
+		"empty":  {reply(200, " "), "the response is empty"},
 		"html":   {reply(200, "<html>", "Content-Type", "text/html"), "text/html"},
 		"stream": {reply(200, "data: {}\n\n", "Content-Type", "text/event-stream; charset=utf-8"), "CVMs.Watch"},
-		"list":   {reply(200, "[]"), "cannot be read"},
+		"list":   {reply(200, "[]"), "cannot be decoded"},
 	} {
 		c := newTest(t, func(*http.Request) (*http.Response, error) { return tt.answer, nil })
 		_, err := c.CVMs.Get(t.Context(), "web-1", WithoutRetry())
@@ -77,7 +77,7 @@ func TestAcceptedWithoutAWord(t *testing.T) {
 	}
 	c := newTest(t, func(*http.Request) (*http.Response, error) { return reply(202, "[1"), nil })
 	_, err := c.CVMs.UpdateResources(t.Context(), "web-1", openapi.UpdateResourcesRequest{})
-	require.ErrorContains(t, err, "CVMs.UpdateResources: the answer (application/json, 2 bytes) cannot be read")
+	require.ErrorContains(t, err, "CVMs.UpdateResources: the response (application/json, 2 bytes) cannot be decoded")
 }
 
 // The operations that only tools use: what they send, and under which version of the API.

@@ -9,20 +9,20 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// Client calls the Phala Cloud API. It is safe for concurrent use. Make one with [New].
+// Client calls the Phala Cloud API. It is safe for concurrent use. [New] returns one.
 type Client struct {
 	Services
 
-	// API is the generated client, for those who want the raw answers. It uses the same pipeline: a failure
-	// is an *APIError, and [WithOptions] gives it call options.
+	// API is the generated client, which returns undecoded responses. It uses the same pipeline: a failure is an
+	// *APIError, and [WithOptions] sets call options.
 	API *openapi.Client
 
 	base     *url.URL // without /api/v1
-	server   string   // base as text, as the generated request builders take it
+	server   string   // base as text, for the generated request builders
 	http     *http.Client
 	router   *router
 	config   callConfig
-	key      *apiKey // nil without one
+	key      *apiKey // nil if there is none
 	agent    []string
 	accept   []string
 	version  []string
@@ -31,9 +31,9 @@ type Client struct {
 	watchers chan struct{}
 }
 
-// New makes a client. Without options it takes the API key from PHALA_CLOUD_API_KEY and the base URL from
-// PHALA_CLOUD_API_PREFIX. It fails where an option or the environment makes no sense. A client without a
-// key can call the public operations only.
+// New returns a client. Without options it reads the API key from PHALA_CLOUD_API_KEY and the base URL from
+// PHALA_CLOUD_API_PREFIX. It returns an error if an option or the environment is invalid. A client without a key can
+// call the public operations only.
 func New(opts ...Option) (*Client, error) {
 	cfg, err := newConfig(opts)
 	if err != nil {
@@ -64,10 +64,10 @@ func New(opts ...Option) (*Client, error) {
 	return c, nil
 }
 
-// apiKey is behind a pointer and without methods, so that no way of formatting what holds it shows it.
+// apiKey is behind a pointer and has no methods, so that no formatting of a value that contains it prints it.
 type apiKey struct{ header []string }
 
-// httpClient copies the user's client, so that nothing of it changes, and refuses redirects on the copy.
+// httpClient returns a copy of the user's client that refuses redirects. The user's client is not changed.
 func httpClient(cfg *config) *http.Client {
 	h := &http.Client{Transport: newTransport()}
 	if cfg.httpClient != nil {
@@ -81,23 +81,23 @@ func httpClient(cfg *config) *http.Client {
 	return h
 }
 
-// doer lets the generated client send through the pipeline.
+// doer is the client as the generated client uses it: it sends through the pipeline.
 type doer struct{ client *Client }
 
 func (d doer) Do(req *http.Request) (*http.Response, error) {
 	return d.client.roundTrip(req, d.client.call(opDescribed, nil))
 }
 
-// String shows where the client points, and no more.
+// String returns the base URL, and nothing else of the client.
 func (c Client) String() string { return "phala client of " + c.server }
 
-// Format keeps the key out of every verb.
+// Format writes the text of String for every verb, so that the key is never printed.
 func (c Client) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(c.String())) }
 
-// LogValue keeps the key out of structured logs.
+// LogValue returns the text of String, so that the key is never logged.
 func (c Client) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
-// formatService is the Format of a service.
+// formatService is the Format method of every service.
 func (c *Client) formatService(f fmt.State, name string) {
 	if c == nil {
 		_, _ = fmt.Fprintf(f, "service %s", name)

@@ -17,40 +17,40 @@ import (
 // LogSource names one log of a CVM.
 type LogSource string
 
-// The logs that every CVM has; [ContainerLog] names those of its containers.
+// The logs that every CVM has; [ContainerLog] returns those of its containers.
 const (
-	LogSerial LogSource = "serial" // the serial console, from the first moment of the boot
+	LogSerial LogSource = "serial" // the serial console, from the start of the boot
 	LogStdout LogSource = "stdout" // the standard output of the VM's process
 	LogStderr LogSource = "stderr" // the standard error of the VM's process
 )
 
 const containerPrefix = "container:"
 
-// ContainerLog is the log of a container of the app, by its name or id.
+// ContainerLog returns the source of a container's log, by the container's name or id.
 func ContainerLog(nameOrID string) LogSource { return LogSource(containerPrefix + nameOrID) }
 
-// ErrNoLog is returned if a CVM offers no log of that kind: it does not run, does not show its logs, or has no such
+// ErrNoLog is returned if a CVM has no such log: it does not run, does not publish its logs, or has no such
 // container.
 var ErrNoLog = errors.New("no such log is offered")
 
-// LogOptions sets how a log is read. The API publishes nothing about the query of a log URL; Tail, Follow,
-// Since, Until and Timestamps are sent as the official command line sends them, and Query is for the rest.
+// LogOptions sets how a log is read. The API does not document the query of a log URL. Tail, Follow, Since, Until and
+// Timestamps are sent as the official command line sends them; Query is for other parameters.
 type LogOptions struct {
-	// Tail is how many of the last lines to begin with; all that the server has where it is 0.
+	// Tail is the number of last lines to begin with; 0 means all lines that the server has.
 	Tail int
-	// Follow keeps the log open for what comes.
+	// Follow keeps the log open for new lines.
 	Follow bool
-	// Since and Until bound the time of lines: RFC 3339 or what else the server knows, such as "10m".
+	// Since and Until limit the time of the lines: RFC 3339 or another format of the server, such as "10m".
 	Since, Until string
-	// Timestamps puts the time before each line.
+	// Timestamps adds the time before each line.
 	Timestamps bool
-	// Query is added to the URL as it is.
+	// Query is added to the URL unchanged.
 	Query url.Values
-	// MaxBytes bounds the log; more is a [*BodyTooLargeError] from Read. Where it is 0, 32 MiB, and no bound
-	// when following.
+	// MaxBytes limits the log; Read returns a [*BodyTooLargeError] beyond it. 0 means 32 MiB, and no limit when
+	// following.
 	MaxBytes int64
-	// IdleTimeout is how long Read waits for the next byte. Where it is 0, the timeout of the call, and for
-	// ever when following, because an app may have nothing to say: end the context then.
+	// IdleTimeout is how long Read waits for the next byte. 0 means the timeout of the call, and no timeout when
+	// following, because an app may be silent for long: end the context then.
 	IdleTimeout time.Duration
 }
 
@@ -66,7 +66,7 @@ func (o LogOptions) check() error {
 	return nil
 }
 
-// query adds the options to the query of a log URL. Flags have no value, as the servers of logs know them.
+// query adds the options to the query of a log URL. Flags have no value, as the log servers expect them.
 func (o LogOptions) query(before string, flags ...string) string {
 	var parts []string
 	add := func(key, value string) {
@@ -96,11 +96,11 @@ func (o LogOptions) query(before string, flags ...string) string {
 	return strings.Join(parts, "&")
 }
 
-// Logs opens a log of a CVM. It asks the API where the log is and fetches it from there, which is another host:
-// neither the API key nor anything else that is the client's own is sent to it. The caller closes the log.
+// Logs opens a log of a CVM. It requests the log's URL from the API and fetches the log from there. The URL is on
+// another host: the client sends it neither the API key nor any other setting of its own. The caller closes the log.
 //
-// Only https is accepted (and http of a cloud that is itself on a loopback address), and a redirect is an
-// error. A refusal of the log's host is an [*APIError] like any other. The log is asked for once.
+// Only https is accepted (and http if the cloud itself is on a loopback address), and a redirect is an error. An
+// error response of the log's host is an [*APIError]. The log is requested once.
 func (s *CVMsService) Logs(ctx context.Context, cvmID string, source LogSource, o LogOptions, opts ...CallOption) (io.ReadCloser, error) {
 	if err := o.check(); err != nil {
 		return nil, fmt.Errorf("%s: %w", logOperation, err)
@@ -114,7 +114,7 @@ func (s *CVMsService) Logs(ctx context.Context, cvmID string, source LogSource, 
 	}
 	u, err := parseLogURL(where)
 	if err == nil && u.Scheme == "http" && s.client.base.Scheme != "http" {
-		err = errors.New("the API names an http URL for a log, want https")
+		err = errors.New("the API returned an http URL for a log, want https")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %s of cvm %s: %w", logOperation, source, cvmID, err)
@@ -128,7 +128,7 @@ func (s *CVMsService) Logs(ctx context.Context, cvmID string, source LogSource, 
 	return s.client.openLog(ctx, u, o, opts)
 }
 
-// OpenLog is [CVMsService.Logs] for a log URL at hand, such as one of an [openapi.CVMLogURLs] or the
+// OpenLog opens a log as [CVMsService.Logs] does, from a known log URL, such as one of an [openapi.CVMLogURLs] or the
 // log_endpoint of a container.
 func (s *CVMsService) OpenLog(ctx context.Context, logURL string, o LogOptions, opts ...CallOption) (io.ReadCloser, error) {
 	err := o.check()
@@ -144,7 +144,7 @@ func (s *CVMsService) OpenLog(ctx context.Context, logURL string, o LogOptions, 
 
 const logOperation = "CVMs.Logs"
 
-// logURL finds where a log is; "" where the API does not say.
+// logURL returns the URL of a log, or "" if the API sends none.
 func (s *CVMsService) logURL(ctx context.Context, cvmID string, source LogSource, opts []CallOption) (string, error) {
 	if container, ok := strings.CutPrefix(string(source), containerPrefix); ok {
 		composition, err := s.GetComposition(ctx, cvmID, opts...)
@@ -165,7 +165,7 @@ func (s *CVMsService) logURL(ctx context.Context, cvmID string, source LogSource
 	return map[LogSource]string{LogSerial: cvm.Logs.Serial, LogStdout: cvm.Logs.Stdout, LogStderr: cvm.Logs.Stderr}[source], nil
 }
 
-// containerLogURL compares names as Docker gives them, with a slash before, and as people do, without.
+// containerLogURL compares names in Docker's form, with a leading slash, and in the usual one, without.
 func containerLogURL(containers []openapi.CVMContainer, nameOrID string) string {
 	for _, c := range containers {
 		if nameOrID != "" && c.ID == nameOrID {
@@ -181,7 +181,7 @@ func containerLogURL(containers []openapi.CVMContainer, nameOrID string) string 
 }
 
 // parseLogURL accepts https, and http of loopback addresses. Its errors do not repeat the URL, whose query may
-// hold a token.
+// contain a token.
 func parseLogURL(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	switch {
@@ -210,7 +210,7 @@ func (c *Client) openLog(ctx context.Context, u *url.URL, o LogOptions, opts []C
 		o.MaxBytes = maxBody
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	// Not one of the client's headers but the agent: the host is not the API's.
+	// Only the agent is sent, and no other header of the client: the host is not the API's.
 	req := (&http.Request{
 		Method: http.MethodGet, URL: u, Host: u.Host,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
@@ -238,7 +238,7 @@ func (c *Client) openLog(ctx context.Context, u *url.URL, o LogOptions, opts []C
 	return &logBody{ctx: ctx, cancel: cancel, body: resp.Body, host: u.Host, idle: o.IdleTimeout, limit: o.MaxBytes}, nil
 }
 
-// explainLog takes the URL out of a transport error, and tells why a context ended.
+// explainLog removes the URL from a transport error, and adds the cause of a context that has ended.
 func explainLog(ctx context.Context, err error, host string, timeout time.Duration) error {
 	var api *APIError
 	if errors.As(err, &api) {
@@ -254,20 +254,20 @@ func explainLog(ctx context.Context, err error, host string, timeout time.Durati
 	return fmt.Errorf("%s: from %s: %w", logOperation, host, err)
 }
 
-// logBody bounds a log in size, and in the time that a read may take.
+// logBody limits a log in size, and the time of each read.
 type logBody struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	body   io.ReadCloser
 	host   string
-	idle   time.Duration // 0 for no bound
-	limit  int64         // 0 for no bound
+	idle   time.Duration // 0 for no limit
+	limit  int64         // 0 for no limit
 	read   int64
 }
 
 func (b *logBody) Read(p []byte) (int, error) {
 	if b.limit > 0 && int64(len(p)) > b.limit-b.read+1 {
-		// One byte more than allowed, so that a log that just fits has its end.
+		// One byte more than allowed, so that a log of exactly the limit reaches its end.
 		p = p[:b.limit-b.read+1]
 	}
 	if b.idle > 0 {
@@ -287,7 +287,7 @@ func (b *logBody) Read(p []byte) (int, error) {
 }
 
 func (b *logBody) Close() error {
-	// First the context, so that a server that still sends cannot hold the closing up.
+	// First the context, so that a server that still sends cannot delay Close.
 	b.cancel(context.Canceled)
 	return b.body.Close()
 }

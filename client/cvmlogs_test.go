@@ -135,7 +135,7 @@ func TestLogURLsThatAreRefused(t *testing.T) {
 		return reply(200, strings.ReplaceAll(loggedCVM, "https://logs.example", "http://127.0.0.1:8080")), nil
 	})
 	_, err = c.CVMs.Logs(t.Context(), "web-1", LogSerial, LogOptions{})
-	require.ErrorContains(t, err, "the API names an http URL for a log, want https")
+	require.ErrorContains(t, err, "the API returned an http URL for a log, want https")
 }
 
 func TestTheHostOfALogRefuses(t *testing.T) {
@@ -275,7 +275,7 @@ func TestALogThatDoesNotBegin(t *testing.T) {
 		began := time.Now()
 		_, err := c.CVMs.Logs(t.Context(), "web-1", LogSerial, LogOptions{Follow: true}, WithTimeout(5*time.Second))
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.ErrorContains(t, err, "no answer in time (5s)")
+		require.ErrorContains(t, err, "no response in time (5s)")
 		assert.Equal(t, 5*time.Second, time.Since(began))
 
 		ctx, cancel := context.WithCancelCause(t.Context())

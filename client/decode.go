@@ -10,18 +10,18 @@ import (
 	"reflect"
 )
 
-// ErrDecode is matched by the errors of an answer that came whole and could not be decoded. Asking again would
-// not help.
-var ErrDecode = errors.New("the answer cannot be decoded")
+// ErrDecode is matched by the errors of a complete response that could not be decoded. Repeating the call would not
+// help.
+var ErrDecode = errors.New("the response cannot be decoded")
 
-// DecodeError is returned for an answer that came whole and is not what its operation answers. What was asked
-// for may have been done.
+// DecodeError is returned if a complete response does not have the format of its operation. The operation may have
+// taken effect.
 type DecodeError struct {
-	// Operation that was called, such as "CVMs.Get".
+	// Operation is the method that was called, such as "CVMs.Get".
 	Operation string
-	// StatusCode is the HTTP status of the answer.
+	// StatusCode is the HTTP status of the response.
 	StatusCode int
-	// Err is what does not fit.
+	// Err is the cause.
 	Err error
 }
 
@@ -32,10 +32,10 @@ func (e *DecodeError) Error() string {
 // Unwrap returns Err.
 func (e *DecodeError) Unwrap() error { return e.Err }
 
-// Is matches [ErrDecode].
+// Is reports whether target is [ErrDecode].
 func (*DecodeError) Is(target error) bool { return target == ErrDecode }
 
-// undecoded is the error of an answer that was not decoded: the context's if that ended meanwhile.
+// undecoded returns the error of a response that was not decoded: the context's if it has ended meanwhile.
 func undecoded(ctx context.Context, operation string, resp *http.Response, err error) error {
 	if cause := context.Cause(ctx); cause != nil && errors.Is(err, cause) {
 		return fmt.Errorf("%s: %w", operation, err)
@@ -44,18 +44,17 @@ func undecoded(ctx context.Context, operation string, resp *http.Response, err e
 }
 
 const (
-	// largeAnswer is the size in bytes from which on the items of an answer are counted before it is decoded, and
-	// the decoding ends with the context. Smaller ones are done in a few milliseconds.
+	// largeAnswer is the size in bytes from which on the items of a response are counted before it is decoded, and
+	// the decoding ends with the context. Smaller ones take a few milliseconds.
 	largeAnswer = 256 << 10
-	// maxItems bounds the items of one list. The longest of the API, all CVMs of a workspace, has 27,000 in the
-	// 32 MiB that are read.
+	// maxItems limits the items of one list. The longest of the API, all CVMs of a workspace, has 27,000 in the 32
+	// MiB that are read.
 	maxItems = 50_000
-	// maxValues bounds the lists, objects and items of an answer in all.
+	// maxValues limits the total number of lists, objects and items in a response.
 	maxValues = 1_000_000
 )
 
-// decode reads an answer into a pointer to what the caller wants: text, bytes, or anything of JSON.
-// most bounds the items of a page.
+// decode reads a response into a pointer to text, bytes, or any type for JSON. most limits the items of a page.
 func decode(ctx context.Context, resp *http.Response, answer any, most int) error {
 	data, err := bodyBytes(resp)
 	if err != nil {
@@ -73,22 +72,22 @@ func decode(ctx context.Context, resp *http.Response, answer any, most int) erro
 	}
 	blank := bytes.TrimSpace(data)
 	if resp.StatusCode == http.StatusAccepted && (len(blank) == 0 || string(blank) == "null") {
-		// Some updates are accepted without a word about them.
+		// Some updates are accepted with an empty body.
 		data = []byte("{}")
 	} else if len(blank) == 0 {
-		return errors.New("the answer is empty")
+		return errors.New("the response is empty")
 	}
 	if err := unmarshal(ctx, data, answer, most); err != nil {
-		return fmt.Errorf("the answer (%s, %d bytes) cannot be read: %w", describeMedia(resp.Header), len(data), err)
+		return fmt.Errorf("the response (%s, %d bytes) cannot be decoded: %w", describeMedia(resp.Header), len(data), err)
 	}
 	if v := reflect.ValueOf(answer).Elem(); v.Kind() == reflect.Pointer && v.IsNil() {
-		return errors.New("the answer is null")
+		return errors.New("the response is null")
 	}
 	return nil
 }
 
-// unmarshal decodes JSON. A large answer is decoded beside the caller, who does not wait for it once the context
-// has ended.
+// unmarshal decodes JSON. A large response is decoded in another goroutine, and the caller does not wait for it once
+// the context has ended.
 func unmarshal(ctx context.Context, data []byte, answer any, most int) error {
 	if len(data) < largeAnswer {
 		return lenientUnmarshal(data, answer)
@@ -110,8 +109,8 @@ func unmarshal(ctx context.Context, data []byte, answer any, most int) error {
 	}
 }
 
-// mostItems bounds the items of a page: ten times what is documented, so that a server whose pages have grown is
-// still read.
+// mostItems returns the limit of items per page: ten times the documented number, so that larger pages of newer
+// servers are still accepted.
 func (rt *route) mostItems() int {
 	if rt.page == 0 {
 		return maxItems
@@ -119,9 +118,9 @@ func (rt *route) mostItems() int {
 	return min(10*rt.page, maxItems)
 }
 
-// checkCounts refuses an answer whose lists are so long that decoding it would take far more memory than it has
-// bytes: a page of more than most items, or another list of more than maxItems. It looks at the structure only;
-// what is not JSON is for the decoder.
+// checkCounts refuses a response whose lists are so long that decoding it would take far more memory than it has
+// bytes: a page of more than most items, or another list of more than maxItems. It checks the structure only; the
+// decoder reports invalid JSON.
 func checkCounts(data []byte, most int) error {
 	type open struct{ items, bound int }
 	var stack []open // lists and objects
@@ -157,13 +156,13 @@ func checkCounts(data []byte, most int) error {
 			}
 		}
 		if values > maxValues {
-			return fmt.Errorf("it has more than %d values", maxValues)
+			return fmt.Errorf("the response has more than %d values", maxValues)
 		}
 	}
 	return nil
 }
 
-// stringEnd returns the place after the closing quote of a string that was opened, or -1.
+// stringEnd returns the index after the closing quote of a string, or -1.
 func stringEnd(data []byte) int {
 	for at := 0; ; {
 		i := bytes.IndexByte(data[at:], '"')
@@ -188,8 +187,8 @@ func describeMedia(h http.Header) string {
 	return "no content type"
 }
 
-// bodyBytes is the body that the pipeline has read already, without a copy; a middleware may have put
-// another one there.
+// bodyBytes returns the body that the pipeline has read already, without a copy, or reads the one that a middleware
+// has put in its place.
 func bodyBytes(resp *http.Response) ([]byte, error) {
 	if b, ok := resp.Body.(*buffered); ok && b.Len() == len(b.data) {
 		return b.data, nil

@@ -13,13 +13,13 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// Do sends a request that the API knows and this SDK may not, through the same pipeline. The path is below
-// /api/v1, which it may begin with, and may have a query: "/cvms/web/stats?x=1". in is sent as the JSON of
-// [openapi.Marshal] unless it is nil; the answer is decoded from JSON into out, a pointer, unless that is nil. A *string or *[]byte takes it as
-// it is.
+// Do sends a request that this SDK may not describe, through the same pipeline. The path is relative to /api/v1 or
+// begins with it, and may have a query: "/cvms/web/stats?x=1". in is sent as the JSON of [openapi.Marshal] unless it
+// is nil. The response is decoded from JSON into out, a pointer, unless out is nil; a *string or *[]byte receives the
+// unchanged body.
 //
-// A path with an empty, "." or ".." segment, an encoded slash, or a host is refused. An operation that is
-// not described is repeated as safe if it is a GET or HEAD, else as unsafe.
+// Do returns an error for a path with an empty, "." or ".." segment, an encoded slash, or a host. An operation that
+// is not described has the retry class safe for GET and HEAD, else unsafe.
 func (c *Client) Do(ctx context.Context, method, path string, in, out any, opts ...CallOption) error {
 	if v := reflect.ValueOf(out); out != nil && (v.Kind() != reflect.Pointer || v.IsNil()) {
 		return fmt.Errorf("client: Do: out is a %T, want a pointer that is not nil, or nil", out)

@@ -10,11 +10,11 @@ import (
 	"github.com/phala-go/phala/internal/cloudtext"
 )
 
-// maxDetails bounds the details, suggestions and links that are taken from the body of an error.
+// maxDetails limits the details, suggestions and links that are taken from the body of an error.
 const maxDetails = 100
 
-// errorBody is the union of the shapes of error bodies, read leniently: a member of another type than
-// expected is as good as absent.
+// errorBody is the union of the formats of error bodies, read leniently: a member of an unexpected type is treated as
+// absent.
 type errorBody struct {
 	Detail           json.RawMessage `json:"detail"`
 	ErrorCode        json.RawMessage `json:"error_code"`
@@ -42,10 +42,10 @@ func decodeError(resp *http.Response, data []byte, now time.Time) *APIError {
 	return e
 }
 
-// requestID is the id of a request, by which the operator of the API finds it.
+// requestID returns the id by which the operator of the API finds the request.
 func requestID(h http.Header) string { return cloudtext.Clean(h.Get("X-Request-Id")) }
 
-// clean bounds and escapes every text that came from the cloud. Values stay as they came, and are never shown.
+// clean limits and escapes every text from the cloud. Values stay unchanged, and are never printed.
 func (e *APIError) clean() {
 	e.Code = Code(cloudtext.Clean(string(e.Code)))
 	e.Message, e.RequestID = cloudtext.Clean(e.Message), cloudtext.Clean(e.RequestID)
@@ -63,8 +63,8 @@ func (e *APIError) clean() {
 	}
 }
 
-// take reads the members of a body. "detail" may be a text, a list of violations, or the body itself once
-// more, as older servers nest it.
+// take reads the members of a body. "detail" may be a text, a list of violations, or the whole body nested, as older
+// servers send it.
 func (e *APIError) take(body errorBody) {
 	e.Code = Code(firstText(body.ErrorCode, body.Code))
 	e.Message = firstText(body.Message, body.ErrorDescription)
@@ -147,7 +147,7 @@ func violations(raw json.RawMessage) []FieldError {
 	return fields
 }
 
-// list reads a JSON list, leaving out what is not of the expected type.
+// list reads a JSON list, without the items of an unexpected type.
 func list[T any](raw json.RawMessage) []T {
 	var items []json.RawMessage
 	if json.Unmarshal(raw, &items) != nil {

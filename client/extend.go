@@ -21,7 +21,7 @@ type bodyMember struct {
 	value json.RawMessage
 }
 
-// WithQuery adds a parameter to the query, for one that the SDK does not know yet.
+// WithQuery adds a query parameter that the SDK does not know yet.
 func WithQuery(name, value string) CallOption {
 	return callOption(func(c *callConfig) error {
 		if name == "" {
@@ -32,8 +32,8 @@ func WithQuery(name, value string) CallOption {
 	})
 }
 
-// WithBodyMember adds a member to the JSON object of the body, for one that the SDK does not know yet. A member
-// that the body has already is an error of the call.
+// WithBodyMember adds a member to the JSON object of the body, for members that the SDK does not know yet. The call
+// returns an error if the body has the member already.
 func WithBodyMember(name string, value any) CallOption {
 	return callOption(func(c *callConfig) error {
 		data, err := json.Marshal(value)
@@ -45,7 +45,7 @@ func WithBodyMember(name string, value any) CallOption {
 	})
 }
 
-// extend adds what options ask for to a request.
+// extend adds the query and the members of the options to a request.
 func (c *callConfig) extend(req *http.Request) error {
 	for _, part := range c.query {
 		if req.URL.RawQuery != "" {
@@ -75,7 +75,7 @@ func (c *callConfig) extend(req *http.Request) error {
 	}
 	for _, m := range c.members {
 		if _, ok := members[m.name]; ok {
-			return fmt.Errorf("body: the member %q is there already", m.name)
+			return fmt.Errorf("body: the member %q exists already", m.name)
 		}
 		members[m.name] = m.value
 	}

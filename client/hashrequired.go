@@ -7,28 +7,28 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// HashRegistrationRequired is what a 465 carries: everything that is needed to allow an update on chain and
-// to commit it afterwards. errors.As gives it from the error of the call.
+// HashRegistrationRequired is the payload of a 465: everything needed to allow an update on chain and to commit it
+// afterwards. errors.As extracts it from the error of the call.
 type HashRegistrationRequired struct {
-	// ComposeHash is the hash to allow, 64 hexadecimal digits.
+	// ComposeHash is the hash to allow, 64 hex digits.
 	ComposeHash string
-	// AppID is the app, which is also the address of its contract.
+	// AppID is the app id, which is also the address of the app's contract.
 	AppID string
-	// DeviceID is the device to allow, 64 hexadecimal digits.
+	// DeviceID is the device to allow, 64 hex digits.
 	DeviceID string
-	// KMSInfo is the KMS with its chain and contract; nil where the API does not say.
+	// KMSInfo is the KMS with its chain and contract; nil if the API does not send it.
 	KMSInfo *openapi.KMS
-	// CommitToken authorises the commit, for 14 days; empty where the server cannot mint one.
+	// CommitToken authorises the commit, for 14 days; empty if the server cannot issue one.
 	CommitToken openapi.Secret
-	// CommitURL is a page of the dashboard for people. It holds the token.
+	// CommitURL is a page of the dashboard. It contains the token.
 	CommitURL openapi.Secret
-	// APICommitURL is where the commit is posted. It holds the token.
+	// APICommitURL is the URL of the commit request. It contains the token.
 	APICommitURL openapi.Secret
-	// OnChainStatus is what the contract allows already; nil where the API does not say.
+	// OnChainStatus is the present state of the contract; nil if the API does not send it.
 	OnChainStatus *OnChainStatus
 }
 
-// MarshalJSON writes the payload without the token and the addresses that hold it.
+// MarshalJSON writes the payload without the token and the URLs that contain it.
 func (h HashRegistrationRequired) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		ComposeHash   string         `json:"compose_hash"`
@@ -38,14 +38,14 @@ func (h HashRegistrationRequired) MarshalJSON() ([]byte, error) {
 	}{h.ComposeHash, h.AppID, h.DeviceID, h.OnChainStatus})
 }
 
-// OnChainStatus is what an app's contract allows.
+// OnChainStatus is the present state of an app's contract.
 type OnChainStatus struct {
 	ComposeHashAllowed bool `json:"compose_hash_allowed"`
 	DeviceIDAllowed    bool `json:"device_id_allowed"`
 	IsAllowed          bool `json:"is_allowed"`
 }
 
-// Error lets errors.As find the payload; the error to show is the APIError.
+// Error makes the payload a target of errors.As; the error to print is the APIError.
 func (h *HashRegistrationRequired) Error() string {
 	return "compose hash " + h.ComposeHash + " of app " + h.AppID + " must be registered on chain first"
 }

@@ -10,8 +10,8 @@ import (
 // ErrNoAPIKey is returned if an operation needs an API key and the client has none. Nothing was sent.
 var ErrNoAPIKey = errors.New("no api key: use WithAPIKey or set PHALA_CLOUD_API_KEY")
 
-// setHeaders puts the client's headers on a request. The slices are shared between requests: a header is
-// replaced, never changed in place.
+// setHeaders adds the client's headers to a request. The slices are shared between requests: a header is replaced,
+// never changed in place.
 func (c *Client) setHeaders(req *http.Request, p *plan) error {
 	h, rt := req.Header, p.route
 	for key, values := range p.config.header {
@@ -25,7 +25,7 @@ func (c *Client) setHeaders(req *http.Request, p *plan) error {
 	delete(h, keyHeader)
 	switch {
 	case rt != nil && rt.public:
-		// The key would tell the cloud nothing that it needs, so it does not travel.
+		// The operation does not need the key, so it is not sent.
 	case c.key != nil:
 		h[keyHeader] = c.key.header
 	case rt != nil && rt.optionalKey:
@@ -45,7 +45,7 @@ func (c *Client) versionOf(rt *route, cfg *callConfig) []string {
 	return c.version
 }
 
-// checkHost refuses a request that a middleware has pointed at another host: it carries the API key.
+// checkHost refuses a request that a middleware has directed to another host: it contains the API key.
 func (c *Client) checkHost(req *http.Request) error {
 	if req.URL.Scheme == c.base.Scheme && req.URL.Host == c.base.Host && (req.Host == "" || req.Host == c.base.Host) {
 		return nil

@@ -6,9 +6,9 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// cvmPath is an identifier of a CVM as the path takes it: a version 4 UUID loses its dashes, 40 hexadecimal
-// digits, bare or behind 0x, are an app id, and everything else (a cvm_… id, a name, app_…, instance_…) stays. An
-// instance is named "instance_" plus its id; bare digits never mean one.
+// cvmPath returns an identifier of a CVM in the form of the path: a version 4 UUID without its dashes, an app id for
+// 40 hex digits, bare or with 0x, and everything else (a cvm_… id, a name, app_…, instance_…) unchanged. Bare
+// digits never mean an instance, which has the prefix "instance_".
 func cvmPath(id string) openapi.PathParam {
 	switch {
 	case isUUID4(id):
@@ -21,7 +21,7 @@ func cvmPath(id string) openapi.PathParam {
 	return openapi.PathParam(id)
 }
 
-// appPath is an app id as the path takes it: 40 lower-case digits without a prefix.
+// appPath returns an app id in the form of the path: 40 lower-case digits without a prefix.
 func appPath(id string) openapi.PathParam {
 	bare := strings.TrimPrefix(strings.TrimPrefix(id, "app_"), "0x")
 	if isHex(bare, 40) {
@@ -30,7 +30,7 @@ func appPath(id string) openapi.PathParam {
 	return openapi.PathParam(id)
 }
 
-// hashPath is a hash as the path takes it: lower-case digits without 0x.
+// hashPath returns a hash in the form of the path: lower-case digits without 0x.
 func hashPath(hash string) openapi.PathParam {
 	if bare := strings.TrimPrefix(hash, "0x"); isHex(bare, 64) {
 		return openapi.PathParam(strings.ToLower(bare))
@@ -54,7 +54,7 @@ func isHexDigit(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }
 
-// isUUID4 reports a version 4 UUID of the RFC 9562 variant, with all of its dashes or none.
+// isUUID4 reports whether s is a version 4 UUID of the RFC 9562 variant, with all of its dashes or none.
 func isUUID4(s string) bool {
 	if len(s) == 36 {
 		if s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {

@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// lenientUnmarshal decodes JSON, and what does not fit its field once more with patience: a number that is a
-// text or has a decimal point, a yes or no that is a number or a text, a text that is a number. A value that fits
-// in no way leaves its field at zero, as if it were absent, so that one odd field does not fail a whole page.
-// Only text that is not JSON, or another thing altogether than was asked for, is an error.
+// lenientUnmarshal decodes JSON, and a value that does not fit its field a second time with conversions: a number
+// from a text or with a decimal point, a boolean from a number or a text, a text from a number. A value that cannot
+// be converted leaves its field zero, as if it were absent, so that one unexpected field does not fail a whole page.
+// Only invalid JSON, or JSON of another type than requested, is an error.
 func lenientUnmarshal(data []byte, into any) error {
 	err := json.Unmarshal(data, into)
 	if err == nil || !json.Valid(data) {
@@ -26,7 +26,7 @@ func lenientUnmarshal(data []byte, into any) error {
 	return nil
 }
 
-// fit decodes a value of JSON into v, and reports whether it could. If not, v is zero.
+// fit decodes a value of JSON into v, and reports whether it fits. If not, v is zero.
 func fit(data []byte, v reflect.Value) bool {
 	data = bytes.TrimSpace(data)
 	if u, ok := v.Addr().Interface().(json.Unmarshaler); ok {
@@ -79,7 +79,7 @@ func fitStruct(data []byte, v reflect.Value) bool {
 	return true
 }
 
-// fitSlice leaves out the items that fit in no way.
+// fitSlice omits the items that do not fit.
 func fitSlice(data []byte, v reflect.Value) bool {
 	if len(data) == 0 || data[0] != '[' {
 		return string(data) == "null"
@@ -118,7 +118,7 @@ func fitMap(data []byte, v reflect.Value) bool {
 	return true
 }
 
-// fitScalar takes numbers, texts and flags for one another where the meaning is plain.
+// fitScalar converts between numbers, texts and flags if the meaning is unambiguous.
 func fitScalar(data []byte, v reflect.Value) bool {
 	text := string(data)
 	if data[0] == '"' {
@@ -142,7 +142,7 @@ func fitScalar(data []byte, v reflect.Value) bool {
 			v.SetInt(n)
 			return true
 		}
-		// 2^53 and more may stand for another number than was meant.
+		// 2^53 and more may have been rounded.
 		if f, err := strconv.ParseFloat(text, 64); err == nil && f == math.Trunc(f) && math.Abs(f) < 1<<53 && !v.OverflowInt(int64(f)) {
 			v.SetInt(int64(f))
 			return true

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// attempted is how an attempt went.
+// attempted is the outcome of an attempt.
 type attempted struct {
 	number int
-	status int // 0 without an answer
+	status int // 0 without a response
 	err    error
 	began  time.Time
 }

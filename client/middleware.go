@@ -5,16 +5,15 @@ import (
 	"net/http"
 )
 
-// RoundTrip sends one request and returns its answer, as an http.RoundTripper does.
+// RoundTrip sends one request and returns the response, like an http.RoundTripper.
 type RoundTrip func(*http.Request) (*http.Response, error)
 
-// Middleware wraps a call, outside of its retries. operation is the method that is called, such as "CVMs.Get",
-// or verb and path for what [Client.Do] sends and the SDK does not describe. It may change the request, its
-// context and the answer, but not the host. It calls next once, or not at all.
+// Middleware wraps a call, outside of its retries. operation is the called method, such as "CVMs.Get", or verb and
+// path for an operation of [Client.Do] that the SDK does not describe. The middleware may change the request, its
+// context and the response, but not the host. It calls next at most once.
 type Middleware func(operation string, req *http.Request, next RoundTrip) (*http.Response, error)
 
-// WithMiddleware wraps each call; the first one given is the outermost, those of the client are outside of those
-// of a call.
+// WithMiddleware wraps each call; the first one is the outermost. Those of the client are outside of those of a call.
 func WithMiddleware(m Middleware) CallOption {
 	return callOption(func(c *callConfig) error {
 		if m == nil {
@@ -25,7 +24,7 @@ func WithMiddleware(m Middleware) CallOption {
 	})
 }
 
-// wrapped returns the rest of the pipeline for one call, with its middlewares around it.
+// wrapped returns the rest of the pipeline for one call, wrapped in its middlewares.
 func (p *plan) wrapped(inner RoundTrip) RoundTrip {
 	for i := len(p.config.middleware) - 1; i >= 0; i-- {
 		m, next := p.config.middleware[i], inner

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Option sets up a [Client] in [New].
+// Option configures a [Client] in [New].
 type Option interface {
 	applyClient(*config) error
 }
@@ -27,11 +27,11 @@ type CallOption interface {
 const (
 	// Version is the version of this SDK. The User-Agent of every request names it.
 	Version = "0.1.0"
-	// DefaultBaseURL is the production cloud.
+	// DefaultBaseURL is the URL of the production cloud.
 	DefaultBaseURL = "https://cloud-api.phala.com/api/v1"
-	// DefaultAPIVersion is the version of the API that the published description documents.
+	// DefaultAPIVersion is the version of the API that its documentation describes.
 	DefaultAPIVersion = "2026-01-21"
-	// DefaultTimeout bounds one attempt, from sending it to the last byte of its answer.
+	// DefaultTimeout limits one attempt, from sending it to the last byte of the response.
 	DefaultTimeout = 60 * time.Second
 
 	basePath  = "/api/v1"
@@ -51,10 +51,10 @@ type config struct {
 	call       callConfig
 }
 
-// callConfig is what may differ from call to call.
+// callConfig is the configuration that can differ from call to call.
 type callConfig struct {
 	version      string
-	versionAsked bool // by this call, not by the client
+	versionAsked bool // set by this call, not by the client
 	header       http.Header
 	retry        RetryPolicy
 	timeout      time.Duration
@@ -76,7 +76,7 @@ func (o callOption) applyClient(c *config) error      { return o(&c.call) }
 func (o callOption) applyCall(c *callConfig) error    { return o(c) }
 func (o timeoutOption) applyCall(c *callConfig) error { return o.set(c) }
 
-// timeoutOption is a call option that the client must know to have been given.
+// timeoutOption is a call option that the client can detect.
 type timeoutOption time.Duration
 
 func (o timeoutOption) applyClient(c *config) error {
@@ -92,7 +92,7 @@ func (o timeoutOption) set(c *callConfig) error {
 	return nil
 }
 
-// WithAPIKey sets the API key. Without it New takes PHALA_CLOUD_API_KEY from the environment.
+// WithAPIKey sets the API key. Without it, New reads PHALA_CLOUD_API_KEY from the environment.
 func WithAPIKey(key string) Option {
 	return clientOption(func(c *config) error {
 		if key == "" {
@@ -103,9 +103,9 @@ func WithAPIKey(key string) Option {
 	})
 }
 
-// WithBaseURL points the client at another cloud, such as a proxy or a test server, with or without the
-// closing /api/v1. Plain http is accepted for loopback addresses only. Without it New takes
-// PHALA_CLOUD_API_PREFIX from the environment, or else [DefaultBaseURL].
+// WithBaseURL sets the base URL of another cloud, such as a proxy or a test server, with or without the trailing
+// /api/v1. Plain http is accepted for loopback addresses only. Without it, New reads PHALA_CLOUD_API_PREFIX from the
+// environment, and uses [DefaultBaseURL] if that is not set.
 func WithBaseURL(base string) Option {
 	return clientOption(func(c *config) error {
 		if base == "" {
@@ -116,8 +116,8 @@ func WithBaseURL(base string) Option {
 	})
 }
 
-// WithHTTPClient uses a copy of h: its Transport and Jar as they are, its Timeout as the time of an attempt
-// unless [WithTimeout] is given, and no redirects whatever its CheckRedirect says.
+// WithHTTPClient sets a client to copy: its Transport and Jar, and its Timeout as the limit of an attempt unless
+// [WithTimeout] is given. Redirects are refused, whatever its CheckRedirect returns.
 func WithHTTPClient(h *http.Client) Option {
 	return clientOption(func(c *config) error {
 		if h == nil {
@@ -128,7 +128,7 @@ func WithHTTPClient(h *http.Client) Option {
 	})
 }
 
-// WithUserAgent puts agent in front of the SDK's own User-Agent.
+// WithUserAgent adds agent before the SDK's own User-Agent.
 func WithUserAgent(agent string) Option {
 	return clientOption(func(c *config) error {
 		if agent == "" || !validHeaderValue(agent) {
@@ -139,8 +139,8 @@ func WithUserAgent(agent string) Option {
 	})
 }
 
-// WithLogger logs each attempt at debug and each repetition at warn level. No secret, no body and no query
-// is logged.
+// WithLogger logs each attempt at debug level and each repetition at warn level. No secret, no body and no query is
+// logged.
 func WithLogger(l *slog.Logger) Option {
 	return clientOption(func(c *config) error {
 		if l == nil {
@@ -151,8 +151,8 @@ func WithLogger(l *slog.Logger) Option {
 	})
 }
 
-// WithAPIVersion sets the version of the API whose shapes are sent and answered: a date such as "2026-01-21", or "latest".
-// Operations that pin a version keep it unless this is given for the call.
+// WithAPIVersion sets the version of the API: a date such as "2026-01-21", or "latest". Operations that pin a version
+// keep it unless the option is given for the call.
 func WithAPIVersion(version string) CallOption {
 	return callOption(func(c *callConfig) error {
 		if _, err := time.Parse(time.DateOnly, version); err != nil && !strings.EqualFold(version, "latest") {
@@ -163,8 +163,8 @@ func WithAPIVersion(version string) CallOption {
 	})
 }
 
-// WithHeader adds a header to each request. The API key, the version, the user agent and what describes the
-// message itself cannot be set this way.
+// WithHeader adds a header to each request. It cannot set the API key, the version, the user agent and the headers
+// that describe the message itself.
 func WithHeader(key, value string) CallOption {
 	return callOption(func(c *callConfig) error {
 		key := textproto.CanonicalMIMEHeaderKey(key)
@@ -184,10 +184,10 @@ func WithHeader(key, value string) CallOption {
 	})
 }
 
-// WithTimeout bounds one attempt. For a stream it bounds the time until the answer begins, never the stream.
+// WithTimeout limits one attempt. For a stream it limits the time until the response begins, not the stream.
 func WithTimeout(d time.Duration) CallOption { return timeoutOption(d) }
 
-// WithRetry sets how failed calls are repeated; what is zero in the policy keeps its default.
+// WithRetry sets the retry policy. Zero fields keep their defaults.
 func WithRetry(p RetryPolicy) CallOption {
 	return callOption(func(c *callConfig) error {
 		if err := p.check(); err != nil {
@@ -198,7 +198,7 @@ func WithRetry(p RetryPolicy) CallOption {
 	})
 }
 
-// WithoutRetry sends a call once.
+// WithoutRetry disables the repetition of failed calls.
 func WithoutRetry() CallOption {
 	return callOption(func(c *callConfig) error {
 		c.retry.MaxAttempts = 1
@@ -206,8 +206,8 @@ func WithoutRetry() CallOption {
 	})
 }
 
-// WithConflictWait repeats a call for up to d while the API answers 409 without a code: another operation
-// runs on the same CVM.
+// WithConflictWait repeats a call for up to d while the API returns 409 without a code: another operation runs on the
+// same CVM.
 func WithConflictWait(d time.Duration) CallOption {
 	return callOption(func(c *callConfig) error {
 		if d <= 0 {
@@ -247,7 +247,7 @@ func newConfig(opts []Option) (*config, error) {
 	return cfg, nil
 }
 
-// parseBase returns the base URL without the closing /api/v1.
+// parseBase returns the base URL without the trailing /api/v1.
 func parseBase(base string) (*url.URL, error) {
 	u, err := url.Parse(base)
 	if err != nil {

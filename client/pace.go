@@ -2,7 +2,7 @@ package client
 
 import "time"
 
-// pace spreads the questions of a wait: the first ones come early, for what is done soon, and it slows down while
+// pace determines the pauses of a wait. The first pauses are short, for operations that end soon. They grow while
 // nothing changes.
 type pace struct {
 	usual time.Duration
@@ -10,16 +10,16 @@ type pace struct {
 }
 
 const (
-	// early is how much sooner than usual the first question is repeated.
+	// early is the factor by which the first pause is shorter.
 	early = 8
-	// maxSlower is how much slower than usual a wait asks in the end.
+	// maxSlower is the factor by which the longest pause is longer.
 	maxSlower = 5
 )
 
 func newPace(usual time.Duration) *pace { return &pace{usual: usual, next: usual / early} }
 
-// pause is how long to wait before asking again, a fifth more or less, so that many waits do not ask at the
-// same moment.
+// pause returns the time before the next request, a fifth more or less, so that many waits do not send at the same
+// moment.
 func (p *pace) pause(changed bool) time.Duration {
 	if changed {
 		p.next = min(p.next, p.usual)

@@ -9,18 +9,18 @@ import (
 	"reflect"
 )
 
-// maxPages bounds how many pages one iteration fetches: a million items at the usual sizes, beyond which a
-// server that always has one more page is not believed.
+// maxPages limits the pages of one iteration: a million items at the usual sizes. A server that always has a next
+// page is not followed further.
 const maxPages = 10_000
 
-// PagingError is returned if the pages of a list contradict each other: going on would lose items, repeat them or
-// never end. The items that were yielded before it are as the API sent them.
+// PagingError is returned if the pages of a list contradict each other: continuing would lose or repeat items, or
+// never end. The items that were yielded before it are unchanged.
 type PagingError struct {
-	// Operation that lists, such as "CVMs.List".
+	// Operation is the method that lists, such as "CVMs.List".
 	Operation string
-	// Pages is how many were fetched, the contradictory one included.
+	// Pages is the number of fetched pages, including the contradictory one.
 	Pages int
-	// Reason is what does not fit.
+	// Reason is the contradiction.
 	Reason string
 }
 
@@ -28,9 +28,9 @@ func (e *PagingError) Error() string {
 	return fmt.Sprintf("%s: page %d of this iteration: %s", e.Operation, e.Pages, e.Reason)
 }
 
-// WithPrefetch lets an iterator such as [CVMsService.All] fetch the next page while the items of the one
-// before are used. Breaking off then wastes at most one request. Without it a page is fetched only when its
-// first item is asked for. Other calls take no notice of it.
+// WithPrefetch makes an iterator such as [CVMsService.All] fetch the next page while the loop uses the items of the
+// current one. Leaving the loop then wastes at most one request. Without it, a page is fetched when its first item is
+// needed. Other calls ignore the option.
 func WithPrefetch() CallOption {
 	return callOption(func(c *callConfig) error {
 		c.prefetch = true
@@ -38,8 +38,8 @@ func WithPrefetch() CallOption {
 	})
 }
 
-// Collect gathers at most limit items of an iterator and then stops it, so that no further page is fetched.
-// Where the iterator fails it returns the items before the failure, too.
+// Collect returns at most limit items of an iterator and then stops it, so that no further page is fetched. If the
+// iterator fails, Collect returns the error and the items before it.
 func Collect[T any](items iter.Seq2[T, error], limit int) ([]T, error) {
 	if limit < 1 {
 		return nil, fmt.Errorf("collect: limit %d, want 1 or more", limit)
@@ -57,32 +57,32 @@ func Collect[T any](items iter.Seq2[T, error], limit int) ([]T, error) {
 	return all, nil
 }
 
-// place says which page to ask for. Each pagination style uses the fields that it knows.
+// place is the position of a page. Each pagination style uses the fields that it needs.
 type place struct {
 	number int    // of the page, from 1
-	cursor string // that the page before named
-	offset int    // items to pass over
-	limit  int    // items to ask for
+	cursor string // from the page before
+	offset int    // items to skip
+	limit  int    // items to request
 	exact  bool   // a page shorter than limit can only be the last
-	err    error  // why it cannot be asked for
+	err    error  // why the page cannot be requested
 }
 
-// part is what an answer says of itself, besides its items; what it does not say is zero.
+// part is the paging data of a response, besides its items. Absent data is zero.
 type part[T any] struct {
 	items  []T
 	number int    // of this page
 	size   int    // of a full page
-	pages  int    // in all
-	total  int    // items in all
+	pages  int    // total
+	total  int    // total
 	next   string // cursor of the next page
 	more   bool   // there is a next page
 }
 
-// turn returns whether a page follows one, and where. A reason, given only where none follows, ends the
-// list with a PagingError.
+// turn returns whether a page follows one, and its place. A reason ends the list with a PagingError; only the last
+// page has one.
 type turn[T any] func(at place, got part[T]) (next place, more bool, reason string)
 
-// paged yields the items of all pages from start on. fetch asks for one page, read takes it apart.
+// paged yields the items of all pages from start on. fetch requests one page, and read returns its parts.
 func paged[A, T any](ctx context.Context, c *Client, op operation, opts []CallOption, start place, turn turn[T],
 	fetch func(context.Context, place) (A, error), read func(A) part[T]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
@@ -140,10 +140,10 @@ func paged[A, T any](ctx context.Context, c *Client, op operation, opts []CallOp
 	}
 }
 
-// pageSource fetches pages, one of them ahead where it is told to begin early.
+// pageSource fetches pages, optionally one of them ahead.
 type pageSource[A any] struct {
 	fetch func(context.Context, place) (A, error)
-	ahead chan fetched[A] // nil unless a page is under way
+	ahead chan fetched[A] // nil unless a fetch runs
 }
 
 type fetched[A any] struct {
@@ -160,7 +160,7 @@ func (s *pageSource[A]) begin(ctx context.Context, at place) {
 	}()
 }
 
-// get returns the page that is under way, or else fetches the one at the place.
+// get returns the page of the running fetch, or fetches the one at the place.
 func (s *pageSource[A]) get(ctx context.Context, at place) (A, error) {
 	if s.ahead == nil {
 		return s.fetch(ctx, at)
@@ -170,34 +170,34 @@ func (s *pageSource[A]) get(ctx context.Context, at place) (A, error) {
 	return page.answer, page.err
 }
 
-// wait outlives a page that is under way and no longer wanted.
+// wait waits for the end of a fetch whose page is not needed any more.
 func (s *pageSource[A]) wait() {
 	if s.ahead != nil {
 		<-s.ahead
 	}
 }
 
-// pageGuard ends lists that would never end by themselves.
+// pageGuard ends lists that would never end.
 type pageGuard[T any] struct {
-	cursors map[[sha256.Size]byte]struct{} // hashed, because a cursor may be of any length
+	cursors map[[sha256.Size]byte]struct{} // hashed, because a cursor can be of any length
 	before  []T
 }
 
-// refuse returns the reason why a page is not the one that was asked for, or "".
+// refuse returns the reason why a page is not the requested one, or "".
 func (g *pageGuard[T]) refuse(at place, got part[T]) string {
 	before := g.before
 	g.before = got.items
 	switch {
 	case got.number != 0 && at.number != 0 && got.number != at.number:
-		return fmt.Sprintf("it is page %d where page %d was asked for", got.number, at.number)
+		return fmt.Sprintf("the response is page %d, want page %d", got.number, at.number)
 	case len(got.items) > 1 && reflect.DeepEqual(got.items, before):
-		// A single item may rightly look like the one before it.
-		return "it is the page before once more"
+		// A single item may legitimately equal the one before it.
+		return "the page repeats the one before"
 	}
 	return ""
 }
 
-// stop returns the reason not to go on from page n, or "".
+// stop returns the reason to stop after page n, or "".
 func (g *pageGuard[T]) stop(n int, at, next place) string {
 	if next.cursor != "" {
 		if g.cursors == nil {
@@ -210,12 +210,12 @@ func (g *pageGuard[T]) stop(n int, at, next place) string {
 		g.cursors[key] = struct{}{}
 	}
 	if n == maxPages {
-		return fmt.Sprintf("there is still another one after %d", maxPages)
+		return fmt.Sprintf("the list continues after %d pages", maxPages)
 	}
 	return ""
 }
 
-// copied returns the parameters of a list, so that an iteration changes none of the caller's.
+// copied returns a copy of the parameters of a list, so that an iteration does not change the caller's.
 func copied[P any](params *P) P {
 	if params == nil {
 		var none P
@@ -224,10 +224,10 @@ func copied[P any](params *P) P {
 	return *params
 }
 
-// maxPlace bounds page numbers and offsets, so that counting on from them cannot overflow.
+// maxPlace limits page numbers and offsets, so that increasing them cannot overflow.
 const maxPlace = 1 << 30
 
-// atNumber begins at a page number, the first where none is given.
+// atNumber returns the place of a page number, by default of the first page.
 func atNumber(page *int) place {
 	switch {
 	case page == nil:
@@ -238,9 +238,9 @@ func atNumber(page *int) place {
 	return place{number: *page}
 }
 
-// byNumber turns pages that are numbered and say how many there are. Where the number of pages and the
-// number of items disagree, the one that promises more is followed: a page too many costs a request, one too
-// few hides items. An empty page ends the list unless its total says that items are missing.
+// byNumber is the turn of numbered pages with a total. If the number of pages and the number of items disagree, it
+// follows the larger one: a page too many costs a request, one too few hides items. An empty page ends the list
+// unless the total shows that items are missing.
 func byNumber[T any](at place, got part[T]) (next place, more bool, reason string) {
 	next = place{number: at.number + 1}
 	size := int64(min(max(got.size, 0), maxPlace))
@@ -251,17 +251,17 @@ func byNumber[T any](at place, got part[T]) (next place, more bool, reason strin
 	}
 	switch {
 	case len(got.items) == 0 && missing:
-		return next, false, fmt.Sprintf("page %d is empty, though it says that there are %d items on %d pages", at.number, got.total, got.pages)
+		return next, false, fmt.Sprintf("page %d is empty, but the response reports %d items on %d pages", at.number, got.total, got.pages)
 	case len(got.items) == 0:
 		return next, false, ""
 	case got.pages == 0 && got.total == 0:
-		// It says nothing about the whole, so only an empty page can be the end.
+		// There is no total, so only an empty page can be the last.
 		return next, true, ""
 	}
 	return next, at.number < got.pages || size > 0 && before+size < int64(got.total), ""
 }
 
-// atCursor begins at a cursor, or at the beginning where none is given.
+// atCursor returns the place of a cursor, by default of the first page.
 func atCursor(cursor *string) place {
 	if cursor == nil {
 		return place{}
@@ -269,7 +269,7 @@ func atCursor(cursor *string) place {
 	return place{cursor: *cursor}
 }
 
-// byCursor turns pages that name the next one. A page may be empty and still name it.
+// byCursor is the turn of pages with a cursor. A page may be empty and still have a next one.
 func byCursor[T any](_ place, got part[T]) (next place, more bool, reason string) {
 	if got.more && got.next == "" {
 		return next, false, "it says that there is more, but not where"
@@ -277,7 +277,7 @@ func byCursor[T any](_ place, got part[T]) (next place, more bool, reason string
 	return place{cursor: got.next}, got.next != "", ""
 }
 
-// byFlaggedCursor is byCursor for answers that also say whether there is a next page.
+// byFlaggedCursor is byCursor for responses that also report whether there is a next page.
 func byFlaggedCursor[T any](at place, got part[T]) (next place, more bool, reason string) {
 	if !got.more {
 		return next, false, ""
@@ -285,7 +285,7 @@ func byFlaggedCursor[T any](at place, got part[T]) (next place, more bool, reaso
 	return byCursor(at, got)
 }
 
-// atOffset begins after some items. What the API serves at once is known up to most items.
+// atOffset returns the place after some items. The API's page size is known up to most items.
 func atOffset(offset, limit *int, usual, most int) place {
 	at := place{limit: usual}
 	if offset != nil {
@@ -304,14 +304,14 @@ func atOffset(offset, limit *int, usual, most int) place {
 	return at
 }
 
-// byOffset turns pages that are counted in items. A full page is followed whatever the total says, because a
-// page too many costs a request, one too few hides items; a short one is followed where the total says so.
+// byOffset is the turn of pages with an offset. It continues after a full page whatever the total is, because a page
+// too many costs a request, one too few hides items; after a short one, it continues if the total requires it.
 func byOffset[T any](at place, got part[T]) (next place, more bool, reason string) {
 	next = at
 	next.offset += len(got.items)
 	if len(got.items) == 0 {
 		if at.offset < got.total {
-			return next, false, fmt.Sprintf("nothing comes after %d items, though there are %d in all", at.offset, got.total)
+			return next, false, fmt.Sprintf("the list ends after %d of %d items", at.offset, got.total)
 		}
 		return next, false, ""
 	}

@@ -367,8 +367,8 @@ func TestAllNoticesPagesThatContradictEachOther(t *testing.T) {
 		"items gone meanwhile":              {[]string{fmt.Sprintf(page, two, "1", 9, 5), fmt.Sprintf(page, "", "2", 2, 1)}, 2, ""},
 		"no numbers at all":                 {[]string{`{"items":[` + two + `]}`, `{"items":[` + other + `]}`, `{"items":[]}`}, 4, ""},
 		"nothing, and more of it":           {[]string{fmt.Sprintf(page, "", "1", 3, 2)}, 0, "page 1 is empty"},
-		"a server that does not turn":       {[]string{fmt.Sprintf(page, two, "1", 4, 2), fmt.Sprintf(page, two, "1", 4, 2)}, 2, "it is page 1 where page 2 was asked for"},
-		"a server that turns the number":    {[]string{fmt.Sprintf(page, two, "1", 6, 3), fmt.Sprintf(page, two, "2", 6, 3)}, 2, "the page before once more"},
+		"a server that does not turn":       {[]string{fmt.Sprintf(page, two, "1", 4, 2), fmt.Sprintf(page, two, "1", 4, 2)}, 2, "the response is page 1, want page 2"},
+		"a server that turns the number":    {[]string{fmt.Sprintf(page, two, "1", 6, 3), fmt.Sprintf(page, two, "2", 6, 3)}, 2, "repeats the one before"},
 		"numbers too large to count with":   {[]string{`{"items":[` + two + `],"page":1,"page_size":2147483647,"total":2147483647,"pages":2147483647}`, fmt.Sprintf(page, "", "2", 0, 0)}, 2, ""},
 		"numbers below zero":                {[]string{`{"items":[` + two + `],"page":1,"page_size":-2,"total":-9,"pages":-1}`}, 2, ""},
 		"a page of one that looks the same": {[]string{fmt.Sprintf(page, `{"name":"a"}`, "1", 4, 2), fmt.Sprintf(page, `{"name":"a"}`, "2", 4, 2)}, 2, ""},
@@ -465,8 +465,8 @@ func TestOffsetsThatContradictEachOther(t *testing.T) {
 		"a total of the page only":  {[]string{usage(2, "a", "b"), usage(1, "c")}, 3, ""},
 		"a total of all":            {[]string{usage(3, "a", "b"), usage(3, "c")}, 3, ""},
 		"a page cut short":          {[]string{usage(3, "a"), usage(3, "b"), usage(3, "c")}, 3, ""},
-		"items that never come":     {[]string{usage(5, "a", "b"), usage(5)}, 2, "nothing comes after 2 items, though there are 5"},
-		"a server that never turns": {[]string{usage(5, "a", "b"), usage(5, "a", "b")}, 2, "the page before once more"},
+		"items that never come":     {[]string{usage(5, "a", "b"), usage(5)}, 2, "the list ends after 2 of 5 items"},
+		"a server that never turns": {[]string{usage(5, "a", "b"), usage(5, "a", "b")}, 2, "repeats the one before"},
 		"items gone meanwhile":      {[]string{usage(5, "a", "b"), usage(2)}, 2, ""},
 		"nothing":                   {[]string{usage(0)}, 0, ""},
 	} {
@@ -505,7 +505,7 @@ func TestAllIsBounded(t *testing.T) {
 	} {
 		sent = 0
 		_, err := Collect(items, 10*maxPages)
-		require.ErrorContains(t, err, "another one after 10000", name)
+		require.ErrorContains(t, err, "continues after 10000", name)
 		assert.Equal(t, maxPages, sent, name)
 	}
 }

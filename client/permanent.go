@@ -9,7 +9,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// isPermanent reports failures that neither connecting anew nor asking again can mend.
+// isPermanent reports whether neither a new connection nor a repetition can succeed.
 func isPermanent(err error) bool {
 	var api *APIError
 	if errors.As(err, &api) {
@@ -26,19 +26,20 @@ func isPermanent(err error) bool {
 		isMisconfigured(err) || errors.Is(err, openapi.ErrPathParam)
 }
 
-// isAnswer reports failures that the API answered, from those of the way there or of the caller's context.
+// isAnswer reports whether a failure is a response of the API, and not a transport failure or the end of the caller's
+// context.
 func isAnswer(err error) bool {
 	var api *APIError
 	return errors.As(err, &api)
 }
 
-// isMisconfigured reports failures that have nothing to do with the CVM that was asked for.
+// isMisconfigured reports whether a failure has nothing to do with the requested CVM.
 func isMisconfigured(err error) bool {
 	return errors.Is(err, ErrUnauthorized) || errors.Is(err, ErrNoAPIKey) || errors.Is(err, ErrRedirect) ||
 		errors.Is(err, ErrRoute) || isFinalTransport(err)
 }
 
-// endOf is the error of a context that has ended, with its cause and the failure that was waited out.
+// endOf returns the error of a context that has ended, with its cause and the last failure.
 func endOf(ctx context.Context, failure error) error {
 	err := ctx.Err()
 	if cause := context.Cause(ctx); errors.Is(cause, err) {

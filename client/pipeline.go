@@ -8,16 +8,16 @@ import (
 	"time"
 )
 
-// plan is what the pipeline has found out about a call. It is passed from link to link, so that a middleware may
-// replace the context of the request.
+// plan is the pipeline's data about a call. It is passed from step to step, so that a middleware may replace the
+// context of the request.
 type plan struct {
-	route    *route // nil for what is not described
+	route    *route // nil if the operation is not described
 	name     string // of the operation, for errors and logs
 	config   callConfig
 	attempts int
 }
 
-// roundTrip is the pipeline: route and guard, options, headers, middleware, and beneath it retries and sending.
+// roundTrip is the pipeline: route and guard, options, headers, middleware, and inside of these retries and sending.
 func (c *Client) roundTrip(req *http.Request, k call) (*http.Response, error) {
 	op, err := c.guard(req, k)
 	if err != nil {
@@ -45,7 +45,7 @@ func (c *Client) roundTrip(req *http.Request, k call) (*http.Response, error) {
 	return resp, err
 }
 
-// configured returns the configuration of a call: the client's, then the context's, then its own.
+// configured returns the configuration of a call: the client's, the context's and its own options, in this order.
 func (c *Client) configured(ctx context.Context, own []CallOption) (callConfig, error) {
 	cfg := c.config
 	fromContext, _ := ctx.Value(optionsKey{}).([]CallOption)
@@ -62,7 +62,7 @@ func (c *Client) configured(ctx context.Context, own []CallOption) (callConfig, 
 	return cfg, nil
 }
 
-// guard finds the operation of a request, and refuses one that would reach another than intended.
+// guard finds the operation of a request, and refuses a request that would reach another operation than intended.
 func (c *Client) guard(req *http.Request, k call) (operation, error) {
 	if err := c.checkHost(req); err != nil {
 		return 0, err

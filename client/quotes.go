@@ -10,12 +10,11 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// maxQuote bounds a quote that is uploaded, as x-phala-max-bytes bounds one that is downloaded. Real ones have
-// 2 to 8 KB.
+// maxQuote limits an uploaded quote, as x-phala-max-bytes limits a downloaded one. Real quotes have 2 to 8 KB.
 const maxQuote = 1 << 20
 
-// VerifyRaw is [AttestationsService.Verify] for the bytes of a quote, as [AttestationsService.GetRaw] gives
-// them: it uploads them as a file. At most 1 MiB are sent.
+// VerifyRaw uploads the bytes of a quote as a file, at most 1 MiB, and returns the verdict, like
+// [AttestationsService.Verify]. [AttestationsService.GetRaw] returns such bytes.
 func (s *AttestationsService) VerifyRaw(ctx context.Context, quote []byte, opts ...CallOption) (*openapi.QuoteVerification, error) {
 	body, media, err := quoteForm(quote)
 	if err != nil {

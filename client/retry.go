@@ -14,25 +14,25 @@ import (
 	"time"
 )
 
-// RetryPolicy sets how often and how fast a failed call is repeated. Whether it is depends on the operation:
-// see the package comment. A field that is zero keeps its default.
+// RetryPolicy sets how often and how fast failed calls are repeated. Whether a call is repeated depends on its
+// operation: see the package comment. Zero fields keep their defaults.
 type RetryPolicy struct {
-	// MaxAttempts counts the first one, too: 4 by default, 1 for no repetition, at most 100.
+	// MaxAttempts is the number of attempts, including the first: 4 by default, 1 for no repetition, at most 100.
 	MaxAttempts int
-	// BaseDelay bounds the first pause; each further bound is twice the one before. The pause is drawn
-	// evenly between zero and its bound. 500 ms by default; [NoDelay] repeats at once.
+	// BaseDelay limits the first pause. Each further limit is twice the one before. A pause is random between zero
+	// and its limit. The default is 500 ms; [NoDelay] means no pause.
 	BaseDelay time.Duration
-	// MaxDelay bounds every pause; 10 s by default, or BaseDelay if that is longer.
+	// MaxDelay limits every pause. The default is 10 s, or BaseDelay if that is longer.
 	MaxDelay time.Duration
-	// MaxRetryAfter is the longest Retry-After that is obeyed; 30 s by default. If the server asks for more, its
-	// error is returned at once; with [NoDelay], whenever it asks for a pause at all.
+	// MaxRetryAfter is the longest Retry-After that the client obeys. The default is 30 s. If the server requests
+	// more, its error is returned at once; with [NoDelay], if it requests any pause.
 	MaxRetryAfter time.Duration
 }
 
-// NoDelay stands for no pause in a [RetryPolicy], whose zero fields keep their defaults.
+// NoDelay means no pause in a [RetryPolicy], whose zero fields keep their defaults.
 const NoDelay time.Duration = -1
 
-// DefaultRetryPolicy returns what the zero policy stands for.
+// DefaultRetryPolicy returns the policy with all defaults filled in.
 func DefaultRetryPolicy() RetryPolicy { return RetryPolicy{}.complete() }
 
 // complete returns the policy with its defaults filled in, and without a pause for NoDelay.
@@ -72,7 +72,7 @@ func (p RetryPolicy) check() error {
 	return nil
 }
 
-// bound is the longest pause after the given failed attempt, counted from 1.
+// bound returns the longest pause after the given failed attempt, counted from 1.
 func (p RetryPolicy) bound(attempt int) time.Duration {
 	bound := p.BaseDelay
 	for range attempt - 1 {
@@ -84,7 +84,7 @@ func (p RetryPolicy) bound(attempt int) time.Duration {
 	return min(bound, p.MaxDelay)
 }
 
-// jitter draws evenly from zero to bound.
+// jitter returns a random duration between zero and bound.
 func jitter(bound time.Duration) time.Duration {
 	if bound <= 0 {
 		return 0
@@ -92,7 +92,7 @@ func jitter(bound time.Duration) time.Duration {
 	return rand.N(bound + 1)
 }
 
-// repeatable reports whether the class lets a call be repeated after err.
+// repeatable reports whether the retry class allows repeating a call after err.
 func repeatable(class retryClass, err error) bool {
 	var api *APIError
 	if !errors.As(err, &api) {
@@ -107,7 +107,7 @@ func repeatable(class retryClass, err error) bool {
 	case http.StatusBadGateway, http.StatusGatewayTimeout:
 		return class != retryUnsafe
 	case 520, 521, 522, 523, 524, 525, 526, 527, 530:
-		// A proxy in front of the API could not reach it, or gave up waiting.
+		// A proxy could not reach the API, or timed out.
 		return class != retryUnsafe
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusInternalServerError:
 		return class == retrySafe
@@ -115,14 +115,14 @@ func repeatable(class retryClass, err error) bool {
 	return false
 }
 
-// neverSent tells the failures that come before a connection exists, so that no byte was sent.
+// neverSent reports whether a failure precedes the connection, so that no byte was sent.
 func neverSent(err error) bool {
 	var dns *net.DNSError
 	var op *net.OpError
 	return errors.As(err, &dns) || errors.As(err, &op) && op.Op == "dial"
 }
 
-// isFinalTransport reports failures that repeating cannot mend, or must not try to.
+// isFinalTransport reports whether a repetition cannot succeed, or must not be tried.
 func isFinalTransport(err error) bool {
 	var (
 		tooLarge *BodyTooLargeError
@@ -131,8 +131,8 @@ func isFinalTransport(err error) bool {
 		errors.Is(err, ErrRoute) || errors.Is(err, context.Canceled)
 }
 
-// isTLSFailure reports that the two sides did not agree on a secure connection, whoever found out. A handshake
-// that took too long is not one.
+// isTLSFailure reports whether the two sides did not agree on a secure connection. A handshake that timed out is not
+// such a failure.
 func isTLSFailure(err error) bool {
 	var (
 		certificate *tls.CertificateVerificationError
@@ -148,7 +148,7 @@ func isTLSFailure(err error) bool {
 		errors.As(err, &roots) || errors.As(err, &record) || errors.As(err, &alert) || errors.Is(err, http.ErrSchemeMismatch) {
 		return true
 	}
-	// An alert of the other side, or one sent to it, comes as an OpError of its own kind.
+	// An alert, received or sent, is an OpError of its own kind.
 	if errors.As(err, &op) && (op.Op == "remote error" || op.Op == "local error") {
 		return true
 	}
@@ -180,7 +180,7 @@ func retryAfter(h http.Header, now time.Time) (time.Duration, bool) {
 	return 0, false
 }
 
-// pause is how long to wait after err, and whether waiting is worth it at all.
+// pause returns how long to wait after err, and whether to wait at all.
 func (p RetryPolicy) pause(attempt int, err error) (time.Duration, bool) {
 	var api *APIError
 	if errors.As(err, &api) && api.hasRetryAfter {
@@ -189,7 +189,7 @@ func (p RetryPolicy) pause(attempt int, err error) (time.Duration, bool) {
 	return jitter(p.bound(attempt)), true
 }
 
-// sleep waits for d. It fails at once where ctx ends before d is over, because then waiting is in vain.
+// sleep waits for d. It fails at once if ctx ends before d has passed.
 func sleep(ctx context.Context, d time.Duration) error {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= d {
 		return errDeadlineTooClose
@@ -206,7 +206,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 var errDeadlineTooClose = errors.New("the deadline comes before the next attempt")
 
-// retried sends a request until it succeeds, fails for good, or may not be repeated any more.
+// retried sends a request until it succeeds, fails permanently, or must not be repeated any more.
 func (c *Client) retried(req *http.Request, p *plan) (*http.Response, error) {
 	ctx, cfg := req.Context(), &p.config
 	if ctx.Err() != nil {
@@ -274,7 +274,7 @@ func classOf(req *http.Request, rt *route) retryClass {
 	return retryUnsafe
 }
 
-// gone tells a repeated deletion that finds nothing more to delete: the attempt before had worked.
+// gone reports whether a repeated deletion finds nothing to delete: the attempt before it has succeeded.
 func gone(req *http.Request, err error, attempt int) bool {
 	return req.Method == http.MethodDelete && attempt > 1 && errors.Is(err, ErrNotFound)
 }
@@ -291,7 +291,7 @@ func rewindable(req *http.Request) bool {
 	return req.Body == nil || req.Body == http.NoBody || req.GetBody != nil
 }
 
-// rewind returns the request of the next attempt, with its body from the beginning.
+// rewind returns the request of the next attempt, with its whole body.
 func rewind(req *http.Request) (*http.Request, error) {
 	if req.Body == nil || req.Body == http.NoBody {
 		return req, nil

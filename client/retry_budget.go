@@ -2,8 +2,8 @@ package client
 
 import "sync"
 
-// The retry budget, a token bucket, ends retry storms: when most calls of a client fail, repeating each of them would only
-// add load. The numbers follow the standard mode of the AWS SDKs.
+// The retry budget, a token bucket, ends retry storms: if most calls of a client fail, repeating each of them would
+// only add load. The numbers are those of the standard mode of the AWS SDKs.
 const (
 	budgetSize = 500
 	retryCost  = 5
@@ -17,7 +17,7 @@ type retryBudget struct {
 
 func newRetryBudget() *retryBudget { return &retryBudget{tokens: budgetSize} }
 
-// take pays for a repetition, or says that there is nothing left to pay with.
+// take takes the tokens of a repetition from the budget, and reports whether there were enough.
 func (b *retryBudget) take() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -28,7 +28,7 @@ func (b *retryBudget) take() bool {
 	return true
 }
 
-// succeed gives back what repeating a call has cost, or a little for a call that worked at once.
+// succeed returns the tokens of the repetitions of a call, or a little for a call that succeeded at once.
 func (b *retryBudget) succeed(retries int) {
 	b.mu.Lock()
 	b.tokens = min(budgetSize, b.tokens+max(refund, retries*retryCost))

@@ -6,47 +6,48 @@ import (
 	"strings"
 )
 
-// ErrRoute is matched by the errors of a request whose path would reach another operation than the one
-// intended, or none. Nothing was sent.
+// ErrRoute is matched by the errors of a request whose path would reach no operation, or another one than intended.
+// Nothing was sent.
 var ErrRoute = errors.New("the request would not reach its operation")
 
-// operation numbers the operations of the description.
+// operation is the number of an operation of the description.
 type operation uint16
 
-// What a call may be besides an operation of the description.
+// The operations that a call may have besides those of the description.
 const (
-	opAny       operation = 0       // anything below the base URL
-	opDescribed operation = 1 << 15 // whichever operation the path is of, but one of them
+	opAny       operation = 0       // any path below the base URL
+	opDescribed operation = 1 << 15 // any described operation that matches the path
 )
 
 func (op operation) known() bool { return op != opAny && op != opDescribed }
 
-// retryClass says when a failed call may be repeated.
+// retryClass determines when a failed call may be repeated.
 type retryClass uint8
 
 const (
-	retryUnsafe     retryClass = iota // a second arrival does something a second time
-	retryIdempotent                   // a second arrival changes nothing more
-	retrySafe                         // it changes nothing at all
+	retryUnsafe     retryClass = iota // a second request has a second effect
+	retryIdempotent                   // a second request has no further effect
+	retrySafe                         // a request has no effect
 )
 
-// route is an operation as the pipeline needs it.
+// route is an operation in the form that the pipeline needs.
 type route struct {
 	name    string
 	verb    string
 	path    string // below the base URL, with parameters in braces
-	version string // of the API, where the operation pins one
+	version string // of the API, if the operation pins one
 	retry   retryClass
 	public  bool // needs no API key, and none is sent
-	// optionalKey says that it works without an API key. One is sent where there is one, since it shows more.
+	// optionalKey reports whether the operation works without an API key. A key is sent if there is one, because the
+	// response then has more data.
 	optionalKey bool
-	page        int   // most items of a page, as documented; 0 if the answer is no page
+	page        int   // documented maximum of items per page; 0 if the response is no page
 	text        bool  // its body is plain text
-	stream      bool  // can answer with server-sent events
-	limit       int64 // of the answer in bytes, where maxBody would be far too wide; else 0
+	stream      bool  // can respond with server-sent events
+	limit       int64 // of the response in bytes; 0 means maxBody
 }
 
-// router finds the operation that a path belongs to, preferring literal segments to parameters.
+// router finds the operation of a path. Literal segments take precedence over parameters.
 type router struct {
 	routes  []route
 	byShape map[routeShape][]candidate
@@ -59,7 +60,7 @@ type routeShape struct {
 
 type candidate struct {
 	op       operation
-	segments []string // "" stands for a parameter
+	segments []string // "" is a parameter
 }
 
 func newRouter(routes []route) *router {
@@ -83,7 +84,7 @@ func newRouter(routes []route) *router {
 	return r
 }
 
-// moreLiteral orders a route before another where it has a literal at the first place they differ.
+// moreLiteral orders a before b if a has a literal at the first segment where they differ.
 func moreLiteral(a, b []string) bool {
 	for i := range a {
 		if (a[i] == "") != (b[i] == "") {

@@ -14,13 +14,13 @@ import (
 
 const eventStream = "text/event-stream"
 
-var errAttemptTimeout = errors.New("no answer in time")
+var errAttemptTimeout = errors.New("no response in time")
 
-// errUnexpectedStream is of a stream that arrived where a value was asked for.
-var errUnexpectedStream = errors.New("the answer is a stream of events; use CVMs.Watch to follow a CVM")
+// errUnexpectedStream is returned if the response is a stream where a value was expected.
+var errUnexpectedStream = errors.New("the response is an event stream; use CVMs.Watch to follow a CVM")
 
-// attempt sends a request once. A value is read to its end within the attempt, so that a torn answer counts
-// as a failed attempt; a stream is handed out as soon as its headers are there.
+// attempt sends a request once. A value is read to its end within the attempt, so that a truncated response is a
+// failed attempt. A stream is returned as soon as its headers have arrived.
 func (c *Client) attempt(req *http.Request, p *plan, number int) (*http.Response, error) {
 	if err := c.checkHost(req); err != nil {
 		return nil, err
@@ -57,7 +57,7 @@ func (c *Client) attempt(req *http.Request, p *plan, number int) (*http.Response
 	return resp, nil
 }
 
-// finish reads the body of an answer and turns a failure into an APIError.
+// finish reads the body of a response and converts a failure to an APIError.
 func (c *Client) finish(req *http.Request, p *plan, resp *http.Response, now time.Time) (*http.Response, error) {
 	defer resp.Body.Close()
 	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
@@ -75,14 +75,14 @@ func (c *Client) finish(req *http.Request, p *plan, resp *http.Response, now tim
 		resp.Body = newBuffered(data)
 		return resp, nil
 	}
-	// What was read of a failure counts, even where the connection broke within.
+	// The part that was read of an error response is used, even if the connection broke.
 	data, _, _ := readAll(resp, maxErrorBody)
 	api := decodeError(resp, data, now)
 	api.Operation, api.Method = p.name, req.Method
 	return resp, api
 }
 
-// explain returns a transport error its operation, and takes the URL out of it: a query may hold a token.
+// explain adds the operation to a transport error, and removes the URL from it: a query may contain a token.
 func (p *plan) explain(ctx context.Context, req *http.Request, err error) error {
 	var api *APIError
 	var large *BodyTooLargeError
@@ -99,8 +99,7 @@ func (p *plan) explain(ctx context.Context, req *http.Request, err error) error 
 	return fmt.Errorf("%s: %w", p.name, err)
 }
 
-// withoutURL returns what is beneath the errors of net/http clients, of which a transport may hold one more:
-// they repeat the URL.
+// withoutURL removes the errors of net/http clients, which repeat the URL. A transport may have wrapped one more.
 func withoutURL(err error) error {
 	var in *url.Error
 	for errors.As(err, &in) {

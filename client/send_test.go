@@ -54,7 +54,7 @@ func TestTheTimeoutIsOfAnAttempt(t *testing.T) {
 		sent = -10
 		_, err = c.CVMs.Restart(t.Context(), "web-1", nil)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.ErrorContains(t, err, "no answer in time (1s)")
+		require.ErrorContains(t, err, "no response in time (1s)")
 		assert.Equal(t, -9, sent, "an unsafe call may have arrived")
 	})
 }

@@ -2,12 +2,12 @@ package client
 
 import "net/http"
 
-// maxIdlePerHost is how many connections to the API stay open between calls. net/http keeps two, so that 64
+// maxIdlePerHost is the number of connections to the API that stay open between calls. net/http keeps two, so that 64
 // goroutines over HTTP/1.1 open a new connection for every second call.
 const maxIdlePerHost = 64
 
-// transport is [http.DefaultTransport] with more idle connections. If a program or a test puts another one in
-// its place, before or after the client was made, that one is used.
+// transport is [http.DefaultTransport] with more idle connections. If a program or a test replaces the default
+// transport, before or after New, the replacement is used.
 type transport struct {
 	standard http.RoundTripper
 	own      *http.Transport
@@ -16,7 +16,7 @@ type transport struct {
 func newTransport() http.RoundTripper {
 	standard, ok := http.DefaultTransport.(*http.Transport)
 	if !ok {
-		return nil // net/http then takes the default one of the moment
+		return nil // net/http then uses the current default transport
 	}
 	own := standard.Clone()
 	own.MaxIdleConnsPerHost = maxIdlePerHost
@@ -33,5 +33,5 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return t.own.RoundTrip(req)
 }
 
-// CloseIdleConnections lets http.Client.CloseIdleConnections reach the connections.
+// CloseIdleConnections closes the idle connections; http.Client.CloseIdleConnections calls it.
 func (t *transport) CloseIdleConnections() { t.own.CloseIdleConnections() }

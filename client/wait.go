@@ -11,21 +11,21 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// WaitError is returned if a CVM did not come to the status that was waited for.
+// WaitError is returned if a CVM did not reach the target status.
 type WaitError struct {
-	// CVM identifies it.
+	// CVM is the identifier that was given.
 	CVM string
-	// Target is the [openapi.CVMStatus] that was waited for, or "idle" of [CVMsService.WaitIdle].
+	// Target is the [openapi.CVMStatus] that was waited for, or "idle" for [CVMsService.WaitIdle].
 	Target string
-	// State is the last one that was seen, with the guest's boot texts; nil where none was.
+	// State is the last known state, with the guest's boot texts; nil if there is none.
 	State *openapi.CVMState
-	// Err is why the wait ended: [ErrFailedState], what the API answered, or the context's error, together
-	// with what the API answered last where that was a failure.
+	// Err is the cause: [ErrFailedState], an error response of the API, or the context's error together with the last
+	// failure.
 	Err error
 }
 
-// ErrFailedState is returned for a CVM whose status does not lead to the one waited for.
-var ErrFailedState = errors.New("the status does not lead there")
+// ErrFailedState is returned if the status of a CVM does not lead to the target.
+var ErrFailedState = errors.New("the status does not lead to the target")
 
 func (e *WaitError) Error() string {
 	var b strings.Builder
@@ -46,7 +46,7 @@ func (e *WaitError) Error() string {
 // Unwrap returns Err.
 func (e *WaitError) Unwrap() error { return e.Err }
 
-// WaitOption changes how [CVMsService.WaitFor], [CVMsService.WaitIdle] and [Client.WaitAll] wait.
+// WaitOption configures [CVMsService.WaitFor], [CVMsService.WaitIdle] and [Client.WaitAll].
 type WaitOption func(*waitConfig) error
 
 type waitConfig struct {
@@ -68,7 +68,7 @@ func newWaitConfig(opts []WaitOption) (*waitConfig, error) {
 	return cfg, nil
 }
 
-// WithWaitProgress calls fn with each state that is seen, from the goroutine that waits.
+// WithWaitProgress calls fn with each new state, in the goroutine that waits.
 func WithWaitProgress(fn func(StateEvent)) WaitOption {
 	return func(c *waitConfig) error {
 		if fn == nil {
@@ -79,8 +79,8 @@ func WithWaitProgress(fn func(StateEvent)) WaitOption {
 	}
 }
 
-// WithPollInterval sets how often to ask where the stream cannot be used, or has ended; 3 seconds without
-// it. While nothing changes a wait asks up to five times slower.
+// WithPollInterval sets the interval of polling, which is used if there is no stream or it has ended. The default is
+// 3 seconds. While nothing changes, the interval grows up to five times.
 func WithPollInterval(d time.Duration) WaitOption {
 	return func(c *waitConfig) error {
 		if d <= 0 {
@@ -91,7 +91,7 @@ func WithPollInterval(d time.Duration) WaitOption {
 	}
 }
 
-// WithPolling sets a wait to poll instead of using a stream.
+// WithPolling makes a wait poll instead of using a stream.
 func WithPolling() WaitOption {
 	return func(c *waitConfig) error {
 		c.polling = true
@@ -106,16 +106,16 @@ type waiter struct {
 	cvm     string
 	target  openapi.CVMStatus
 	last    *openapi.CVMState
-	failure error // of the last question, until an answer
+	failure error // of the last request, until one succeeds
 }
 
-// maxFollowFailures is how many connections in a row may fail before a wait asks instead.
+// maxFollowFailures is the number of consecutive connections that may fail before a wait polls instead.
 const maxFollowFailures = 2
 
-// WaitFor returns when a CVM has the status and no operation runs on it any more. It follows the stream of
-// states, and asks where there is none or all streams are in use. A CVM that went another way, the end of
-// the context and a refusal of the API are a [*WaitError] with the last state. Waiting for "deleted" ends
-// when the CVM is gone.
+// WaitFor returns when a CVM has the target status and no operation runs on it any more. It follows the stream of
+// states, and polls if there is no stream or all streams are in use. It returns a [*WaitError] with the last state if
+// the status does not lead to the target, the context ends or the API refuses the call. Waiting for "deleted" ends
+// when the CVM no longer exists.
 func (s *CVMsService) WaitFor(ctx context.Context, cvmID string, target openapi.CVMStatus, opts ...WaitOption) error {
 	if err := checkTarget(target); err != nil {
 		return fmt.Errorf("wait: %w", err)
@@ -131,8 +131,7 @@ func (s *CVMsService) WaitFor(ctx context.Context, cvmID string, target openapi.
 	return w.poll(ctx, w.reached)
 }
 
-// follow uses the stream until it says that the target is reached, or something else that needs a look.
-// Whatever ends it, the CVM itself is asked then.
+// follow reads the stream until it reports the target or a failed status. The caller polls the CVM afterwards.
 func (w *waiter) follow(ctx context.Context) {
 	o, _ := WatchOptions{Target: w.target}.check()
 	stream := watch{
@@ -148,7 +147,7 @@ func (w *waiter) follow(ctx context.Context) {
 	})
 }
 
-// poll asks until the CVM has settled, as over says.
+// poll calls over until it returns true or an error.
 func (w *waiter) poll(ctx context.Context, over func(context.Context) (bool, error)) error {
 	pace := newPace(w.interval)
 	for ctx.Err() == nil {
@@ -164,7 +163,7 @@ func (w *waiter) poll(ctx context.Context, over func(context.Context) (bool, err
 	return w.fail(endOf(ctx, w.failure))
 }
 
-// reached asks once, and says whether waiting is over.
+// reached requests the CVM once, and reports whether the wait is over.
 func (w *waiter) reached(ctx context.Context) (over bool, err error) {
 	cvm, err := w.get(ctx)
 	switch {
@@ -187,8 +186,8 @@ func (w *waiter) reached(ctx context.Context) (over bool, err error) {
 	return false, nil
 }
 
-// get asks for the CVM. It gives neither a CVM nor an error where asking again may help; the context bounds
-// how often.
+// get requests the CVM. It returns neither a CVM nor an error if a repetition may succeed; the context limits the
+// number of repetitions.
 func (w *waiter) get(ctx context.Context) (*openapi.CVMDetail, error) {
 	cvm, err := w.cvms.Get(ctx, w.cvm)
 	if err == nil {
@@ -204,7 +203,7 @@ func (w *waiter) get(ctx context.Context) (*openapi.CVMDetail, error) {
 	return nil, nil
 }
 
-// describe asks for the boot texts, which the CVM itself does not carry.
+// describe requests the boot texts, which the CVM itself does not contain.
 func (w *waiter) describe(ctx context.Context, status openapi.CVMStatus) openapi.CVMState {
 	if state, err := w.cvms.GetState(ctx, w.cvm, nil); err == nil {
 		state.Status = status
@@ -222,7 +221,7 @@ func (w *waiter) fail(err error) error {
 	return &WaitError{CVM: w.cvm, Target: string(w.target), State: w.last, Err: err}
 }
 
-// isBusy reports whether an operation runs on a CVM. Where an answer does not say so, its status does.
+// isBusy reports whether an operation runs on a CVM. If the response does not contain it, the status determines it.
 func isBusy(cvm *openapi.CVMDetail) bool {
 	if cvm.InProgress != nil {
 		return *cvm.InProgress
@@ -230,7 +229,7 @@ func isBusy(cvm *openapi.CVMDetail) bool {
 	return cvm.Progress != nil || transient(cvm.Status)
 }
 
-// transient reports whether a status is followed by another one by itself.
+// transient reports whether a status changes by itself.
 func transient(status openapi.CVMStatus) bool {
 	switch status {
 	case openapi.CVMPending, openapi.CVMCreated, openapi.CVMCreating, openapi.CVMProvisioning, openapi.CVMUpdating, openapi.CVMDeleting:
@@ -261,7 +260,7 @@ func failed(status, target openapi.CVMStatus) bool {
 	return false
 }
 
-// checkTarget refuses a status that no CVM ever has, for which a wait would last for ever.
+// checkTarget refuses a status that no CVM ever has: a wait for it would never end.
 func checkTarget(target openapi.CVMStatus) error {
 	if target == "" {
 		return errors.New("no target status")

@@ -13,22 +13,23 @@ import (
 )
 
 const (
-	// maxBatch is how many states one request asks for. The API publishes no bound of its own.
+	// maxBatch is the number of states in one request. The API documents no limit.
 	maxBatch = 100
-	// maxQuestions is how many requests of one wait are under way at a time.
+	// maxQuestions is the number of concurrent requests of one wait.
 	maxQuestions = 4
 )
 
-// WaitAll returns when every one of many CVMs has the status and no operation runs on it any more. It asks
-// for the states of up to 100 CVMs in one request and uses no streams, so it is made for thousands. While
-// nothing changes it asks up to five times slower.
+// WaitAll returns when every given CVM has the target status and no operation runs on it any more. It requests the
+// states of up to 100 CVMs at a time and uses no streams, so it is suited for thousands. While nothing changes, the
+// interval of polling grows up to five times.
 //
-// A CVM that goes another way or that the API does not know does not end the wait for the others: once those
-// have settled, a [*WaitAllError] lists the ones that failed. Where the context ends it lists, too, the ones
-// that had not settled, each with its last state. Waiting for "deleted" ends when all are gone.
+// A CVM whose status does not lead to the target, or that the API does not know, does not end the wait for the
+// others. When those have settled, WaitAll returns a [*WaitAllError] that lists the failed ones. If the context ends,
+// the error also lists the CVMs that have not settled, each with its last state. Waiting for "deleted" ends when all
+// are gone.
 //
-// Every form of identifier is accepted. UUIDs are cheapest: any other costs one request to find its UUID.
-// One that cannot be an identifier is refused before anything is sent; one that is given twice counts once.
+// Every form of identifier is accepted. UUIDs are cheapest: any other form costs one request to find the UUID.
+// Invalid identifiers are refused before anything is sent; duplicates count once.
 func (c *Client) WaitAll(ctx context.Context, cvmIDs []string, target openapi.CVMStatus, opts ...WaitOption) error {
 	if err := checkTarget(target); err != nil {
 		return fmt.Errorf("wait: %w", err)
@@ -50,20 +51,20 @@ type group struct {
 	cvms    *CVMsService
 	target  openapi.CVMStatus
 	members []*member
-	refusal error // of the API, whichever CVM is asked for
+	refusal error // of the API, for any CVM
 }
 
 // member is one CVM of a group.
 type member struct {
-	id      string // as the caller gave it
-	uuid    string // as the API is asked for it; empty until it is known
+	id      string // as the caller passed it
+	uuid    string // as the API expects it; empty until it is known
 	last    *openapi.CVMState
-	failure error // of the last question, until an answer
+	failure error // of the last request, until one succeeds
 	settled bool
 	err     error // why it failed
 }
 
-// sighting is what one question told of a member.
+// sighting is the result of one request for one member.
 type sighting struct {
 	member *member
 	state  openapi.CVMState
@@ -90,13 +91,13 @@ func (g *group) add(ids []string) error {
 	return nil
 }
 
-// isUUID reports what can only be a UUID: any with dashes, and one of version 4 without. A name may look like
-// the others.
+// isUUID reports whether id can only be a UUID: one with dashes, or of version 4 without them. A name can look like
+// other forms.
 func isUUID(id string) bool {
 	return isUUID4(id) || len(id) == 36 && isHex(strings.ReplaceAll(id, "-", ""), 32)
 }
 
-// bareUUID is the form in which UUIDs are compared.
+// bareUUID returns the form in which UUIDs are compared.
 func bareUUID(id string) string { return strings.ToLower(strings.ReplaceAll(id, "-", "")) }
 
 func (g *group) wait(ctx context.Context) error {
@@ -127,14 +128,14 @@ func (g *group) pending() []*member {
 	return slices.DeleteFunc(slices.Clone(g.members), func(m *member) bool { return m.settled || m.err != nil })
 }
 
-// ask asks once for every CVM that has not settled, and says whether anything was new.
+// ask requests the state of every CVM that has not settled, and reports whether any has changed.
 func (g *group) ask(ctx context.Context) (changed bool) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	for s := range answers(ctx, g.questions()) {
 		switch {
 		case s.err != nil && ctx.Err() != nil && !isAnswer(s.err):
-			// The end of the context tells nothing of the CVM.
+			// The end of the context is not a result for the CVM.
 		case s.err != nil && isMisconfigured(s.err):
 			g.refusal = s.err
 			cancel()
@@ -145,10 +146,10 @@ func (g *group) ask(ctx context.Context) (changed bool) {
 	return changed
 }
 
-// question asks the API once or a few times.
+// question sends one request or a few.
 type question func(context.Context) []sighting
 
-// questions are one for each hundred CVMs whose UUID is known, and one for each other CVM.
+// questions returns one question for each hundred CVMs whose UUID is known, and one for each other CVM.
 func (g *group) questions() []question {
 	var all []question
 	var known []*member
@@ -165,8 +166,8 @@ func (g *group) questions() []question {
 	return all
 }
 
-// answers asks a few questions at a time and gives what they told, in no order, until all are answered or
-// the context ends.
+// answers runs a few questions at a time and returns their results, in no order, until all are done or the context
+// ends.
 func answers(ctx context.Context, questions []question) <-chan sighting {
 	open := make(chan question)
 	told := make(chan sighting)
@@ -197,8 +198,8 @@ func answers(ctx context.Context, questions []question) <-chan sighting {
 	return told
 }
 
-// lookAtAll asks for the states of a batch. A CVM that the answer leaves out is asked for alone, and so are
-// all where the API refuses the batch: one identifier that it does not take must not fail the others.
+// lookAtAll requests the states of a batch. A CVM that is missing in the response is requested alone, and so are all
+// if the API refuses the batch: one invalid identifier must not fail the others.
 func (g *group) lookAtAll(ctx context.Context, batch []*member) []sighting {
 	uuids := make([]string, len(batch))
 	for i, m := range batch {
@@ -231,14 +232,14 @@ func failures(batch []*member, err error) []sighting {
 	return seen
 }
 
-// isRefusedBatch reports answers that may be due to one of the identifiers of a batch.
+// isRefusedBatch reports whether an error may be due to one of the identifiers of a batch.
 func isRefusedBatch(err error) bool {
 	var api *APIError
 	return errors.As(err, &api) &&
 		slices.Contains([]int{http.StatusBadRequest, http.StatusNotFound, http.StatusUnprocessableEntity}, api.StatusCode)
 }
 
-// look asks for one CVM by the identifier that was given.
+// look requests one CVM by its given identifier.
 func (g *group) look(ctx context.Context, m *member) sighting {
 	cvm, err := g.cvms.Get(ctx, m.id)
 	if err != nil {
@@ -249,7 +250,7 @@ func (g *group) look(ctx context.Context, m *member) sighting {
 	}}
 }
 
-// take notes what a question told, and says whether it was new.
+// take records the result of a question, and reports whether it is new.
 func (g *group) take(s sighting) (changed bool) {
 	m := s.member
 	switch {
@@ -261,7 +262,7 @@ func (g *group) take(s sighting) (changed bool) {
 		m.err = s.err
 		return true
 	default:
-		m.failure = s.err // the context bounds how often
+		m.failure = s.err // the context limits the number of repetitions
 		return false
 	}
 	m.failure = nil
@@ -283,7 +284,7 @@ func (g *group) take(s sighting) (changed bool) {
 	return changed
 }
 
-// sameState compares what a wait shows of a state. Uptime, which always changes, is no news.
+// sameState reports whether two states are equal apart from the uptime, which always changes.
 func sameState(a, b openapi.CVMState) bool {
 	return a.Status == b.Status && a.BootProgress == b.BootProgress && a.BootError == b.BootError && a.ShutdownProgress == b.ShutdownProgress
 }
@@ -296,8 +297,8 @@ func stateOf(s openapi.CVMStatusReport) openapi.CVMState {
 	}
 }
 
-// isStatusBusy reports whether an operation runs on a CVM: newer servers name it in one object, older ones in
-// flat fields. Where neither a flag nor an operation is there, the status tells.
+// isStatusBusy reports whether an operation runs on a CVM. Newer servers describe it in an object, older ones in flat
+// fields. If neither is present, the status determines it.
 func isStatusBusy(s openapi.CVMStatusReport) bool {
 	if s.InProgress != nil {
 		return *s.InProgress
@@ -305,7 +306,7 @@ func isStatusBusy(s openapi.CVMStatusReport) bool {
 	return s.Operation != nil || s.OperationType != "" || transient(s.Status)
 }
 
-// result is nil where all CVMs have settled.
+// result returns nil if all CVMs have settled.
 func (g *group) result() error {
 	e := &WaitAllError{Target: string(g.target), Total: len(g.members)}
 	for _, m := range g.members {

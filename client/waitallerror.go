@@ -5,21 +5,21 @@ import (
 	"strings"
 )
 
-// WaitAllError is returned for those of many CVMs that did not come to the status that was waited for.
+// WaitAllError is returned by [Client.WaitAll] if some CVMs did not reach the target status.
 type WaitAllError struct {
 	// Target is the status that was waited for.
 	Target string
-	// Total is how many CVMs were waited for.
+	// Total is the number of CVMs that were waited for.
 	Total int
-	// Failed are the CVMs that failed, or had not settled when the context ended, in the order in which
-	// they were given.
+	// Failed contains an error for each CVM that failed, or had not settled when the context ended, in the given
+	// order.
 	Failed []*WaitError
 }
 
-// maxListed is how many CVMs the text of a [WaitAllError] names.
+// maxListed is the number of CVMs in the text of a [WaitAllError].
 const maxListed = 3
 
-// Error counts the CVMs and names the first of them.
+// Error returns the number of failed CVMs and the errors of the first ones.
 func (e *WaitAllError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d of %d cvms waiting for %s failed", len(e.Failed), e.Total, e.Target)

@@ -6,11 +6,11 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// WaitIdle returns when no operation runs on a CVM any more, so that a call that would change it is not
-// answered with [ErrBusy]. It says nothing about how the operation ended. The end of the context and a
-// refusal of the API, such as for a CVM that is gone, are a [*WaitError] with the last state.
+// WaitIdle returns when no operation runs on a CVM any more, so that a call that changes it does not return
+// [ErrBusy]. The result of the operation is not checked. It returns a [*WaitError] with the last state if the context
+// ends or the API refuses the call, such as for a deleted CVM.
 //
-// Another operation may begin at any time; [WithConflictWait] repeats the call itself.
+// Another operation may start at any time; [WithConflictWait] repeats the call itself.
 func (s *CVMsService) WaitIdle(ctx context.Context, cvmID string, opts ...WaitOption) error {
 	const target = "idle"
 	cfg, err := newWaitConfig(opts)
@@ -21,7 +21,7 @@ func (s *CVMsService) WaitIdle(ctx context.Context, cvmID string, opts ...WaitOp
 	return w.poll(ctx, w.idle)
 }
 
-// idle asks once, and says whether waiting is over.
+// idle requests the CVM once, and reports whether the wait is over.
 func (w *waiter) idle(ctx context.Context) (over bool, err error) {
 	cvm, err := w.get(ctx)
 	if cvm == nil {

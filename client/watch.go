@@ -15,10 +15,10 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// maxStreams is how many streams the API serves one user at a time.
+// maxStreams is the number of concurrent streams that the API allows per user.
 const maxStreams = 5
 
-// The bounds of the API on a stream.
+// The API's limits of a stream.
 const (
 	minInterval = 5 * time.Second
 	maxInterval = 30 * time.Second
@@ -26,29 +26,30 @@ const (
 	maxStream   = 600 * time.Second
 )
 
-// maxWatchFailures is how many connections in a row may fail without an event before a watch gives up.
+// maxWatchFailures is the number of consecutive connections that may fail without an event before a watch returns the
+// error.
 const maxWatchFailures = 8
 
-// The pauses before connecting anew.
+// The pauses before a new connection.
 const (
 	firstWatchPause = 500 * time.Millisecond
 	maxWatchPause   = 10 * time.Second
 )
 
-// maxLastID bounds the id that is sent back to a stream, in bytes; servers refuse headers of a few KiB.
+// maxLastID limits the id that is sent back to a stream, in bytes; servers refuse headers of more than a few KiB.
 const maxLastID = 1024
 
 // WatchOptions sets how a CVM is followed.
 type WatchOptions struct {
-	// Target ends the watch when the CVM has this status, such as "running". It is required.
+	// Target is the status at which the watch ends, such as "running". It is required.
 	Target openapi.CVMStatus
-	// Interval is how often the API looks at the CVM: 5 to 30 seconds, 5 where it is 0.
+	// Interval is the interval at which the API checks the CVM: 5 to 30 seconds; 0 means 5 seconds.
 	Interval time.Duration
-	// Timeout is how long the API keeps one connection: 10 to 600 seconds, 300 where it is 0. A watch
-	// connects anew after it.
+	// Timeout is the time for which the API keeps one connection: 10 to 600 seconds; 0 means 300 seconds. A watch
+	// opens a new connection afterwards.
 	Timeout time.Duration
-	// IdleTimeout is how long a connection may be silent, without as much as a comment, before it counts as
-	// broken; where it is 0, three intervals and 30 seconds more.
+	// IdleTimeout is how long a connection may be silent, without even a comment, before it is treated as broken; 0
+	// means three intervals and 30 seconds.
 	IdleTimeout time.Duration
 }
 
@@ -78,28 +79,29 @@ func (o WatchOptions) check() (WatchOptions, error) {
 
 // The types of a [StateEvent].
 const (
-	EventState    = "state"    // what the CVM is doing
+	EventState    = "state"    // a state of the CVM
 	EventComplete = "complete" // the target is reached; the last event
 )
 
-// StateEvent is what a watch sees.
+// StateEvent is an event of a watch or wait.
 type StateEvent struct {
 	// CVM is the identifier that was given to the watch or wait.
 	CVM string
 	// Type is [EventState] or [EventComplete].
 	Type string
-	// State is what the CVM is doing; of a complete event only its Status is set.
+	// State is the state of the CVM; for a complete event only its Status is set.
 	State openapi.CVMState
 }
 
-// Watch follows a CVM until it has the status of the options, as the API streams it. It yields each state
-// and at last a complete event. Where the connection breaks, is silent or ends without that event it
-// connects anew, with growing pauses, and tells the stream the last id that it gave. What connecting anew
-// cannot mend (a refused key, an unknown CVM, eight failures in a row) and the end of the context, together
-// with the failure before it, are yielded as an error, once.
+// Watch follows a CVM until it has the target status, over the API's stream. It yields each state and finally a
+// complete event. If the connection breaks, is silent or ends without that event, Watch opens a new one after a
+// growing pause, and sends the id of the last event. An error that a new connection cannot fix (a refused key, an
+// unknown CVM, eight consecutive failures) and the end of the context, together with the failure before it, are
+// yielded once.
 //
-// The sequence can be ranged over more than once; each time it connects. Breaking off closes the connection.
-// A client has at most five streams at a time, as many as the API serves one user; more wait for their turn.
+// The sequence can be ranged over more than once; each time it opens a connection. Leaving the loop closes the
+// connection. A client has at most five streams at a time, the API's limit per user; further watches wait for a free
+// one.
 func (s *CVMsService) Watch(ctx context.Context, cvmID string, o WatchOptions, opts ...CallOption) iter.Seq2[StateEvent, error] {
 	return func(yield func(StateEvent, error) bool) {
 		o, err := o.check()
@@ -120,12 +122,12 @@ func (s *CVMsService) Watch(ctx context.Context, cvmID string, o WatchOptions, o
 var (
 	errInterrupted = errors.New("the stream ended before the target was reached")
 	errNoStream    = errors.New("all streams are in use")
-	errEvent       = errors.New("an event that cannot be read") // the next connection may send better ones
+	errEvent       = errors.New("unreadable event") // the next connection may send valid ones
 )
 
 const streamOperation = "CVMs.GetState"
 
-// undecodedStream is the error of a stream that came and cannot be read.
+// undecodedStream returns the error of a stream that cannot be decoded.
 func undecodedStream(err error) error {
 	return &DecodeError{Operation: streamOperation, StatusCode: http.StatusOK, Err: err}
 }
@@ -136,17 +138,17 @@ type watch struct {
 	options     WatchOptions
 	opts        []CallOption
 	maxFailures int
-	impatient   bool // gives up where no stream is free or the API refuses one
+	impatient   bool // stops if no stream is free or the API refuses one
 
-	failures int       // in a row, without an event between
-	short    int       // connections in a row that failed or did not last
+	failures int       // consecutive, without an event between
+	short    int       // consecutive connections that failed or ended early
 	failure  error     // of the last connection, until an event
-	began    time.Time // of the stream; zero where there was none
+	began    time.Time // of the stream; zero if there was none
 	asked    time.Duration
 	lastID   string
 }
 
-// run connects until the target is reached, the caller breaks off, or connecting anew makes no sense.
+// run opens connections until the target is reached, the caller stops, or a new connection cannot succeed.
 func (w *watch) run(ctx context.Context, yield func(StateEvent, error) bool) {
 	for {
 		w.began = time.Time{}
@@ -174,7 +176,7 @@ func (w *watch) run(ctx context.Context, yield func(StateEvent, error) bool) {
 	}
 }
 
-// count notes how a connection ended, for the pause and the end of the watch.
+// count records how a connection ended, for the pause and the end of the watch.
 func (w *watch) count(err error) {
 	lasted := !w.began.IsZero() && time.Since(w.began) >= w.options.Interval
 	if lasted {
@@ -188,9 +190,9 @@ func (w *watch) count(err error) {
 	}
 }
 
-// pause is how long to wait before connecting anew: nothing after a connection that lasted and ended in
-// order, else half of it fixed and half drawn. What the server asks for is obeyed up to the time that it
-// would have kept a connection.
+// pause returns the time before a new connection: nothing after a connection that ended in time, else half of it
+// fixed and half random. The pause that the server requests is obeyed up to the time that it would have kept a
+// connection.
 func (w *watch) pause(err error) time.Duration {
 	if w.short == 0 {
 		return 0
@@ -225,7 +227,7 @@ func (w *watch) takeStream(ctx context.Context) error {
 	return nil
 }
 
-// connect follows one connection to its end. done says that nothing more is to be yielded.
+// connect reads one connection to its end. done reports that nothing more is to be yielded.
 func (w *watch) connect(ctx context.Context, yield func(StateEvent, error) bool) (done bool, err error) {
 	if err := w.takeStream(ctx); err != nil {
 		return false, err
@@ -257,7 +259,7 @@ func (w *watch) connect(ctx context.Context, yield func(StateEvent, error) bool)
 	return false, fmt.Errorf("watch of cvm %s: %w", w.cvm, err)
 }
 
-// read yields the events of one connection. Its error is nil where the server ended the connection in order.
+// read yields the events of one connection. Its error is nil if the server ended the connection in order.
 func (w *watch) read(reader *sse.Reader, yield func(StateEvent, error) bool) (done bool, _ error) {
 	var reported error
 	var large *sse.TooLargeError
@@ -285,11 +287,11 @@ func (w *watch) read(reader *sse.Reader, yield func(StateEvent, error) bool) (do
 				return true, nil
 			}
 		case "timeout":
-			// The API has kept the connection for as long as it was asked to.
+			// The API has kept the connection for the requested time.
 			w.failures, w.failure = 0, nil
 			return false, nil
 		case "error":
-			// What follows may still be good; if it is not, this is why.
+			// Later events may still be good. If they are not, this is the reason.
 			reported = fmt.Errorf("the API reports: %s", streamError(raw.Data))
 		}
 	}

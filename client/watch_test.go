@@ -90,7 +90,7 @@ func TestWatch(t *testing.T) {
 		"refused key":        {parts{status(401), stream(complete)}, nil, "401"},
 		"unknown CVM":        {parts{status(404), stream(complete)}, nil, "404"},
 		"bad options":        {parts{status(422), stream(complete)}, nil, "422"},
-		"not a stream":       {parts{func(*http.Request) (*http.Response, error) { return reply(200, cvmJSON), nil }, stream(complete)}, nil, `answered "application/json"`},
+		"not a stream":       {parts{func(*http.Request) (*http.Response, error) { return reply(200, cvmJSON), nil }, stream(complete)}, nil, `returned "application/json"`},
 		"not JSON":           {parts{stream("event: state\ndata: {\n\n"), stream(complete)}, []string{"complete running"}, ""},
 		"always failing":     {nil, nil, "no more parts"},
 		"always ending":      {parts{stream(""), stream(":\n\n"), stream(""), stream("event: x\n\n"), stream(""), stream(""), stream(""), stream(""), stream(complete)}, nil, "ended before the target was reached"},
