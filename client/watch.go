@@ -242,7 +242,7 @@ func (w *watch) connect(ctx context.Context, yield func(StateEvent, error) bool)
 	defer resp.Body.Close()
 	w.began = time.Now()
 	if media := mediaType(resp.Header); media != eventStream {
-		return false, undecodedStream(fmt.Errorf("the API answered %q where a stream of events was asked for", media))
+		return false, undecodedStream(fmt.Errorf("the API returned %q instead of an event stream", media))
 	}
 	overdue := time.AfterFunc(w.options.Timeout+w.options.IdleTimeout, func() { cancel(errOverdue) })
 	defer overdue.Stop()
