@@ -80,15 +80,22 @@ func (f *flow) commitUpdate(ctx context.Context, p *Pending) error {
 }
 
 // orUpdated forgives a refusal of what was prepared if the CVM shows it already: the commit before had
-// worked, and its answer was lost. Without an API key nobody can tell. What it runs is verified afterwards.
+// worked, and its answer was lost. If the CVM cannot be read, that is the error: a refusal would advise to prepare it
+// anew, which a change that was committed does not survive. Without an API key nobody can tell. What it runs is verified
+// afterwards.
 func (f *flow) orUpdated(ctx context.Context, p *Pending, err error) error {
 	if !errors.Is(err, client.ErrHashInvalidOrExpired) {
 		return err
 	}
-	if cvm, getErr := f.c.CVMs.Get(ctx, p.CVM.ID); getErr == nil {
-		if hash, parseErr := compose.ParseHash(cvm.ComposeHash); parseErr == nil && hash == p.Approval.ComposeHash {
-			return nil
-		}
+	cvm, getErr := f.c.CVMs.Get(ctx, p.CVM.ID)
+	switch {
+	case errors.Is(getErr, client.ErrNoAPIKey):
+		return err
+	case getErr != nil:
+		return fmt.Errorf("whether the commit before has worked: %w", getErr)
+	}
+	if hash, parseErr := compose.ParseHash(cvm.ComposeHash); parseErr == nil && hash == p.Approval.ComposeHash {
+		return nil
 	}
 	return err
 }

@@ -69,6 +69,24 @@ func TestCommit_CarriesOutWhatWasPrepared(t *testing.T) {
 	require.ErrorIs(t, deploy.Commit(t.Context(), nobody, again), client.ErrHashInvalidOrExpired, "without a key nobody can tell")
 }
 
+// A commit whose answer was lost is not taken for superseded because the CVM cannot be read just then.
+func TestCommit_RepeatedWhileTheCVMCannotBeRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c, with := cloud(t)
+		app := running(t, c, with)
+		p, err := deploy.Prepare(t.Context(), c, app, script("echo 1"), with.prepare...)
+		require.NoError(t, err)
+		p.Approved(common.Hash{})
+		s.Fault("CVMs.CommitUpdate", phalatest.Fault{LoseAnswer: true})
+		require.Error(t, deploy.Commit(t.Context(), c, p))
+		s.Fault("CVMs.Get", phalatest.ExpiredToken())
+		err = deploy.Commit(t.Context(), c, p)
+		require.ErrorIs(t, err, client.ErrUnauthorized)
+		require.NotErrorIs(t, err, client.ErrHashInvalidOrExpired)
+		require.NoError(t, deploy.Commit(t.Context(), c, p))
+	})
+}
+
 func TestPrepare_RefusesWhatTheAPICannotPrepare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, with := cloud(t)
