@@ -15,11 +15,18 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/crypto"
 
+	"github.com/phala-go/phala/deploy"
 	"github.com/phala-go/phala/kms"
+	"github.com/phala-go/phala/phalatest"
+)
+
+var (
+	_ phalatest.Chain = (*memoryChain)(nil)
+	_ deploy.Chain    = account{}
 )
 
 // memoryChain is a KMS's contract in memory. A simulated node has sockets, which testing/synctest does not wait for,
-// so most flows on a chain use this one; see realChain for the others. It implements phalatest.Chain: what the cloud reads.
+// so most flows on a chain use this one; see runReal for the others. It implements phalatest.Chain: what the cloud reads.
 type memoryChain struct {
 	key *ecdsa.PrivateKey
 	ca  []byte

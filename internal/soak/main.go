@@ -37,6 +37,9 @@ func main() {
 func soak(t *testing.T) {
 	began, tally := time.Now(), newTally()
 	memory := run(t, tally, *seed, *flows, *parallel)
+	if *real > 0 {
+		runReal(tally, *seed, *real)
+	}
 	tally.print(os.Stdout)
 	fmt.Printf("\n%d flows from seed %d in %s; heap after the first tenth %d KB, at the end %d KB; goroutines before %d, after %d\n",
 		*flows+*real, *seed, time.Since(began).Round(time.Second), memory.first>>10, memory.last>>10, memory.before, memory.after)

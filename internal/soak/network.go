@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,6 +25,8 @@ type network struct {
 	mu   sync.Mutex
 	rng  *rand.Rand
 	rate float64 // share of the requests that go wrong
+	// instant draws only faults that need no pause, for flows in real time.
+	instant bool
 	// overtaken has the server do the work of the next commit of a document only after overtakenDelay.
 	overtaken bool
 
@@ -64,14 +67,19 @@ const (
 )
 
 // weights are how often each fault occurs among the faults. A 401 ends a flow, so it is rare.
-var weights = []struct {
-	fault  fault
-	weight int
-}{
+var weights = []weighted{
 	{refused, 6}, {resetBefore, 8}, {statusBefore, 12}, {waitBefore, 6}, {htmlBefore, 4}, {locked, 4}, {unauthorized, 1}, {silent, 3}, {slow, 8},
 	{resetAfter, 10}, {statusAfter, 8}, {waitAfter, 6}, {truncated, 6}, {notJSON, 3},
 	{lateReset, 5}, {lateStatus, 4}, {lateWait, 4}, {lateSilent, 3},
 }
+
+type weighted struct {
+	fault  fault
+	weight int
+}
+
+// instant are the faults after which no flow pauses for seconds.
+var instant = []fault{refused, resetBefore, statusBefore, htmlBefore, unauthorized, resetAfter, statusAfter, truncated, notJSON}
 
 // calm ends the faults and waits until all delayed work is done.
 func (n *network) calm() {
@@ -107,11 +115,15 @@ func (n *network) next(req *http.Request) (f fault, detail uint64, delay time.Du
 		return droppedStream, detail, 0
 	}
 	total := 0
-	for _, w := range weights {
+	possible := weights
+	if n.instant {
+		possible = slices.DeleteFunc(slices.Clone(weights), func(w weighted) bool { return !slices.Contains(instant, w.fault) })
+	}
+	for _, w := range possible {
 		total += w.weight
 	}
 	at := n.rng.IntN(total)
-	for _, w := range weights {
+	for _, w := range possible {
 		if at -= w.weight; at < 0 {
 			return w.fault, detail, delay
 		}
@@ -124,6 +136,7 @@ func isStream(req *http.Request) bool { return req.Header.Get("Accept") == "text
 // RoundTrip sends one request, or not.
 func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
 	f, detail, delay := n.next(req)
+	n.tally.requests.Add(1)
 	if f == none {
 		return n.inner.RoundTrip(req)
 	}

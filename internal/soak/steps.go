@@ -25,7 +25,7 @@ type step struct {
 func (t *trial) steps() []step {
 	all := []step{
 		{"Update", t.update}, {"Update", t.update}, {"Rollback", t.rollback}, {"Replicate", t.replicate}, {"AddInstance", t.addInstance},
-		{"Prepare, Approve, Commit, Finish", t.prepare}, {"Attach", t.attach}, {"two at once: Replicate, AddInstance", t.growTwice},
+		{"Prepare, Approve, Commit, Finish", t.prepare}, {"PrepareReplica, Approve, Commit, Finish", t.prepareReplica}, {"Attach", t.attach}, {"two at once: Replicate, AddInstance", t.growTwice},
 		{"two at once: Update", t.updateTwice}, {"Update, lands late", t.lateUpdate},
 	}
 	if t.on != nil {
@@ -52,7 +52,7 @@ func (t *trial) deploy(ctx context.Context) bool {
 	}
 	spec := deploy.Spec{Name: "web-1", Compose: doc, Env: t.secrets(), InstanceType: "tdx.small"}
 	t.deployers = 1
-	if t.rate > 0 && t.dice.often(10) {
+	if t.rate > 0 && t.prefix == "" && t.dice.often(10) {
 		t.deployers = 2
 		t.tally.fault(concurrentCalls)
 	}
@@ -186,24 +186,19 @@ func (t *trial) update(ctx context.Context) bool {
 	t.app = app
 	t.expect(cvm.ID, after)
 	if spec.RetireOld {
-		t.checkRetired(cvm.ComposeHash)
+		t.checkRetired(ctx, cvm.ComposeHash)
 	}
 	return true
 }
 
 // checkRetired checks that a hash which no CVM runs is not allowed any more.
-func (t *trial) checkRetired(hash compose.Hash) {
+func (t *trial) checkRetired(ctx context.Context, hash compose.Hash) {
 	for _, g := range t.want {
 		if g.hash == hash {
 			return
 		}
 	}
-	if t.chain == nil {
-		return
-	}
-	t.chain.mu.Lock()
-	defer t.chain.mu.Unlock()
-	if t.chain.apps[t.app.ID].hashes[hash] {
+	if t.allows(ctx, hash) {
 		t.violate("compose hash %s was retired and is still allowed", hash)
 	}
 }
@@ -314,12 +309,41 @@ func (t *trial) prepare(ctx context.Context) bool {
 			panic(err)
 		}
 	}
-	expires := t.dice.often(5)
-	var app *deploy.App
-	ok := t.persist(ctx, func(p *process, s *saved) (err error) {
+	app, ok := t.prepared(ctx, func(ctx context.Context, opts ...deploy.Option) (*deploy.Pending, error) {
+		return deploy.Prepare(ctx, t.c, t.app, spec, opts...)
+	})
+	if ok {
+		t.app = app
+		t.expect(cvm.ID, after)
+	}
+	return ok
+}
+
+// prepareReplica makes one more CVM the long way.
+func (t *trial) prepareReplica(ctx context.Context) bool {
+	cvm := t.one()
+	spec, after := deploy.ReplicaSpec{CVM: cvm.ID}, t.want[cvm.ID]
+	if t.dice.often(50) {
+		spec.Env = t.secrets()
+		after.env = spec.Env
+	}
+	app, ok := t.prepared(ctx, func(ctx context.Context, opts ...deploy.Option) (*deploy.Pending, error) {
+		return deploy.PrepareReplica(ctx, t.c, t.app, spec, opts...)
+	})
+	if ok {
+		t.app = app
+		t.expect(app.CVMs[len(app.CVMs)-1].ID, after)
+	}
+	return ok
+}
+
+// prepared prepares a change, has it approved, commits it and follows it. A client without an API key may commit.
+func (t *trial) prepared(ctx context.Context, begin func(context.Context, ...deploy.Option) (*deploy.Pending, error)) (app *deploy.App, ok bool) {
+	expires := t.lifetime > time.Second && t.dice.often(5)
+	ok = t.persist(ctx, func(p *process, s *saved) (err error) {
 		keep := deploy.WithPending(func(pending *deploy.Pending) error { return p.save(&s.pending, pending) })
 		if s.pending == nil {
-			if _, err := deploy.Prepare(p.ctx, t.c, t.app, spec, append(slices.Clone(t.with.prepare), keep)...); err != nil {
+			if _, err := begin(p.ctx, append(slices.Clone(t.with.prepare), keep)...); err != nil {
 				return err
 			}
 			if expires {
@@ -353,11 +377,10 @@ func (t *trial) prepare(ctx context.Context) bool {
 		app, err = deploy.Finish(p.ctx, t.c, pending, append(slices.Clone(t.with.change), keep)...)
 		return err
 	})
-	if ok {
-		t.app = t.reread(app)
-		t.expect(cvm.ID, after)
+	if !ok {
+		return nil, false
 	}
-	return ok
+	return t.reread(app), true
 }
 
 // attach makes the anchor anew, as somebody does who has lost it.
@@ -511,7 +534,7 @@ func (t *trial) retire(ctx context.Context) bool {
 	}
 	t.app = t.reread(app)
 	for _, hash := range spec.ComposeHashes {
-		t.checkRetired(hash)
+		t.checkRetired(ctx, hash)
 	}
 	return true
 }

@@ -7,10 +7,13 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // tally counts what was run and what was found. It is safe for concurrent use.
 type tally struct {
+	requests atomic.Int64
+
 	mu         sync.Mutex
 	flows      map[string]int
 	faults     map[fault]int
@@ -58,7 +61,7 @@ func (t *tally) print(w io.Writer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	table(w, "flows", t.flows)
-	table(w, "faults", t.faults)
+	table(w, fmt.Sprintf("faults, in %d requests", t.requests.Load()), t.faults)
 	table(w, "errors that flows returned", t.errors)
 	fmt.Fprintf(w, "\n%d violations\n", len(t.violations))
 	slices.SortFunc(t.violations, func(a, b violation) int { return cmp.Compare(a.seed, b.seed) })

@@ -15,6 +15,7 @@ import (
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/deploy"
+	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/phalatest"
 )
 
@@ -26,13 +27,17 @@ type trial struct {
 	rate  float64
 	flow  string
 
+	prefix string // of the names of the flows
+
 	net      *network
 	cloud    *phalatest.Server
 	c, plain *client.Client // through the network, and without faults
 	chain    *memoryChain   // nil with the central KMS, and on a real chain
 	on       deploy.Chain   // nil with the central KMS
+	reads    allowances     // the same without faults
 	with     options
 	patience time.Duration // bounds the pause between two processes
+	lifetime time.Duration // bounds the life of a process that is killed
 
 	app       *deploy.App
 	want      map[string]guest // what each CVM must be, by its vm_uuid
@@ -46,6 +51,11 @@ type trial struct {
 type guest struct {
 	hash compose.Hash
 	env  []compose.EnvVar
+}
+
+// allowances reads what a contract allows.
+type allowances interface {
+	Allowance(ctx context.Context, app kms.AppID, hash [32]byte, device kms.DeviceID) (kms.Allowance, error)
 }
 
 type options struct{ run, change, prepare []deploy.Option }
@@ -79,7 +89,7 @@ func (t *trial) Cleanup(fn func())                 { t.cleanups = append(t.clean
 
 // run is a whole trial in memory.
 func (t *trial) run(ctx context.Context) {
-	t.dice, t.patience = newDice(t.seed, 1), time.Minute
+	t.dice, t.patience, t.lifetime = newDice(t.seed, 1), time.Minute, 100*time.Second
 	t.rate = []float64{0, 0.1, 0.29, 0.29, 0.5}[t.dice.n(5)]
 	tick := []time.Duration{phalatest.DefaultTick, time.Second, 7 * time.Second}[t.dice.n(3)]
 	opts := []phalatest.Option{phalatest.WithTick(tick)}
@@ -97,10 +107,10 @@ func (t *trial) run(ctx context.Context) {
 	}
 	t.start(opts...)
 	if t.chain != nil {
-		onChain = account{t.chain, t.net}
+		onChain, t.reads = account{t.chain, t.net}, t.chain
 	}
 	t.connect(onChain)
-	t.flows(ctx)
+	t.flows(ctx, t.steps())
 }
 
 // start starts the cloud behind the network.
@@ -136,21 +146,20 @@ func (t *trial) connect(on deploy.Chain, opts ...client.Option) {
 }
 
 // flows deploys an app, changes it a few times, and looks at the cloud after each.
-func (t *trial) flows(ctx context.Context) {
+func (t *trial) flows(ctx context.Context, all []step) {
 	defer func() {
 		t.net.calm()
 		for _, fn := range slices.Backward(t.cleanups) {
 			fn()
 		}
 	}()
-	all := t.steps()
 	chosen := []step{{"Run", t.deploy}}
 	for range 1 + t.dice.n(3) {
 		chosen = append(chosen, all[t.dice.n(len(all))])
 	}
 	for _, s := range chosen {
-		t.flow = s.name
-		t.tally.flow(s.name)
+		t.flow = t.prefix + s.name
+		t.tally.flow(t.flow)
 		t.net.disturb(t.rate)
 		ok := s.do(ctx)
 		t.net.calm()
@@ -202,27 +211,28 @@ func (t *trial) check(ctx context.Context) {
 			t.violate("the anchor has cvm %s, which nobody made", cvm.ID)
 		}
 	}
-	if t.chain != nil {
-		t.checkChain()
-	}
-}
-
-func (t *trial) checkChain() {
-	t.chain.mu.Lock()
-	defer t.chain.mu.Unlock()
-	if len(t.chain.apps) < 1 || len(t.chain.apps) > t.deployers {
-		t.violate("%d contracts were deployed, want 1 for each of %d processes at the most", len(t.chain.apps), t.deployers)
-	}
-	is := t.chain.apps[t.app.ID]
-	if is == nil {
-		t.violate("the app has no contract")
-		return
-	}
 	for id, want := range t.want {
-		if !is.hashes[want.hash] {
+		if t.reads != nil && !t.allows(ctx, want.hash) {
 			t.violate("cvm %s runs compose hash %s, which the contract does not allow", id, want.hash)
 		}
 	}
+	if t.chain == nil {
+		return
+	}
+	t.chain.mu.Lock()
+	defer t.chain.mu.Unlock()
+	if n := len(t.chain.apps); n < 1 || n > t.deployers {
+		t.violate("%d contracts were deployed, want 1 for each of %d processes at the most", n, t.deployers)
+	}
+}
+
+// allows reports whether the contract of the app allows a hash.
+func (t *trial) allows(ctx context.Context, hash compose.Hash) bool {
+	a, err := t.reads.Allowance(ctx, t.app.ID, hash, kms.DeviceID{})
+	if err != nil {
+		t.violate("the contract of the app: %v", err)
+	}
+	return a.ComposeHash
 }
 
 // process is one run of a program, which may be killed: at a save, or at any time.
@@ -249,7 +259,7 @@ func (t *trial) process(ctx context.Context, mortal bool) *process {
 	case draw < 28:
 		p.before = 1 + t.dice.n(5)
 	case draw < 45:
-		life := time.Duration(t.dice.n(100_000)) * time.Millisecond
+		life := time.Duration(t.dice.n(int(t.lifetime)))
 		if t.dice.often(50) {
 			life /= 50
 		}
@@ -334,7 +344,7 @@ func (t *trial) persist(ctx context.Context, do func(*process, *saved) error) bo
 		if *verbose {
 			fmt.Printf("%d %s, process %d (killed %t): %v\n", t.seed, t.flow, n, killed, err)
 		}
-		_ = pause(ctx, time.Duration(t.dice.n(int(t.patience/time.Millisecond)))*time.Millisecond)
+		_ = pause(ctx, time.Duration(t.dice.n(int(t.patience))))
 	}
 	t.violate("it cannot be finished from what was saved: %v", err)
 	return false
