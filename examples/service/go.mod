@@ -1,4 +1,4 @@
-module example.com/sandboxes
+module example.com/service
 
 go 1.25.0
 
