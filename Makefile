@@ -51,3 +51,7 @@ lint: $(bin)/golangci-lint ## Run golangci-lint with .golangci.yml. Its first bu
 
 $(bin)/golangci-lint: tools/lint/go.mod
 	$(GO) -C tools/lint build -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+.PHONY: drift
+drift: ## Compare a published description with ours: make drift PUBLISHED=file [BEFORE=file].
+	$(GO) -C tools run ./drift -root .. -published $(abspath $(PUBLISHED)) $(if $(BEFORE),-before $(abspath $(BEFORE)))

@@ -306,7 +306,7 @@ func TestSecretsAreDecryptedAndJudged(t *testing.T) {
 		env, err := s.Env("web-1")
 		require.NoError(t, err)
 		require.Len(t, env, 1, "the guest drops what is not allowed")
-		assert.Equal(t, env[0], kms.EnvVar{Key: "TOKEN", Value: "hunter2"})
+		assert.Equal(t, kms.EnvVar{Key: "TOKEN", Value: "hunter2"}, env[0])
 		require.NoError(t, c.CVMs.WaitFor(t.Context(), "web-1", "running"))
 
 		_, err = c.CVMs.UpdateEnvs(t.Context(), "web-1", openapi.UpdateEnvsRequest{EncryptedEnv: openapi.Secret(flipLastDigit(blob))})
