@@ -13,6 +13,7 @@ import (
 
 	"github.com/phala-go/phala/attest/osimage"
 	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/internal/strictjson"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
 )
@@ -194,7 +195,7 @@ func (b *Bundle) unmarshal(data []byte) error {
 		Format  string `json:"format"`
 		Version int    `json:"version"`
 	}
-	if err := json.Unmarshal(data, &head); err != nil {
+	if err := strictjson.Unmarshal(data, &head); err != nil {
 		return err
 	}
 	if head.Format != bundleFormat || head.Version != bundleVersion {

@@ -183,6 +183,7 @@ func TestParseBundles_Refuses(t *testing.T) {
 		"no time":               strings.Replace(text, `"time":`, `"tíme":`, 1),
 		"an unknown member":     strings.Replace(text, `"policy":{`, `"policy":{"expected_weather":"dry",`, 1),
 		"an unknown waiver":     strings.Replace(text, `"policy":{`, `"policy":{"waive":["nonsense"],`, 1),
+		"two policies":          strings.Replace(text, `"policy":{`, `"policy":{},"Policy":{`, 1),
 		"torn":                  text[:len(text)/2],
 		"short report data":     strings.Replace(text, `"policy":{`, `"policy":{"report_data":"00",`, 1),
 		"forged collateral":     strings.Replace(text, `UpToDate`, `OutOfDate`, 1),

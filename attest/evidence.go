@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/phala-go/phala/internal/strictjson"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
 )
@@ -118,7 +119,7 @@ func FromInfo(body []byte) (Evidence, error) {
 		return Evidence{}, fmt.Errorf("evidence: %d bytes, want at most %d", len(body), maxInfo)
 	}
 	var info guestInfo
-	if err := json.Unmarshal(body, &info); err != nil {
+	if err := strictjson.Unmarshal(body, &info); err != nil {
 		return Evidence{}, fmt.Errorf("evidence: want an answer of a guest agent, a JSON object: %w", err)
 	}
 	e, err := info.evidence()
@@ -215,7 +216,7 @@ func FromGetQuote(body []byte) (Evidence, error) {
 		return Evidence{}, fmt.Errorf("evidence: %d bytes, want at most %d", len(body), maxInfo)
 	}
 	var answer guestInfo
-	if err := json.Unmarshal(body, &answer); err != nil || isNull(answer.Quote) {
+	if err := strictjson.Unmarshal(body, &answer); err != nil || isNull(answer.Quote) {
 		return Evidence{}, fmt.Errorf("evidence %.40q…: want an answer to GetQuote, an object with the members quote and event_log", body)
 	}
 	e, err := answer.evidence()

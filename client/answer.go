@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
+
+	"github.com/phala-go/phala/internal/strictjson"
 )
 
 // Answer contains the metadata of a successful call's response. [WithAnswer] fills it in.
@@ -26,8 +28,8 @@ type Answer struct {
 	Body Hidden
 }
 
-// Decode decodes the JSON body into a value.
-func (a *Answer) Decode(into any) error { return json.Unmarshal(a.Body, into) }
+// Decode decodes the JSON body into a value, under the same rules as every response.
+func (a *Answer) Decode(into any) error { return strictjson.Unmarshal(a.Body, into) }
 
 // Format writes operation, status and request id, whatever the verb: headers and body may contain a secret.
 func (a Answer) Format(f fmt.State, _ rune) {

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+
+	"github.com/phala-go/phala/internal/strictjson"
 )
 
 // ErrDecode is matched by the errors of a complete response that could not be decoded. Repeating the call would not
@@ -43,16 +45,9 @@ func undecoded(ctx context.Context, operation string, resp *http.Response, err e
 	return &DecodeError{Operation: operation, StatusCode: resp.StatusCode, Err: err}
 }
 
-const (
-	// largeAnswer is the size in bytes from which on the items of a response are counted before it is decoded, and
-	// the decoding ends with the context. Smaller ones take a few milliseconds.
-	largeAnswer = 256 << 10
-	// maxItems limits the items of one list. The longest of the API, all CVMs of a workspace, has 27,000 in the 32
-	// MiB that are read.
-	maxItems = 50_000
-	// maxValues limits the total number of lists, objects and items in a response.
-	maxValues = 1_000_000
-)
+// largeAnswer is the size in bytes from which on the decoding of a response ends with the context. Smaller ones take a
+// few milliseconds.
+const largeAnswer = 256 << 10
 
 // decode reads a response into a pointer to text, bytes, or any type for JSON. most limits the items of a page.
 func decode(ctx context.Context, resp *http.Response, answer any, most int) error {
@@ -86,18 +81,24 @@ func decode(ctx context.Context, resp *http.Response, answer any, most int) erro
 	return nil
 }
 
-// unmarshal decodes JSON. A large response is decoded in another goroutine, and the caller does not wait for it once
-// the context has ended.
+// unmarshal decodes JSON that complies with the rules of strictjson. A large response is decoded in another goroutine,
+// and the caller does not wait for it once the context has ended.
 func unmarshal(ctx context.Context, data []byte, answer any, most int) error {
 	if len(data) < largeAnswer {
+		if err := strictjson.Check(data, most); err != nil {
+			return err
+		}
 		return lenientUnmarshal(data, answer)
-	}
-	if err := checkCounts(data, most); err != nil {
-		return err
 	}
 	into := reflect.New(reflect.TypeOf(answer).Elem())
 	done := make(chan error, 1)
-	go func() { done <- lenientUnmarshal(data, into.Interface()) }()
+	go func() {
+		err := strictjson.Check(data, most)
+		if err == nil {
+			err = lenientUnmarshal(data, into.Interface())
+		}
+		done <- err
+	}()
 	select {
 	case err := <-done:
 		if err == nil {
@@ -113,71 +114,9 @@ func unmarshal(ctx context.Context, data []byte, answer any, most int) error {
 // servers are still accepted.
 func (rt *route) mostItems() int {
 	if rt.page == 0 {
-		return maxItems
+		return strictjson.MaxItems
 	}
-	return min(10*rt.page, maxItems)
-}
-
-// checkCounts refuses a response whose lists are so long that decoding it would take far more memory than it has
-// bytes: a page of more than most items, or another list of more than maxItems. It checks the structure only; the
-// decoder reports invalid JSON.
-func checkCounts(data []byte, most int) error {
-	type open struct{ items, bound int }
-	var stack []open // lists and objects
-	values := 0
-	for i := 0; i < len(data); i++ {
-		switch c := data[i]; c {
-		case '"':
-			end := stringEnd(data[i+1:])
-			if end < 0 {
-				return nil
-			}
-			i += end
-		case '[', '{':
-			bound := maxItems
-			if c == '[' && len(stack) < 2 { // the items of a page, alone or as a member of it
-				bound = most
-			}
-			stack = append(stack, open{1, bound})
-			values++
-		case ']', '}':
-			if len(stack) > 0 {
-				stack = stack[:len(stack)-1]
-			}
-		case ',':
-			if len(stack) == 0 {
-				return nil
-			}
-			top := &stack[len(stack)-1]
-			top.items++
-			values++
-			if top.items > top.bound {
-				return fmt.Errorf("a list has more than %d items", top.bound)
-			}
-		}
-		if values > maxValues {
-			return fmt.Errorf("the response has more than %d values", maxValues)
-		}
-	}
-	return nil
-}
-
-// stringEnd returns the index after the closing quote of a string, or -1.
-func stringEnd(data []byte) int {
-	for at := 0; ; {
-		i := bytes.IndexByte(data[at:], '"')
-		if i < 0 {
-			return -1
-		}
-		at += i + 1
-		escapes := 0
-		for j := at - 2; j >= 0 && data[j] == '\\'; j-- {
-			escapes++
-		}
-		if escapes%2 == 0 {
-			return at
-		}
-	}
+	return min(10*rt.page, strictjson.MaxItems)
 }
 
 func describeMedia(h http.Header) string {

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/phala-go/phala/internal/strictjson"
 	"github.com/phala-go/phala/openapi"
 )
 
@@ -134,50 +135,42 @@ func TestDecode_CountsBeforeItAllocates(t *testing.T) {
 	}
 }
 
-func TestCheckCounts(t *testing.T) {
+// An answer that could be read in two ways is refused, and not read in one of them.
+func TestDecode_RefusesAmbiguousAnswers(t *testing.T) {
 	t.Parallel()
-	many := strings.Repeat("0,", maxItems-1) + "0"
-	for name, tt := range map[string]struct {
-		data string
-		bad  bool
-	}{
-		"as many as may be":    {"[" + many + "]", false},
-		"one too many":         {"[" + many + ",0]", true},
-		"within a text":        {`["` + strings.Repeat("[,", 2*maxItems) + `"]`, false},
-		"behind an escape":     {`["\\\"",` + many + "]", true},
-		"behind a backslash":   {`["\\",` + many + "]", true},
-		"members of an object": {`{"a":[` + many + `],"b":0}`, false},
-		"nested deeply":        {strings.Repeat("[", maxValues+1), true},
-		"many short ones":      {"[" + strings.Repeat("[0,0],", maxItems-1) + "0]", false},
-		"far too many":         {"[" + strings.Repeat("["+strings.Repeat("0,", 999)+"0],", 1001) + "0]", true},
-		"an open text":         {`["` + many, false},
-		"not JSON":             {"],,,}" + many, false},
+	for name, tt := range map[string]struct{ body, err string }{
+		"a member twice":         {`{"id":"cvm_1","status":"running","status":"stopped"}`, `the member "status" comes twice`},
+		"in another case":        {`{"id":"cvm_1","Status":"running","status":"stopped"}`, `the members "Status" and "status" of an object differ in case only`},
+		"within an object":       {`{"id":"cvm_1","os":{"name":"a","name":"b"}}`, `the member "name" comes twice`},
+		"in a member unknown":    {`{"id":"cvm_1","x":{"y":1,"y":2}}`, `the member "y" comes twice`},
+		"nested deeply":          {`{"id":"cvm_1","x":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + "}", "within one another"},
+		"a number of a thousand": {`{"id":"cvm_1","x":` + strings.Repeat("9", 1000) + "}", "more than 128 characters"},
 	} {
-		assert.Equal(t, tt.bad, checkCounts([]byte(tt.data), maxItems) != nil, name)
+		c := newTest(t, func(*http.Request) (*http.Response, error) { return reply(200, tt.body), nil })
+		_, err := c.CVMs.Get(t.Context(), "web-1")
+		require.ErrorIs(t, err, ErrDecode, name)
+		require.ErrorContains(t, err, tt.err, name)
+		var answer Answer
+		require.NoError(t, c.Do(t.Context(), "GET", "/cvms/web-1", nil, nil, WithAnswer(&answer)), name)
+		require.ErrorContains(t, answer.Decode(&struct{}{}), tt.err, name)
 	}
 }
 
-func TestCheckCounts_BoundsPagesByTheirSize(t *testing.T) {
+// The status of a refusal counts, whatever its body; an ambiguous body has no code.
+func TestDecodeError_TakesNothingFromAnAmbiguousBody(t *testing.T) {
 	t.Parallel()
-	ten := strings.Repeat("0,", 9) + "0"
-	for name, tt := range map[string]struct {
-		data string
-		bad  bool
-	}{
-		"a bare list":             {"[" + ten + "]", false},
-		"a bare list, too long":   {"[" + ten + ",0]", true},
-		"items of a page":         {`{"items":[` + ten + `],"total":10}`, false},
-		"items, too many":         {`{"total":11,"items":[` + ten + `,0]}`, true},
-		"a list within an item":   {`{"items":[{"ports":[` + ten + `,0]}]}`, false},
-		"members are not items":   {`{"a":0,"b":0,"c":0,"d":0,"e":0,"f":0,"g":0,"h":0,"i":0,"j":0,"k":0}`, false},
-		"two lists, each in form": {`{"items":[` + ten + `],"others":[` + ten + `]}`, false},
-	} {
-		assert.Equal(t, tt.bad, checkCounts([]byte(tt.data), 10) != nil, name)
-	}
+	e := decoded(403, `{"message":"m","error_code":"ERR-1","Error_Code":"ERR-2"}`)
+	require.ErrorIs(t, e, ErrForbidden)
+	assert.Empty(t, e.Code)
+	assert.Equal(t, "forbidden", e.Message)
+}
+
+func TestMostItems(t *testing.T) {
+	t.Parallel()
 	rt := newTest(t, nil).router.routes
 	assert.Equal(t, 1000, rt[opCVMsList].mostItems())
-	assert.Equal(t, maxItems, rt[opAppsGetUsage].mostItems())
-	assert.Equal(t, maxItems, rt[opCVMsListAll].mostItems())
+	assert.Equal(t, strictjson.MaxItems, rt[opAppsGetUsage].mostItems())
+	assert.Equal(t, strictjson.MaxItems, rt[opCVMsListAll].mostItems())
 }
 
 // A page that is large and honest is decoded.

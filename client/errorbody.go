@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/phala-go/phala/internal/cloudtext"
+	"github.com/phala-go/phala/internal/strictjson"
 )
 
 // maxDetails limits the details, suggestions and links that are taken from the body of an error.
@@ -32,7 +33,7 @@ func decodeError(resp *http.Response, data []byte, now time.Time) *APIError {
 	e := &APIError{StatusCode: resp.StatusCode, RequestID: requestID(resp.Header), Raw: data, Attempts: 1}
 	e.RetryAfter, e.hasRetryAfter = retryAfter(resp.Header, now)
 	var body errorBody
-	if json.Unmarshal(data, &body) == nil {
+	if strictjson.Unmarshal(data, &body) == nil {
 		e.take(body)
 	}
 	e.clean()

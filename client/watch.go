@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/phala-go/phala/internal/cloudtext"
 	"github.com/phala-go/phala/internal/sse"
+	"github.com/phala-go/phala/internal/strictjson"
 	"github.com/phala-go/phala/openapi"
 )
 
@@ -279,7 +279,7 @@ func (w *watch) read(reader *sse.Reader, yield func(StateEvent, error) bool) (do
 		switch raw.Name {
 		case EventState, EventComplete:
 			event := StateEvent{CVM: w.cvm, Type: raw.Name}
-			if err := json.Unmarshal(raw.Data, &event.State); err != nil {
+			if err := strictjson.Unmarshal(raw.Data, &event.State); err != nil {
 				return false, undecodedStream(fmt.Errorf("%w: %w", errEvent, err))
 			}
 			w.failures, w.failure = 0, nil
@@ -324,7 +324,7 @@ func streamError(data []byte) string {
 		Error   string `json:"error"`
 		Message string `json:"message"`
 	}
-	_ = json.Unmarshal(data, &body)
+	_ = strictjson.Unmarshal(data, &body)
 	switch {
 	case body.Message != "":
 		return cloudtext.Clean(body.Message)

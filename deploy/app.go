@@ -1,7 +1,6 @@
 package deploy
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/internal/strictjson"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
 )
@@ -119,7 +119,7 @@ type Result struct {
 // ParseApp reads an [App] that was written as JSON. It refuses one whose document does not have its compose hash.
 func ParseApp(data []byte) (*App, error) {
 	var a App
-	if err := json.Unmarshal(data, &a); err != nil {
+	if err := strictjson.Unmarshal(data, &a); err != nil {
 		return nil, fmt.Errorf("app: %w", err)
 	}
 	return &a, a.check()

@@ -13,6 +13,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/internal/strictjson"
 	"github.com/phala-go/phala/kms"
 )
 
@@ -53,7 +54,7 @@ type Approval struct {
 // ParseApproval reads an [Approval] that was written as JSON, and checks it as [Approval.Check] does.
 func ParseApproval(data []byte) (*Approval, error) {
 	var a Approval
-	if err := json.Unmarshal(data, &a); err != nil {
+	if err := strictjson.Unmarshal(data, &a); err != nil {
 		return nil, fmt.Errorf("approval: %w", err)
 	}
 	return &a, a.Check()

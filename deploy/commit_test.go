@@ -383,6 +383,7 @@ func TestParseApproval_RefusesWhatNoApprovalIs(t *testing.T) {
 	t.Parallel()
 	for want, text := range map[string]string{
 		"approval: ":           `[`,
+		"differ in case only":  `{"app_id":"` + strings.Repeat("1", 40) + `","App_ID":"` + strings.Repeat("2", 40) + `"}`,
 		"it has no app id":     `{}`,
 		"it has no compose ha": `{"app_id":"` + strings.Repeat("1", 40) + `"}`,
 		"compose hash mismatc": `{"app_id":"` + strings.Repeat("1", 40) + `","compose_hash":"` + strings.Repeat("1", 64) + `","document":"{}"}`,
@@ -397,6 +398,7 @@ func TestParsePending_RefusesWhatNoPendingIs(t *testing.T) {
 	sum, id := compose.Sum([]byte("{}")).String(), strings.Repeat("1", 40)
 	for want, doc := range map[string]string{
 		"pending change":               `[`,
+		"comes twice":                  `{"kind":"update","kind":"replica"}`,
 		`unknown kind "x"`:             `{"kind":"x"}`,
 		"without a cvm":                `{"kind":"update"}`,
 		"app: it has no app id":        `{"kind":"update","cvm":{"id":"x"}}`,

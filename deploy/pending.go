@@ -9,6 +9,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/phala-go/phala/internal/strictjson"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
 )
@@ -136,7 +137,7 @@ func (p *Pending) Resolve(cvm string) error {
 // ParsePending reads a [Pending] that was written as JSON.
 func ParsePending(data []byte) (*Pending, error) {
 	var p Pending
-	if err := json.Unmarshal(data, &p); err != nil {
+	if err := strictjson.Unmarshal(data, &p); err != nil {
 		return nil, fmt.Errorf("pending change: %w", err)
 	}
 	switch p.Kind {

@@ -3,14 +3,15 @@ package deploy
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/internal/strictjson"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
 )
@@ -85,7 +86,11 @@ func (f *flow) announce(ctx context.Context, request *openapi.ProvisionRequest, 
 	}
 	defer response.Body.Close()
 	var answer openapi.Provision
-	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
+	data, err := io.ReadAll(response.Body) // bounded by the client
+	if err != nil {
+		return nil, err
+	}
+	if err := strictjson.Unmarshal(data, &answer); err != nil {
 		return nil, fmt.Errorf("%w: CVMs.Provision: %w", client.ErrDecode, err)
 	}
 	return &answer, nil

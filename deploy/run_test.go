@@ -545,6 +545,7 @@ func TestParseState_RefusesWhatNoStateIs(t *testing.T) {
 		"unknown phase":             `{"phase":"flying"}`,
 		"without a cvm":             `{"phase":"created"}`,
 		"deployment state":          `[`,
+		"comes twice":               `{"phase":"created","phase":"provisioned"}`,
 		"the document has compose ": `{"phase":"encrypted","document":"{}","predicted":true,"compose_hash":"` + strings.Repeat("1", 64) + `"}`,
 	} {
 		_, err := deploy.ParseState([]byte(text))

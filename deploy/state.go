@@ -11,6 +11,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/internal/strictjson"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
 )
@@ -97,7 +98,7 @@ func (s State) LogValue() slog.Value {
 // ParseState reads a state that was written as JSON.
 func ParseState(data []byte) (*State, error) {
 	var s State
-	if err := json.Unmarshal(data, &s); err != nil {
+	if err := strictjson.Unmarshal(data, &s); err != nil {
 		return nil, fmt.Errorf("deployment state: %w", err)
 	}
 	switch s.Phase {

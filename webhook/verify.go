@@ -2,11 +2,12 @@ package webhook
 
 import (
 	"crypto/hmac"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/phala-go/phala/internal/strictjson"
 )
 
 // DefaultTolerance is how far the time of signing may be from now, in both directions. It is what the cloud's
@@ -66,7 +67,7 @@ func (v *verifier) verify(header http.Header, body []byte) (Event, error) {
 			ErrTimestamp, signed.UTC().Format(time.RFC3339), off.Abs().Round(time.Second), v.tolerance)
 	}
 	var event Event
-	if err := json.Unmarshal(body, &event); err != nil {
+	if err := strictjson.Unmarshal(body, &event); err != nil {
 		return Event{}, fmt.Errorf("%w: %w", ErrBody, err)
 	}
 	return event, nil

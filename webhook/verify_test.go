@@ -253,3 +253,17 @@ func FuzzVerify(f *testing.F) {
 		}
 	})
 }
+
+// A signed body that could be read in two ways is no event.
+func TestVerify_RefusesAmbiguousBodies(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{
+		`{"id":"evt_1","event":"cvm.created","id":"evt_2"}`,
+		`{"id":"evt_1","event":"cvm.created","Event":"cvm.deleted"}`,
+		`{"id":"evt_1","event":"cvm.created","data":{"cvm_id":"a","cvm_id":"b"}}`,
+		`{"id":"evt_1","event":"cvm.created","data":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}`,
+	} {
+		_, err := webhook.Verify(secret, webhook.Sign(secret, []byte(body), time.Now()), []byte(body))
+		require.ErrorIs(t, err, webhook.ErrBody, body)
+	}
+}
