@@ -12,16 +12,16 @@ import (
 
 // The kinds of failure, for errors.Is.
 var (
-	ErrBadRequest   = errors.New("bad request")                         // 400
-	ErrUnauthorized = errors.New("the api key was refused")             // 401
-	ErrForbidden    = errors.New("not allowed")                         // 403
-	ErrNotFound     = errors.New("not found")                           // 404; also for the CVMs of another workspace
-	ErrConflict     = errors.New("conflict")                            // 409
-	ErrBusy         = errors.New("another operation runs on this CVM")  // 409 without a code
-	ErrValidation   = errors.New("invalid request")                     // 422
-	ErrRateLimited  = errors.New("too many requests")                   // 429
-	ErrServer       = errors.New("server failure")                      // 5xx
-	ErrRedirect     = errors.New("the API sent a redirect") // 3xx
+	ErrBadRequest   = errors.New("bad request")                        // 400
+	ErrUnauthorized = errors.New("the api key was refused")            // 401
+	ErrForbidden    = errors.New("not allowed")                        // 403
+	ErrNotFound     = errors.New("not found")                          // 404; also for the CVMs of another workspace
+	ErrConflict     = errors.New("conflict")                           // 409
+	ErrBusy         = errors.New("another operation runs on this CVM") // 409 without a code
+	ErrValidation   = errors.New("invalid request")                    // 422
+	ErrRateLimited  = errors.New("too many requests")                  // 429
+	ErrServer       = errors.New("server failure")                     // 5xx
+	ErrRedirect     = errors.New("the API sent a redirect")            // 3xx
 
 	ErrHashRegistrationRequired = errors.New("the compose hash or device must be registered on chain first")       // 465
 	ErrHashInvalidOrExpired     = errors.New("the compose hash or commit token is unknown, expired or superseded") // 466
