@@ -13,15 +13,15 @@ import (
 	"github.com/phala-go/phala/attest/osimage"
 )
 
-// MaxAttestation is the largest attestation that is read, in bytes. Real ones have about 8,000.
+// MaxAttestation is the maximum size of an attestation, in bytes. Real ones have about 8,000.
 const MaxAttestation = MaxEventLog
 
-// FromAttestation takes the evidence out of an attestation: what a guest from dstack 0.5.9 on puts into its TLS
-// certificate (OID 1.3.6.1.4.1.62397.1.8) and returns from Attest, in place of a quote and an event log. Its log is
-// usually stripped to RTMR3, and the app-compose text is not in it.
+// FromAttestation returns the evidence in an attestation: the data that a guest from dstack 0.5.9 on puts into its
+// TLS certificate (OID 1.3.6.1.4.1.62397.1.8) and returns from Attest, in place of a quote and an event log. Its log
+// is usually stripped to RTMR3, and the app-compose text is not in it.
 //
-// Three encodings are told apart by their first byte: SCALE (version 0, all real samples), MessagePack (version 1)
-// and CBOR (version 1 for one week of April 2026). Attestations of other hardware than TDX are refused.
+// The first byte selects one of three encodings: SCALE (version 0, all real samples), MessagePack (version 1) and
+// CBOR (version 1 for one week of April 2026). Attestations of other hardware than TDX are errors.
 func FromAttestation(data []byte) (Evidence, error) {
 	if len(data) == 0 || len(data) > MaxAttestation {
 		return Evidence{}, fmt.Errorf("attestation of %d bytes, want 1 to %d", len(data), MaxAttestation)
@@ -61,7 +61,7 @@ func (e *Evidence) fillConfig() error {
 	return nil
 }
 
-// fillRuntime takes the runtime events for the log of RTMR3 if the log has none of its own.
+// fillRuntime uses the runtime events as the log of RTMR3 if the log has none of its own.
 func (e *Evidence) fillRuntime(runtime []Event) error {
 	for i := range e.EventLog {
 		if e.EventLog[i].IMR == 3 {
@@ -178,8 +178,8 @@ func readSCALE(data []byte) (Evidence, error) {
 	return e, e.fillRuntime(runtime)
 }
 
-// attestationV1 is version 1, from dstack's dstack-attest/src/v1.rs. Members that are not listed are left out:
-// nothing in an attestation counts but what the quote proves.
+// attestationV1 is version 1, from dstack's dstack-attest/src/v1.rs. Other members are ignored: only what the quote
+// proves counts.
 type attestationV1 struct {
 	Version  uint64 `cbor:"version"`
 	Platform struct {
@@ -213,7 +213,7 @@ type platformTDX struct {
 	} `cbor:"event_log"`
 }
 
-// octets are bytes, which dstack writes as such or as a list of numbers.
+// octets are bytes, which dstack writes as bytes or as a list of numbers.
 type octets []byte
 
 func (o *octets) UnmarshalCBOR(data []byte) error {

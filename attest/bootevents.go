@@ -15,16 +15,16 @@ import (
 // name.
 const systemReady = "system-ready"
 
-// BootEvents are the values that dstack measures before the app gets control. They mean something only
-// after the log was replayed against a verified quote.
+// BootEvents are the values that dstack measures before the app starts. They are meaningful only after the log was
+// replayed against a verified quote.
 type BootEvents struct {
 	AppID       kms.AppID    `json:"app_id"`
 	ComposeHash compose.Hash `json:"compose_hash"`
-	// InstanceID is 40 hexadecimal digits, or empty for an app without instance ids.
+	// InstanceID has 40 hex digits, or is empty for an app without instance ids.
 	InstanceID string `json:"instance_id,omitempty"`
-	// KeyProvider is where the keys of the app come from; nil if the log names none.
+	// KeyProvider is the source of the app's keys; nil if the log has none.
 	KeyProvider *KeyProvider `json:"key_provider,omitempty"`
-	// OSImageHash is 64 hexadecimal digits; empty if the image was not measured.
+	// OSImageHash has 64 hex digits, or is empty if the image was not measured.
 	OSImageHash string `json:"os_image_hash,omitempty"`
 	// StorageFS is the file system of the disk, "zfs" or "ext4"; empty in older logs.
 	StorageFS string `json:"storage_fs,omitempty"`
@@ -34,21 +34,21 @@ type BootEvents struct {
 	keyProviderPayload []byte
 }
 
-// KeyProvider is where the keys of an app come from.
+// KeyProvider is the source of an app's keys.
 type KeyProvider struct {
 	// Name is "kms", "local-sgx", "tpm" or "none".
 	Name string `json:"name"`
-	// ID is, for a KMS, the public key of its root CA (DER SubjectPublicKeyInfo, lower-case hexadecimal); for
-	// local-sgx the MRENCLAVE of the provider's enclave (64 hexadecimal digits); for a TPM it is empty.
+	// ID is, for a KMS, the public key of its root CA (DER SubjectPublicKeyInfo, lower-case hex); for local-sgx the
+	// MRENCLAVE of the provider's enclave (64 hex digits); for a TPM it is empty.
 	ID string `json:"id"`
 }
 
 // String returns the name, and the id if there is one.
 func (p KeyProvider) String() string { return strings.TrimSpace(p.Name + " " + p.ID) }
 
-// ReadBootEvents takes the values from the runtime events of RTMR3 that come before system-ready. It refuses a
-// log in which one of them is there twice, except os-image-hash with the same value, and a log without
-// system-ready, which dstack writes since 0.4: without it dstack's events cannot be separated from the app's.
+// ReadBootEvents returns the values of the runtime events of RTMR3 before system-ready. It returns an error for a log
+// in which an event appears twice, except os-image-hash with the same value, and for a log without system-ready,
+// which dstack writes since 0.4: without it dstack's events cannot be separated from the app's.
 func ReadBootEvents(log []Event) (*BootEvents, error) {
 	found := map[string][]byte{}
 	var scripts []string
@@ -62,8 +62,8 @@ func ReadBootEvents(log []Event) (*BootEvents, error) {
 			ready = true
 			break
 		}
-		// With the first form of the digest, "a:b" with payload "c" hashes as "a" with payload "b:c" does, so
-		// that an event could be hidden under another name.
+		// With the first format of the digest, "a:b" with payload "c" hashes as "a" with payload "b:c" does, so that
+		// an event could be hidden under another name.
 		if strings.Contains(e.Name, ":") {
 			return nil, fmt.Errorf("%w: entry %d: name %.80q has a colon", ErrEventLog, i, e.Name)
 		}
@@ -142,9 +142,9 @@ func sizeOf(log []Event) error {
 	return nil
 }
 
-// checkEventLog replays the event log; only then are its values looked at. RTMR3 must replay. A register of which
-// the log has no event, or of RTMR0 the three ACPI digests alone, is compared with nothing: RTMR0 to RTMR2 are for
-// the measurements, and nothing else is read from their events.
+// checkEventLog replays the event log; only afterwards are its values read. RTMR3 must replay. A register without
+// events in the log, or RTMR0 with the three ACPI digests alone, is not compared: RTMR0 to RTMR2 are covered by the
+// measurements, and nothing else is read from their events.
 func (v *verifier) checkEventLog() Check {
 	if len(v.e.EventLog) == 0 {
 		return notPossible(ErrEventLog, "", "the evidence has no event log")
@@ -176,7 +176,7 @@ func (v *verifier) checkEventLog() Check {
 	return passed("", detail)
 }
 
-// checkBootEvents reads what dstack measured.
+// checkBootEvents reads the values that dstack measured.
 func (v *verifier) checkBootEvents() Check {
 	events, err := ReadBootEvents(v.e.EventLog)
 	if err != nil {
@@ -188,7 +188,7 @@ func (v *verifier) checkBootEvents() Check {
 	return passed("", "")
 }
 
-// checkAppID compares the measured id with that of the policy, and with the one that the messenger stated.
+// checkAppID compares the measured id with that of the policy, and with the one that the evidence states.
 func (v *verifier) checkAppID() Check {
 	actual := v.events.AppID
 	switch {
@@ -210,7 +210,7 @@ func (v *verifier) checkComposeHash() Check {
 	return compare(ErrComposeHash, hashes, v.events.ComposeHash.String())
 }
 
-// checkComposeText hashes the text as it came.
+// checkComposeText hashes the unchanged text.
 func (v *verifier) checkComposeText() Check {
 	expected := v.events.ComposeHash
 	if v.e.AppCompose == "" {
@@ -282,7 +282,7 @@ func (v *verifier) checkOSImage() Check {
 	return c
 }
 
-// checkMRConfigID compares what the host was told at start with what the guest measured.
+// checkMRConfigID compares the host's configuration at start with the measured values.
 func (v *verifier) checkMRConfigID() Check {
 	actual := v.q.MRConfigID
 	switch {

@@ -18,10 +18,10 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// MaxBundle bounds the JSON of a [Bundle], in bytes.
+// MaxBundle limits the JSON of a [Bundle], in bytes.
 const MaxBundle = 64 << 20
 
-// bundleFormat and bundleVersion begin each document, so that a later form of it is refused and not half understood.
+// bundleFormat and bundleVersion identify each document, so that a later format is refused and not partly understood.
 const (
 	bundleFormat  = "phala attestation bundle"
 	bundleVersion = 1
@@ -30,26 +30,27 @@ const (
 // ErrBundle is returned for a bundle that cannot be read.
 var ErrBundle = errors.New("the bundle cannot be read")
 
-// Bundle is one piece of evidence with everything that its verification needs beside the roots of trust: as JSON it is
-// one document that can be verified offline, years later. [Record] makes it.
+// Bundle is one piece of evidence with everything that its verification needs besides the roots of trust: as JSON it
+// is one document that can be verified offline, years later. [Record] returns one.
 //
-// Nothing in a bundle is trusted because it is there. Its Time in particular is what its author states: the collateral
-// confines it to the weeks for which Intel issued that collateral, but whoever holds the keys of a machine that was
-// revoked since can make a bundle of the time before. Get a bundle from somebody who recorded it then.
+// The content of a bundle is not trusted. Its Time in particular is the statement of its author: the collateral
+// limits it to the weeks for which Intel issued that collateral, but anybody with the keys of a machine that was
+// revoked since can create a bundle of the time before. Use only bundles from somebody who recorded them at that
+// time.
 type Bundle struct {
 	// Time is the clock of the verification.
 	Time time.Time
-	// Evidence is what was verified.
+	// Evidence is the verified evidence.
 	Evidence Evidence
 	// Collateral is that of Intel at that time; nil if there was none.
 	Collateral *Collateral
-	// Policy is what the author of the bundle expected, without Roots and without the functions (Collateral, Now,
-	// Checks, Cloud). Its Images keep their digests, but not the kernel; see [osimage.Image.MarshalJSON].
+	// Policy is the policy of the author, without Roots and without the functions (Collateral, Now, Checks, Cloud).
+	// Its Images keep their digests, but not the kernel; see [osimage.Image.MarshalJSON].
 	Policy Policy
 }
 
-// Record verifies evidence as [Verify] does, and returns what the verification used beside the report. The bundle is
-// nil only with [ErrPolicy].
+// Record verifies evidence as [Verify] does, and returns everything that the verification used besides the report.
+// The bundle is nil only with [ErrPolicy].
 func Record(ctx context.Context, evidence Evidence, policy Policy) (*Report, *Bundle, error) {
 	b := &Bundle{Time: time.Now(), Evidence: evidence}
 	if policy.Now != nil {
@@ -80,9 +81,9 @@ func Record(ctx context.Context, evidence Evidence, policy Policy) (*Report, *Bu
 	return report, b, err
 }
 
-// Verify verifies the evidence of the bundle against policy, as [Verify] does. If the policy names no source of
-// collateral, it is the bundle's; if it has no clock, it is the time of the bundle. Give the bundle's own Policy only if
-// you trust its author with what is expected.
+// Verify verifies the evidence of the bundle against policy, as [Verify] does. If the policy has no source of
+// collateral, the bundle's is used; if it has no clock, the time of the bundle. Pass the bundle's own Policy only if
+// you trust its author to define what is expected.
 func (b *Bundle) Verify(ctx context.Context, policy Policy) (*Report, error) {
 	if policy.Collateral == nil && b.Collateral != nil {
 		policy.Collateral = OfflineCollateral(b.Collateral)
@@ -178,8 +179,8 @@ func (b *Bundle) MarshalJSON() ([]byte, error) {
 	return json.Marshal(&d)
 }
 
-// UnmarshalJSON reads the document strictly: a member that is not known is an error, because it may be something that
-// was expected. Its errors are [ErrBundle].
+// UnmarshalJSON reads the document strictly: an unknown member is an error, because it may be an expectation. Its
+// errors are [ErrBundle].
 func (b *Bundle) UnmarshalJSON(data []byte) error {
 	if err := b.unmarshal(data); err != nil {
 		return fmt.Errorf("%w: %w", ErrBundle, err)
@@ -250,7 +251,7 @@ func (b *Bundle) unmarshal(data []byte) error {
 	return b.Policy.Validate()
 }
 
-// ParseBundles reads bundles in JSON: one, a list of them, or one after the other. Its errors are [ErrBundle].
+// ParseBundles parses bundles in JSON: one, a list of them, or several in sequence. Its errors are [ErrBundle].
 func ParseBundles(data []byte) ([]*Bundle, error) {
 	if len(data) > MaxBundle {
 		return nil, fmt.Errorf("%w: %d bytes, must be at most %d", ErrBundle, len(data), MaxBundle)

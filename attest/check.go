@@ -2,19 +2,19 @@ package attest
 
 import "errors"
 
-// CheckName names one check of [Verify], in [Report] and in [Policy.Waive].
+// CheckName identifies a check of [Verify], in [Report] and in [Policy.Waive].
 type CheckName string
 
-// The checks, in the order in which they are made. What each loses when waived is said with it.
+// The checks, in their order, each with the consequence of waiving it.
 const (
 	// CheckQuote: the quote is well-formed. Cannot be waived.
 	CheckQuote CheckName = "quote"
 	// CheckSignature: the quote was signed by a quoting enclave certified by a PCK chain that ends in the
 	// roots. Without it everything below is unverified.
 	CheckSignature CheckName = "signature"
-	// CheckCollateral: Intel's collateral is there, signed under the roots, and for this platform.
+	// CheckCollateral: Intel's collateral is present, signed under the roots, and for this platform.
 	CheckCollateral CheckName = "collateral"
-	// CheckCollateralTime: the collateral holds now.
+	// CheckCollateralTime: the collateral is valid now.
 	CheckCollateralTime CheckName = "collateral-time"
 	// CheckRevocation: no certificate of the chain is revoked.
 	CheckRevocation CheckName = "revocation"
@@ -28,8 +28,8 @@ const (
 	CheckTCBStatus CheckName = "tcb-status"
 	// CheckAdvisories: each security advisory that applies is one of the accepted.
 	CheckAdvisories CheckName = "advisories"
-	// CheckSecondOpinion: go-tdx-guest comes to the same result about the signature and, if it can judge it, the
-	// collateral. It never turns a failure into a success.
+	// CheckSecondOpinion: go-tdx-guest agrees about the signature and, if it supports it, the collateral. It never
+	// turns a failure into a success.
 	CheckSecondOpinion CheckName = "second-opinion"
 	// CheckDebug: the host cannot read the memory of the TD.
 	CheckDebug CheckName = "debug"
@@ -39,40 +39,40 @@ const (
 	CheckMigratable CheckName = "migratable"
 	// CheckReservedAttributes: no attribute of the TD is set whose meaning this package does not know.
 	CheckReservedAttributes CheckName = "reserved-attributes"
-	// CheckServiceTD: no service TD has a hand in it; TD 1.5 only.
+	// CheckServiceTD: no service TD is bound; TD 1.5 only.
 	CheckServiceTD CheckName = "service-td"
 	// CheckMeasurements: MRTD and RTMR0 to RTMR2 are those of an expected image, or of the allow-list.
 	CheckMeasurements CheckName = "measurements"
-	// CheckEventLog: the log is there, each digest is that of its event, and it replays to RTMR3 and to each other
+	// CheckEventLog: the log is present, each digest is that of its event, and it replays to RTMR3 and to each other
 	// register whose events it has.
 	CheckEventLog CheckName = "event-log"
-	// CheckBootEvents: what dstack measured before system-ready is complete and there once.
+	// CheckBootEvents: the events that dstack measured before system-ready are complete and unique.
 	CheckBootEvents CheckName = "boot-events"
 	// CheckAppID: the app is the expected one.
 	CheckAppID CheckName = "app-id"
 	// CheckComposeHash: the measured compose hash is one of the expected.
 	CheckComposeHash CheckName = "compose-hash"
-	// CheckComposeText: the app-compose text that came along has the measured compose hash.
+	// CheckComposeText: the app-compose text in the evidence has the measured compose hash.
 	CheckComposeText CheckName = "compose-text"
-	// CheckInstanceID: the instance is the one that the policy, or the messenger, named.
+	// CheckInstanceID: the instance is the one of the policy, or of the evidence.
 	CheckInstanceID CheckName = "instance-id"
 	// CheckKeyProvider: the keys of the app come from an expected KMS.
 	CheckKeyProvider CheckName = "key-provider"
 	// CheckOSImage: the measured hash of the operating system's image is one of the expected.
 	CheckOSImage CheckName = "os-image"
-	// CheckProductionOS: the operating system is no development image, which lets its operator in.
+	// CheckProductionOS: the operating system is no development image, which allows its operator to log in.
 	CheckProductionOS CheckName = "production-os"
-	// CheckMRConfigID: what the host was told at start agrees with what was measured.
+	// CheckMRConfigID: the host's configuration at start agrees with the measured values.
 	CheckMRConfigID CheckName = "mr-config-id"
-	// CheckReportData: the guest asked for this quote with the expected data: a nonce, or a TLS key.
+	// CheckReportData: the guest requested this quote with the expected data: a nonce, or a TLS key.
 	CheckReportData CheckName = "report-data"
 	// CheckDevice: the machine is one of the expected.
 	CheckDevice CheckName = "device"
-	// CheckCloud: the cloud's verifier is of the same opinion. It never turns a failure into a success.
+	// CheckCloud: the cloud's verifier agrees. It never turns a failure into a success.
 	CheckCloud CheckName = "cloud"
 )
 
-// An error of [Verify] is, by errors.Is, each of these whose check failed or was not possible.
+// errors.Is matches an error of [Verify] with each of these whose check failed or was not possible.
 var (
 	ErrQuote             = errors.New("the quote is malformed")
 	ErrSignature         = errors.New("the quote is not signed by trusted hardware")
@@ -111,23 +111,23 @@ var (
 	ErrCloud             = errors.New("the cloud does not confirm the quote")
 	ErrCustom            = errors.New("a check of the caller failed")
 
-	// ErrNotPossible is added if a check that the policy requires lacks what it needs.
+	// ErrNotPossible is added if the input of a required check is missing.
 	ErrNotPossible = errors.New("not possible to check")
 	// ErrPolicy is returned if the policy contradicts itself; nothing was checked.
 	ErrPolicy = errors.New("the policy cannot be used")
 )
 
-// Outcome is how a check ended.
+// Outcome is the outcome of a check.
 type Outcome string
 
 const (
-	// Passed: expected and actual agree.
+	// Passed means that expected and actual value agree.
 	Passed Outcome = "passed"
-	// Failed: they do not.
+	// Failed means that they differ.
 	Failed Outcome = "failed"
-	// NotAsked: the policy expects nothing in particular.
+	// NotAsked means that the policy has no expectation.
 	NotAsked Outcome = "not asked"
-	// NotPossible: the policy asks, but something that is needed is missing or cannot be judged.
+	// NotPossible means that the policy has an expectation, but the input is missing or cannot be evaluated.
 	NotPossible Outcome = "not possible"
 )
 
@@ -135,22 +135,22 @@ const (
 type Check struct {
 	Name    CheckName `json:"name"`
 	Outcome Outcome   `json:"outcome"`
-	// Waived is true if it failed and the policy lets it.
+	// Waived is true if the check failed and the policy waives it.
 	Waived bool `json:"waived,omitempty"`
-	// Expected and Actual are what was compared, if there is something to show.
+	// Expected and Actual are the compared values, if there are any.
 	Expected string `json:"expected,omitempty"`
 	Actual   string `json:"actual,omitempty"`
-	// Detail is what was found in words, or why nothing could be.
+	// Detail is the result in words, or the reason why there is none.
 	Detail string `json:"detail,omitempty"`
-	// Pin is the line of Go that makes a policy require the value that was found; empty if the check was asked
-	// for, or if there is no such line.
+	// Pin is the line of Go that makes a policy require the actual value; empty if the policy has an expectation, or
+	// if there is no such line.
 	Pin string `json:"pin,omitempty"`
 
 	err     error
 	blocked bool // by another check that failed
 }
 
-// fatal reports whether whether the check makes the verification fail.
+// fatal reports whether the check makes the verification fail.
 func (c *Check) fatal() bool {
 	return !c.Waived && (c.Outcome == Failed || c.Outcome == NotPossible)
 }
@@ -158,18 +158,18 @@ func (c *Check) fatal() bool {
 // row is a check in the table of [Verify].
 type row struct {
 	name CheckName
-	// rests are the checks that must have left behind what this one works on. A check that failed may have done
-	// so: the event log is replayed although the signature is wrong, so that the report is complete.
+	// rests are the checks whose results this one needs. A failed check may still have a result: the event log is
+	// replayed although the signature is wrong, so that the report is complete.
 	rests []CheckName
-	// asked reports whether the policy, or the messenger, expects something. nil means always.
+	// asked reports whether the policy, or the evidence, has an expectation. nil means always.
 	asked func(*verifier) bool
-	// run makes the check. It is not called if a check that it rests on left nothing behind.
+	// run makes the check. It is not called if a check that it rests on has no result.
 	run func(*verifier) Check
-	// left reports whether the check left behind what others rest on. nil means that none does.
+	// left reports whether the check has a result for others. nil means that none needs it.
 	left func(*verifier) bool
 }
 
-// table has all checks, in the order in which they are made and reported.
+// table returns all checks, in their order.
 func table() []row {
 	quote := []CheckName{CheckQuote}
 	pck := []CheckName{CheckQuote, CheckSignature}

@@ -23,11 +23,11 @@ import (
 
 // CollateralRequest is the platform that collateral is requested for.
 type CollateralRequest struct {
-	// FMSPC names the kind of platform, 12 lower-case hexadecimal digits.
+	// FMSPC identifies the type of platform, 12 lower-case hex digits.
 	FMSPC string
-	// CA names who certifies it, "platform" or "processor".
+	// CA is the certificate authority of the platform, "platform" or "processor".
 	CA string
-	// Quote is the whole quote, for sources that go by it.
+	// Quote is the whole quote, for sources that need it.
 	Quote []byte
 	// Now and Roots are those of the policy.
 	Now   time.Time
@@ -36,9 +36,9 @@ type CollateralRequest struct {
 	platform *pck
 }
 
-// Trusted returns [ErrSignature] if the certificate of the platform does not end in the roots. A source
-// that goes to the network calls it first: what nobody vouches for could name any FMSPC, and would have it
-// fetched. Those of this package do.
+// Trusted returns [ErrSignature] if the certificate of the platform does not end in the roots. A source that uses the
+// network calls it first: an untrusted certificate could contain any FMSPC, and cause requests for it. The sources of
+// this package call it.
 func (r CollateralRequest) Trusted() error {
 	if r.platform == nil {
 		return nil
@@ -49,13 +49,13 @@ func (r CollateralRequest) Trusted() error {
 	return nil
 }
 
-// CollateralFunc gets the collateral for a platform. See [IntelPCS], [OfflineCollateral] and [FirstCollateral];
-// [CollateralCache] keeps what any of them gets. It returns [ErrNotPossible] if the source has none.
+// CollateralFunc returns the collateral for a platform. See [IntelPCS], [OfflineCollateral] and [FirstCollateral];
+// [CollateralCache] caches the results of any of them. It returns [ErrNotPossible] if the source has none.
 type CollateralFunc func(context.Context, CollateralRequest) (*Collateral, error)
 
-// Collateral is what Intel publishes and signs about a kind of platform: its security levels (TCB info), the
-// identity of its quoting enclave, and two revocation lists. A value of this type is consistent in itself:
-// every signature in it was checked. Whether its root is trusted, and whether it holds now, is for [Verify].
+// Collateral is the signed data that Intel publishes about a type of platform: its security levels (TCB info), the
+// identity of its quoting enclave, and two revocation lists. A value of this type is consistent in itself: every
+// signature in it was checked. [Verify] checks whether its root is trusted and whether it is valid now.
 type Collateral struct {
 	source openapi.QuoteCollateral
 
@@ -77,7 +77,7 @@ type agreements struct {
 	platforms map[[32]byte]bool
 }
 
-// maxAgreements bounds what is kept, 32 bytes each.
+// maxAgreements limits the number of entries, 32 bytes each.
 const maxAgreements = 1024
 
 func (a *agreements) has(roots *x509.CertPool, platform [32]byte) bool {
@@ -102,12 +102,12 @@ type issuerChain struct {
 	escaped string
 }
 
-// maxCollateral bounds each part of collateral, in bytes. The largest real one is the PCK revocation list of
-// the platform CA, well under 1 MiB.
+// maxCollateral limits each part of collateral, in bytes. The largest real one is the PCK revocation list of the
+// platform CA, well under 1 MiB.
 const maxCollateral = 4 << 20
 
-// ParseCollateral reads collateral from its JSON form: that of the cloud's collateral endpoint, of Intel's
-// quote verification library, and of [Collateral.MarshalJSON].
+// ParseCollateral parses collateral in JSON: that of the cloud's collateral endpoint, of Intel's quote verification
+// library, and of [Collateral.MarshalJSON].
 func ParseCollateral(data []byte) (*Collateral, error) {
 	if len(data) > maxCollateral {
 		return nil, fmt.Errorf("%w: %d bytes, want at most %d", ErrCollateral, len(data), maxCollateral)
@@ -128,10 +128,10 @@ func NewCollateral(source openapi.QuoteCollateral) (*Collateral, error) {
 	return c, nil
 }
 
-// MarshalJSON is the form that [ParseCollateral] reads.
+// MarshalJSON writes the form that [ParseCollateral] reads.
 func (c *Collateral) MarshalJSON() ([]byte, error) { return json.Marshal(c.source) }
 
-// NextUpdate is when the first part of it ends.
+// NextUpdate returns the time at which the first part of it expires.
 func (c *Collateral) NextUpdate() time.Time {
 	first := c.tcb.NextUpdate
 	for _, t := range []time.Time{
@@ -145,8 +145,8 @@ func (c *Collateral) NextUpdate() time.Time {
 	return first
 }
 
-// issued is when its last part began. The revocation lists do not count: one that is newer than the clock revokes
-// no less than one of the day, and the two documents are often minutes older than the lists.
+// issued returns the time at which its last part became valid. The revocation lists do not count: one that is newer
+// than the clock revokes no less than one of the day, and the two documents are often minutes older than the lists.
 func (c *Collateral) issued() time.Time {
 	last := c.tcb.IssueDate
 	for _, t := range []time.Time{
@@ -385,7 +385,7 @@ func (c *Collateral) serves(request CollateralRequest) bool {
 	return c != nil && strings.EqualFold(c.tcb.Fmspc, request.FMSPC) && caOf(c.pckChain.signer.Subject.CommonName) == request.CA
 }
 
-// caOf returns which of the two CAs that certify platforms has the name, by Intel's names.
+// caOf returns the name of the CA that certified a platform, from Intel's common names.
 func caOf(commonName string) string {
 	switch commonName {
 	case "Intel SGX PCK Platform CA":

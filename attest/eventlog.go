@@ -14,7 +14,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// MaxEventLog is the largest event log that is looked at, in bytes of JSON. Real ones have about 10,000.
+// MaxEventLog is the maximum size of an event log, in bytes of JSON. Real ones have about 10,000.
 const MaxEventLog = 4 << 20
 
 // RuntimeEvent is the type of the events that dstack and the app extend into RTMR3.
@@ -24,21 +24,22 @@ const RuntimeEvent = 0x08000001
 type Event struct {
 	// IMR is the register that was extended, 0 to 3 for RTMR0 to RTMR3.
 	IMR int
-	// Type is [RuntimeEvent] for events of dstack and the app, else one of the firmware's.
+	// Type is [RuntimeEvent] for events of dstack and the app, otherwise one of the firmware's.
 	Type uint32
 	// Name of the event, such as compose-hash; empty for the firmware's.
 	Name string
-	// Payload is its content.
+	// Payload is the content of the event.
 	Payload []byte
-	// Digest is the SHA-384 that was extended. For runtime events it may be empty, and is never used unchecked.
+	// Digest is the SHA-384 that extended the register. It may be empty for runtime events, and is never used
+	// unchecked.
 	Digest []byte
-	// Version of the digest of a runtime event: 0 and 1 the first, 2 the second form.
+	// Version is the format of a runtime event's digest: 0 and 1 for the first, 2 for the second.
 	Version int
-	// Preimage is what was hashed, with version 2 only.
+	// Preimage is the hashed data, only in version 2.
 	Preimage []byte
 }
 
-// RuntimeDigest returns the digest of a runtime event in the first form (version 0 or 1), or in the second.
+// RuntimeDigest returns the digest of a runtime event in the first format (version 0 or 1), or in the second.
 func RuntimeDigest(version int, name string, payload []byte) (Measurement, error) {
 	preimage, err := RuntimePreimage(version, name, payload)
 	if err != nil {
@@ -47,7 +48,7 @@ func RuntimeDigest(version int, name string, payload []byte) (Measurement, error
 	return sha512.Sum384(preimage), nil
 }
 
-// RuntimePreimage returns what is hashed for a runtime event.
+// RuntimePreimage returns the hashed data of a runtime event.
 func RuntimePreimage(version int, name string, payload []byte) ([]byte, error) {
 	switch version {
 	case 0, 1:
@@ -117,8 +118,8 @@ func (e *Event) measured() (Measurement, error) {
 	return m, nil
 }
 
-// Replay extends the four registers by the events of a log, in its order. The digest of each runtime event is
-// computed from its name and payload; if the digest of the log differs, Replay returns an error.
+// Replay returns the four registers, extended by the events of a log in its order. The digest of each runtime event
+// is computed from its name and payload; Replay returns an error if the digest in the log differs.
 func Replay(log []Event) ([4]Measurement, error) {
 	var registers [4]Measurement
 	var buffer [2 * sha512.Size384]byte
@@ -142,8 +143,8 @@ func Replay(log []Event) ([4]Measurement, error) {
 	return registers, nil
 }
 
-// ParseEventLog reads an event log in JSON: a list of entries, or a string that holds one, as the guest agent
-// answers with a quote.
+// ParseEventLog parses an event log in JSON: a list of entries, or a string that contains one, as in the guest
+// agent's response with a quote.
 func ParseEventLog(data []byte) ([]Event, error) {
 	if len(data) > MaxEventLog {
 		return nil, fmt.Errorf("event log of %d bytes, want at most %d", len(data), MaxEventLog)
@@ -201,7 +202,7 @@ func eventOf(entry *openapi.EventLogEntry) (Event, error) {
 	return e, errors.Join(errs[:]...)
 }
 
-// LogEntries writes a log in the form of the API, the reverse of what [FromCVM] reads.
+// LogEntries returns a log in the form of the API, the reverse of [FromCVM].
 func LogEntries(log []Event) []openapi.EventLogEntry {
 	entries := make([]openapi.EventLogEntry, len(log))
 	for i, e := range log {

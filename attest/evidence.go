@@ -14,8 +14,8 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// Evidence is what somebody hands over as proof. Nothing in it is trusted. Make it with [FromCVM], [FromApp],
-// [FromInfo], [FromFiles] or [FromCertificate], or fill it in.
+// Evidence is the evidence of one CVM, unverified: nothing in it is trusted. [FromCVM], [FromApp], [FromInfo],
+// [FromFiles] and [FromCertificate] return one, or fill in the fields.
 type Evidence struct {
 	// Name is for reports, such as the name of the CVM.
 	Name string
@@ -23,25 +23,25 @@ type Evidence struct {
 	Quote []byte
 	// EventLog are all its entries, in order.
 	EventLog []Event
-	// AppCompose is the exact app-compose text, never written anew; empty if there is none.
+	// AppCompose is the exact app-compose text, with unchanged bytes; empty if there is none.
 	AppCompose string
-	// ConfigDocument is the exact text that the third form of mr_config_id binds; empty if there is none.
+	// ConfigDocument is the exact text that the third format of mr_config_id binds; empty if there is none.
 	ConfigDocument string
 	// VMConfig is the JSON text in which the host describes the virtual machine and its image; empty if there is
-	// none. It is needed to compute the image's registers, and cannot make another image look like that one.
+	// none. It is needed to compute the image's registers. A false one cannot make another image match.
 	VMConfig string
-	// OSImage is the name that the messenger states for the image, such as dstack-0.5.4 or dstack-dev-0.5.4. It
-	// proves nothing, but a development image that is named so is refused. If empty, that of VMConfig counts.
+	// OSImage is the name that the cloud states for the image, such as dstack-0.5.4 or dstack-dev-0.5.4. It proves
+	// nothing, but a development image with such a name is refused. If it is empty, the name in VMConfig is used.
 	OSImage string
-	// AppID and InstanceID are what the messenger states that this is about; zero and empty if it does not.
+	// AppID and InstanceID are the stated ids; zero and empty if there are none.
 	AppID      kms.AppID
 	InstanceID string
-	// Device is the device id that the guest states, for the report alone; zero if it states none.
+	// Device is the device id that the guest states, only for the report; zero if there is none.
 	Device kms.DeviceID
 }
 
-// FromCVM takes the evidence out of an answer about one CVM. The API has its quote within the description of a
-// certificate; the first one is taken. If there is none, Quote is left empty for the caller to fill.
+// FromCVM returns the evidence in the API's response about one CVM. The API has its quote in the description of a
+// certificate; the first one is used. If there is none, Quote is empty for the caller to fill in.
 func FromCVM(a *openapi.CVMAttestation) (Evidence, error) {
 	if a == nil {
 		return Evidence{}, errors.New("evidence: no attestation")
@@ -57,8 +57,8 @@ func FromCVM(a *openapi.CVMAttestation) (Evidence, error) {
 	return e, nil
 }
 
-// FromApp takes the evidence out of an answer about an app, one for each instance. An instance that is not
-// running has none, which [Verify] then reports. Older answers have the log and the text beside tcb_info, or in
+// FromApp returns the evidence in the API's response about an app, one for each instance. An instance that is not
+// running has none, which [Verify] then reports. Older responses have the log and the text beside tcb_info, or in
 // place of it.
 func FromApp(a *openapi.AppAttestations) ([]Evidence, error) {
 	if a == nil {
@@ -83,10 +83,10 @@ func FromApp(a *openapi.AppAttestations) ([]Evidence, error) {
 	return all, nil
 }
 
-// maxInfo bounds an answer of a guest agent, in bytes.
+// maxInfo limits a response of a guest agent, in bytes.
 const maxInfo = MaxEventLog + 4<<20
 
-// guestInfo is what a guest agent answers, in the shapes of its versions and of the cloud that hands it on.
+// guestInfo is the response of a guest agent, in the formats of its versions and of the cloud.
 type guestInfo struct {
 	AppID      string `json:"app_id"`
 	InstanceID string `json:"instance_id"`
@@ -96,7 +96,7 @@ type guestInfo struct {
 	Certificate  string            `json:"app_cert"`
 	Certificates []json.RawMessage `json:"app_certificates"`
 	Quote        json.RawMessage   `json:"quote"`
-	// TCBInfo is an object, or JSON within a string; the others stand beside it in older answers.
+	// TCBInfo is an object, or JSON within a string; the others are beside it in older responses.
 	TCBInfo     json.RawMessage `json:"tcb_info"`
 	ComposeFile json.RawMessage `json:"compose_file"`
 	EventLog    json.RawMessage `json:"eventlog"`
@@ -105,15 +105,15 @@ type guestInfo struct {
 	VMConfig string `json:"vm_config"`
 }
 
-// FromInfo takes the evidence out of what a guest agent answers about itself: /prpc/Info of an app, in which
-// tcb_info is JSON within a string, and kms_guest_agent_info and gateway_guest_agent_info of the cloud's
-// attestations. The quote is that of the answer, else that of the first certificate with one, and so is the event
-// log if the certificate has one: the app may have extended events since. If there is no quote, Quote is left empty
-// for the caller to fill.
+// FromInfo returns the evidence in a guest agent's response about itself: /prpc/Info of an app, in which tcb_info is
+// JSON within a string, and kms_guest_agent_info and gateway_guest_agent_info of the cloud's attestations. The quote
+// is that of the response, otherwise that of the first certificate with one, and so is the event log if the
+// certificate has one: the app may have extended events since. If there is no quote, Quote is empty for the caller to
+// fill in.
 //
 // It reads an object with the members app_id, instance_id, app_name, device_id, quote, app_cert (PEM),
 // app_certificates (PEM texts, or objects with the member quote), tcb_info (an object, or a string of one; with
-// app_compose and event_log), vm_config (a string), and in older answers compose_file and eventlog.
+// app_compose and event_log), vm_config (a string), and in older responses compose_file and eventlog.
 func FromInfo(body []byte) (Evidence, error) {
 	if len(body) > maxInfo {
 		return Evidence{}, fmt.Errorf("evidence: %d bytes, want at most %d", len(body), maxInfo)
@@ -165,7 +165,7 @@ func (info *guestInfo) evidence() (Evidence, error) {
 	return e, info.certificates(&e)
 }
 
-// certificates takes the quote out of the first certificate that has one.
+// certificates reads the quote of the first certificate that has one.
 func (info *guestInfo) certificates(e *Evidence) error {
 	all := info.Certificates
 	if info.Certificate != "" {
@@ -209,8 +209,8 @@ func (info *guestInfo) certificates(e *Evidence) error {
 	return nil
 }
 
-// FromGetQuote takes the evidence out of a guest agent's answer to GetQuote: an object with the members quote, in
-// any form of [DecodeQuote], event_log, a list or a string of one, and vm_config. The app-compose text is not in it.
+// FromGetQuote returns the evidence in a guest agent's response to GetQuote: an object with the members quote, in any
+// form of [DecodeQuote], event_log, a list or a string of one, and vm_config. The app-compose text is not in it.
 func FromGetQuote(body []byte) (Evidence, error) {
 	if len(body) > maxInfo {
 		return Evidence{}, fmt.Errorf("evidence: %d bytes, want at most %d", len(body), maxInfo)
@@ -245,8 +245,8 @@ func unwrap(text json.RawMessage, into any) error {
 	return json.Unmarshal(text, into)
 }
 
-// FromFiles reads a quote in any form of [DecodeQuote], an event log in any form of [ParseEventLog] and an
-// app-compose text. The last may be "", and so may the event log if the first file is an answer to GetQuote.
+// FromFiles returns the evidence of a quote in any form of [DecodeQuote], an event log in any form of [ParseEventLog]
+// and an app-compose text. The last may be "", and so may the event log if the first file is a response to GetQuote.
 func FromFiles(quote, eventLog, appCompose string) (Evidence, error) {
 	raw, err := readFile(quote, maxInfo)
 	if err != nil {
@@ -309,8 +309,8 @@ func (e *Evidence) fillQuote(text string, certificates []openapi.Certificate) er
 	return err
 }
 
-// fillText takes the app-compose text of an older answer. An object is not the text: its bytes are not those that
-// were hashed.
+// fillText reads the app-compose text of an older response. An object is not the text: its bytes are not the hashed
+// ones.
 func (e *Evidence) fillText(composeFile json.RawMessage) {
 	var text string
 	if e.AppCompose == "" && json.Unmarshal(composeFile, &text) == nil {
@@ -318,7 +318,7 @@ func (e *Evidence) fillText(composeFile json.RawMessage) {
 	}
 }
 
-// fillTCBInfo prefers the log of tcb_info; older answers had it beside.
+// fillTCBInfo prefers the log of tcb_info; older responses have it beside.
 func (e *Evidence) fillTCBInfo(tcb *openapi.TCBInfo, beside []openapi.EventLogEntry) error {
 	entries := beside
 	if tcb != nil {

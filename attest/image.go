@@ -9,13 +9,13 @@ import (
 	"github.com/phala-go/phala/attest/osimage"
 )
 
-// OSImage is what the report has about the image of the operating system.
+// OSImage is the report's information about the image of the operating system.
 type OSImage struct {
-	// Hash names the image.
+	// Hash identifies the image.
 	Hash osimage.Hash `json:"hash"`
 	// Version of dstack; empty if the policy does not know it.
 	Version string `json:"version,omitempty"`
-	// Development is true for an image that lets its operator in, as far as the policy knows it.
+	// Development is true for an image that allows its operator to log in, if the policy contains it.
 	Development bool `json:"development,omitempty"`
 	// Expected is true if the image is one of the policy's. If not, the registers follow from the hash, but the policy
 	// does not accept the image.
@@ -25,8 +25,8 @@ type OSImage struct {
 // typeHandoff is the type of the event in which the firmware measures its hand-off block.
 const typeHandoff = 0x8000000b
 
-// machine collects what the registers depend on besides the image. None of it is believed: what does not lead to
-// the registers of the quote leads to a failure.
+// machine collects the inputs of the registers besides the image. None of them is trusted: a false one does not lead
+// to the registers of the quote.
 func (v *verifier) machine(config osimage.VMConfig) osimage.Machine {
 	m := osimage.Machine{Memory: config.Memory, ACPI: acpiDigests(v.e.EventLog)}
 	for i := range v.e.EventLog {
@@ -43,7 +43,7 @@ func (v *verifier) machine(config osimage.VMConfig) osimage.Machine {
 	return m
 }
 
-// imageMatch is how the registers of one image compare with those of the quote.
+// imageMatch is the comparison of one image's registers with those of the quote.
 type imageMatch struct {
 	image *osimage.Image
 	// differ are the registers that differ; open is true if RTMR0 could not be computed.
@@ -121,7 +121,7 @@ func (v *verifier) checkMeasurements() Check {
 // fits reports whether the image is the one that booted.
 func (m imageMatch) fits() bool { return m.err == nil && m.other == "" && len(m.differ) == 0 }
 
-// distance orders images by how much they differ.
+// distance orders images by the number of differences.
 func (m imageMatch) distance() int {
 	if m.other != "" {
 		return len(m.differ) + 5
@@ -168,7 +168,7 @@ func (v *verifier) unknownMeasurements(tried []imageMatch, config error, actual 
 	return failed(err, strings.Join(expected, " or "), actual)
 }
 
-// unaskedMeasurements is what follows from the evidence alone.
+// unaskedMeasurements returns the result that follows from the evidence alone.
 func (v *verifier) unaskedMeasurements(sent *osimage.Image, machine osimage.Machine, actual string) Check {
 	c := Check{Outcome: NotAsked, Detail: "it is " + actual}
 	if sent == nil {
@@ -188,7 +188,7 @@ func (v *verifier) unaskedMeasurements(sent *osimage.Image, machine osimage.Mach
 	return c
 }
 
-// imageName is the name that the messenger states for the image. It is not signed.
+// imageName returns the stated name of the image. It is not signed.
 func (e *Evidence) imageName() string {
 	if e.OSImage != "" {
 		return e.OSImage
@@ -200,8 +200,8 @@ func (e *Evidence) imageName() string {
 	return config.Image
 }
 
-// checkProductionOS refuses a development image, whoever states that it is one: the policy's image, or the messenger.
-// It passes only for an image whose registers were computed.
+// checkProductionOS refuses a development image, whether the policy's image or the evidence states that it is one. It
+// passes only for an image whose registers were computed.
 func (v *verifier) checkProductionOS() Check {
 	const production = "a production image"
 	name := v.e.imageName()

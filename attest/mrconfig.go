@@ -17,11 +17,11 @@ import (
 // The host writes mr_config_id before the guest starts, and the guest refuses to boot anything else. Three
 // forms are known, by the first byte (dstack, dstack-types/src/mr_config.rs).
 
-// MRConfigIDV1 binds the compose hash.
+// MRConfigIDV1 returns the mr_config_id that binds the compose hash.
 func MRConfigIDV1(hash compose.Hash) Measurement { return configID(1, hash) }
 
-// MRConfigIDV2 binds compose hash, app id and key provider, whose name is "none", "local", "local-sgx", "kms"
-// or "tpm" and whose id is hexadecimal.
+// MRConfigIDV2 returns the mr_config_id that binds compose hash, app id and key provider, whose name is "none",
+// "local", "local-sgx", "kms" or "tpm" and whose id is in hex.
 func MRConfigIDV2(hash compose.Hash, app kms.AppID, provider KeyProvider) (Measurement, error) {
 	kind := slices.Index([]string{"none", "local", "kms", "tpm"}, configProvider(provider.Name))
 	if kind < 0 {
@@ -34,7 +34,7 @@ func MRConfigIDV2(hash compose.Hash, app kms.AppID, provider KeyProvider) (Measu
 	return configID(2, [32]byte(crypto.Keccak256(hash[:], app[:], []byte{byte(kind)}, id))), nil
 }
 
-// MRConfigIDV3 binds the exact text of a document; see [ParseConfigDocument].
+// MRConfigIDV3 returns the mr_config_id that binds the exact text of a document; see [ParseConfigDocument].
 func MRConfigIDV3(document []byte) Measurement {
 	h := sha256.New()
 	h.Write([]byte("dstack-mr-config-v3:\x00"))
@@ -56,11 +56,11 @@ func configProvider(name string) string {
 	return name
 }
 
-// MaxConfigDocument is the largest document of mr_config_id that is looked at, in bytes.
+// MaxConfigDocument is the maximum size of a document of mr_config_id, in bytes.
 const MaxConfigDocument = 16 << 10
 
-// ConfigDocument is what the third form of mr_config_id binds. Empty members are left out of the text, except
-// that an empty list of init scripts means that none may run. The order of the fields is that of the text.
+// ConfigDocument is the document that the third format of mr_config_id binds. Empty members are left out of the text,
+// except that an empty list of init scripts means that none may run. The order of the fields is that of the text.
 type ConfigDocument struct {
 	AppID            string    `json:"app_id,omitempty"`
 	ComposeHash      string    `json:"compose_hash"`
@@ -72,8 +72,8 @@ type ConfigDocument struct {
 	Version          int       `json:"version"`
 }
 
-// ParseConfigDocument reads the text of a document of mr_config_id. It must be canonical: members sorted, no
-// white space, nothing unknown or twice.
+// ParseConfigDocument parses a document of mr_config_id. It must be canonical: members sorted, no white space, no
+// unknown or repeated member.
 func ParseConfigDocument(text []byte) (*ConfigDocument, error) {
 	if len(text) > MaxConfigDocument {
 		return nil, fmt.Errorf("mr_config_id document of %d bytes, want at most %d", len(text), MaxConfigDocument)
@@ -91,7 +91,7 @@ func ParseConfigDocument(text []byte) (*ConfigDocument, error) {
 	return &d, nil
 }
 
-// Canonical is the text that is hashed.
+// Canonical returns the text that is hashed.
 func (d *ConfigDocument) Canonical() []byte {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -102,9 +102,8 @@ func (d *ConfigDocument) Canonical() []byte {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
-// configOf returns the mr_config_id that a quote should have, in the form of the one it has: from the boot
-// events, and for the third form from the document, or if none came along from the documents that the
-// events allow.
+// configOf returns the expected mr_config_id of a quote, in the format of its actual one: from the boot events, and
+// for the third format from the document, or without one from the documents that the events allow.
 func configOf(got Measurement, events *BootEvents, document []byte) (Measurement, error) {
 	var provider KeyProvider
 	if events.KeyProvider != nil {
@@ -128,7 +127,7 @@ func configOf(got Measurement, events *BootEvents, document []byte) (Measurement
 	return Measurement{}, fmt.Errorf("form %d of mr_config_id, want 1, 2 or 3", got[0])
 }
 
-// agrees compares the document with the events. What the document leaves out it does not bind.
+// agrees compares the document with the events. It binds only the members that it has.
 func (d *ConfigDocument) agrees(events *BootEvents, provider KeyProvider) error {
 	for _, member := range []struct{ name, document, event string }{
 		{"app_id", d.AppID, events.AppID.String()},
@@ -149,8 +148,8 @@ func (d *ConfigDocument) agrees(events *BootEvents, provider KeyProvider) error 
 	return nil
 }
 
-// guessDocument tries the documents whose members all agree with the events. Where none hashes to got, it
-// returns that of the fullest one.
+// guessDocument tries the documents whose members all agree with the events. If none hashes to got, it returns the
+// hash of the most complete one.
 func guessDocument(got Measurement, events *BootEvents, provider KeyProvider) Measurement {
 	scripts := append([]string{}, events.initScriptHashes...)
 	var last Measurement

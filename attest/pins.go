@@ -22,15 +22,15 @@ import (
 //go:embed intel_root.pem
 var intelRootPEM []byte
 
-// IntelRoots is the root of trust of a policy that names none: the Intel SGX Root CA.
+// IntelRoots returns the default roots of trust: the Intel SGX Root CA.
 func IntelRoots() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(intelRootPEM)
 	return pool
 }
 
-// ParseKMSRootCA reads the public key of a KMS's root CA for [Policy.KMSRootCAs]: DER SubjectPublicKeyInfo in
-// hexadecimal, as the key-provider event and the API have it, or the PEM of the key or of its certificate.
+// ParseKMSRootCA parses the public key of a KMS's root CA for [Policy.KMSRootCAs]: DER SubjectPublicKeyInfo in hex,
+// as in the key-provider event and the API, or the PEM of the key or of its certificate.
 func ParseKMSRootCA(text string) ([]byte, error) {
 	text = strings.TrimSpace(text)
 	if block, _ := pem.Decode([]byte(text)); block != nil {
@@ -58,13 +58,13 @@ func checkSPKI(der []byte) ([]byte, error) {
 }
 
 // PhalaCentralRootCA is the public key of the root CA of Phala's central KMS for [Policy.KMSRootCAs]: DER
-// SubjectPublicKeyInfo in hexadecimal, for [ParseKMSRootCA]. Its root key is [kms.PhalaCentralRootKey].
+// SubjectPublicKeyInfo in hex, for [ParseKMSRootCA]. Its root key is [kms.PhalaCentralRootKey].
 //
 // Source: Phala-Network/trust-center, packages/verifier/src/verifiers/phalaCloudKmsVerifier.ts, commit f081105 of
 // 2026-06-10. It is the key provider that the hardware of nine real CVMs measured, from 2025-09 to 2026-06.
 //
-// Warning: the vendor of the cloud published it. Who pins it trusts the vendor once, and nobody afterwards; compare it
-// with a key that was pinned before, or with the evidence of the KMS node ([KMSReportData]).
+// Warning: only the vendor of the cloud published it. Pinning it means trusting the vendor once, and nobody
+// afterwards. Compare it with a key that was pinned before, or with the evidence of the KMS node ([KMSReportData]).
 const PhalaCentralRootCA = "3059301306072a8648ce3d020106082a8648ce3d030107034200" +
 	"048844eb42ccdf8c52fd4f174f362fcb9bbd19c45fd48f1edec2d8f1ca23536ec1" +
 	"a74021b4cee610c074f8294d431b2b7fee2c39e5333fdaf0a4522d43fb159d9f"
@@ -78,35 +78,35 @@ const (
 	TagGatewayCertificate = "zt-cert"
 )
 
-// KMSReportData is the report data of the quote that a KMS node makes when it creates its root keys: the Keccak-256
-// hash of a text with both public keys, and zeros. With it in [Policy.ReportData] the quote proves that a KMS with
-// the other properties of the policy made the keys that the caller pins. ca is DER SubjectPublicKeyInfo
-// ([ParseKMSRootCA]). Source: dstack, kms/src/onboard_service.rs; "genereted" is spelled so there.
+// KMSReportData returns the report data of the quote that a KMS node creates with its root keys: the Keccak-256 hash
+// of a text with both public keys, and zeros. With it in [Policy.ReportData] the quote proves that a KMS with the
+// other properties of the policy created the pinned keys. ca is DER SubjectPublicKeyInfo ([ParseKMSRootCA]). Source:
+// dstack, kms/src/onboard_service.rs; "genereted" is spelled so there.
 func KMSReportData(ca []byte, root kms.Signer) [64]byte {
 	var data [64]byte
 	copy(data[:], crypto.Keccak256(fmt.Appendf(nil, "dstack-kms-genereted-keys-v1:%x;%x;", ca, root[:])))
 	return data
 }
 
-// GatewayAccountReportData is the report data of the quote that a gateway makes for its ACME account, whose URI a CAA
-// record of the domain can pin.
+// GatewayAccountReportData returns the report data of a gateway's quote for its ACME account, whose URI a CAA record
+// of the domain can pin.
 func GatewayAccountReportData(uri string) [64]byte {
 	return TaggedReportData(TagGatewayAccount, []byte(uri))
 }
 
-// GatewayCertificateReportData is the report data of the quote that a gateway makes for the key of a certificate of
-// its domain.
+// GatewayCertificateReportData returns the report data of a gateway's quote for the key of a certificate of its
+// domain.
 func GatewayCertificateReportData(certificate *x509.Certificate) [64]byte {
 	return TaggedReportData(TagGatewayCertificate, certificate.RawSubjectPublicKeyInfo)
 }
 
-// GatewayInfo is what a gateway publishes at https://gateway.<domain>/.dstack/acme-info. Nothing in it is proven
-// until its evidence is verified: that of the account with [GatewayAccountReportData], that of a key with
-// [GatewayCertificateReportData] of the certificate that the app's domain presents.
+// GatewayInfo is the information that a gateway publishes at https://gateway.<domain>/.dstack/acme-info. Nothing in
+// it is proven until its evidence is verified: that of the account with [GatewayAccountReportData], that of a key
+// with [GatewayCertificateReportData] of the certificate that the app's domain presents.
 type GatewayInfo struct {
 	// AccountURI is the gateway's ACME account.
 	AccountURI string
-	// Account is the evidence for the account; without a quote if the gateway shows none.
+	// Account is the evidence for the account; without a quote if the gateway publishes none.
 	Account Evidence
 	// Keys are the keys of the certificates that the gateway had, each with its evidence.
 	Keys []GatewayKey
@@ -119,8 +119,8 @@ type GatewayKey struct {
 	Evidence  Evidence
 }
 
-// ParseGatewayInfo reads an answer of acme-info: a JSON object with account_uri, account_quote and quoted_hist_keys,
-// whose quotes are answers to GetQuote, as objects or within strings.
+// ParseGatewayInfo parses a response of acme-info: a JSON object with account_uri, account_quote and
+// quoted_hist_keys, whose quotes are responses to GetQuote, as objects or within strings.
 func ParseGatewayInfo(body []byte) (*GatewayInfo, error) {
 	if len(body) > maxInfo {
 		return nil, fmt.Errorf("acme-info of a gateway: %d bytes, want at most %d", len(body), maxInfo)
@@ -154,7 +154,8 @@ func ParseGatewayInfo(body []byte) (*GatewayInfo, error) {
 	return info, nil
 }
 
-// Evidence returns the evidence for the key of a certificate. It is [ErrNotPossible] if the gateway shows none.
+// Evidence returns the evidence for the key of a certificate. The error is [ErrNotPossible] if the gateway publishes
+// none.
 func (g *GatewayInfo) Evidence(certificate *x509.Certificate) (Evidence, error) {
 	for i := range g.Keys {
 		if key := &g.Keys[i]; equal(key.PublicKey, certificate.RawSubjectPublicKeyInfo) && len(key.Evidence.Quote) > 0 {
@@ -176,8 +177,7 @@ func fromQuoteText(text json.RawMessage) (Evidence, error) {
 	return FromGetQuote(inner)
 }
 
-// RawReportData is the form in which a guest signs data of its own, such as a nonce: up to 64 bytes, followed
-// by zeros.
+// RawReportData returns the report data for data of the guest, such as a nonce: up to 64 bytes, followed by zeros.
 func RawReportData(data []byte) ([64]byte, error) {
 	var r [64]byte
 	if len(data) > len(r) {
@@ -187,7 +187,7 @@ func RawReportData(data []byte) ([64]byte, error) {
 	return r, nil
 }
 
-// TaggedReportData is the form that names what is signed: SHA-512 over the tag, a colon and the content.
+// TaggedReportData returns the report data for tagged content: SHA-512 over the tag, a colon and the content.
 func TaggedReportData(tag string, content []byte) [64]byte {
 	h := sha512.New()
 	h.Write([]byte(tag + ":"))
@@ -195,7 +195,7 @@ func TaggedReportData(tag string, content []byte) [64]byte {
 	return [64]byte(h.Sum(nil))
 }
 
-// RATLSReportData is what the quote of a TLS certificate signs: its public key.
+// RATLSReportData returns the report data of the quote in a TLS certificate, which binds its public key.
 func RATLSReportData(certificate *x509.Certificate) [64]byte {
 	return TaggedReportData(TagRATLS, certificate.RawSubjectPublicKeyInfo)
 }

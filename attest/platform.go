@@ -93,7 +93,7 @@ func (p *pck) trusted(roots *x509.CertPool, now time.Time) error {
 	return err
 }
 
-// testAuthority is the organization in the certificates of phalatest/quotetest. It only makes an error clearer.
+// testAuthority is the organization in the certificates of phalatest/quotetest. It is only used for a clearer error.
 const testAuthority = "phala quotetest"
 
 // revokedBy looks for each certificate of the chain, and for the signers of the collateral, in the two lists.
@@ -392,8 +392,8 @@ func (v *verifier) checkReportData() Check {
 	return compare(ErrReportData, accepted, actual)
 }
 
-// checkDevice compares the machine with the expected ones. A guest states its device id by one of two rules, or a
-// placeholder; all that follow from the quote are genuine.
+// checkDevice compares the machine with the expected ones. A guest derives its device id in one of two ways, or
+// states a placeholder; all ids that follow from the quote are genuine.
 func (v *verifier) checkDevice() Check {
 	devices := v.r.Attested.Devices
 	if len(v.p.Devices) == 0 {

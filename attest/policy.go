@@ -15,77 +15,76 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// Policy is what must be true. The zero value of a field requires nothing in particular, which the report shows,
-// unless a default is named.
+// Policy contains the expectations of a verification. The zero value of a field is no expectation, which the report
+// shows, unless a default is documented.
 //
-// Who can choose the firmware and the operating system can make them measure any app id and compose hash.
-// So an expected compose hash proves something about the app only together with Images or Measurements (or with
-// OSImageHashes and a KMS that checks them before it hands out keys, and KMSRootCAs to name that KMS).
+// Whoever can choose the firmware and the operating system can make them measure any app id and compose hash. So an
+// expected compose hash proves something about the app only together with Images or Measurements (or with
+// OSImageHashes and a KMS that checks them before it releases keys, and KMSRootCAs for that KMS).
 type Policy struct {
-	// AppID is the app.
+	// AppID is the expected app.
 	AppID kms.AppID
 	// ComposeHashes are the app-compose documents that may run; see [compose.App.Hash].
 	ComposeHashes []compose.Hash
-	// InstanceID is the instance, 40 hexadecimal digits.
+	// InstanceID is the expected instance, 40 hex digits.
 	InstanceID string
-	// KMSRootCAs are the public keys (DER SubjectPublicKeyInfo) of the root CAs of the KMSes that may give
-	// the app its keys; see [ParseKMSRootCA].
+	// KMSRootCAs are the public keys (DER SubjectPublicKeyInfo) of the root CAs of the KMSs that may provide the
+	// app's keys; see [ParseKMSRootCA].
 	KMSRootCAs [][]byte
-	// KeyProviders are others than a KMS that the keys of the app may come from, or a KMS by its id in hexadecimal:
-	// local-sgx with the MRENCLAVE of its enclave, tpm without an id.
+	// KeyProviders are other accepted sources of the app's keys, or a KMS by its id in hex: local-sgx with the
+	// MRENCLAVE of its enclave, tpm without an id.
 	KeyProviders []KeyProvider
-	// OSImageHashes are the hashes that the guest may have measured for its image; see [ParseOSImageHashes]. The
-	// guest got the hash from its KMS and nothing follows from it; Images are the stronger ones.
+	// OSImageHashes are the image hashes that the guest may have measured; see [ParseOSImageHashes]. The guest
+	// received the hash from its KMS and nothing follows from it; Images are the stronger expectation.
 	OSImageHashes [][32]byte
 	// Images are the operating system images that may run. MRTD and RTMR0 to RTMR2 are computed from them and
 	// compared with the quote, so that no KMS has to be trusted. For guests from dstack 0.6 on the hash is enough
-	// ([osimage.ByHash]); for others, give the image itself ([osimage.Open]), once: it keeps what was computed.
-	// A development image fails in [CheckProductionOS].
+	// ([osimage.ByHash]); for others, pass the image itself ([osimage.Open]) and reuse the value: it caches the
+	// computed registers. A development image fails in [CheckProductionOS].
 	Images []*osimage.Image
 	// Measurements are known good values of MRTD and RTMR0 to RTMR2, beside those of Images.
 	Measurements []KnownGood
-	// Devices are the machines on which it may run, by either of the two ids that follow from a quote; see
+	// Devices are the machines on which the app may run, by either of the two ids that follow from a quote; see
 	// [DeviceIDs]. A placeholder, which some guests state, is refused.
 	Devices []kms.DeviceID
-	// ReportData is what the guest must have asked to be signed: a nonce, which proves that the quote is
-	// fresh ([RawReportData]), or a key ([RATLSReportData]). A quote carries no time, so without it an old
-	// one passes.
+	// ReportData is the data that the guest must have requested the quote with: a nonce, which proves that the quote
+	// is fresh ([RawReportData]), or a key ([RATLSReportData]). A quote contains no time, so without it an old one
+	// passes.
 	ReportData *[64]byte
 
 	// TCBStatuses are the accepted states of platform, TDX module and quoting enclave; UpToDate alone if it is
 	// empty. Revoked cannot be accepted.
 	TCBStatuses []TCBStatus
 	// OutOfDateGrace is how long a part may be out of date, counted from the tcbDate of the level that would be
-	// UpToDate ([TCBLevel.Wanted]), which is when its fixes were published. Within it OutOfDate counts as
-	// UpToDate, and OutOfDateConfigurationNeeded as ConfigurationNeeded. Zero accepts no delay. The report shows
-	// what was forgiven, and Advisories may still refuse it.
+	// UpToDate ([TCBLevel.Wanted]), when its fixes were published. Within it OutOfDate counts as UpToDate, and
+	// OutOfDateConfigurationNeeded as ConfigurationNeeded. Zero accepts no delay. The report shows the accepted
+	// delay, and Advisories may still refuse it.
 	OutOfDateGrace time.Duration
-	// MinTCBEvaluation is the least evaluation number (tcbEvaluationDataNumber) that the collateral may have.
-	// Intel publishes several at a time, and a source could answer with an older one that is valid still. Zero
-	// accepts any.
+	// MinTCBEvaluation is the minimum evaluation number (tcbEvaluationDataNumber) of the collateral. Intel publishes
+	// several at a time, and a source could return an older one that is still valid. Zero accepts any.
 	MinTCBEvaluation int
 	// Advisories, if not nil, are the security advisories that may apply, such as "INTEL-SA-00837".
 	Advisories []string
 
-	// Roots are whom to trust with certifying hardware; [IntelRoots] if nil.
+	// Roots are the trusted roots for the certificates of hardware; [IntelRoots] if nil.
 	Roots *x509.CertPool
-	// Collateral gets Intel's collateral. There is no default, because it would speak to the network.
+	// Collateral returns Intel's collateral. There is no default, because it would use the network.
 	Collateral CollateralFunc
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
 
-	// Checks are the caller's own.
+	// Checks are additional checks of the caller.
 	Checks []CustomCheck
-	// Cloud, if not nil, asks the cloud's verifier for its opinion, for comparison alone: it cannot turn a
-	// failure into a success. Give it a function around Verify of the client's Attestations.
+	// Cloud, if not nil, returns the verdict of the cloud's verifier, only for comparison: it cannot turn a failure
+	// into a success. Pass a function that calls Verify of the client's Attestations.
 	Cloud func(ctx context.Context, quote []byte) (*openapi.QuoteVerification, error)
-	// Waive names the checks that may fail. They are made and reported nevertheless. What each one loses is
-	// said with its name.
+	// Waive lists the checks that may fail. They are made and reported nevertheless. The constants document the
+	// consequence of each.
 	Waive []CheckName
 }
 
-// ParseOSImageHashes reads hashes of operating system images for [Policy.OSImageHashes], 64 hexadecimal digits
-// each, with or without "0x".
+// ParseOSImageHashes parses hashes of operating system images for [Policy.OSImageHashes], 64 hex digits each, with or
+// without "0x".
 func ParseOSImageHashes(texts ...string) ([][32]byte, error) {
 	hashes := make([][32]byte, len(texts))
 	for i, text := range texts {
@@ -105,17 +104,17 @@ type KnownGood struct {
 	MRTD, RTMR0, RTMR1, RTMR2 Measurement
 }
 
-// CustomCheck is a check of the caller's own, made after all others.
+// CustomCheck is an additional check of the caller, made after all others.
 type CustomCheck struct {
 	// Name is for the report; it must not be that of another check.
 	Name CheckName
-	// Check returns an error if something is wrong. The report is as far as it got, and must not be
-	// kept or changed; the quote in it is nil if it is malformed.
+	// Check returns an error if the expectation is not met. The report is incomplete at that point, and must not be
+	// kept or changed; its quote is nil if it is malformed.
 	Check func(context.Context, *Report) error
 }
 
-// Validate returns [ErrPolicy] if the policy contradicts itself. [Verify] calls it first of all; call it to
-// know earlier.
+// Validate returns [ErrPolicy] if the policy contradicts itself. [Verify] calls it first; call it to find out
+// earlier.
 func (p *Policy) Validate() error {
 	var known []CheckName
 	for _, row := range table() {
@@ -180,7 +179,7 @@ func (m *KnownGood) matches(q *Quote) bool {
 	return true
 }
 
-// checkCloud compares the cloud's opinion.
+// checkCloud compares the cloud's verdict.
 func (v *verifier) checkCloud() Check {
 	if v.p.Cloud == nil {
 		return Check{Outcome: NotAsked}

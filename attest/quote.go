@@ -15,7 +15,7 @@ import (
 	"github.com/phala-go/phala/kms"
 )
 
-// MaxQuote is the largest quote that is looked at, in bytes. Real ones have about 5,000.
+// MaxQuote is the maximum size of a quote, in bytes. Real ones have about 5,000.
 const MaxQuote = 32 << 10
 
 // Layout of a TDX quote, from Intel's "TDX DCAP Quoting Library API", appendix 3.
@@ -33,8 +33,8 @@ const (
 	qeReportData = 320 // where the report data of a report body begins
 )
 
-// Quote is what the hardware states of one trust domain (TD), with the chain that signed it. Parsing trusts
-// nothing of it: [Verify] does the judging.
+// Quote is the hardware's statement about one trust domain (TD), with the chain that signed it. Parsing does not
+// verify it: [Verify] does.
 type Quote struct {
 	// Version of the format: 4, or 5.
 	Version uint16
@@ -54,12 +54,12 @@ type Quote struct {
 	XFAM [8]byte
 	// MRTD measures the firmware that the TD began with.
 	MRTD Measurement
-	// MRConfigID, MROwner and MROwnerConfig are chosen by the host at start; see [ParseMRConfigID].
+	// MRConfigID, MROwner and MROwnerConfig are chosen by the host at start.
 	MRConfigID, MROwner, MROwnerConfig Measurement
 	// RTMR are the run-time registers: 0 the virtual hardware, 1 the kernel, 2 its command line and initial
 	// file system, 3 the events of dstack and of the app.
 	RTMR [4]Measurement
-	// ReportData is what the guest asked to be signed with it.
+	// ReportData is the data that the guest requested the quote with.
 	ReportData [64]byte
 	// TEETCBSVN2 and MRServiceTD are part of TD 1.5 only.
 	TEETCBSVN2  [16]byte
@@ -73,8 +73,8 @@ type Quote struct {
 	pckChain                          []byte
 }
 
-// ParseQuote reads a quote of version 4, or of version 5 with the body of TD 1.0 or TD 1.5. Each length in it
-// must be exact. Zero bytes may follow, because guests hand out their whole buffer.
+// ParseQuote parses a quote of version 4, or of version 5 with the body of TD 1.0 or TD 1.5. Each length in it must
+// be exact. Zero bytes may follow, because guests return their whole buffer.
 func ParseQuote(raw []byte) (*Quote, error) {
 	if len(raw) > MaxQuote {
 		return nil, fmt.Errorf("%d bytes, want at most %d", len(raw), MaxQuote)
@@ -167,7 +167,7 @@ func (q *Quote) readSignature(signed []byte) error {
 	return nil
 }
 
-// MRAggregated is the SHA-256 over MRTD and the four run-time registers, and over mr_config_id, mr_owner and
+// MRAggregated returns the SHA-256 over MRTD and the four run-time registers, and over mr_config_id, mr_owner and
 // mr_owner_config if one of these is not zero. DstackApp and DstackKms contracts compare it.
 func (q *Quote) MRAggregated() [32]byte {
 	registers := []Measurement{q.MRTD, q.RTMR[0], q.RTMR[1], q.RTMR[2], q.RTMR[3]}
@@ -177,8 +177,8 @@ func (q *Quote) MRAggregated() [32]byte {
 	return sha256.Sum256(concat(registers))
 }
 
-// MRSystem is the SHA-256 over MRTD, RTMR0 to RTMR2 and the SHA-256 of the payload of the key-provider event,
-// or 32 zero bytes without one. It identifies hardware, image and KMS, whatever the app.
+// MRSystem returns the SHA-256 over MRTD, RTMR0 to RTMR2 and the SHA-256 of the payload of the key-provider event, or
+// 32 zero bytes without one. It identifies hardware, image and KMS, whatever the app.
 func (q *Quote) MRSystem(keyProvider []byte) [32]byte {
 	var provider [32]byte
 	if len(keyProvider) > 0 {
@@ -226,10 +226,10 @@ func (r *reader) uint32() uint32 { return binary.LittleEndian.Uint32(r.take(4)) 
 // maxQuoteText bounds the forms of [DecodeQuote]: a list of numbers has up to six characters a byte.
 const maxQuoteText = 6*MaxQuote + 64<<10
 
-// DecodeQuote reads a quote in the forms in which it is handed on: its bytes; hexadecimal digits of either case with
-// or without "0x"; base64, standard or URL, with or without padding; a JSON string of one of these; a JSON list of
-// bytes; or an object with the member "quote", such as the answer of a guest's GetQuote. White space and zeros
-// around it are dropped, but for the zeros behind the bytes, which [ParseQuote] drops.
+// DecodeQuote decodes a quote from its usual forms: bytes; hex digits of either case with or without "0x"; base64,
+// standard or URL, with or without padding; a JSON string of one of these; a JSON list of bytes; or an object with
+// the member "quote", such as a guest's response to GetQuote. White space and zeros around it are dropped, except the
+// zeros behind the bytes, which [ParseQuote] drops.
 func DecodeQuote(data []byte) ([]byte, error) {
 	if len(data) > maxQuoteText {
 		return nil, fmt.Errorf("quote of %d bytes, want at most %d in any form", len(data), maxQuoteText)
@@ -246,7 +246,7 @@ func DecodeQuote(data []byte) ([]byte, error) {
 				return DecodeQuote([]byte(inner))
 			}
 		case '[':
-			var numbers []uint16 // encoding/json takes a []byte for base64
+			var numbers []uint16 // encoding/json treats a []byte as base64
 			if json.Unmarshal(text, &numbers) == nil {
 				if raw, err := bytesOf(numbers); err == nil {
 					return raw, nil
@@ -285,10 +285,10 @@ func bytesOf(numbers []uint16) ([]byte, error) {
 	return b, nil
 }
 
-// Measurement is a SHA-384, as TDX keeps them in MRTD and in the four run-time registers (RTMR).
+// Measurement is a SHA-384, as in MRTD and in the four run-time registers (RTMR) of TDX.
 type Measurement [48]byte
 
-// ParseMeasurement reads 96 hexadecimal digits of either case, with or without "0x".
+// ParseMeasurement parses 96 hex digits of either case, with or without "0x".
 func ParseMeasurement(text string) (Measurement, error) {
 	var m Measurement
 	bare := strings.TrimPrefix(text, "0x")
@@ -301,13 +301,13 @@ func ParseMeasurement(text string) (Measurement, error) {
 	return m, nil
 }
 
-// String returns 96 lower-case hexadecimal digits.
+// String returns 96 lower-case hex digits.
 func (m Measurement) String() string { return hex.EncodeToString(m[:]) }
 
-// MarshalText is String.
+// MarshalText returns the text of [Measurement.String].
 func (m Measurement) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
 
-// UnmarshalText is [ParseMeasurement].
+// UnmarshalText parses the text as [ParseMeasurement] does.
 func (m *Measurement) UnmarshalText(text []byte) error {
 	parsed, err := ParseMeasurement(string(text))
 	if err != nil {
@@ -327,7 +327,7 @@ func equal(a, b []byte) bool { return subtle.ConstantTimeCompare(a, b) == 1 }
 // which guests state up to 0.5.5.
 func DeviceID(identifier []byte) kms.DeviceID { return sha256.Sum256(identifier) }
 
-// DeviceIDs are the ids of a machine that follow from its quote. Both are genuine.
+// DeviceIDs contains the two ids of a machine that follow from its quote. Both are genuine.
 type DeviceIDs struct {
 	// PPID is the SHA-256 of the PPID, the rule since dstack 0.5.6; zero if the PCK certificate has none.
 	PPID kms.DeviceID `json:"ppid"`
@@ -356,8 +356,8 @@ func (d DeviceIDs) String() string {
 	return strings.Join(all, " and ")
 }
 
-// describe compares what somebody states with what follows from the quote. It is text for a report, because some
-// guests state a placeholder.
+// describe compares a stated id with those of the quote. It is text for a report, because some guests state a
+// placeholder.
 func (d DeviceIDs) describe(stated kms.DeviceID) string {
 	switch {
 	case stated.IsZero():

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Certificates larger than this are not looked at, in bytes.
+// maxCertificate limits the size of a certificate, in bytes.
 const maxCertificate = MaxEventLog
 
 // Extensions of an RA-TLS certificate, from dstack's ra-tls/src/oids.rs; each is an OCTET STRING.
@@ -27,11 +27,11 @@ func ratlsOID(n int) asn1.ObjectIdentifier {
 }
 
 // ErrNoQuote is returned for a certificate without a quote and without an attestation, such as one that only a KMS
-// signed. Get the evidence from the API then, see [Peer.Evidence].
+// signed. Read the evidence from the API then, see [Peer.Evidence].
 var ErrNoQuote = errors.New("the certificate carries no quote")
 
-// FromCertificate takes the evidence out of an RA-TLS certificate: the attestation of a guest from dstack 0.5.9 on,
-// the quote and the event log of an older one. The app-compose text is in neither.
+// FromCertificate returns the evidence in an RA-TLS certificate: the attestation of a guest from dstack 0.5.9 on, the
+// quote and the event log of an older one. The app-compose text is in neither.
 func FromCertificate(certificate *x509.Certificate) (Evidence, error) {
 	if certificate == nil {
 		return Evidence{}, errors.New("evidence: no certificate")
@@ -99,25 +99,24 @@ func fromPEM(data []byte) (Evidence, error) {
 	return FromCertificate(certificate)
 }
 
-// Peer verifies the other end of a TLS connection by its hardware. A certificate authority plays no part: the
-// quote signs the certificate's key (report data is [RATLSReportData]), and the handshake proves that the
-// peer has that key. So the connection ends in the very CVM that the policy describes.
+// Peer verifies the other end of a TLS connection by its hardware. Certificate authorities are not used: the quote
+// signs the certificate's key (report data is [RATLSReportData]), and the handshake proves that the peer has that
+// key. So the connection ends in the very CVM that the policy describes.
 type Peer struct {
-	// Policy is what the app must fulfil. ReportData is filled in.
+	// Policy is the policy for the app. ReportData is filled in.
 	Policy Policy
-	// Evidence, if not nil, gets the evidence for a certificate, for instance from the API or from a file
-	// with the app-compose text. By default it is [FromCertificate].
+	// Evidence, if not nil, returns the evidence for a certificate, for instance from the API or from a file with the
+	// app-compose text. The default is [FromCertificate].
 	Evidence func(ctx context.Context, certificate *x509.Certificate) (Evidence, error)
 	// Report, if not nil, is called with the report of each handshake, also of those that fail.
 	Report func(*Report)
-	// Timeout bounds the verification of one handshake, which may have to fetch collateral; 30 seconds if
-	// zero. TLS gives its hooks no context.
+	// Timeout limits the verification of one handshake, which may have to fetch collateral; 30 seconds if zero. TLS
+	// passes no context to its hooks.
 	Timeout time.Duration
 }
 
-// TLSConfig is a configuration of a client that talks to that app alone, for the TLSClientConfig of an
-// http.Transport. InsecureSkipVerify is set in it because VerifyConnection takes the place of the check of
-// names and authorities.
+// TLSConfig returns a configuration of a client for that app alone, for the TLSClientConfig of an http.Transport. It
+// sets InsecureSkipVerify because VerifyConnection replaces the check of names and authorities.
 func (p *Peer) TLSConfig() *tls.Config {
 	return &tls.Config{
 		MinVersion:         tls.VersionTLS13,
@@ -126,8 +125,8 @@ func (p *Peer) TLSConfig() *tls.Config {
 	}
 }
 
-// VerifyConnection is a hook for tls.Config, which calls it at each handshake, also at a resumed one. A server
-// that wants clients verified asks for their certificates with tls.RequireAnyClientCert.
+// VerifyConnection implements the hook of tls.Config, which is called at each handshake, also at a resumed one. A
+// server that verifies its clients requests their certificates with tls.RequireAnyClientCert.
 func (p *Peer) VerifyConnection(state tls.ConnectionState) error {
 	if len(state.PeerCertificates) == 0 {
 		return fmt.Errorf("%w: the peer has no certificate", ErrNotPossible)
@@ -135,8 +134,8 @@ func (p *Peer) VerifyConnection(state tls.ConnectionState) error {
 	return p.verify(state.PeerCertificates[0])
 }
 
-// VerifyPeerCertificate is a hook for tls.Config, for those who need that one. A resumed connection does not
-// call it, so VerifyConnection is the better one.
+// VerifyPeerCertificate implements the hook of tls.Config. A resumed connection does not call it, so VerifyConnection
+// is preferable.
 func (p *Peer) VerifyPeerCertificate(raw [][]byte, _ [][]*x509.Certificate) error {
 	if len(raw) == 0 {
 		return fmt.Errorf("%w: the peer has no certificate", ErrNotPossible)

@@ -7,7 +7,7 @@ import (
 	"unicode"
 )
 
-// Report is what [Verify] found. It has a line for every check, also for those that were not asked for.
+// Report is the result of [Verify]. It has a line for every check, also for those without an expectation.
 type Report struct {
 	// Name is that of the evidence, such as the name of an instance.
 	Name string `json:"name,omitempty"`
@@ -15,14 +15,14 @@ type Report struct {
 	Verified bool `json:"verified"`
 	// Checks in the order in which they were made.
 	Checks []Check `json:"checks"`
-	// Attested is what the hardware states, worth something only if Verified is true and the checks that it
-	// rests on were not waived.
+	// Attested contains the values that the hardware states. They are reliable only if Verified is true and the
+	// checks that they rest on were not waived.
 	Attested Attested `json:"attested"`
 	// Quote is the parsed quote; nil if it is malformed.
 	Quote *Quote `json:"-"`
 }
 
-// Attested are the values that a quote and its event log stand for.
+// Attested contains the values of a quote and its event log.
 type Attested struct {
 	// BootEvents is nil if the log did not replay.
 	*BootEvents
@@ -30,18 +30,18 @@ type Attested struct {
 	RTMR [4]Measurement `json:"rtmr"`
 	// QuoteVersion is 4 or 5.
 	QuoteVersion int `json:"quote_version,omitempty"`
-	// MRAggregated and MRSystem are 64 hexadecimal digits; see [Quote.MRAggregated].
+	// MRAggregated and MRSystem have 64 hex digits; see [Quote.MRAggregated].
 	MRAggregated string `json:"mr_aggregated,omitempty"`
 	MRSystem     string `json:"mr_system,omitempty"`
 	// Devices are the ids of the machine that follow from the quote.
 	Devices DeviceIDs `json:"devices"`
-	// FMSPC names the kind of platform, 12 hexadecimal digits.
+	// FMSPC identifies the type of platform, 12 hex digits.
 	FMSPC string `json:"fmspc,omitempty"`
 	// TCB is the state of the platform; nil without collateral.
 	TCB *TCB `json:"tcb,omitempty"`
 	// OSImage is the image from which the registers were computed; nil if none was.
 	OSImage *OSImage `json:"os_image,omitempty"`
-	// ReportData is 128 hexadecimal digits.
+	// ReportData has 128 hex digits.
 	ReportData string `json:"report_data,omitempty"`
 }
 
@@ -55,10 +55,10 @@ func (r *Report) Check(name CheckName) *Check {
 	return nil
 }
 
-// JSON is the report with indentation.
+// JSON returns the report as indented JSON.
 func (r *Report) JSON() ([]byte, error) { return json.MarshalIndent(r, "", "  ") }
 
-// String writes the report for people: a line for each check, and the values that differ below it.
+// String returns the report as text: a line for each check, and the values that differ below it.
 func (r *Report) String() string {
 	var b strings.Builder
 	verdict := "NOT VERIFIED"
@@ -100,7 +100,7 @@ func (r *Report) String() string {
 	return printable(b.String())
 }
 
-// printable keeps what others wrote from steering a terminal.
+// printable removes terminal control sequences from foreign text.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r != '\n' && !unicode.IsPrint(r) {
@@ -110,7 +110,7 @@ func printable(text string) string {
 	}, text)
 }
 
-// Error is what [Verify] fails with. By errors.Is it is the sentinel of each check that failed.
+// Error is returned by [Verify]. errors.Is matches it with the sentinel of each check that failed.
 type Error struct {
 	// Report is the whole report.
 	Report *Report

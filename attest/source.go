@@ -18,8 +18,8 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// FirstCollateral asks several sources in order, and returns the first collateral that can be used: for the
-// platform, signed under the roots, and valid now. If none has such, the error joins those of all.
+// FirstCollateral returns a source that tries several sources in order, and returns the first usable collateral: for
+// the platform, signed under the roots, and valid now. If there is none, the error joins those of all sources.
 func FirstCollateral(sources ...CollateralFunc) CollateralFunc {
 	return func(ctx context.Context, request CollateralRequest) (*Collateral, error) {
 		errs := []error{}
@@ -35,7 +35,8 @@ func FirstCollateral(sources ...CollateralFunc) CollateralFunc {
 				return c, nil
 			}
 			errs = append(errs, fmt.Errorf("source %d of %d: %w", i+1, len(sources), err))
-			// Who is not trusted by the first source is by none, and who has no time left has none for the next.
+			// A platform that the first source does not trust is trusted by none, and a context that has ended leaves
+			// no time for the next.
 			if errors.Is(err, ErrSignature) || ctx.Err() != nil {
 				break
 			}
@@ -47,8 +48,7 @@ func FirstCollateral(sources ...CollateralFunc) CollateralFunc {
 	}
 }
 
-// OfflineCollateral answers with collateral that is at hand. Out of several it takes the first for the
-// platform in question.
+// OfflineCollateral returns a source of the given collateral. It returns the first one for the platform.
 func OfflineCollateral(collateral ...*Collateral) CollateralFunc {
 	return func(_ context.Context, request CollateralRequest) (*Collateral, error) {
 		for _, c := range collateral {
@@ -60,8 +60,8 @@ func OfflineCollateral(collateral ...*Collateral) CollateralFunc {
 	}
 }
 
-// IntelPCS gets collateral from Intel's provisioning certification service: four requests over https. A nil
-// client means a default one. Redirects are not followed and answers are bounded.
+// IntelPCS returns a source that fetches collateral from Intel's provisioning certification service: four requests
+// over https. A nil client means a default one. Redirects are not followed and responses are limited.
 func IntelPCS(client *http.Client) CollateralFunc {
 	h := http.Client{}
 	if client != nil {
@@ -154,9 +154,9 @@ func chainOf(header http.Header, name string) (string, error) {
 	return chain, nil
 }
 
-// splitSigned takes {"<name>":<document>,"signature":"<hex>"} apart, keeping the exact text of the document.
-// Any other member is refused: encoding/json matches names without regard to case, so that a member "TCBINFO"
-// would be read in place of the "tcbInfo" whose signature was checked.
+// splitSigned returns the parts of {"<name>":<document>,"signature":"<hex>"}, with the exact text of the document.
+// Any other member is an error: encoding/json matches names without regard to case, so that a member "TCBINFO" would
+// be read in place of the "tcbInfo" whose signature was checked.
 func splitSigned(body []byte, name string) (document, signature string, err error) {
 	d := json.NewDecoder(bytes.NewReader(body))
 	if token, err := d.Token(); err != nil || token != json.Delim('{') {
@@ -184,12 +184,12 @@ func splitSigned(body []byte, name string) (document, signature string, err erro
 	return string(seen[name]), signature, nil
 }
 
-// maxCached bounds a cache. There are a few dozen kinds of TDX platforms.
+// maxCached limits the entries of a cache. There are a few dozen types of TDX platforms.
 const maxCached = 128
 
-// CollateralCache keeps collateral for each FMSPC and CA until its next update. Verifications that need the
-// same at once share one request. Only collateral that holds under the roots of the request is kept. The
-// method Collateral is a [CollateralFunc].
+// CollateralCache caches the collateral for each FMSPC and CA until its next update. Concurrent verifications that
+// need the same collateral share one request. Only collateral that is valid under the roots of the request is cached.
+// The method Collateral is a [CollateralFunc].
 type CollateralCache struct {
 	source CollateralFunc
 
@@ -206,14 +206,13 @@ type fetching struct {
 	err        error
 }
 
-// NewCollateralCache keeps what source gets.
+// NewCollateralCache returns a cache in front of source.
 func NewCollateralCache(source CollateralFunc) *CollateralCache {
 	return &CollateralCache{source: source, kept: map[cacheKey]*Collateral{}, running: map[cacheKey]*fetching{}}
 }
 
-// Collateral answers from the cache, or asks the source. What the source returns is refused if it is not
-// signed under the roots ([ErrCollateral]), has expired ([ErrCollateralExpired]) or does not hold yet
-// ([ErrClock]).
+// Collateral returns collateral from the cache, or from the source. It returns an error if that of the source is not
+// signed under the roots ([ErrCollateral]), has expired ([ErrCollateralExpired]) or is not valid yet ([ErrClock]).
 func (c *CollateralCache) Collateral(ctx context.Context, request CollateralRequest) (*Collateral, error) {
 	key := cacheKey{request.FMSPC, request.CA}
 	for {
@@ -237,7 +236,7 @@ func (c *CollateralCache) Collateral(ctx context.Context, request CollateralRequ
 			return nil, fmt.Errorf("waiting for collateral: %w", context.Cause(ctx))
 		case <-f.done:
 		}
-		// Another's failure may be its own: its context, its clock, its roots.
+		// The failure may be particular to the other caller: its context, its clock, its roots.
 		if f.err == nil && f.collateral.usable(request) == nil {
 			return f.collateral, nil
 		}
@@ -264,7 +263,7 @@ func (c *CollateralCache) fetch(ctx context.Context, key cacheKey, request Colla
 	}
 }
 
-// keep makes room by dropping what has expired, else anything.
+// keep adds an entry. If the cache is full, it evicts the expired entries, otherwise any.
 func (c *CollateralCache) keep(key cacheKey, collateral *Collateral, now time.Time) {
 	for k, kept := range c.kept {
 		if len(c.kept) >= maxCached || now.After(kept.NextUpdate()) {

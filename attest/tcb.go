@@ -22,7 +22,7 @@ const (
 	ConfigurationAndSWHardeningNeeded TCBStatus = "ConfigurationAndSWHardeningNeeded"
 	OutOfDate                         TCBStatus = "OutOfDate"
 	OutOfDateConfigurationNeeded      TCBStatus = "OutOfDateConfigurationNeeded"
-	// Revoked can be accepted by no policy.
+	// Revoked is never acceptable.
 	Revoked TCBStatus = "Revoked"
 )
 
@@ -34,18 +34,18 @@ func statuses() []TCBStatus {
 	}
 }
 
-// TCB is the state of the three parts that a quote depends on.
+// TCB is the state of the three parts of a platform.
 type TCB struct {
 	Platform TCBLevel `json:"platform"`
 	// Module is the TDX module; nil for modules of the first generation, which have no levels of their own.
 	Module         *TCBLevel `json:"module,omitempty"`
 	QuotingEnclave TCBLevel  `json:"quoting_enclave"`
-	// Evaluation is Intel's number of the data that this rests on, higher for newer: the lower one of the TCB info
-	// and the identity of the quoting enclave.
+	// Evaluation is Intel's number of the underlying data, higher for newer: the lower one of the TCB info and the
+	// identity of the quoting enclave.
 	Evaluation int `json:"evaluation"`
 }
 
-// TCBLevel is the level that a part has reached.
+// TCBLevel is the security level of a part.
 type TCBLevel struct {
 	Status TCBStatus `json:"status"`
 	// Date is the tcbDate of the level: the part has all fixes that were published before it.
@@ -55,7 +55,7 @@ type TCBLevel struct {
 	// Wanted is the tcbDate of the level that would be UpToDate: the part is out of date since then. It is zero if
 	// the part is not out of date.
 	Wanted time.Time `json:"wanted,omitzero"`
-	// Lags names what is below that level, such as "PCE SVN 11, below 13".
+	// Lags lists the components below that level, such as "PCE SVN 11, below 13".
 	Lags []string `json:"lags,omitempty"`
 }
 
@@ -63,7 +63,7 @@ func (l *TCBLevel) outdated() bool {
 	return l.Status == OutOfDate || l.Status == OutOfDateConfigurationNeeded
 }
 
-// within returns the status of the level when being out of date is forgiven for a while.
+// within returns the status of the level with a grace period for being out of date.
 func (l *TCBLevel) within(grace time.Duration, now time.Time) TCBStatus {
 	if !l.outdated() || grace <= 0 || l.Wanted.IsZero() || now.Sub(l.Wanted) > grace {
 		return l.Status
@@ -185,7 +185,7 @@ func (p namedLevel) explain(now time.Time) string {
 	return text + fmt.Sprintf("; Policy.TCBStatuses with %s accepts it", l.Status)
 }
 
-// days writes a duration for people: Intel's dates have no finer unit that matters.
+// days formats a duration in days: Intel's dates have no finer unit that matters.
 func days(d time.Duration) string { return fmt.Sprintf("%d days", int(d/(24*time.Hour))) }
 
 // checkAdvisories compares the advisories that apply with the accepted ones.
@@ -203,8 +203,8 @@ func (c *Collateral) evaluation() int {
 	return min(c.tcb.TcbEvaluationDataNumber, c.qe.TcbEvaluationDataNumber)
 }
 
-// judge finds the levels that a platform is at. go-tdx-guest does the same inside, but answers with an error
-// for every state except UpToDate and without saying which, so that a policy could not choose.
+// judge finds the levels of a platform. go-tdx-guest does the same internally, but returns an unspecific error for
+// every state except UpToDate, so that a policy could not choose.
 func (c *Collateral) judge(q *Quote, pck *pcs.PckExtensions) (*TCB, error) {
 	t := &TCB{Evaluation: c.evaluation()}
 	var err error

@@ -11,9 +11,9 @@ import (
 	"github.com/phala-go/phala/attest/osimage"
 )
 
-// Verify makes every check of the policy on the evidence. If one fails, or is not possible, the error is an
-// [*Error]: by errors.Is the sentinel of each such check, such as [ErrComposeHash]. The report is complete
-// either way, and nil only with [ErrPolicy].
+// Verify makes every check of the policy on the evidence. If one fails, or is not possible, the error is an [*Error]:
+// errors.Is matches the sentinel of each such check, such as [ErrComposeHash]. The report is complete in either case,
+// and nil only with [ErrPolicy].
 func Verify(ctx context.Context, evidence Evidence, policy Policy) (*Report, error) {
 	if err := policy.Validate(); err != nil {
 		return nil, err
@@ -57,7 +57,7 @@ func VerifyAll(ctx context.Context, evidence []Evidence, policy Policy) ([]*Repo
 	return reports, errors.Join(errs...)
 }
 
-// verifier is one verification: what is verified, and what the checks leave behind for those that rest on them.
+// verifier is one verification: its input, and the results of the checks.
 type verifier struct {
 	ctx context.Context
 	e   *Evidence
@@ -67,13 +67,13 @@ type verifier struct {
 
 	q          *Quote
 	pck        *pck
-	fetched    bool // the source answered, be it that its collateral has expired
+	fetched    bool // the source returned collateral, even if it has expired
 	late       error
 	collateral *Collateral
 	replayed   bool
 	events     *BootEvents
 	image      *osimage.Image // the one of the policy whose registers these are
-	absent     []CheckName    // checks that left nothing behind
+	absent     []CheckName    // checks without a result
 }
 
 // check makes one check of the table.

@@ -8,8 +8,8 @@ import (
 	"slices"
 )
 
-// App is an app-compose document. A nil field is absent; null, unknown members, and known ones of an
-// unexpected type are kept in Extra, so that nothing of a document is lost.
+// App is an app-compose document. A nil field is absent. Extra contains null members, unknown members, and known ones
+// of an unexpected type, so that nothing of a document is lost.
 type App struct {
 	// ManifestVersion is the version of the document's schema, 2 on the platform.
 	ManifestVersion *int
@@ -29,32 +29,32 @@ type App struct {
 	AllowedEnvs []string
 	// Features is a deprecated list; the platform writes "kms" and "tproxy-net".
 	Features []string
-	// KMSEnabled lets the app get its keys from a KMS.
+	// KMSEnabled sets whether the app's keys come from a KMS.
 	KMSEnabled *bool
-	// GatewayEnabled makes the app reachable through the gateway.
+	// GatewayEnabled sets whether the app is reachable through the gateway.
 	GatewayEnabled *bool
 	// TproxyEnabled is the older name of GatewayEnabled.
 	TproxyEnabled *bool
-	// LocalKeyProviderEnabled takes the keys from a provider on the host.
+	// LocalKeyProviderEnabled sets whether the keys come from a provider on the host.
 	LocalKeyProviderEnabled *bool
 	// KeyProvider is "none", "kms", "local" or "tpm".
 	KeyProvider *string
-	// KeyProviderID pins the key provider, hexadecimal.
+	// KeyProviderID pins the key provider, in hex.
 	KeyProviderID *string
-	// NoInstanceID runs without an instance id.
+	// NoInstanceID sets that the CVM has no instance id.
 	NoInstanceID *bool
-	// PublicLogs shows the containers' logs to everybody.
+	// PublicLogs sets whether everybody can read the containers' logs.
 	PublicLogs *bool
-	// PublicSysInfo shows the system's figures to everybody.
+	// PublicSysInfo sets whether everybody can read the system information.
 	PublicSysInfo *bool
-	// PublicTCBInfo shows the attestation to everybody.
+	// PublicTCBInfo sets whether everybody can read the attestation.
 	PublicTCBInfo *bool
-	// SecureTime makes the guest wait for a trusted time.
+	// SecureTime sets whether the guest waits for a trusted time.
 	SecureTime *bool
 	// StorageFS is the file system of the data disk, "zfs" or "ext4".
 	StorageFS *string
 
-	// Extra are all other members, as JSON.
+	// Extra contains all other members, as JSON.
 	Extra map[string]json.RawMessage
 }
 
@@ -180,8 +180,8 @@ func Parse(doc []byte) (*App, error) {
 	return a, nil
 }
 
-// Canonical returns the canonical bytes of the document; see [Canonicalize]. A field goes before a member of
-// Extra with its name.
+// Canonical returns the canonical bytes of the document; see [Canonicalize]. A field takes precedence over a member
+// of Extra with its name.
 func (a *App) Canonical() ([]byte, error) {
 	size := 1024
 	for _, text := range []*string{a.DockerComposeFile, a.BashScript, a.PreLaunchScript} {
@@ -203,8 +203,8 @@ func (a *App) Canonical() ([]byte, error) {
 	return append(w.out, '}'), nil
 }
 
-// Hash returns the compose hash of the canonical bytes. It is a prediction of what the platform will compute;
-// [App.Predictable] reports whether it can be true. Use [Sum] if the bytes of [App.Canonical] are at hand.
+// Hash returns the compose hash of the canonical bytes. It is a prediction of the platform's hash; [App.Predictable]
+// reports whether it is reliable. Use [Sum] if the bytes of [App.Canonical] are available.
 func (a *App) Hash() (Hash, error) {
 	b, err := a.Canonical()
 	if err != nil {
@@ -213,7 +213,7 @@ func (a *App) Hash() (Hash, error) {
 	return Sum(b), nil
 }
 
-// Format writes "app-compose" and the hash, whatever the verb: a document may hold a password in docker_config.
+// Format writes "app-compose" and the hash, whatever the verb: a document may contain a password in docker_config.
 func (a App) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(a.LogValue().String())) }
 
 // LogValue returns "app-compose" and the hash.
@@ -225,10 +225,10 @@ func (a App) LogValue() slog.Value {
 	return slog.StringValue("app-compose " + hash.String())
 }
 
-// MarshalJSON is [App.Canonical]: the document itself, all of it.
+// MarshalJSON returns [App.Canonical]: the complete document.
 func (a App) MarshalJSON() ([]byte, error) { return a.Canonical() }
 
-// UnmarshalJSON is [Parse].
+// UnmarshalJSON parses the document as [Parse] does.
 func (a *App) UnmarshalJSON(doc []byte) error {
 	parsed, err := Parse(doc)
 	if err != nil {
@@ -238,10 +238,10 @@ func (a *App) UnmarshalJSON(doc []byte) error {
 	return nil
 }
 
-// Predictable reports whether the platform is known to hash this document to [App.Hash]: if all members are
-// present that the platform would otherwise fill in, among them a pre-launch script (the platform adds its current
-// one if there is none), and no member whose treatment is not known. Members of the published schema that the
-// platform fills in with null (bash_script, default_gateway_domain, init_script, salt) may be present as text.
+// Predictable reports whether the platform is known to compute the hash of [App.Hash] for this document: all members
+// are present that the platform would otherwise add, among them a pre-launch script (the platform adds its current
+// one if there is none), and no member of which the platform's treatment is unknown. Members of the documented schema
+// that the platform adds as null (bash_script, default_gateway_domain, init_script, salt) may be present as text.
 func (a *App) Predictable() bool {
 	main := a.DockerComposeFile
 	if a.Runner != nil && *a.Runner == "bash" {
@@ -262,7 +262,7 @@ func (a *App) Predictable() bool {
 	return true
 }
 
-// maxText is the platform's bound on the compose file and the pre-launch script together, in bytes.
+// maxText is the platform's limit of the compose file and the pre-launch script together, in bytes.
 const maxText = 200 << 10
 
 // Validate returns an error if the document breaks a rule of the platform: at most 200 KiB of compose file and

@@ -12,9 +12,9 @@ func Canonicalize(doc []byte) ([]byte, error) {
 	return canonical(doc, false)
 }
 
-// Normalize is [Canonicalize] without the members that do not matter for the runner: docker_compose_file
-// if the runner is bash, bash_script if it is docker-compose or nerdctl-compose, and a
-// pre_launch_script that is null, false, 0 or "".
+// Normalize returns the bytes of [Canonicalize] without the members that the runner ignores: docker_compose_file if
+// the runner is bash, bash_script if it is docker-compose or nerdctl-compose, and a pre_launch_script that is null,
+// false, 0 or "".
 func Normalize(doc []byte) ([]byte, error) {
 	return canonical(doc, true)
 }

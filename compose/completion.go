@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// Completion is what the platform added to a document before it ran.
+// Completion contains the platform's additions to a document.
 type Completion struct {
 	// PreLaunch is the platform's script that was added, nil if none was.
 	PreLaunch *PreLaunchScript

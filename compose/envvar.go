@@ -18,7 +18,7 @@ type EnvVar struct {
 // Format writes the name, and "[redacted]" for the value, whatever the verb.
 func (v EnvVar) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(v.redacted())) }
 
-// LogValue keeps the value out of structured logs.
+// LogValue returns the text of Format, so that the value is never logged.
 func (v EnvVar) LogValue() slog.Value { return slog.StringValue(v.redacted()) }
 
 // redacted returns the name without what may be a value in it, such as of "KEY=value" given as a name.

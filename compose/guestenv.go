@@ -13,8 +13,8 @@ const (
 	maxGuestValue = 128 << 10
 )
 
-// CheckGuestValue returns an error if a guest does not hand the variable to the containers as it is; see
-// [GuestEnv] for how it reads variables. The error names the variable and the rule, never the value.
+// CheckGuestValue returns an error if a guest does not pass the variable to the containers unchanged; see [GuestEnv]
+// for its rules. The error contains the name of the variable and the rule, never the value.
 func CheckGuestValue(v EnvVar) error {
 	if err := ValidateEnvName(v.Key); err != nil {
 		return err
@@ -58,8 +58,8 @@ func backslashPair(value string) bool {
 	return false
 }
 
-// GuestValue returns a value as the containers of a guest see it, and reports whether it is the same and does
-// no harm to the variable behind it; see [GuestEnv].
+// GuestValue returns a value as the containers of a guest receive it, and reports whether it is unchanged and does
+// not affect the next variable; see [GuestEnv].
 func GuestValue(value string) (arrives string, intact bool) {
 	const name, next = "A", "B"
 	read := GuestEnv([]EnvVar{{name, value}, {next, next}})
@@ -71,8 +71,8 @@ func GuestValue(value string) (arrives string, intact bool) {
 	return arrives, slices.Equal(read, []EnvVar{{name, value}, {next, next}})
 }
 
-// GuestEnv returns variables as the containers of a guest see them, in the order of their names. The guest
-// writes them to a file and systemd reads that file back, and the two do not agree on every character:
+// GuestEnv returns variables as the containers of a guest receive them, in the order of their names. The guest writes
+// them to a file and systemd reads that file back, and the two do not agree on every character:
 //
 //   - a newline arrives as the two characters \n, so that a PEM file arrives as one line;
 //   - a carriage return outside of quotes ends the value;

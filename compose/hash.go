@@ -11,11 +11,11 @@ import (
 // Hash is a compose hash: the SHA-256 of the exact text of an app-compose document.
 type Hash [sha256.Size]byte
 
-// Sum hashes the exact bytes of a document. It is what the guest does with its app-compose file: no parsing,
-// no canonical form. Give it the text as it came, such as the app_compose of an attestation.
+// Sum returns the hash of the exact bytes of a document, as the guest computes it from its app-compose file: without
+// parsing and without a canonical form. Pass the unchanged text, such as the app_compose of an attestation.
 func Sum(raw []byte) Hash { return sha256.Sum256(raw) }
 
-// ParseHash reads 64 hexadecimal digits of either case, with or without "0x".
+// ParseHash parses 64 hex digits of either case, with or without "0x".
 func ParseHash(text string) (Hash, error) {
 	var h Hash
 	bare := strings.TrimPrefix(text, "0x")
@@ -28,13 +28,13 @@ func ParseHash(text string) (Hash, error) {
 	return h, nil
 }
 
-// String returns 64 lower-case hexadecimal digits without a prefix, as the API does.
+// String returns 64 lower-case hex digits without a prefix, as the API does.
 func (h Hash) String() string { return hex.EncodeToString(h[:]) }
 
-// MarshalText is String.
+// MarshalText returns the text of [Hash.String].
 func (h Hash) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
 
-// UnmarshalText is [ParseHash].
+// UnmarshalText parses the text as [ParseHash] does.
 func (h *Hash) UnmarshalText(text []byte) error {
 	parsed, err := ParseHash(string(text))
 	if err != nil {
@@ -44,5 +44,5 @@ func (h *Hash) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Equal compares in constant time.
+// Equal reports whether the hashes are equal, in constant time.
 func (h Hash) Equal(other Hash) bool { return subtle.ConstantTimeCompare(h[:], other[:]) == 1 }

@@ -23,9 +23,9 @@ func (a *App) setMember(name string, value any) error {
 	return nil
 }
 
-// New makes the document of a docker-compose file, whose text it takes, with the platform's defaults filled in, so
-// that its hash can be compared with the platform's; see [App.Predictable]. It returns an error if the document
-// breaks a rule of [App.Validate] or the text one of [CheckDockerCompose].
+// New returns the document for the text of a docker-compose file, with the platform's defaults filled in, so that its
+// hash can be compared with the platform's; see [App.Predictable]. It returns an error if the document breaks a rule
+// of [App.Validate] or the text one of [CheckDockerCompose].
 func New(dockerCompose string, opts ...Option) (*App, error) {
 	a := platformDefaults()
 	a.DockerComposeFile = ptr(dockerCompose)

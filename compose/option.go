@@ -5,10 +5,10 @@ import (
 	"slices"
 )
 
-// Option sets a member of a document made by [New].
+// Option sets a member of a document in [New].
 type Option func(*App) error
 
-// set makes an option of a change that cannot fail.
+// set returns an option for a change that cannot fail.
 func set(change func(*App)) Option {
 	return func(a *App) error {
 		change(a)
@@ -42,11 +42,12 @@ func AllowedEnvs(env []EnvVar) []string {
 }
 
 // WithPreLaunchScript sets the text of the script that the guest runs before the app. With one the compose hash is
-// predictable. Without, the platform adds its current script, which [LookupPreLaunch] recognises afterwards and
-// which an own script replaces: an app loses the login to registries with DSTACK_DOCKER_* or DSTACK_AWS_*, the
-// variables DSTACK_APP_ID, DSTACK_APP_DOMAIN and DSTACK_GATEWAY_DOMAIN, SSH keys and the root password of the
-// guest, and the cleanup of old images; see [PlatformVariable]. The platform's own text, as published, may be given
-// here as well. The script is no gate: after a reboot containers may start before it. [WithInitScript] is one.
+// predictable. Without one the platform adds its current script, which [LookupPreLaunch] recognises afterwards. An
+// own script replaces the platform's, and the app loses the login to registries with DSTACK_DOCKER_* or DSTACK_AWS_*,
+// the variables DSTACK_APP_ID, DSTACK_APP_DOMAIN and DSTACK_GATEWAY_DOMAIN, SSH keys and the root password of the
+// guest, and the cleanup of old images; see [PlatformVariable]. The platform's own published text may be passed as
+// well. The script cannot guard the start of the app: after a reboot containers may start before it. [WithInitScript]
+// can.
 func WithPreLaunchScript(script string) Option {
 	return func(a *App) error {
 		a.PreLaunchScript = ptr(script)
@@ -73,7 +74,7 @@ func WithInitScript(scripts ...string) Option {
 	}
 }
 
-// maxInitScripts is the guest's bound.
+// maxInitScripts is the guest's limit.
 const maxInitScripts = 5
 
 // WithBashScript runs the text of a bash script instead of a docker-compose file: runner "bash". The docker-compose
@@ -130,8 +131,8 @@ func (a *App) setFeature(name string, on bool) {
 	}
 }
 
-// WithKeyProvider sets where the keys come from: "none", "kms", "local" or "tpm", and the id that pins the provider,
-// hexadecimal, "" for none. Newer platforms alone know these members, so the hash is not predictable.
+// WithKeyProvider sets the source of the keys: "none", "kms", "local" or "tpm", and the id that pins the provider, in
+// hex, "" for none. Only newer platforms support these members, so the hash is not predictable.
 func WithKeyProvider(kind, id string) Option {
 	return set(func(a *App) {
 		a.KeyProvider = ptr(kind)
@@ -155,31 +156,31 @@ func WithSecureTime(secure bool) Option { return set(func(a *App) { a.SecureTime
 // WithStorageFS sets the file system of the data disk: "zfs", the platform's default, or "ext4".
 func WithStorageFS(fs string) Option { return set(func(a *App) { a.StorageFS = ptr(fs) }) }
 
-// WithSwapSize sets the size of the swap space in bytes. Newer platforms alone know it, so the hash is not
+// WithSwapSize sets the size of the swap space in bytes. Only newer platforms support it, so the hash is not
 // predictable.
 func WithSwapSize(bytes uint64) Option {
 	return func(a *App) error { return a.setMember("swap_size", bytes) }
 }
 
-// WithSalt sets a text that the guest ignores, and that makes the hash another one.
+// WithSalt sets a text that the guest ignores, and that changes the hash.
 func WithSalt(salt string) Option {
 	return func(a *App) error { return a.setMember("salt", salt) }
 }
 
-// WithGatewayDomain sets the domain of the gateway from which the platform's pre-launch script makes
+// WithGatewayDomain sets the domain of the gateway, from which the platform's pre-launch script derives
 // DSTACK_GATEWAY_DOMAIN and DSTACK_APP_DOMAIN.
 func WithGatewayDomain(domain string) Option {
 	return func(a *App) error { return a.setMember("default_gateway_domain", domain) }
 }
 
-// PortRule lets one port of the app be reached.
+// PortRule allows traffic to one port of the app.
 type PortRule struct {
 	Port uint16 `json:"port"`
-	// ProxyProtocol lets the gateway begin each connection with a header of the PROXY protocol.
+	// ProxyProtocol makes the gateway begin each connection with a header of the PROXY protocol.
 	ProxyProtocol bool `json:"pp"`
 }
 
-// WithPortPolicy sets rules for the ports of the app; restrict closes all others. Newer platforms alone know it, so
+// WithPortPolicy sets rules for the ports of the app; restrict closes all others. Only newer platforms support it, so
 // the hash is not predictable.
 func WithPortPolicy(restrict bool, rules ...PortRule) Option {
 	return func(a *App) error {
@@ -187,9 +188,9 @@ func WithPortPolicy(restrict bool, rules ...PortRule) Option {
 	}
 }
 
-// WithMember sets a member that has no option of its own, such as docker_config or requirements, to a value that
-// encoding/json writes. The document is public: it is no place for a password. The hash is not predictable unless
-// [App.Predictable] knows the member.
+// WithMember sets a member that has no option of its own, such as docker_config or requirements, to a value for
+// encoding/json. The document is public: it must not contain a password. The hash is not predictable unless
+// [App.Predictable] supports the member.
 func WithMember(name string, value any) Option {
 	return func(a *App) error { return a.setMember(name, value) }
 }

@@ -1,7 +1,7 @@
 package compose
 
-// PlatformVariable returns what the platform's pre-launch script does with a variable, and reports whether it
-// does anything: an app with a script of its own goes without. Source: the published scripts up to 0.0.19.
+// PlatformVariable returns the effect of a variable in the platform's pre-launch script, and reports whether there is
+// one. An app with a script of its own does not have these effects. Source: the published scripts up to 0.0.19.
 func PlatformVariable(name string) (effect string, ok bool) {
 	switch name {
 	case "DSTACK_APP_ID":

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// PreLaunchForm is how a text of a platform's script is known.
+// PreLaunchForm is the source of a known text of a platform's script.
 type PreLaunchForm string
 
 const (
@@ -17,7 +17,7 @@ const (
 	PreLaunchAttested PreLaunchForm = "attested"
 )
 
-// PreLaunchScript is a pre-launch script of the platform. Only its hash is known here, the text is not shipped.
+// PreLaunchScript is a pre-launch script of the platform. Only its hash is known here, not the text.
 type PreLaunchScript struct {
 	// Version that the script prints, such as "0.0.19".
 	Version string
@@ -28,7 +28,7 @@ type PreLaunchScript struct {
 	Date string
 }
 
-// LookupPreLaunch returns the platform's script that a text is, byte for byte. No other text is one.
+// LookupPreLaunch returns the platform's script with exactly the given text, and reports whether there is one.
 func LookupPreLaunch(text string) (PreLaunchScript, bool) {
 	sum := sha256.Sum256([]byte(text))
 	return LookupPreLaunchHash(hex.EncodeToString(sum[:]))

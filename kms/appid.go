@@ -28,25 +28,25 @@ func ParseAppID(text string) (AppID, error) {
 	return id, nil
 }
 
-// DeriveAppID gives the id of the app that deployer creates with nonce: the address that Ethereum's CREATE
-// gives a contract. The central KMS does the same with a wallet of the workspace on the server.
+// DeriveAppID returns the id of the app that deployer creates with nonce: the address that Ethereum's CREATE assigns
+// to a contract. The central KMS derives app ids in the same way, from a wallet of the workspace on the server.
 func DeriveAppID(deployer common.Address, nonce uint64) AppID {
 	return AppID(crypto.CreateAddress(deployer, nonce))
 }
 
-// String gives 40 lower-case hexadecimal digits without a prefix, as the API does.
+// String returns 40 lower-case hex digits without a prefix, as the API does.
 func (id AppID) String() string { return hex.EncodeToString(id[:]) }
 
-// Address is the contract of the app, where its KMS is on a chain.
+// Address returns the address of the app's contract, if its KMS is on a chain.
 func (id AppID) Address() common.Address { return common.Address(id) }
 
-// IsZero tells the id that no app has.
+// IsZero reports whether the id is zero, which no app has.
 func (id AppID) IsZero() bool { return id == AppID{} }
 
-// MarshalText is String.
+// MarshalText returns the text of [AppID.String].
 func (id AppID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
 
-// UnmarshalText is [ParseAppID].
+// UnmarshalText parses the text as [ParseAppID] does.
 func (id *AppID) UnmarshalText(text []byte) error {
 	parsed, err := ParseAppID(string(text))
 	if err != nil {

@@ -7,7 +7,7 @@ package kms
 // Source: Phala-Network/trust-center, packages/verifier/src/verifiers/phalaCloudKmsVerifier.ts, commit f081105 of
 // 2026-06-10.
 //
-// Warning: the vendor of the cloud published it, and nobody else. Who pins it excludes an impostor between the caller
-// and the vendor, and a KMS that is exchanged later; it does not exclude a vendor that published the wrong key.
-// Compare it with a key that was pinned before, or with the evidence of the KMS node (attest.KMSReportData).
+// Warning: only the vendor of the cloud published the key. Pinning it excludes an impostor between the caller and the
+// vendor, and a KMS that is exchanged later. It does not exclude a vendor that published the wrong key. Compare it
+// with a key that was pinned before, or with the evidence of the KMS node (attest.KMSReportData).
 const PhalaCentralRootKey = "0x0334c76e0c3f52ec64cbf9bbf5c910c272330166fd656c0a86bb330963e46910e1"

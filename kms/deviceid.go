@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// DeviceID identifies a machine: the SHA-256 of an identifier that its hardware reports. It is no compose hash,
-// although both are 32 bytes and stand side by side in the contract of an app.
+// DeviceID identifies a machine: the SHA-256 of an identifier that its hardware reports. It is not a compose hash,
+// although both have 32 bytes and are parameters of an app's contract.
 type DeviceID [32]byte
 
-// ParseDeviceID reads 64 hexadecimal digits of either case, with or without "0x".
+// ParseDeviceID parses 64 hex digits of either case, with or without "0x".
 func ParseDeviceID(text string) (DeviceID, error) {
 	var id DeviceID
 	bare := strings.TrimPrefix(text, "0x")
@@ -27,18 +27,18 @@ func ParseDeviceID(text string) (DeviceID, error) {
 // IsZero reports whether the id is 32 zero bytes, which identify no device.
 func (id DeviceID) IsZero() bool { return id == DeviceID{} }
 
-// Equal compares in constant time.
+// Equal reports whether the ids are equal, in constant time.
 func (id DeviceID) Equal(other DeviceID) bool {
 	return subtle.ConstantTimeCompare(id[:], other[:]) == 1
 }
 
-// String returns 64 lower-case hexadecimal digits without a prefix, as the API does.
+// String returns 64 lower-case hex digits without a prefix, as the API does.
 func (id DeviceID) String() string { return hex.EncodeToString(id[:]) }
 
 // MarshalText returns the text of [DeviceID.String].
 func (id DeviceID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
 
-// UnmarshalText reads what [ParseDeviceID] reads.
+// UnmarshalText parses the text as [ParseDeviceID] does.
 func (id *DeviceID) UnmarshalText(text []byte) error {
 	parsed, err := ParseDeviceID(string(text))
 	if err != nil {

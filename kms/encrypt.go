@@ -13,8 +13,8 @@ import (
 	"strings"
 )
 
-// The layout of an encrypted environment: the ephemeral X25519 key, the iv, the AES-256-GCM ciphertext with
-// its tag. The X25519 secret is the AES key as it is; nothing is authenticated besides.
+// The layout of an encrypted environment: the ephemeral X25519 key, the iv, the AES-256-GCM ciphertext with its tag.
+// The AES key is the unchanged X25519 secret; there is no additional authenticated data.
 const (
 	keySize  = 32
 	ivSize   = 12
@@ -22,14 +22,14 @@ const (
 	overhead = keySize + ivSize + tagSize
 )
 
-// EncryptEnv encrypts variables for the env key of an app, whose signer must have been checked, see
-// [CheckSigner]. The result is lower-case hexadecimal text. It fails where the variables break the limits
-// of [CheckEnv], or the result is longer than the 256 KiB that the guest takes.
+// EncryptEnv encrypts variables for the env key of an app, whose signer must have been checked: see [CheckSigner]. It
+// returns lower-case hex digits. It returns an error if the variables break the limits of [CheckEnv], or the result
+// is longer than the 256 KiB that the guest accepts.
 func EncryptEnv(env []EnvVar, pub PublicKey) (string, error) {
 	return encryptEnv(env, pub, rand.Reader)
 }
 
-// encryptEnv takes the ephemeral key and the iv from random, in this order.
+// encryptEnv reads the ephemeral key and the iv from random, in this order.
 func encryptEnv(env []EnvVar, pub PublicKey, random io.Reader) (string, error) {
 	if err := CheckEnv(env); err != nil {
 		return "", err
@@ -60,7 +60,7 @@ func encryptEnv(env []EnvVar, pub PublicKey, random io.Reader) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// The ciphertext takes the place of the plaintext.
+	// The ciphertext overwrites the plaintext.
 	return hex.EncodeToString(aead.Seal(blob[:keySize+ivSize], iv, blob[keySize+ivSize:], nil)), nil
 }
 
@@ -76,8 +76,8 @@ func newAEAD(private *ecdh.PrivateKey, public *ecdh.PublicKey) (cipher.AEAD, err
 	return cipher.NewGCM(block)
 }
 
-// DecryptEnv is the guest's side of [EncryptEnv]: it decrypts with the private key and holds the variables
-// against the guest's limits. It is for tests and for those who build a KMS or a guest.
+// DecryptEnv reverses [EncryptEnv], as the guest does: it decrypts with the private key and checks the variables
+// against the guest's limits. It is for tests and for implementations of a KMS or a guest.
 func DecryptEnv(encrypted string, private *ecdh.PrivateKey) ([]EnvVar, error) {
 	bare := strings.TrimPrefix(encrypted, "0x")
 	if len(bare) > 2*maxBlobSize {
@@ -108,7 +108,7 @@ func DecryptEnv(encrypted string, private *ecdh.PrivateKey) ([]EnvVar, error) {
 			Value *string `json:"value"`
 		} `json:"env"`
 	}
-	// The text of a failure could repeat a secret, so it does not go on.
+	// The text of the error could repeat a secret, so it is dropped.
 	if json.Unmarshal(plain, &doc) != nil || doc.Env == nil {
 		return nil, errors.New("encrypted environment: the plaintext is not a list of variables")
 	}

@@ -2,5 +2,5 @@ package kms
 
 import "github.com/phala-go/phala/compose"
 
-// EnvVar is the variable of package compose, which reads it from env files: one type from the file to the ciphertext.
+// EnvVar is the type of package compose, which reads variables from env files.
 type EnvVar = compose.EnvVar

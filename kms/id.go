@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// ID names one KMS: its slug, such as "kms-base-prod5", or its id, such as "kms_Xk3".
+// ID identifies one KMS: its slug, such as "kms-base-prod5", or its id, such as "kms_Xk3".
 type ID string
 
-// ParseID refuses what is not the name of a KMS. The words "phala", "base", "ethereum" and "legacy" are
-// kinds of KMS, of which there can be several, and are the usual mistake here.
+// ParseID returns the ID of a KMS, or an error if text is not a slug or id. "phala", "base", "ethereum" and "legacy"
+// are types of KMS, of which there can be several; they are the usual mistake here.
 func ParseID(text string) (ID, error) {
 	switch strings.ToLower(text) {
 	case "phala", "base", "ethereum", "legacy":

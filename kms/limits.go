@@ -15,9 +15,9 @@ const (
 	maxBlobSize  = 256 << 10
 )
 
-// CheckEnv holds variables against the limits of the guest: at most 1,024 of them and 1 MiB in all; names of
-// letters, digits and underscores, not beginning with a digit, at most 255 bytes, each once; values of
-// UTF-8 text, at most 128 KiB. Errors name the variable, never its value.
+// CheckEnv checks variables against the limits of the guest: at most 1,024 of them and 1 MiB in total; names of
+// letters, digits and underscores, not beginning with a digit, at most 255 bytes, without duplicates; values of UTF-8
+// text, at most 128 KiB. Errors contain the name of the variable, never its value.
 func CheckEnv(env []EnvVar) error {
 	if len(env) > maxVars {
 		return fmt.Errorf("%d variables, the guest takes at most %d", len(env), maxVars)

@@ -1,6 +1,6 @@
 package kms
 
-// envSize is a good guess at the size of the plaintext, so that it need not grow.
+// envSize estimates the size of the plaintext, so that the buffer need not grow.
 func envSize(env []EnvVar) int {
 	size := len(`{"env":[]}`)
 	for _, v := range env {
@@ -10,8 +10,8 @@ func envSize(env []EnvVar) int {
 }
 
 // appendEnv writes the plaintext {"env":[{"key":…,"value":…},…]}: compact, raw UTF-8, the shortest escapes.
-// encoding/json would escape <, > and & and some line separators, which the guest takes as well, but the
-// bytes would not be those of the other implementations.
+// encoding/json would escape <, > and & and some line separators. The guest accepts these, too, but the bytes would
+// differ from those of the other implementations.
 func appendEnv(out []byte, env []EnvVar) []byte {
 	out = append(out, `{"env":[`...)
 	for i, v := range env {

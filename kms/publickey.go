@@ -11,8 +11,8 @@ import (
 // PublicKey is the X25519 key that an app's secrets are encrypted for.
 type PublicKey [32]byte
 
-// ParsePublicKey reads 64 hexadecimal digits of either case, with or without "0x". It refuses the points of
-// low order, with which everybody could compute the shared secret.
+// ParsePublicKey parses 64 hex digits of either case, with or without "0x". It returns an error for the points of low
+// order, with which everybody could compute the shared secret.
 func ParsePublicKey(text string) (PublicKey, error) {
 	var key PublicKey
 	bare := strings.TrimPrefix(text, "0x")
@@ -28,7 +28,7 @@ func ParsePublicKey(text string) (PublicKey, error) {
 	return key, nil
 }
 
-// check tries the key with a private key of no meaning: the product is zero exactly for a point of low order.
+// check multiplies the key with an arbitrary private key: the product is zero exactly for a point of low order.
 func (k PublicKey) check() error {
 	public, err := ecdh.X25519().NewPublicKey(k[:])
 	if err != nil {
@@ -46,13 +46,13 @@ func (k PublicKey) check() error {
 	return nil
 }
 
-// String gives 64 lower-case hexadecimal digits.
+// String returns 64 lower-case hex digits.
 func (k PublicKey) String() string { return hex.EncodeToString(k[:]) }
 
-// MarshalText is String.
+// MarshalText returns the text of [PublicKey.String].
 func (k PublicKey) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
-// UnmarshalText is [ParsePublicKey].
+// UnmarshalText parses the text as [ParsePublicKey] does.
 func (k *PublicKey) UnmarshalText(text []byte) error {
 	parsed, err := ParsePublicKey(string(text))
 	if err != nil {

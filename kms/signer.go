@@ -17,8 +17,7 @@ import (
 // Signer is the root key of a KMS: a secp256k1 public key in its compressed form of 33 bytes.
 type Signer [33]byte
 
-// ParseSigner reads 66 hexadecimal digits of either case, with or without "0x", that are a point of the
-// curve.
+// ParseSigner parses 66 hex digits of either case, with or without "0x", that are a point of the curve.
 func ParseSigner(text string) (Signer, error) {
 	var s Signer
 	bare := strings.TrimPrefix(text, "0x")
@@ -34,18 +33,18 @@ func ParseSigner(text string) (Signer, error) {
 	return s, nil
 }
 
-// SignerOf is the signer that signs with key.
+// SignerOf returns the public key of a private key.
 func SignerOf(key *ecdsa.PrivateKey) Signer {
 	return Signer(crypto.CompressPubkey(&key.PublicKey))
 }
 
-// String gives "0x" and 66 lower-case hexadecimal digits.
+// String returns "0x" and 66 lower-case hex digits.
 func (s Signer) String() string { return "0x" + hex.EncodeToString(s[:]) }
 
-// MarshalText is String.
+// MarshalText returns the text of [Signer.String].
 func (s Signer) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// UnmarshalText is [ParseSigner].
+// UnmarshalText parses the text as [ParseSigner] does.
 func (s *Signer) UnmarshalText(text []byte) error {
 	parsed, err := ParseSigner(string(text))
 	if err != nil {
@@ -55,11 +54,11 @@ func (s *Signer) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// SignerError says that a key was signed by nobody whom the caller trusts.
+// SignerError is returned if a key was not signed by a pinned root.
 type SignerError struct {
-	// Got is who signed.
+	// Got is the signer of the key.
 	Got Signer
-	// Want are the roots that were pinned.
+	// Want are the pinned roots.
 	Want []Signer
 }
 
@@ -74,8 +73,8 @@ func (e *SignerError) Error() string {
 	return fmt.Sprintf("signed by %s, want %s", e.Got, strings.Join(want, " or "))
 }
 
-// CheckSigner compares got with the pinned roots. It fails with a [*SignerError] where it is none of them,
-// or none is given. A signature alone proves nothing: every one of the right length recovers to some key.
+// CheckSigner compares got with the pinned roots. It returns a [*SignerError] if got is none of them, or no root is
+// given. A signature alone proves nothing: every one of the right length recovers to some key.
 func CheckSigner(got Signer, roots ...Signer) error {
 	match := 0
 	for _, root := range roots {
@@ -87,7 +86,7 @@ func CheckSigner(got Signer, roots ...Signer) error {
 	return &SignerError{Got: got, Want: roots}
 }
 
-// ParseSignature reads 130 hexadecimal digits of either case, with or without "0x".
+// ParseSignature parses 130 hex digits of either case, with or without "0x".
 func ParseSignature(text string) ([]byte, error) {
 	bare := strings.TrimPrefix(text, "0x")
 	if len(bare) != 2*crypto.SignatureLength {
@@ -100,37 +99,37 @@ func ParseSignature(text string) ([]byte, error) {
 	return sig, nil
 }
 
-// purpose begins the message that a KMS signs, so that the signature is good for nothing else.
+// purpose is the prefix of the message that a KMS signs, so that the signature is valid for nothing else.
 const purpose = "dstack-env-encrypt-pubkey:"
 
 func digest(app AppID, timestamp []byte, pub PublicKey) []byte {
 	return crypto.Keccak256([]byte(purpose), app[:], timestamp, pub[:])
 }
 
-// RecoverSigner gives the key that has signed pub as the env key of app: Keccak-256 over
+// RecoverSigner returns the key that has signed pub as the env key of app: Keccak-256 over
 // "dstack-env-encrypt-pubkey:", the app id and the key.
 //
-// The signature has 65 bytes: r, s, and a recovery id of 0 to 3, which is what the KMS writes. Implementations
-// disagree about ids of 27 and more and about the upper half of s; both are refused. An altered signature need
-// not fail here, it recovers to another key: the result must be compared, with [CheckSigner].
+// The signature has 65 bytes: r, s, and a recovery id of 0 to 3, as the KMS writes it. Implementations disagree about
+// ids of 27 and more and about the upper half of s; both are errors. An altered signature does not always cause an
+// error, because it recovers to another key: compare the result with [CheckSigner].
 func RecoverSigner(app AppID, pub PublicKey, sig []byte) (Signer, error) {
 	return recoverSigner(digest(app, nil, pub), sig)
 }
 
 // The window in which a timestamped signature is accepted, as in the KMS's own clients.
 const (
-	// DefaultMaxAge is how old it may be.
+	// DefaultMaxAge is the maximum age.
 	DefaultMaxAge = 300 * time.Second
-	// MaxClockSkew is how far it may lie in the future.
+	// MaxClockSkew is the maximum distance in the future.
 	MaxClockSkew = 60 * time.Second
 )
 
-// ErrNotFresh says that a timestamped signature is too old, or from the future.
+// ErrNotFresh is returned if a timestamped signature is too old, or from the future.
 var ErrNotFresh = errors.New("the signature is not fresh")
 
-// RecoverSignerAt is [RecoverSigner] for the newer form, in which the KMS also signs the time, in seconds
-// since 1970. It fails with [ErrNotFresh] where that is more than maxAge (0 means [DefaultMaxAge]) before
-// now or more than [MaxClockSkew] after it; both bounds are inclusive.
+// RecoverSignerAt returns the signer of the newer format, like [RecoverSigner]. In this format the KMS also signs the
+// time, in Unix seconds. It returns [ErrNotFresh] if the time is more than maxAge (0 means [DefaultMaxAge]) before
+// now or more than [MaxClockSkew] after it; both limits are inclusive.
 func RecoverSignerAt(app AppID, pub PublicKey, sig []byte, timestamp int64, now time.Time, maxAge time.Duration) (Signer, error) {
 	if maxAge == 0 {
 		maxAge = DefaultMaxAge
@@ -138,7 +137,7 @@ func RecoverSignerAt(app AppID, pub PublicKey, sig []byte, timestamp int64, now 
 	if timestamp < 0 {
 		return Signer{}, fmt.Errorf("%w: time %d", ErrNotFresh, timestamp)
 	}
-	// Whole seconds, and no subtraction that could wrap around.
+	// Whole seconds, and no subtraction that could overflow.
 	at := now.Unix()
 	if timestamp < at-int64(maxAge/time.Second) || timestamp > at+int64(MaxClockSkew/time.Second) {
 		return Signer{}, fmt.Errorf("%w: signed at %d, now it is %d", ErrNotFresh, timestamp, at)
@@ -163,14 +162,14 @@ func recoverSigner(digest, sig []byte) (Signer, error) {
 	return Signer(crypto.CompressPubkey(key)), nil
 }
 
-// upperHalf tells s above half of the group order; each signature has a twin there (EIP-2, BIP 62).
+// upperHalf reports whether s is above half of the group order; each signature has a twin there (EIP-2, BIP 62).
 func upperHalf(s []byte) bool {
 	half := new(big.Int).Rsh(crypto.S256().Params().N, 1)
 	return new(big.Int).SetBytes(s).Cmp(half) > 0
 }
 
-// SignPublicKey signs pub as the env key of app, as a KMS does with its root key. It is for the tests of
-// those who check such signatures.
+// SignPublicKey signs pub as the env key of app, as a KMS does with its root key. It is for tests of the
+// verification.
 func SignPublicKey(root *ecdsa.PrivateKey, app AppID, pub PublicKey) ([]byte, error) {
 	return crypto.Sign(digest(app, nil, pub), root)
 }

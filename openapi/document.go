@@ -5,6 +5,6 @@ import _ "embed"
 //go:embed openapi.json
 var document string
 
-// Document is the OpenAPI description itself, as JSON text. The linker leaves it out of programs that do not
-// call this.
+// Document returns the OpenAPI description as JSON text. The linker omits it from programs that do not call this
+// function.
 func Document() string { return document }

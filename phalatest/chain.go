@@ -14,26 +14,26 @@ import (
 	"github.com/phala-go/phala/kms"
 )
 
-// Chain is the contract of a KMS on a chain as the cloud sees it, with the key that the KMS itself holds. View
-// of a *chaintest.Chain is one.
+// Chain is the contract of a KMS on a chain as the cloud sees it, with the KMS's own key. View of a *chaintest.Chain
+// implements it.
 type Chain interface {
 	// ChainID is the EIP-155 id of the chain.
 	ChainID() uint64
 	// KMSContract is the address of the KMS's contract.
 	KMSContract() common.Address
-	// KMSKey is the root key of the KMS, whose public half its contract names.
+	// KMSKey is the root key of the KMS, whose public key is in its contract.
 	KMSKey() *ecdsa.PrivateKey
-	// KMSRootCA is the public key of the KMS's root CA (DER SubjectPublicKeyInfo), which its contract names.
+	// KMSRootCA is the public key of the KMS's root CA (DER SubjectPublicKeyInfo), which is in its contract.
 	KMSRootCA() []byte
-	// App reads whether the KMS knows an app, and who deployed and who owns its contract.
+	// App reads whether the KMS has registered an app, and the deployer and owner of its contract.
 	App(ctx context.Context, app kms.AppID) (known bool, deployer, owner common.Address, err error)
-	// Allowance reads what the contract of an app allows.
+	// Allowance reads the answer of an app's contract.
 	Allowance(ctx context.Context, app kms.AppID, hash [32]byte, device kms.DeviceID) (kms.Allowance, error)
-	// Transaction reads whether a transaction is mined and has worked, and what it called.
+	// Transaction reads whether a transaction is mined and succeeded, and which contract it called.
 	Transaction(ctx context.Context, tx common.Hash) (mined, worked bool, to common.Address, err error)
 }
 
-// WithChain adds a KMS that the contract on a chain governs. What it must allow is asked there, each time.
+// WithChain adds a KMS that the contract on a chain governs. The contract is read for each decision.
 func WithChain(chain Chain) Option {
 	return func(s *Server) error {
 		if chain == nil {

@@ -119,9 +119,9 @@ func (vm *cvm) allowedEnv() []kms.EnvVar {
 	return compose.GuestEnv(allowed)
 }
 
-// Env returns the environment of a CVM as its containers see it, in the order of the names: what the guest has
-// decrypted, the app-compose allows, and the way through the guest has left of it. The identifier may have every form
-// that the API takes; a name is one of the first workspace.
+// Env returns the environment of a CVM as its containers receive it, in the order of the names: decrypted by the
+// guest, filtered by the app-compose, and changed as the guest's handling changes values. The identifier may have
+// every form that the API accepts; a name is one of the first workspace.
 func (s *Server) Env(cvmID string) ([]kms.EnvVar, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -132,8 +132,8 @@ func (s *Server) Env(cvmID string) ([]kms.EnvVar, error) {
 	return t.env(cvmID)
 }
 
-// Decrypt returns what a guest of an app reads from an encrypted environment, whoever owns the app. The error is of an
-// environment that was encrypted for another app.
+// Decrypt returns the variables that a guest of an app reads from an encrypted environment, whoever owns the app. It
+// returns an error if the environment was encrypted for another app.
 func (s *Server) Decrypt(app kms.AppID, encrypted string) ([]kms.EnvVar, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

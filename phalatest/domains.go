@@ -7,8 +7,8 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// SetDNS lets the cloud find a record when it diagnoses domains. kind is CNAME, TXT or CAA. Without one it
-// finds nothing: it never asks the network.
+// SetDNS sets a record for the diagnosis of domains. kind is CNAME, TXT or CAA. Without one the diagnosis finds
+// nothing: the cloud never uses the network.
 func (s *Server) SetDNS(kind, name, value string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Exit lets the guest of a running CVM power itself off: its status is "exited" from now on. The identifier
-// may have every form that the API takes.
+// Exit powers a running CVM off from within its guest: its status is "exited" from now on. The identifier may have
+// every form that the API accepts.
 func (s *Server) Exit(cvmID string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

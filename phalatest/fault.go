@@ -7,53 +7,53 @@ import (
 	"time"
 )
 
-// Fault is a way to misbehave. Its parts combine.
+// Fault is a fault of an operation. Its parts combine.
 type Fault struct {
-	// Times is how many calls it affects; 0 means one, a negative number all.
+	// Times is the number of affected calls; 0 means one, a negative number all.
 	Times int
-	// Delay comes before anything else.
+	// Delay is the delay before anything else.
 	Delay time.Duration
 
-	// Status answers with this status instead of doing the work. The body is Body, or else an error with
-	// Code, or else one in plain form.
+	// Status replaces the work by a response with this status. The body is Body, or else an error with Code, or else
+	// one in plain form.
 	Status int
 	// Code is an error code such as "ERR-02-015", Message its text.
 	Code, Message string
-	// Body of the answer; HTML where it begins with "<", else JSON.
+	// Body is the body of the response; HTML if it begins with "<", otherwise JSON.
 	Body string
-	// RetryAfter is sent with Status, in whole seconds; 0 is not.
+	// RetryAfter is sent with Status, in whole seconds; 0 is not sent.
 	RetryAfter time.Duration
-	// Header of the answer.
+	// Header is the header of the response.
 	Header http.Header
 
 	// LoseRequest cuts the connection before the work is done.
 	LoseRequest bool
-	// LoseAnswer cuts the connection after the work was done.
+	// LoseAnswer cuts the connection after the work is done.
 	LoseAnswer bool
-	// CutAfter cuts the connection after this many bytes of the answer, or of the stream; 0 does not.
+	// CutAfter cuts the connection after this many bytes of the response, or of the stream; 0 does not.
 	CutAfter int
-	// EndAfter ends the answer after this many bytes as if it were complete; 0 does not.
+	// EndAfter ends the response after this many bytes as if it were complete; 0 does not.
 	EndAfter int
-	// Endless never ends the answer: spaces follow it until the client gives up.
+	// Endless never ends the response: spaces follow it until the client gives up.
 	Endless bool
-	// Trickle waits this long before each byte of the answer.
+	// Trickle is the delay before each byte of the response.
 	Trickle time.Duration
 }
 
-// Locked is the answer while another operation on the CVM runs.
+// Locked returns the fault of a CVM on which another operation runs.
 func Locked() Fault { return Fault{Status: http.StatusConflict, Message: busy} }
 
-// ExpiredToken is the answer to an API key that has expired.
+// ExpiredToken returns the fault of an expired API key.
 func ExpiredToken() Fault {
 	return Fault{Status: http.StatusUnauthorized, Message: "API key has expired"}
 }
 
-// HTML is the answer of a proxy that stands before the API.
+// HTML returns the fault of a proxy before the API.
 func HTML(status int) Fault {
 	return Fault{Status: status, Body: "<html><head><title>" + strconv.Itoa(status) + " " + http.StatusText(status) + "</title></head></html>"}
 }
 
-// Fault makes the next calls of an operation, such as "CVMs.Create", misbehave. Faults of one operation queue up.
+// Fault adds a fault to the next calls of an operation, such as "CVMs.Create". Faults of one operation queue up.
 func (s *Server) Fault(operation string, f Fault) {
 	s.known(operation)
 	if f.Times == 0 {
@@ -64,7 +64,7 @@ func (s *Server) Fault(operation string, f Fault) {
 	s.faults[operationName(operation)] = append(s.faults[operationName(operation)], f)
 }
 
-// TamperAnswer passes every answer of an operation through fn, which may change status and body. A nil fn ends it.
+// TamperAnswer passes every response of an operation through fn, which may change status and body. A nil fn ends it.
 func (s *Server) TamperAnswer(operation string, fn func(status int, body []byte) (int, []byte)) {
 	s.known(operation)
 	s.mu.Lock()
@@ -72,7 +72,7 @@ func (s *Server) TamperAnswer(operation string, fn func(status int, body []byte)
 	s.tampers[operationName(operation)] = fn
 }
 
-// FailBoot lets the CVM of that name fail to boot, with an error text, from now on. An empty text ends it.
+// FailBoot makes the CVM with that name fail to boot, with an error text, from now on. An empty text ends it.
 func (s *Server) FailBoot(name, text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -14,19 +14,19 @@ type forged struct {
 	shows   func(*attest.Evidence)
 }
 
-// BootInstead boots something else for the CVM of that name than what the cloud was asked for and reports: another
-// app-compose text, key provider or image. The hardware measures what really booted. A nil change ends it.
+// BootInstead boots another app than requested and reported for the CVM with that name: another app-compose text, key
+// provider or image. The hardware measures what really booted. A nil change ends it.
 func (s *Server) BootInstead(name string, change func(*quotetest.Spec)) {
 	s.forge(name, func(sp *forged) { sp.boots = change })
 }
 
-// ForgeQuote changes what the hardware signs for the CVM of that name, see [quotetest.Change]. No change ends it.
+// ForgeQuote changes what the hardware signs for the CVM with that name, see [quotetest.Change]. No change ends it.
 func (s *Server) ForgeQuote(name string, changes ...quotetest.Change) {
 	s.forge(name, func(sp *forged) { sp.changes = changes })
 }
 
-// TamperEvidence changes the evidence that the cloud returns for the CVM of that name. change is called for each
-// answer, with a copy. A nil change ends it.
+// TamperEvidence changes the evidence that the cloud returns for the CVM with that name. change is called for each
+// response, with a copy. A nil change ends it.
 func (s *Server) TamperEvidence(name string, change func(*attest.Evidence)) {
 	s.forge(name, func(sp *forged) { sp.shows = change })
 }

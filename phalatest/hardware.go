@@ -24,8 +24,8 @@ type hardware struct {
 // collateralYears is how long the collateral holds: longer than a test lets its CVMs live.
 const collateralYears = 10
 
-// WithHardware changes what the test authority behind the quotes says of its machines, as by
-// [quotetest.WithTCBStatus], or by [quotetest.WithRevokedPCK], which revokes the first node.
+// WithHardware configures the test authority behind the quotes, as with [quotetest.WithTCBStatus], or with
+// [quotetest.WithRevokedPCK], which revokes the first node.
 func WithHardware(options ...quotetest.Option) Option {
 	return func(s *Server) error {
 		s.hardware.options = append(s.hardware.options, options...)
@@ -61,11 +61,11 @@ func (h *hardware) build(nodes []*node) error {
 	return nil
 }
 
-// AttestationPolicy is what a careful caller knows of this cloud: the roots of its hardware in the place of
-// Intel's, where to get collateral, the root CAs of its KMSes, its OS images and its nodes. Development images fail in
-// [attest.CheckProductionOS]. What app and compose hash must run is for the caller to add; package deploy does.
+// AttestationPolicy returns the policy of a careful caller for this cloud: the roots of its hardware in the place of
+// Intel's, a source of collateral, the root CAs of its KMSs, its OS images and its nodes. Development images fail in
+// [attest.CheckProductionOS]. The caller adds the app and the compose hash; package deploy does.
 //
-// Without it the quotes of this cloud are refused, as they are not signed by Intel.
+// Without it the quotes of this cloud are refused, because they are not signed by Intel.
 func (s *Server) AttestationPolicy() attest.Policy {
 	if _, err := s.machine(s.nodes[0]); err != nil {
 		s.wrong("the test authority: %v", err)

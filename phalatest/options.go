@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// Option sets up a server.
+// Option configures a server.
 type Option func(*Server) error
 
-// Lenient answers wrong requests as the API does, without failing the test.
+// Lenient sets that a wrong request does not fail the test. It only returns the API's error.
 func Lenient() Option {
 	return func(s *Server) error {
 		s.lenient = true
@@ -18,8 +18,8 @@ func Lenient() Option {
 	}
 }
 
-// WithLogger logs each request with its operation and status, and as a warning what would fail a test. Keys
-// and secrets are not logged.
+// WithLogger sets a logger for each request with its operation and status, and as a warning for what would fail a
+// test. Keys and secrets are not logged.
 func WithLogger(log *slog.Logger) Option {
 	return func(s *Server) error {
 		s.log = log
@@ -60,8 +60,8 @@ func WithAPIKey(key string) Option {
 	}
 }
 
-// WithSeed makes the wallet, the KMS and so all app ids and keys follow from seed. Without it they are the
-// same in every run.
+// WithSeed sets the seed of the wallet, the KMS and so of all app ids and keys. Without it they are the same in every
+// run.
 func WithSeed(seed string) Option {
 	return func(s *Server) error {
 		s.seed = seed
@@ -69,7 +69,7 @@ func WithSeed(seed string) Option {
 	}
 }
 
-// WithQuotas bounds what all CVMs of the workspace have together. Without it there is no bound.
+// WithQuotas limits the resources of all CVMs of the workspace together. There is no limit by default.
 func WithQuotas(q Quotas) Option {
 	return func(s *Server) error {
 		if min(q.CVMs, q.VCPUs, q.MemoryMB, q.DiskGB) < 0 {

@@ -11,25 +11,25 @@ import (
 
 // Request is a call that the server has received.
 type Request struct {
-	// Operation such as "CVMs.Create"; empty where there is none.
+	// Operation is the operation, such as "CVMs.Create"; empty if there is none.
 	Operation string
 	// Method and Path as they came, the path unescaped and without its query.
 	Method, Path string
-	// Query as it came, with the value of a token redacted.
+	// Query is the unchanged query, with the value of a token redacted.
 	Query string
-	// Header with the API key redacted.
+	// Header is the header, with the API key redacted.
 	Header http.Header
 	// Body with secrets redacted.
 	Body []byte
-	// Status that was answered; 0 where the connection was cut first.
+	// Status is the status of the response; 0 if the connection was cut first.
 	Status int
 }
 
 // DefaultRequestLog is how many calls a server remembers.
 const DefaultRequestLog = 10_000
 
-// WithRequestLog sets how many calls the server remembers for [Server.Requests], the newest ones; 0 remembers none.
-// Without it these are [DefaultRequestLog].
+// WithRequestLog sets the number of calls that the server remembers for [Server.Requests], the newest ones; 0
+// remembers none. The default is [DefaultRequestLog].
 func WithRequestLog(calls int) Option {
 	return func(s *Server) error {
 		if calls < 0 {

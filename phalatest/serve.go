@@ -14,8 +14,8 @@ import (
 // newestVersion is what a request without a version gets.
 const newestVersion = "2026-06-23"
 
-// ServeHTTP answers one request, so that a program can serve the cloud where it likes: the paths begin with
-// /api/v1, and with /logs for the logs of CVMs. [Server.URL] and [Server.Transport] do that by themselves.
+// ServeHTTP handles one request, so that a program can serve the cloud at any address: the paths begin with /api/v1,
+// and with /logs for the logs of CVMs. [Server.URL] and [Server.Transport] use it.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if at, isLog := strings.CutPrefix(r.URL.Path, logPath); isLog {
 		s.serveLog(w, r, at)

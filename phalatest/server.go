@@ -100,7 +100,7 @@ func New(t TB, opts ...Option) *Server {
 	return s
 }
 
-// Start starts a cloud for a program, which must close it. It fails where an option makes no sense.
+// Start starts a cloud for a program, which must close it. It returns an error if an option is invalid.
 func Start(opts ...Option) (*Server, error) {
 	s := &Server{
 		APIKey:     "phak_test",
@@ -164,16 +164,16 @@ func (s *Server) Close() {
 	s.memory.Wait()
 }
 
-// String names the cloud, without its key.
+// String returns a name without the key.
 func (s *Server) String() string { return "fake cloud" }
 
 // Format writes what String returns, whatever the verb.
 func (s *Server) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
 
-// LogValue keeps the key out of structured logs.
+// LogValue returns the text of String, so that the key is never logged.
 func (s *Server) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
-// URL is the base URL of the server on a loopback address. The first call opens the port.
+// URL returns the base URL of the server on a loopback address. The first call opens the port.
 func (s *Server) URL() string {
 	s.listen.Do(func() {
 		listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
@@ -191,7 +191,8 @@ func (s *Server) URL() string {
 	return s.http.URL + "/api/v1"
 }
 
-// Client returns a client of this cloud with [Server.APIKey], through [Server.Transport]. Options come after its own.
+// Client returns a client of this cloud with [Server.APIKey], through [Server.Transport]. The given options come
+// last.
 func (s *Server) Client(opts ...client.Option) (*client.Client, error) {
 	return s.own().Client(opts...)
 }
@@ -199,18 +200,18 @@ func (s *Server) Client(opts ...client.Option) (*client.Client, error) {
 // own is the workspace of the server itself, to which [Server.APIKey] belongs.
 func (s *Server) own() *Tenant { return s.tenants[0] }
 
-// Transport serves requests without a network, also within testing/synctest.
+// Transport returns a transport that serves requests without a network, also within testing/synctest.
 func (s *Server) Transport() http.RoundTripper {
 	return inmemory.Transport{Handler: s, Running: &s.memory}
 }
 
-// KMSRoot is the root key of the central KMS, to be pinned.
+// KMSRoot returns the root key of the central KMS, for pinning.
 func (s *Server) KMSRoot() kms.Signer { return kms.SignerOf(s.keys.root) }
 
-// TeamWallet is the wallet on the server whose nonces make the app ids.
+// TeamWallet returns the address of the wallet on the server whose nonces determine the app ids.
 func (s *Server) TeamWallet() common.Address { return s.own().wallet }
 
-// Tick moves the life of all CVMs one step on, where [WithManualTicks] has stopped it.
+// Tick advances the life of all CVMs by one step, if [WithManualTicks] has stopped it.
 func (s *Server) Tick() {
 	s.clock.advance()
 	s.mu.Lock()

@@ -83,9 +83,9 @@ func (s *Server) resized(old size, kind *string, vcpu, memory, disk *int) (size,
 	return next, nil
 }
 
-// Quotas bound what all CVMs of the workspace have together; 0 is no bound.
+// Quotas limits the resources of all CVMs of the workspace together; 0 is no limit.
 type Quotas struct {
-	// CVMs is how many there are.
+	// CVMs is the number of CVMs.
 	CVMs int
 	// VCPUs is the number of virtual CPUs.
 	VCPUs int

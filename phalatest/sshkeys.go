@@ -110,8 +110,7 @@ func (t *Tenant) dropSSHKey(k *sshKey) {
 	t.sshKeys = slices.DeleteFunc(t.sshKeys, func(other *sshKey) bool { return other == k })
 }
 
-// SetGitHubKeys sets the public keys that the cloud finds on the GitHub profile of a user. It never asks the
-// network.
+// SetGitHubKeys sets the public keys of a user's GitHub profile. The cloud never uses the network.
 func (s *Server) SetGitHubKeys(user string, publicKeys ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

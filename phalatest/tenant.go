@@ -17,7 +17,7 @@ import (
 )
 
 // Tenant is a workspace of the cloud with an API key and a user of its own. Tenants share the nodes, the images and
-// the KMS, and see nothing of each other: to the key of one, the apps and CVMs of another do not exist.
+// the KMS, but cannot access each other's resources: with the key of one, the apps and CVMs of another do not exist.
 type Tenant struct {
 	// APIKey is the key of the workspace.
 	APIKey string `json:"-"`
@@ -40,13 +40,13 @@ type Tenant struct {
 	sshKeys []*sshKey
 }
 
-// String names the workspace, without its key.
+// String returns the name of the workspace, without its key.
 func (t Tenant) String() string { return "workspace " + t.slug }
 
 // Format writes what String returns, whatever the verb.
 func (t Tenant) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, t.String()) }
 
-// LogValue keeps the key out of structured logs.
+// LogValue returns the text of String, so that the key is never logged.
 func (t Tenant) LogValue() slog.Value { return slog.StringValue(t.String()) }
 
 // NewTenant adds a workspace to the cloud.
@@ -79,8 +79,8 @@ func slugOf(name string) string {
 	return strings.Join(fields, "-")
 }
 
-// Client returns a client of this cloud with the key of the workspace, through [Server.Transport]. Options come
-// after its own.
+// Client returns a client of this cloud with the key of the workspace, through [Server.Transport]. The given options
+// come last.
 func (t *Tenant) Client(opts ...client.Option) (*client.Client, error) {
 	own := []client.Option{
 		client.WithAPIKey(t.APIKey),
@@ -90,10 +90,10 @@ func (t *Tenant) Client(opts ...client.Option) (*client.Client, error) {
 	return client.New(append(own, opts...)...)
 }
 
-// TeamWallet returns the wallet on the server whose nonces make the app ids of the workspace.
+// TeamWallet returns the address of the wallet on the server whose nonces determine the app ids of the workspace.
 func (t *Tenant) TeamWallet() common.Address { return t.wallet }
 
-// Env is [Server.Env] for a CVM of the workspace.
+// Env returns the environment of a CVM of the workspace, like [Server.Env].
 func (t *Tenant) Env(cvmID string) ([]kms.EnvVar, error) {
 	t.server.mu.Lock()
 	defer t.server.mu.Unlock()

@@ -17,7 +17,7 @@ type unknowns struct {
 	oldEvidence  bool
 }
 
-// WithStoppedUpdates leaves a stopped CVM stopped after an update. By default an update boots it.
+// WithStoppedUpdates sets that a stopped CVM stays stopped after an update. By default an update boots it.
 func WithStoppedUpdates() Option {
 	return func(s *Server) error {
 		s.unknown.staysStopped = true
@@ -25,7 +25,7 @@ func WithStoppedUpdates() Option {
 	}
 }
 
-// DeviceRule is the rule by which the device id of a node is made.
+// DeviceRule is the derivation of a node's device id.
 type DeviceRule int
 
 const (
@@ -37,7 +37,7 @@ const (
 	DevicePlaceholder
 )
 
-// WithDeviceRule sets the rule of the device ids of all nodes.
+// WithDeviceRule sets the derivation of the device ids of all nodes.
 func WithDeviceRule(rule DeviceRule) Option {
 	return func(s *Server) error {
 		if rule < DeviceOfPPID || rule > DevicePlaceholder {
@@ -67,8 +67,8 @@ func (s *Server) setDevices() error {
 	return nil
 }
 
-// TransactionRule is which transaction hash the cloud accepts as the registration of a hash. The zero hash and
-// "already-registered" are always accepted once the contract allows what is asked for.
+// TransactionRule selects the transactions that the cloud accepts as the registration of a hash. The zero hash and
+// "already-registered" are always accepted after the contract has allowed the request.
 type TransactionRule int
 
 const (
@@ -80,7 +80,7 @@ const (
 	TransactionAny
 )
 
-// WithTransactionRule sets which transactions the cloud accepts.
+// WithTransactionRule sets the transactions that the cloud accepts.
 func WithTransactionRule(rule TransactionRule) Option {
 	return func(s *Server) error {
 		if rule < TransactionToApp || rule > TransactionAny {
@@ -91,7 +91,7 @@ func WithTransactionRule(rule TransactionRule) Option {
 	}
 }
 
-// WithOldEvidence answers the evidence of apps in its older shape: the text as compose_file and the event log as
+// WithOldEvidence sets that the evidence of apps has its older format: the text as compose_file and the event log as
 // eventlog, without tcb_info.
 func WithOldEvidence() Option {
 	return func(s *Server) error {

@@ -64,8 +64,8 @@ func (w *webhooks) run(fn func()) {
 	}
 }
 
-// Emit posts an event to the webhooks of the first workspace that ask for its type, as the cloud does on its own when something happens
-// to a CVM: an approval that an update waits for, or a type of tomorrow. data is encoded as JSON.
+// Emit sends an event to the webhooks of the first workspace with its type, as the cloud itself does when something
+// happens to a CVM: an approval that an update waits for, or a future type. data is encoded as JSON.
 func (s *Server) Emit(event webhook.Type, data any) error {
 	if err := s.webhooks.emit(s.own(), event, data); err != nil {
 		return fmt.Errorf("phalatest: event %s: %w", event, err)

@@ -10,8 +10,8 @@ import (
 	"github.com/phala-go/phala/phalatest/internal/inmemory"
 )
 
-// WithWebhookReceiver delivers all webhooks to h, whatever their URL, without a network. Within testing/synctest
-// it needs no real time.
+// WithWebhookReceiver sets a handler that receives all webhooks, whatever their URL, without a network. Within
+// testing/synctest it needs no real time.
 func WithWebhookReceiver(h http.Handler) Option {
 	return func(s *Server) error {
 		if h == nil {
@@ -22,7 +22,7 @@ func WithWebhookReceiver(h http.Handler) Option {
 	}
 }
 
-// WithWebhookTransport delivers webhooks through t, such as one that trusts the certificate of a test server.
+// WithWebhookTransport sets the transport of webhooks, such as one that trusts the certificate of a test server.
 func WithWebhookTransport(t http.RoundTripper) Option {
 	return func(s *Server) error {
 		if t == nil {
@@ -33,7 +33,7 @@ func WithWebhookTransport(t http.RoundTripper) Option {
 	}
 }
 
-// WithLocalWebhooks accepts what the cloud refuses: URLs with http, and those of this machine and of private
+// WithLocalWebhooks accepts URLs that the cloud refuses: with http, and those of this machine and of private
 // networks, such as an httptest.Server has.
 func WithLocalWebhooks() Option {
 	return func(s *Server) error {
@@ -56,8 +56,8 @@ func WithWebhookPauses(pauses ...time.Duration) Option {
 	}
 }
 
-// WithWebhookSecretsRefused answers the calls that reveal and rotate a webhook's secret with a status: 403, as
-// for an account without a second factor, or 428, as without a recent check of it.
+// WithWebhookSecretsRefused sets the status of the calls that reveal and rotate a webhook's secret: 403, as for an
+// account without a second factor, or 428, as without a recent check of it.
 func WithWebhookSecretsRefused(status int) Option {
 	return func(s *Server) error {
 		if status != http.StatusForbidden && status != http.StatusPreconditionRequired {

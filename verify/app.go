@@ -17,9 +17,9 @@ type Result struct {
 	Time time.Time `json:"time"`
 	// Instances are those that the cloud lists, running or not. That there are no others cannot be proven.
 	Instances []Instance `json:"instances"`
-	// KMS and Gateway are the nodes on which the app depends: the KMS that gave it its keys, and the gateway in front of
-	// it. They are verified under what the policy says of all hardware, for the reader alone; the verification includes
-	// them only with [WithKMS] and [WithGateway]. That they are those of this app is what the cloud reports, unless their
+	// KMS and Gateway are the nodes that the app depends on: the KMS of its keys, and the gateway in front of it.
+	// They are verified under the hardware part of the policy, for information only; the verification includes them
+	// only with [WithKMS] and [WithGateway]. Only the cloud reports that they are those of this app, unless their
 	// options pin them.
 	KMS     *Instance `json:"kms,omitempty"`
 	Gateway *Instance `json:"gateway,omitempty"`
@@ -28,11 +28,13 @@ type Result struct {
 }
 
 // App verifies every instance of an app against policy. The error joins those of the running instances, and is
-// [attest.ErrNotPossible] if none runs. An instance that the cloud reports as not running and that shows no quote is no
-// error of App; its own Err says so. Two instances with the evidence of one are an error, [attest.ErrInstanceID].
+// [attest.ErrNotPossible] if none runs. An instance that the cloud reports as not running and that has no quote is no
+// error of App; its own Err has the reason. Two instances with the same evidence are an error,
+// [attest.ErrInstanceID].
 //
-// The app may belong to another workspace if it shows its attestation. Of an app of the own workspace each CVM must
-// be among the instances. The result is nil only if the policy cannot be used or the cloud cannot be asked.
+// The app may belong to another workspace if its attestation is public. If it belongs to the own workspace, each of
+// its CVMs must be among the instances. The result is nil only if the policy is invalid or the cloud cannot be
+// reached.
 func App(ctx context.Context, c *client.Client, app kms.AppID, policy attest.Policy, opts ...Option) (*Result, error) {
 	policy, err := appPolicy(app, policy)
 	if err != nil {
@@ -45,7 +47,7 @@ func App(ctx context.Context, c *client.Client, app kms.AppID, policy attest.Pol
 	return verifyApp(ctx, c, app, policy, cfg)
 }
 
-// Bundles returns those of all instances, the KMS and the gateway that have one, to be written as JSON and read by
+// Bundles returns the bundles of the instances, the KMS and the gateway, for writing as JSON and reading with
 // [attest.ParseBundles].
 func (r *Result) Bundles() []*attest.Bundle {
 	var all []*attest.Bundle

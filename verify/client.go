@@ -17,15 +17,15 @@ var ErrRedirect = errors.New("the redirect leaves the app")
 // maxRedirects is that of net/http.
 const maxRedirects = 10
 
-// Client returns an HTTP client that talks to one app alone, whatever name or address a URL has: a connection is used
-// only after the hardware has proven that it ends in a CVM that fulfils policy. See [Transport] for the rules; in
-// addition the client follows a redirect only to the same scheme, host and port, and else returns [ErrRedirect].
+// Client returns an HTTP client for one app alone, whatever name or address a URL has: a connection is used only
+// after the hardware has proven that it ends in a CVM that fulfils policy. See [Transport] for the rules. The client
+// follows a redirect only to the same scheme, host and port, and otherwise returns [ErrRedirect].
 //
 //	c, err := verify.Client(app, attest.Policy{ComposeHashes: []compose.Hash{hash}, Images: images})
 //	resp, err := c.Get("https://" + app.String() + "-8443s.example.phala.network/")
 //
-// An app is reached so at a port with the suffix "s", where the gateway passes TLS through, and with a certificate that
-// carries its quote (RA-TLS).
+// The app must listen on a port with the suffix "s", where the gateway passes TLS through, and have a certificate
+// with its quote (RA-TLS).
 func Client(app kms.AppID, policy attest.Policy, opts ...ClientOption) (*http.Client, error) {
 	t, err := NewTransport(app, policy, opts...)
 	if err != nil {

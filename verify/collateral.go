@@ -11,9 +11,9 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// CloudCollateral returns a source that gets Intel's collateral from the cloud's public registry of quotes. The quote is
-// uploaded there, and is public from then on, as the evidence of an app that shows its attestation is anyway. The cloud
-// need not be trusted: Intel signs collateral. If there is none, the error is [attest.ErrNotPossible].
+// CloudCollateral returns a source that fetches Intel's collateral from the cloud's public registry of quotes. It
+// uploads the quote, which is public from then on, as the evidence of an app with public attestation is anyway. The
+// cloud need not be trusted: Intel signs the collateral. If there is none, the error is [attest.ErrNotPossible].
 func CloudCollateral(c *client.Client) attest.CollateralFunc {
 	return func(ctx context.Context, request attest.CollateralRequest) (*attest.Collateral, error) {
 		if err := request.Trusted(); err != nil {
@@ -30,8 +30,8 @@ func CloudCollateral(c *client.Client) attest.CollateralFunc {
 	}
 }
 
-// noCollateral is the source for a quote that nobody but the owner of the app may read. By what checksum the registry
-// finds a quote without an upload is not published.
+// noCollateral is the source for a private quote. It is not documented by which checksum the registry finds a quote
+// without an upload.
 func noCollateral(_ context.Context, request attest.CollateralRequest) (*attest.Collateral, error) {
 	if err := request.Trusted(); err != nil {
 		return nil, err

@@ -12,13 +12,13 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// evidencePause lies between two requests for evidence.
+// evidencePause is the interval between two requests for evidence.
 const evidencePause = 3 * time.Second
 
-// CVM verifies one CVM against policy. The cloud resolves cvm, a name or an id: set Policy.AppID, or the report proves
-// of some app what was asked of this one. [WithWait] asks again for a while if there is no evidence yet.
+// CVM verifies one CVM against policy. The cloud resolves cvm, a name or an id: set Policy.AppID, otherwise the
+// report may be about another app. [WithWait] repeats the request for a while if there is no evidence yet.
 //
-// The error is that of the instance, an [*Error]. The instance is nil only if the policy cannot be used, the CVM cannot
+// The error is that of the instance, an [*Error]. The instance is nil only if the policy is invalid, the CVM cannot
 // be read or ctx ends.
 func CVM(ctx context.Context, c *client.Client, cvm string, policy attest.Policy, opts ...Option) (*Instance, error) {
 	cfg, err := configure(opts, forCVM)
@@ -59,8 +59,8 @@ func CVM(ctx context.Context, c *client.Client, cvm string, policy attest.Policy
 // shown reports whether everybody may read the evidence of a CVM with this public_tcbinfo.
 func shown(public *bool) bool { return public == nil || *public }
 
-// awaitEvidence gets the evidence of a CVM. If there is none, the error is [attest.ErrNotPossible]; an app that keeps
-// its attestation private is asked once.
+// awaitEvidence requests the evidence of a CVM. If there is none, the error is [attest.ErrNotPossible]. The evidence
+// of an app with private attestation is requested once.
 func awaitEvidence(ctx context.Context, c *client.Client, cvm *openapi.CVMDetail, app kms.AppID, wait time.Duration) (attest.Evidence, error) {
 	began := time.Now()
 	for {

@@ -23,11 +23,11 @@ const (
 //
 //	 0  every running instance is verified
 //	10  the evidence is not of genuine hardware: quote, signatures, collateral, revocation
-//	11  the platform is not in an accepted state: TCB status, advisories, collateral that has ended
-//	12  the host can look into the CVM: debug mode and other attributes
+//	11  the platform is not in an accepted state: TCB status, advisories, expired collateral
+//	12  the host can read the CVM: debug mode and other attributes
 //	13  another operating system, or a development image
 //	14  another app: event log, app id, compose hash, document, instance
-//	15  the keys of the app come from somewhere else, or its KMS is not verified ([WithKMS])
+//	15  the keys of the app have another source, or its KMS is not verified ([WithKMS])
 //	16  another check failed: report data, device, checks of the caller, the gateway ([WithGateway])
 //	20  nothing failed, but something could not be checked: no evidence, no collateral, nothing runs
 //

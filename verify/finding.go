@@ -12,8 +12,8 @@ import (
 // evidenceFinding is the name of the finding of an instance without a report.
 const evidenceFinding = "evidence"
 
-// finding is one line of a report for machines. A check that is waived, and one of an instance that does not run, has the
-// outcome [attest.NotAsked]: it fails nothing.
+// finding is one line of a machine-readable report. A check that is waived, and one of an instance that does not run,
+// has the outcome [attest.NotAsked]: it is no failure.
 type finding struct {
 	name    string
 	outcome attest.Outcome
@@ -28,7 +28,7 @@ func (r *Result) asked() []*Instance {
 	})
 }
 
-// label names an instance for people. Names are not unique, and are the cloud's, as ids are.
+// label returns a readable name of the instance. Names are not unique, and come from the cloud, as ids do.
 func (i *Instance) label() string {
 	label := i.Name
 	if i.CVM != "" {
@@ -74,7 +74,7 @@ func (i *Instance) findings() []finding {
 	return all
 }
 
-// printable replaces what could steer a terminal or break a document.
+// printable replaces characters that could control a terminal or break a document.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {

@@ -7,7 +7,7 @@ import (
 	"github.com/phala-go/phala/attest"
 )
 
-// Instance is what the hardware proves of one CVM.
+// Instance is the verification of one CVM.
 type Instance struct {
 	// CVM is its vm_uuid, and Status its state such as "running", both as the cloud reports them.
 	CVM    string `json:"cvm,omitempty"`
@@ -22,8 +22,8 @@ type Instance struct {
 	Err error `json:"-"`
 }
 
-// counts reports whether the instance is part of the verdict: it runs, or it shows evidence whatever the cloud reports of
-// its state. Else the cloud could call an instance stopped whose evidence fails.
+// counts reports whether the instance is part of the verdict: it runs, or it has evidence whatever the cloud reports
+// about its state. Otherwise the cloud could report an instance as stopped whose evidence fails.
 func (i *Instance) counts() bool {
 	return i.Status == "" || i.Status == "running" || i.Bundle != nil && len(i.Bundle.Evidence.Quote) > 0
 }
@@ -53,14 +53,14 @@ func (i Instance) MarshalJSON() ([]byte, error) {
 	}{plain(i), text})
 }
 
-// Error reports that the hardware does not prove that a CVM runs what it should. By errors.Is it is the sentinel of
-// each check that failed, such as [attest.ErrComposeHash].
+// Error is returned if the hardware does not prove that a CVM runs what it should. errors.Is matches it with the
+// sentinel of each check that failed, such as [attest.ErrComposeHash].
 type Error struct {
-	// CVM identifies it.
+	// CVM is the identifier of the CVM.
 	CVM string
 	// Report is nil if there was no evidence.
 	Report *attest.Report
-	// Err is what went wrong, mostly an [*attest.Error].
+	// Err is the cause, mostly an [*attest.Error].
 	Err error
 }
 

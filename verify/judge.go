@@ -12,8 +12,8 @@ import (
 // checkDocument is the name of the check that [WithDocument] adds.
 const checkDocument attest.CheckName = "document"
 
-// Evidence verifies evidence that is at hand, from files or from a bundle, as [CVM] verifies what it fetches. The error is
-// that of the instance, an [*Error]; the instance is nil only if the policy or an option cannot be used.
+// Evidence verifies given evidence, from files or from a bundle, as [CVM] does with fetched evidence. The error is
+// that of the instance, an [*Error]; the instance is nil only if the policy or an option is invalid.
 func Evidence(ctx context.Context, evidence attest.Evidence, policy attest.Policy, opts ...Option) (*Instance, error) {
 	cfg, err := configure(opts, forEvidence)
 	if err == nil {

@@ -16,7 +16,7 @@ import (
 // checkRootKeys is the name of the check that [WithKMS] adds.
 const checkRootKeys attest.CheckName = "kms-root-keys"
 
-// link is what is expected of a node that the app depends on.
+// link contains the expectations of a node that the app depends on.
 type link struct {
 	policy attest.Policy
 	root   kms.Signer // of a KMS; zero if nothing is pinned
@@ -103,10 +103,10 @@ func bindsRootKeys(report *attest.Report, cas [][]byte, root kms.Signer) error {
 		"another purpose, such as a TLS certificate", attest.ErrReportData, hex.EncodeToString(report.Quote.ReportData[:]), root, len(cas))
 }
 
-// GatewayCertificate verifies that the gateway's hardware vouches for a certificate: the one that the app's domain presents
-// in a TLS handshake. info is what the gateway publishes ([attest.ParseGatewayInfo]); nothing in it need be trusted. As
-// that has no app-compose text, policy should name the gateway's compose hashes. Without a quote for the key of the
-// certificate the error is [attest.ErrNotPossible].
+// GatewayCertificate verifies that the gateway's hardware attests a certificate: the one that the app's domain
+// presents in a TLS handshake. info is the gateway's published information ([attest.ParseGatewayInfo]), which need
+// not be trusted. It has no app-compose text, so policy should contain the gateway's compose hashes. Without a quote
+// for the key of the certificate the error is [attest.ErrNotPossible].
 func GatewayCertificate(ctx context.Context, info *attest.GatewayInfo, certificate *x509.Certificate, policy attest.Policy) (*Instance, error) {
 	instance := &Instance{Name: "gateway"}
 	evidence, err := info.Evidence(certificate)

@@ -10,7 +10,7 @@ import (
 	"github.com/phala-go/phala/kms"
 )
 
-// Option changes how evidence is fetched.
+// Option configures a verification.
 type Option func(*config) error
 
 type config struct {
@@ -20,7 +20,7 @@ type config struct {
 	kms, gateway *link
 }
 
-// scope is what options are for.
+// scope is the set of functions that an option is for.
 type scope int
 
 const (
@@ -51,8 +51,8 @@ func configure(opts []Option, s scope) (*config, error) {
 	return c, nil
 }
 
-// WithWait sets how long evidence of a running CVM is asked for again while it is not there yet; it is asked for once by
-// default. Evidence appears some seconds after a boot, because the cloud has to ask the guest agent.
+// WithWait sets how long the evidence of a running CVM is requested again while it is missing; by default it is
+// requested once. Evidence appears some seconds after a boot, because the cloud has to query the guest agent.
 func WithWait(d time.Duration) Option {
 	return func(c *config) error {
 		if d < 0 {
@@ -74,10 +74,10 @@ func WithInterval(d time.Duration) Option {
 	}
 }
 
-// WithDocument adds a check, "document": the app-compose text of each instance must follow from the app-compose document
-// that was sent, by nothing but documented defaults of the platform and at most one known script of it; see
-// [compose.CompareCompleted]. The text counts only if the hardware proves it. With the document of a repository it is the
-// check that what runs is what the repository has.
+// WithDocument adds a check, "document": the app-compose text of each instance must follow from the given app-compose
+// document by nothing but documented defaults of the platform and at most one known script of it; see
+// [compose.CompareCompleted]. The text counts only if the hardware proves it. With the document of a repository, the
+// check proves that the app runs what the repository contains.
 func WithDocument(sent []byte) Option {
 	return func(c *config) error {
 		if _, err := compose.Canonicalize(sent); err != nil {
@@ -88,10 +88,10 @@ func WithDocument(sent []byte) Option {
 	}
 }
 
-// WithKMS makes the node of the app's KMS part of the verification: its evidence must fulfil policy, and its quote must
-// bind the root keys: root together with one of the root CAs that the app's policy names (Policy.KMSRootCAs). A check,
-// "kms-root-keys", reports that. Pin the keys from a place that the cloud does not control, such as the KMS's contract.
-// A zero root asks for no binding; then the node is some KMS, and not shown to be the one of the app.
+// WithKMS makes the node of the app's KMS part of the verification: its evidence must fulfil policy, and its quote
+// must bind the root keys: root together with one of the root CAs of the app's policy (Policy.KMSRootCAs). A check,
+// "kms-root-keys", reports that. Pin the keys from a source that the cloud does not control, such as the KMS's
+// contract. A zero root disables that check; then the node is some KMS, not necessarily the one of the app.
 func WithKMS(policy attest.Policy, root kms.Signer) Option {
 	return func(c *config) error {
 		if err := policy.Validate(); err != nil {
@@ -102,8 +102,8 @@ func WithKMS(policy attest.Policy, root kms.Signer) Option {
 	}
 }
 
-// WithGateway makes the gateway part of the verification: its evidence must fulfil policy, which should name its app id and
-// compose hashes. What certificate the gateway has is not in that evidence; see [GatewayCertificate].
+// WithGateway makes the gateway part of the verification: its evidence must fulfil policy, which should contain its
+// app id and compose hashes. The evidence does not cover the gateway's certificate; see [GatewayCertificate].
 func WithGateway(policy attest.Policy) Option {
 	return func(c *config) error {
 		if err := policy.Validate(); err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/phala-go/phala/attest"
 )
 
-// maxPeers bounds how many verified certificates are remembered. An instance of an app has one.
+// maxPeers limits the number of remembered certificates. An instance of an app has one.
 const maxPeers = 256
 
 type fingerprint [sha256.Size]byte

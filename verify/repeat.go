@@ -12,13 +12,14 @@ import (
 	"github.com/phala-go/phala/kms"
 )
 
-// askAgain is how soon [Repeat] asks again after a round in which it got no answer, unless its interval is shorter.
+// askAgain is the time after which [Repeat] tries again after a round without a response, unless its interval is
+// shorter.
 const askAgain = time.Minute
 
 // Round is one verification of all instances of an app.
 type Round struct {
 	Time time.Time
-	// Result is nil if the cloud could not be asked; Err says why.
+	// Result is nil if the cloud could not be reached; Err is the reason.
 	Result *Result
 	// Drifts are the differences from the rounds before.
 	Drifts []Drift
@@ -40,10 +41,10 @@ func (d Drift) String() string {
 	return fmt.Sprintf("%.200q (%.200q): %s was %.200q, is %.200q", d.Name, d.CVM, d.What, d.Before, d.After)
 }
 
-// Repeat verifies every instance of an app again and again, once each interval ([WithInterval]), beginning now. It
-// yields each round, whatever the round found: an instance that is no longer verified, new or gone, or a cloud that
-// could not be asked, after which the next round comes a minute later at the latest. An error is yielded last, if the
-// policy cannot be used or the context has ended.
+// Repeat verifies every instance of an app once each interval ([WithInterval]), starting now. It yields each round,
+// whatever its outcome: an instance that is no longer verified, new or gone, or a cloud that could not be reached,
+// after which the next round follows within a minute. An error is yielded last, if the policy is invalid or the
+// context has ended.
 //
 //	for round, err := range verify.Repeat(ctx, c, app, policy) {
 //		if err != nil {
@@ -121,8 +122,8 @@ func (i *Instance) facts() []fact {
 	return append(all, fact{"system", a.MRSystem}, fact{"device", a.Devices.String()})
 }
 
-// memory is what was seen of the instances so far, by instance. A value that a round does not show stays, so that a
-// change is found whatever lies between.
+// memory contains the last values of the instances. A value that is missing in a round stays, so that a later change
+// is detected.
 type memory map[string]*remembered
 
 type remembered struct {

@@ -62,8 +62,8 @@ type (
 	}
 )
 
-// SARIF returns what failed, and what was not possible, as a log in SARIF 2.1.0. Code scanning shows each finding at a
-// file of the repository: path is that file, relative to its root, such as "docker-compose.yml". What the policy waives is
+// SARIF returns the failed and the impossible checks as a log in SARIF 2.1.0. Code scanning displays each finding at
+// a file of the repository: path is that file, relative to its root, such as "docker-compose.yml". Waived checks are
 // in the log as suppressed.
 func (r *Result) SARIF(path string) ([]byte, error) {
 	if path == "" {

@@ -8,11 +8,11 @@ import (
 	"github.com/phala-go/phala/attest"
 )
 
-// evidenceSeen finds evidence that stands for two instances: a CVM that proves nothing could be hidden behind that of
-// another one. The keys are hashes of quotes, and instance ids that the hardware measured.
+// evidenceSeen detects the same evidence for two instances: a CVM that proves nothing could be hidden behind the
+// evidence of another one. The keys are hashes of quotes, and instance ids that the hardware measured.
 type evidenceSeen map[string]string
 
-// again returns an error if the evidence of the instance was shown before, and remembers it.
+// again returns an error if the evidence of the instance was seen before, and records it.
 func (s evidenceSeen) again(i *Instance) error {
 	if i.Report == nil || i.Report.Quote == nil || i.Bundle == nil {
 		return nil

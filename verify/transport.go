@@ -16,27 +16,27 @@ import (
 )
 
 const (
-	// handshakeTimeout bounds one TLS handshake together with the verification, which may have to fetch collateral.
+	// handshakeTimeout limits one TLS handshake together with the verification, which may have to fetch collateral.
 	handshakeTimeout = 30 * time.Second
 	idleTimeout      = 90 * time.Second
 	// maxIdle is high enough for a busy service: opening a connection costs a handshake, and idle ones cost little.
 	maxIdle = 64
 )
 
-// Transport is an [http.RoundTripper] that talks to one app alone.
+// Transport is an [http.RoundTripper] for one app alone.
 //
 //   - It sends nothing but https, and dials directly: environment variables such as HTTPS_PROXY have no effect.
-//   - Names and certificate authorities play no part. The quote in the peer's certificate must fulfil the policy and sign
+//   - Names and certificate authorities are not used. The quote in the peer's certificate must fulfil the policy and sign
 //     the certificate's key, and the handshake proves that the peer has that key.
 //   - Connections are kept and reused, also with HTTP/2. A certificate is verified once for all its connections.
-//   - A verification lasts until the collateral or the certificate ends. It is renewed then, before another byte is
-//     sent on a connection that is already open; if it fails, the connection is closed.
+//   - A verification lasts until the collateral or the certificate expires. It is renewed then, before another byte is
+//     sent on an open connection; if it fails, the connection is closed.
 //
 // A policy for a Transport must expect compose hashes, and Images or Measurements, or waive these checks by name
-// ([attest.CheckComposeHash], [attest.CheckMeasurements]): without a known operating system anybody who runs a TDX
-// machine can measure any app. If the policy names no source of collateral, it is Intel ([attest.IntelPCS]).
+// ([attest.CheckComposeHash], [attest.CheckMeasurements]): without a known operating system anybody with a TDX
+// machine can measure any app. If the policy has no source of collateral, Intel is used ([attest.IntelPCS]).
 //
-// A Transport may be used by several goroutines at once.
+// A Transport can be used by several goroutines at once.
 type Transport struct {
 	base  *http.Transport
 	dial  func(ctx context.Context, network, address string) (net.Conn, error)
@@ -46,8 +46,8 @@ type Transport struct {
 // ClientOption configures [NewTransport] and [Client].
 type ClientOption func(*Transport) error
 
-// WithDial sets how connections are opened, for tests and for networks that need a tunnel. What dial connects to is
-// verified like everything else.
+// WithDial sets the function that opens connections, for tests and for networks that need a tunnel. Its connections
+// are verified like all others.
 func WithDial(dial func(ctx context.Context, network, address string) (net.Conn, error)) ClientOption {
 	return func(t *Transport) error {
 		if dial == nil {
@@ -58,8 +58,8 @@ func WithDial(dial func(ctx context.Context, network, address string) (net.Conn,
 	}
 }
 
-// WithReport calls fn with the report of each verification, also of those that fail. It may be called by several
-// goroutines at once.
+// WithReport sets a function that is called with the report of each verification, also of those that fail. Several
+// goroutines may call it at once.
 func WithReport(fn func(*attest.Report)) ClientOption {
 	return func(t *Transport) error {
 		if fn == nil {

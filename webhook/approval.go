@@ -21,38 +21,38 @@ type PendingApproval struct {
 	ComposeHash string `json:"compose_hash"`
 	AppID       string `json:"app_id"`
 	DeviceID    string `json:"device_id"`
-	// KMS is the contract that knows the app.
+	// KMS is the contract that the app is registered with.
 	KMS           KMSContract   `json:"kms"`
 	OnChainAction OnChainAction `json:"onchain_action"`
-	// CommitToken lets everybody who has it commit this one update, with no API key. The two URLs contain
-	// it: one is a page for people, the other is what a program posts to.
+	// CommitToken authorises everybody who has it to commit this one update, without an API key. The two URLs contain
+	// it: one is a page of the dashboard, the other the URL of the commit request.
 	CommitToken  Secret `json:"commit_token"`
 	CommitURL    Secret `json:"commit_url"`
 	APICommitURL Secret `json:"api_commit_url"`
-	// ExpiresAt is when the token ends, 14 days after it was made.
+	// ExpiresAt is the time at which the token expires, 14 days after it was created.
 	ExpiresAt   time.Time `json:"expires_at"`
 	InitiatedBy Initiator `json:"initiated_by"`
 }
 
-// KMSContract names the contract of a KMS.
+// KMSContract identifies the contract of a KMS.
 type KMSContract struct {
-	// ChainID is 0 where none is given.
+	// ChainID is 0 if there is none.
 	ChainID uint64 `json:"chain_id"`
 	Address string `json:"contract_address"`
 }
 
-// OnChainAction is the call that the owner of the app's contract is asked for.
+// OnChainAction is the call that the owner of the app's contract has to make.
 type OnChainAction struct {
 	// To is the contract of the app.
 	To string `json:"to"`
-	// Method such as "addComposeHash(bytes32)".
+	// Method is the function, such as "addComposeHash(bytes32)".
 	Method string `json:"method"`
-	// Calldata is the argument alone, the compose hash, and not calldata as a transaction has it. Do not
-	// sign what comes from here without computing the hash yourself.
+	// Calldata is only the argument, the compose hash, and not the calldata of a transaction. Do not sign it without
+	// computing the hash yourself.
 	Calldata string `json:"calldata"`
 }
 
-// Initiator is who prepared the update.
+// Initiator is the user who prepared the update.
 type Initiator struct {
 	UserID   string `json:"user_id"`
 	Username string `json:"username"`

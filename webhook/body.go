@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// readTimeout is how long a body may take. The cloud itself gives up ten seconds after it began.
+// readTimeout limits the time of reading a body. The cloud itself gives up ten seconds after it began.
 const readTimeout = 10 * time.Second
 
 // read returns the exact bytes of a body, or the status to refuse it with.
@@ -32,10 +32,9 @@ func (h *Receiver) read(w http.ResponseWriter, r *http.Request) (body []byte, st
 	return nil, http.StatusBadRequest, errors.New("broken off")
 }
 
-// limitTime bounds the time of reading the body, where neither the server nor its connection does, so that a
-// body that trickles in holds no connection. The function that it returns lifts that: the deadline must not cut
-// the work on the event. It stays where the body was not read to its end, because the server reads on from what
-// is left.
+// limitTime limits the time of reading the body, if neither the server nor its connection does, so that a slow body
+// does not block a connection. The returned function removes the limit: the deadline must not interrupt the work on
+// the event. It stays if the body was not read to its end, because the server reads the rest.
 func limitTime(w http.ResponseWriter, r *http.Request) func() {
 	if server, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok && server.ReadTimeout > 0 {
 		return func() {}

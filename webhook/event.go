@@ -11,11 +11,11 @@ import (
 	"github.com/phala-go/phala/internal/cloudtext"
 )
 
-// Type is the type of an event. The set is open: expect others than these.
+// Type is the type of an event. The set is open: expect other values.
 type Type string
 
-// The types of events that are documented. The change log of the cloud names a family "gpu_rental." as well, whose
-// members are not published.
+// The documented types of events. The change log of the cloud mentions a family "gpu_rental." as well, whose members
+// are not documented.
 const (
 	// CVMCreated: the first deployment of a CVM runs.
 	CVMCreated Type = "cvm.created"
@@ -38,8 +38,8 @@ const (
 	CVMReplicaPendingApproval Type = "cvm.replica.pending_approval"
 )
 
-// Event is something that happened in a workspace. What formats it for people leaves out Data, which can hold
-// a token. [Marshal] returns the whole event in the form in which the cloud sends it.
+// Event is an event of a workspace. Formatting it omits Data, which can contain a token. [Marshal] returns the whole
+// event in the form in which the cloud sends it.
 type Event struct {
 	// ID is the same in all attempts to deliver the event.
 	ID   string `json:"id"`
@@ -60,12 +60,12 @@ type Workspace struct {
 	Name string `json:"name"`
 }
 
-// maxID bounds the id of an event in bytes, because it becomes a key. Documented are "evt_" and 16
-// hexadecimal digits.
+// maxID limits the id of an event in bytes, because it becomes a key. The documented form is "evt_" and 16 hex
+// digits.
 const maxID = 128
 
-// UnmarshalJSON reads the body of a delivery. Id and type must be there, all else may be missing; members that
-// are not known are passed over.
+// UnmarshalJSON reads the body of a delivery. Id and type are required, everything else may be missing; unknown
+// members are ignored.
 func (e *Event) UnmarshalJSON(data []byte) error {
 	type plain Event
 	wire := struct {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Receiver is an http.Handler of deliveries. [Handler] makes one. It is safe for concurrent use.
+// Receiver is an http.Handler of deliveries. [Handler] returns one. It is safe for concurrent use.
 type Receiver struct {
 	verifier
 	fn      func(context.Context, Event) error
@@ -20,26 +20,26 @@ type Receiver struct {
 	logger  *slog.Logger
 }
 
-// Handler receives deliveries and calls fn for each event once, as long as fn succeeds. It fails where the
-// secret, fn or an option makes no sense: an empty secret above all, with which everybody could sign.
+// Handler returns a handler of deliveries that calls fn once for each event, until fn succeeds. It returns an error
+// if the secret, fn or an option is invalid: above all an empty secret, with which everybody could sign.
 //
-// Its answers:
+// Its responses:
 //
 //	204  fn has succeeded
 //	200  the event was handled before; fn is not called
-//	400  the body is signed, and is not an event; or it broke off
-//	401  the signature is missing or wrong, or was made too long ago
+//	400  the body is signed, but is not an event; or it was cut off
+//	401  the signature is missing or wrong, or was created too long ago
 //	405  not a POST
 //	408  the body took longer than ten seconds
 //	409  the event is being handled by another request
 //	413  the body is too long
 //	415  not application/json
-//	500  fn has failed; its error is logged and not shown
+//	500  fn has failed; its error is logged and not sent
 //	503  the store has failed, or the request ended before fn was called
 //
-// The cloud tries again after all but the first two. fn gets the context of the request, which ends when the
-// cloud hangs up, after ten seconds: work that takes longer belongs in a queue. Where fn succeeds all the same,
-// the event counts as handled. fn is called from many goroutines at a time, never for the same event.
+// The cloud tries again after all but the first two. fn receives the context of the request, which ends when the
+// cloud hangs up, after ten seconds: longer work belongs in a queue. If fn succeeds nevertheless, the event counts as
+// handled. fn is called from many goroutines at a time, but never concurrently for the same event.
 func Handler(secret string, fn func(context.Context, Event) error, opts ...Option) (*Receiver, error) {
 	v, err := newVerifier(secret)
 	if err != nil {
@@ -60,17 +60,17 @@ func Handler(secret string, fn func(context.Context, Event) error, opts ...Optio
 	return h, nil
 }
 
-// SetSecrets accepts deliveries that are signed with one of these, and no others, from the next one on. What was
-// handled stays known. It is for rotating: the cloud stops using the old secret at once, and a delivery that was
-// signed before may still be on its way, so keep the old one beside the new for [DefaultTolerance].
+// SetSecrets replaces the secrets, from the next delivery on. Handled events stay known. It is for rotation: the
+// cloud stops using the old secret at once, and a delivery that was signed before may still arrive, so keep the old
+// one beside the new for [DefaultTolerance].
 func (h *Receiver) SetSecrets(secret string, more ...string) error {
 	return h.keys.replace(append([]string{secret}, more...))
 }
 
-// Format writes what it is, whatever the verb.
+// Format writes the type's name, whatever the verb.
 func (h Receiver) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "webhook receiver") }
 
-// ServeHTTP answers one delivery.
+// ServeHTTP handles one delivery.
 func (h *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
@@ -127,10 +127,10 @@ func (h *Receiver) once(w http.ResponseWriter, r *http.Request, event Event) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// settleTimeout bounds telling the store how it went, in time that the cloud may no longer wait.
+// settleTimeout limits the store's update after an event, during which the cloud may no longer wait.
 const settleTimeout = 5 * time.Second
 
-// call runs the function on a claimed event and settles the claim, also where the function panics.
+// call runs the function on a claimed event and settles the claim, even if the function panics.
 func (h *Receiver) call(ctx context.Context, event Event) (err error) {
 	succeeded := false
 	defer func() {

@@ -10,8 +10,8 @@ import (
 // retryWindow is longer than the cloud tries to deliver an event: 1 + 10 + 60 minutes, and the attempts.
 const retryWindow = 2 * time.Hour
 
-// DefaultMemory is how many handled events a [Receiver] remembers without [WithStore]. Only events that the cloud
-// has signed get there; an id takes about 200 bytes.
+// DefaultMemory is the number of handled events that a [Receiver] remembers without [WithStore]. Only events that the
+// cloud has signed are remembered; an id takes about 200 bytes.
 const DefaultMemory = 100_000
 
 // errCrowded is what Claim returns while as many events are being handled as may be remembered.
@@ -32,9 +32,9 @@ type handled struct {
 	until time.Time
 }
 
-// NewMemoryStore returns a store that remembers handled events for a time, and at most limit of them; it lets as
-// many be handled at once. The cloud delivers an event again for up to 71 minutes. A time or limit that is not
-// positive is replaced by two hours and [DefaultMemory].
+// NewMemoryStore returns a store that remembers handled events for a time, and at most limit of them; limit is also
+// the maximum number of events that are handled at once. The cloud delivers an event again for up to 71 minutes. A
+// time or limit that is not positive is replaced by two hours and [DefaultMemory].
 func NewMemoryStore(keep time.Duration, limit int) *MemoryStore {
 	if keep <= 0 {
 		keep = retryWindow
@@ -45,7 +45,7 @@ func NewMemoryStore(keep time.Duration, limit int) *MemoryStore {
 	return &MemoryStore{keep: keep, limit: limit, ids: map[string]bool{}}
 }
 
-// Len returns how many events are remembered or being handled.
+// Len returns the number of events that are remembered or being handled.
 func (m *MemoryStore) Len() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -53,7 +53,7 @@ func (m *MemoryStore) Len() int {
 	return len(m.ids)
 }
 
-// Claim takes an id, as [Store] has it.
+// Claim claims an id; see [Store].
 func (m *MemoryStore) Claim(_ context.Context, id string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

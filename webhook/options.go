@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// Option sets up a [Receiver].
+// Option configures a [Receiver].
 type Option interface {
 	applyHandler(*Receiver) error
 }
 
-// VerifyOption sets up [Verify] or a [Receiver].
+// VerifyOption configures [Verify] or a [Receiver].
 type VerifyOption interface {
 	Option
 	applyVerifier(*verifier) error
@@ -27,16 +27,16 @@ type handlerOption func(*Receiver) error
 
 func (o handlerOption) applyHandler(h *Receiver) error { return o(h) }
 
-// WithSecrets accepts what is signed with one of these, too: the secret before, while a rotation reaches all
-// processes, or those of several webhooks that post to the same place.
+// WithSecrets adds accepted secrets: the previous one, while a rotation reaches all processes, or those of several
+// webhooks with the same URL.
 func WithSecrets(more ...string) VerifyOption {
 	return verifyOption(func(v *verifier) error {
 		return v.keys.add(more)
 	})
 }
 
-// WithTolerance sets how far the time of signing may be from now, in both directions, instead of
-// [DefaultTolerance]. The longer it is, the longer somebody who has recorded a delivery can repeat it.
+// WithTolerance sets the maximum distance of the signing time from now, in both directions, instead of
+// [DefaultTolerance]. The longer it is, the longer a recorded delivery can be replayed.
 func WithTolerance(d time.Duration) VerifyOption {
 	return verifyOption(func(v *verifier) error {
 		if d <= 0 {
@@ -47,8 +47,8 @@ func WithTolerance(d time.Duration) VerifyOption {
 	})
 }
 
-// WithStore keeps the ids of the events that were handled elsewhere than in the memory of this process. It is
-// for receivers that run more than once, or must not repeat an event after a restart.
+// WithStore sets the store of the handled events' ids, instead of the memory of this process. It is for receivers
+// with several processes, or that must not repeat an event after a restart.
 func WithStore(s Store) Option {
 	return handlerOption(func(h *Receiver) error {
 		if s == nil {
@@ -62,7 +62,7 @@ func WithStore(s Store) Option {
 // DefaultMaxBody is the longest body that a [Receiver] reads, in bytes.
 const DefaultMaxBody = 1 << 20
 
-// WithMaxBody sets the longest body that is read, in bytes, instead of [DefaultMaxBody].
+// WithMaxBody sets the maximum size of a body, in bytes, instead of [DefaultMaxBody].
 func WithMaxBody(n int64) Option {
 	return handlerOption(func(h *Receiver) error {
 		if n <= 0 {
@@ -73,8 +73,8 @@ func WithMaxBody(n int64) Option {
 	})
 }
 
-// WithLogger logs what was refused, as a warning, and what the function or the store failed with, as an error.
-// Neither secrets nor data are logged. Without it nothing is.
+// WithLogger sets the logger of refused deliveries, as warnings, and of failures of the function or the store, as
+// errors. Neither secrets nor data are logged. Without it nothing is logged.
 func WithLogger(l *slog.Logger) Option {
 	return handlerOption(func(h *Receiver) error {
 		if l == nil {

@@ -12,17 +12,17 @@ import (
 
 // Headers of a delivery.
 const (
-	// HeaderID has the id of the event. It is not signed.
+	// HeaderID is the header with the id of the event. It is not signed.
 	HeaderID = "X-Webhook-Id"
-	// HeaderEvent has the type of the event. It is not signed.
+	// HeaderEvent is the header with the type of the event. It is not signed.
 	HeaderEvent = "X-Webhook-Event"
-	// HeaderTimestamp has the time of signing in seconds since 1970.
+	// HeaderTimestamp is the header with the signing time in Unix seconds.
 	HeaderTimestamp = "X-Webhook-Timestamp"
-	// HeaderSignature has "sha256=" and 64 lower-case hexadecimal digits.
+	// HeaderSignature is the header with "sha256=" and 64 lower-case hex digits.
 	HeaderSignature = "X-Webhook-Signature"
 )
 
-// UserAgent is what the cloud calls itself when it delivers an event.
+// UserAgent is the user agent of the cloud's deliveries.
 const UserAgent = "PhalaCloud-Webhook/1.0"
 
 const signaturePrefix = "sha256="
@@ -37,8 +37,8 @@ func signature(secret, timestamp string, body []byte) string {
 	return signaturePrefix + hex.EncodeToString(mac.Sum(nil))
 }
 
-// Sign returns all headers with which the cloud delivers body, signed with secret at a time. It is for tests of
-// what receives events. Id and type are those of the body, and left out where it has none.
+// Sign returns the headers of a delivery of body by the cloud, signed with secret at a time. It is for tests of
+// receivers. Id and type are those of the body, and left out if it has none.
 func Sign(secret string, body []byte, at time.Time) http.Header {
 	timestamp := strconv.FormatInt(at.Unix(), 10)
 	h := http.Header{}

@@ -10,8 +10,8 @@ import (
 	"github.com/phala-go/phala/internal/strictjson"
 )
 
-// DefaultTolerance is how far the time of signing may be from now, in both directions. It is what the cloud's
-// documentation asks of a receiver.
+// DefaultTolerance is the maximum distance of the signing time from now, in both directions. It is the value in the
+// cloud's documentation.
 const DefaultTolerance = 5 * time.Minute
 
 // verifier checks deliveries.
@@ -27,12 +27,12 @@ func newVerifier(secret string) (verifier, error) {
 	return verifier{keys: &keyring{secrets: []string{secret}}, tolerance: DefaultTolerance}, nil
 }
 
-// Verify checks a delivery and gives its event. header must have the canonical keys of net/http, and body
-// exactly the bytes that came. The error is an [ErrSignature], [ErrTimestamp] or [ErrBody] by errors.Is, or says
-// what is wrong with the secret or an option.
+// Verify checks a delivery and returns its event. header must have the canonical keys of net/http, and body the
+// unchanged bytes. errors.Is matches the error with [ErrSignature], [ErrTimestamp] or [ErrBody], unless the secret or
+// an option is invalid.
 //
-// It does not know what came before: within the tolerance the same delivery passes again. A [Receiver] prevents
-// that; who calls Verify compares the event's id with those handled.
+// Verify is stateless: within the tolerance the same delivery passes again. A [Receiver] prevents that; other callers
+// compare the event's id with the handled ones.
 func Verify(secret string, header http.Header, body []byte, opts ...VerifyOption) (Event, error) {
 	v, err := newVerifier(secret)
 	if err != nil {

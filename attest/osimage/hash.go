@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// Hash names an image: the SHA-256 of its sha256sum.txt, dstack's os_image_hash.
+// Hash identifies an image: the SHA-256 of its sha256sum.txt, dstack's os_image_hash.
 type Hash [sha256.Size]byte
 
-// ParseHash reads 64 hexadecimal digits of either case, with or without "0x".
+// ParseHash parses 64 hex digits of either case, with or without "0x".
 func ParseHash(text string) (Hash, error) {
 	var h Hash
 	raw, err := hex.DecodeString(strings.TrimPrefix(text, "0x"))
@@ -20,13 +20,13 @@ func ParseHash(text string) (Hash, error) {
 	return Hash(raw), nil
 }
 
-// String returns 64 lower-case hexadecimal digits.
+// String returns 64 lower-case hex digits.
 func (h Hash) String() string { return hex.EncodeToString(h[:]) }
 
-// IsZero reports whether the hash names no image.
+// IsZero reports whether the hash is zero, which identifies no image.
 func (h Hash) IsZero() bool { return h == Hash{} }
 
-// MarshalText is String; nothing for the zero hash.
+// MarshalText returns the text of [Hash.String], and nothing for the zero hash.
 func (h Hash) MarshalText() ([]byte, error) {
 	if h.IsZero() {
 		return []byte{}, nil
@@ -34,7 +34,7 @@ func (h Hash) MarshalText() ([]byte, error) {
 	return []byte(h.String()), nil
 }
 
-// UnmarshalText is [ParseHash]; an empty text is the zero hash.
+// UnmarshalText parses the text as [ParseHash] does; an empty text is the zero hash.
 func (h *Hash) UnmarshalText(text []byte) error {
 	if len(text) == 0 {
 		*h = Hash{}

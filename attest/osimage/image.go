@@ -8,15 +8,15 @@ import (
 	"sync"
 )
 
-// Image is one image of the dstack operating system. Make one with [Open] or [FromMaterial], or name one by its
-// hash: &Image{Hash: …, Version: "0.6.0"}. It may be used from several goroutines.
+// Image is one image of the dstack operating system. [Open] and [FromMaterial] return one; &Image{Hash: …, Version:
+// "0.6.0"} is one of which only the hash is known. It can be used by several goroutines.
 type Image struct {
-	// Hash names the image.
+	// Hash identifies the image.
 	Hash Hash
 	// Version of dstack, such as "0.5.4"; empty if it is not known.
 	Version string
-	// Development is true for an image that lets its operator in. Only [Open] can know; in an Image that the
-	// caller writes it is the caller's statement.
+	// Development is true for an image that allows its operator to log in. Only [Open] can detect it; in other images
+	// it is the caller's statement.
 	Development bool
 
 	measurement *Measurement // nil if only the hash is known
@@ -60,9 +60,9 @@ func FromMaterial(m Material) (*Image, error) {
 	return &Image{Hash: sha256.Sum256(m.ChecksumFile), measurement: measurement}, nil
 }
 
-// Registers returns what a guest with this image and machine measures. There are two results, because QEMU
-// measures the firmware in one of two orders, which its version decides; they differ in MRTD alone. The error is
-// [ErrHashOnly], [ErrMemory], or names the value of the machine that cannot be.
+// Registers returns the measurements of a guest with this image and machine. There are two results, because QEMU
+// measures the firmware in one of two orders, depending on its version; they differ in MRTD alone. The error is
+// [ErrHashOnly], [ErrMemory], or names the invalid value of the machine.
 func (i *Image) Registers(m Machine) ([]Registers, error) {
 	events, err := i.Events(m)
 	if err != nil {
@@ -71,7 +71,7 @@ func (i *Image) Registers(m Machine) ([]Registers, error) {
 	return i.measurement.candidates(events), nil
 }
 
-// Events returns the digests of which RTMR0 to RTMR2 consist. Those of RTMR0 are nil if they cannot be computed. The
+// Events returns the digests that RTMR0 to RTMR2 consist of. Those of RTMR0 are nil if they cannot be computed. The
 // errors are those of Registers.
 func (i *Image) Events(m Machine) (Events, error) {
 	if i.measurement == nil {
@@ -121,9 +121,9 @@ func (i *Image) memory(handoff Digest) uint64 {
 	return found
 }
 
-// ByHash returns images of which only the hash is known, 64 hexadecimal digits each, with or without "0x". That is
-// enough for guests from dstack 0.6 on, which send the material of their image along. They count as production
-// images; set Development if one is not.
+// ByHash returns images of which only the hash is known, 64 hex digits each, with or without "0x". That is enough for
+// guests from dstack 0.6 on, which send the material of their image. They are treated as production images; set
+// Development if one is not.
 func ByHash(hashes ...string) ([]*Image, error) {
 	images := make([]*Image, len(hashes))
 	for n, text := range hashes {
@@ -136,7 +136,7 @@ func ByHash(hashes ...string) ([]*Image, error) {
 	return images, nil
 }
 
-// Validate reports an image that names nothing.
+// Validate returns an error for an image without a hash.
 func (i *Image) Validate() error {
 	if i == nil || i.Hash.IsZero() {
 		return errors.New("an OS image without a hash")

@@ -11,23 +11,23 @@ import (
 	"github.com/phala-go/phala/kms/onchain/dstackapp"
 )
 
-// AllowedHashes are the compose hashes that the contract of an app allows, up to a place. It serialises to JSON, so
-// that a later reading goes on from there.
+// AllowedHashes are the compose hashes that the contract of an app allows, up to a cursor. It serialises to JSON, so
+// that a later call can continue from it.
 type AllowedHashes struct {
 	Hashes []common.Hash `json:"hashes"`
 	Cursor Cursor        `json:"cursor"`
 }
 
-// AllowedDevices are the devices that were added to the contract of an app, up to a place. It serialises to JSON, so
-// that a later reading goes on from there.
+// AllowedDevices are the devices that were added to the contract of an app, up to a cursor. It serialises to JSON, so
+// that a later call can continue from it.
 type AllowedDevices struct {
 	Devices []kms.DeviceID `json:"devices"`
 	Cursor  Cursor         `json:"cursor"`
 }
 
-// AllowedHashes lists the compose hashes that app allows. A contract cannot list them, so the candidates are those of
-// its events after since.Cursor and those in since; each is then looked up in the contract. Begin with a cursor whose
-// Block is that of the app's deployment: what was allowed before is not found.
+// AllowedHashes returns the compose hashes that app allows. A contract cannot list them, so the candidates are those
+// of its events after since.Cursor and those in since; each is then read from the contract. Start with a cursor whose
+// Block is that of the app's deployment: hashes that were allowed before are not found.
 func (c *Chain) AllowedHashes(ctx context.Context, app kms.AppID, since AllowedHashes) (AllowedHashes, error) {
 	var known [][32]byte
 	for _, hash := range since.Hashes {
@@ -44,8 +44,8 @@ func (c *Chain) AllowedHashes(ctx context.Context, app kms.AppID, since AllowedH
 	return out, nil
 }
 
-// AllowedDevices lists the devices that were added to the contract of app, as [Chain.AllowedHashes] does. Others may
-// run the app as well if every device is allowed.
+// AllowedDevices returns the devices that were added to the contract of app, as [Chain.AllowedHashes] does for
+// hashes. Others may run the app as well if every device is allowed.
 func (c *Chain) AllowedDevices(ctx context.Context, app kms.AppID, since AllowedDevices) (AllowedDevices, error) {
 	var known [][32]byte
 	for _, device := range since.Devices {
@@ -95,7 +95,7 @@ func deviceSet() set {
 	}
 }
 
-// allowed reads events up to the newest confirmed block, and looks the values up at the newest block.
+// allowed reads events up to the newest confirmed block, and reads the values at the newest block.
 func (c *Chain) allowed(ctx context.Context, app kms.AppID, after Cursor, values [][32]byte, of set) ([][32]byte, Cursor, error) {
 	if _, err := c.Allowance(ctx, app, [32]byte{}, kms.DeviceID{}); err != nil {
 		return nil, after, err

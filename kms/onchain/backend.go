@@ -14,7 +14,7 @@ import (
 	"github.com/ethereum/go-ethereum/rpc"
 )
 
-// Backend is what go-ethereum's clients have: *ethclient.Client, the Client of package simulated, and most
+// Backend is the interface of go-ethereum's clients: *ethclient.Client, the Client of package simulated, and most
 // implementations of bind.ContractBackend, which by itself has neither receipts nor balances.
 type Backend interface {
 	ethereum.ChainIDReader
@@ -29,13 +29,13 @@ type Backend interface {
 	PendingNonceAt(ctx context.Context, account common.Address) (uint64, error)
 }
 
-// FromBackend makes an endpoint for [Open] of one of go-ethereum's clients. It knows the methods that this package
-// calls. With an *ethclient.Client, Open(ctx, client.Client(), …) sends batches and is faster.
+// FromBackend returns an endpoint for [Open] that uses one of go-ethereum's clients. It supports the methods that
+// this package calls. With an *ethclient.Client, Open(ctx, client.Client(), …) sends batches and is faster.
 func FromBackend(backend Backend) RPC { return backendRPC{backend} }
 
 type backendRPC struct{ backend Backend }
 
-// methodError is the answer to a method that FromBackend does not know.
+// methodError is returned for a method that FromBackend does not support.
 type methodError struct{ method string }
 
 func (e methodError) Error() string { return "method not found: " + e.method }
@@ -49,7 +49,7 @@ func (b backendRPC) BatchCallContext(ctx context.Context, batch []rpc.BatchElem)
 	return nil
 }
 
-// CallContext answers as a node does, by way of JSON.
+// CallContext returns the result of a method as a node does, through JSON.
 func (b backendRPC) CallContext(ctx context.Context, result any, method string, args ...any) error {
 	answer, err := b.answer(ctx, method, args)
 	if errors.Is(err, ethereum.NotFound) {

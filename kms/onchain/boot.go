@@ -15,38 +15,38 @@ import (
 	"github.com/phala-go/phala/kms/onchain/dstackkms"
 )
 
-// Boot is what a CVM shows the KMS when it asks for its keys.
+// Boot is the data that a CVM presents to the KMS when it requests its keys.
 type Boot struct {
 	App         kms.AppID
 	ComposeHash [32]byte
 	Device      kms.DeviceID
 	// OSImage is the hash of the OS image.
 	OSImage [32]byte
-	// TCBStatus is that of the platform, as in "UpToDate". It counts only if the contract requires it.
+	// TCBStatus is that of the platform, as in "UpToDate". It matters only if the contract requires it.
 	TCBStatus string
-	// Instance, MRAggregated, MRSystem and Advisories are for contracts of your own that look at them.
+	// Instance, MRAggregated, MRSystem and Advisories are for custom contracts that check them.
 	Instance               common.Address
 	MRAggregated, MRSystem [32]byte
 	Advisories             []string
 }
 
-// BootDecision is what the contracts decide on a boot, and why.
+// BootDecision is the decision of the contracts on a boot, with the reasons.
 type BootDecision struct {
-	// Allowed is the decision of the KMS's contract, and Reason its words if it refuses.
+	// Allowed is the decision of the KMS's contract, and Reason its text if it refuses.
 	Allowed bool
 	Reason  string
 	// Registered reports whether the KMS knows the app, and HasCode whether there is a contract.
 	Registered, HasCode bool
 	// OSImageAllowed reports whether the KMS allows the OS image.
 	OSImageAllowed bool
-	// Allowance is what the app's contract allows. It is zero if there is none.
+	// Allowance is the answer of the app's contract. It is zero if there is none.
 	Allowance kms.Allowance
-	// Block is where all was read.
+	// Block is the block of all reads.
 	Block uint64
 }
 
-// Refusals are all reasons why the contracts refuse the boot, not only the first one, which Reason is. It is empty
-// if they allow it.
+// Refusals returns all reasons why the contracts refuse the boot; Reason is only the first one. It returns nothing if
+// they allow it.
 func (d *BootDecision) Refusals() []string {
 	if d.Allowed {
 		return nil
@@ -72,8 +72,8 @@ func (d *BootDecision) Refusals() []string {
 	return all
 }
 
-// DecideBoot asks the contracts whether a CVM would get its keys, as the KMS asks them, and reads all that the
-// decision rests on at the same block: why it does not boot.
+// DecideBoot reports whether the contracts allow the KMS to release keys to a CVM, and the reasons. It makes the
+// KMS's calls, and reads all state at the same block.
 func (c *Chain) DecideBoot(ctx context.Context, boot Boot) (*BootDecision, error) {
 	at, err := c.view(ctx)
 	if err != nil {
@@ -113,7 +113,7 @@ func (c *Chain) DecideBoot(ctx context.Context, boot Boot) (*BootDecision, error
 		}
 	}
 	if elems[3].Error != nil {
-		// The KMS's contract passes a failure of the app's on.
+		// The KMS's contract returns a failure of the app's contract unchanged.
 		reverted := revert(Call{To: kmsAddress, Description: "isAppAllowed"}, elems[3].Error)
 		var reason *RevertError
 		if !errors.As(reverted, &reason) {
@@ -149,7 +149,7 @@ func (c *Chain) OSImageAllowed(ctx context.Context, image [32]byte) (bool, error
 	return allowed, nil
 }
 
-// flags asks the contract of an app for the values of a mapping to bool.
+// flags reads values of a mapping to bool from the contract of an app.
 func (c *Chain) flags(ctx context.Context, app kms.AppID, pack func([32]byte) []byte, keys [][32]byte, at string) ([]bool, error) {
 	answers, elems := make([]hexutil.Bytes, len(keys)), make([]rpc.BatchElem, len(keys))
 	for i, key := range keys {

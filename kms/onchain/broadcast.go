@@ -10,7 +10,7 @@ import (
 	"github.com/ethereum/go-ethereum/rpc"
 )
 
-// broadcast sends the newest transaction. Whatever the node answers, only what is in the chain counts later.
+// broadcast sends the newest transaction. Whatever the node returns, only the chain decides later.
 func (s *sending) broadcast(ctx context.Context) error {
 	tx := s.intent.last()
 	var hash common.Hash
@@ -24,14 +24,14 @@ func (s *sending) broadcast(ctx context.Context) error {
 		s.accepted, s.sentAt = true, time.Now()
 		s.note("sent, not mined")
 	case noAnswer:
-		// Sent or not, nobody knows; the same transaction is tried again.
+		// It is unknown whether it was sent; the same transaction is tried again.
 		s.uncertain = true
 		s.fail(ctx, err)
 		if after := pauseAsked(err); after > 0 {
 			_ = sleep(ctx, min(after, maxRetryAfter))
 		}
 	case tooEarly:
-		// The node takes it later, when those before it are mined or its pool has room.
+		// The node accepts it later, when those before it are mined or its pool has space.
 		s.fail(ctx, err)
 		s.note("the node does not take it yet: %s", brief(err))
 	case nonceTooLow:
@@ -53,7 +53,7 @@ func (s *sending) broadcast(ctx context.Context) error {
 	return nil
 }
 
-// refused is what a node does with a transaction.
+// refused is the reaction of a node to a transaction.
 type refused int
 
 const (
@@ -66,8 +66,8 @@ const (
 	rejected
 )
 
-// refusals are the words of geth, Erigon, Nethermind, Besu, Reth, hardhat and anvil, in lower case, in the order in
-// which they are looked for. There are no codes for them.
+// refusals are the error texts of geth, Erigon, Nethermind, Besu, Reth, hardhat and anvil, in lower case, in the
+// order of the search. There are no codes for them.
 var refusals = [...]struct {
 	reason refused
 	words  []string
@@ -83,8 +83,8 @@ var refusals = [...]struct {
 	}},
 }
 
-// refusal reads why a node does not take a transaction. -32000 and -32003 are the codes of bad transactions
-// (EIP-1474).
+// refusal returns the reason why a node refuses a transaction. -32000 and -32003 are the codes of invalid
+// transactions (EIP-1474).
 func refusal(err error) refused {
 	if err == nil {
 		return accepted

@@ -14,7 +14,7 @@ import (
 	"github.com/phala-go/phala/kms/onchain/dstackkms"
 )
 
-// Call is a change to a contract that somebody may sign and send, or propose to a multisig.
+// Call is a change to a contract that can be signed and sent, or proposed to a multisig.
 type Call struct {
 	To common.Address `json:"to"`
 	// Value is in wei; nil is none.
@@ -38,7 +38,7 @@ func (c Call) same(other Call) bool {
 	return c.To == other.To && c.value().Cmp(other.value()) == 0 && bytes.Equal(c.Data, other.Data)
 }
 
-// checkNewApp checks what a new app contract shall allow.
+// checkNewApp checks the initial state of a new app contract.
 func checkNewApp(s kms.AppContract) error {
 	var zero [32]byte
 	switch {
@@ -52,8 +52,8 @@ func checkNewApp(s kms.AppContract) error {
 	return nil
 }
 
-// DeployAppCall deploys an app's contract and registers it, through the factory of the KMS. The error is
-// [ErrNoTCBFlag] if spec requires an up-to-date TCB and the KMS's contracts cannot.
+// DeployAppCall returns the call that deploys an app's contract and registers it, through the factory of the KMS. The
+// error is [ErrNoTCBFlag] if spec requires an up-to-date TCB and the KMS's contracts do not support it.
 func (c *Chain) DeployAppCall(spec kms.AppContract) (Call, error) {
 	if err := checkNewApp(spec); err != nil {
 		return Call{}, err
@@ -80,7 +80,7 @@ func (c *Chain) DeployAppCall(spec kms.AppContract) (Call, error) {
 
 const warnNoUpgrades = "the contract can never be upgraded again, not even to repair it"
 
-// AddComposeHashCall allows the app to run what has the compose hash. A hash of zero is refused.
+// AddComposeHashCall returns the call that allows the app to run a compose hash. A hash of zero is an error.
 func AddComposeHashCall(app kms.AppID, hash [32]byte) (Call, error) {
 	if hash == ([32]byte{}) {
 		return Call{}, errors.New("the compose hash is zero, want the 32 bytes of one")
@@ -89,7 +89,7 @@ func AddComposeHashCall(app kms.AppID, hash [32]byte) (Call, error) {
 	return Call{To: app.Address(), Data: data, Description: fmt.Sprintf("allow compose hash %x for app %s", hash, app)}, err
 }
 
-// AddDeviceCall allows the app to run on a machine. A device id of zero is refused.
+// AddDeviceCall returns the call that allows the app to run on a device. A device id of zero is an error.
 func AddDeviceCall(app kms.AppID, device kms.DeviceID) (Call, error) {
 	if device.IsZero() {
 		return Call{}, errors.New("the device id is zero, want the 32 bytes of one")
@@ -98,7 +98,8 @@ func AddDeviceCall(app kms.AppID, device kms.DeviceID) (Call, error) {
 	return Call{To: app.Address(), Data: data, Description: fmt.Sprintf("allow device %s for app %s", device, app)}, err
 }
 
-// RemoveComposeHashCall no longer allows the app to boot what has the compose hash. A hash of zero is refused.
+// RemoveComposeHashCall returns the call that removes a compose hash from those that the app may boot. A hash of zero
+// is an error.
 func RemoveComposeHashCall(app kms.AppID, hash [32]byte) (Call, error) {
 	if hash == ([32]byte{}) {
 		return Call{}, errors.New("the compose hash is zero, want the 32 bytes of one")
@@ -107,7 +108,8 @@ func RemoveComposeHashCall(app kms.AppID, hash [32]byte) (Call, error) {
 	return Call{To: app.Address(), Data: data, Description: fmt.Sprintf("no longer allow compose hash %x for app %s", hash, app)}, err
 }
 
-// RemoveDeviceCall no longer allows the app to boot on a device. A device id of zero is refused.
+// RemoveDeviceCall returns the call that removes a device from those that the app may boot on. A device id of zero is
+// an error.
 func RemoveDeviceCall(app kms.AppID, device kms.DeviceID) (Call, error) {
 	if device.IsZero() {
 		return Call{}, errors.New("the device id is zero, want the 32 bytes of one")
@@ -116,28 +118,28 @@ func RemoveDeviceCall(app kms.AppID, device kms.DeviceID) (Call, error) {
 	return Call{To: app.Address(), Data: data, Description: fmt.Sprintf("no longer allow device %s for app %s", device, app)}, err
 }
 
-// SetAllowAnyDeviceCall allows the app to run on any machine, or only on those that were added.
+// SetAllowAnyDeviceCall returns the call that allows the app to run on any device, or only on those that were added.
 func SetAllowAnyDeviceCall(app kms.AppID, allow bool) (Call, error) {
 	data, err := dstackapp.NewApp().TryPackSetAllowAnyDevice(allow)
 	return Call{To: app.Address(), Data: data, Description: fmt.Sprintf("set allow any device to %t for app %s", allow, app)}, err
 }
 
-// SetRequireTCBUpToDateCall refuses keys to platforms whose TCB is not up to date, or no longer does. Contracts
-// before dstack 0.5.9 do not have it.
+// SetRequireTCBUpToDateCall returns the call that sets whether the app's keys are refused to platforms whose TCB is
+// not up to date. Contracts before dstack 0.5.9 do not support it.
 func SetRequireTCBUpToDateCall(app kms.AppID, require bool) (Call, error) {
 	data, err := dstackapp.NewApp().TryPackSetRequireTcbUpToDate(require)
 	return Call{To: app.Address(), Data: data, Description: fmt.Sprintf("set require TCB up to date to %t for app %s", require, app)}, err
 }
 
-// DisableUpgradesCall makes the code of the app's contract final. It cannot be undone: a fault in the contract can
-// then never be repaired, and what later contracts can do is never available to this app.
+// DisableUpgradesCall returns the call that makes the code of the app's contract final. It cannot be undone: a fault
+// in the contract can then never be repaired, and features of later contracts are never available to this app.
 func DisableUpgradesCall(app kms.AppID) (Call, error) {
 	data, err := dstackapp.NewApp().TryPackDisableUpgrades()
 	return Call{To: app.Address(), Data: data, Description: fmt.Sprintf("disable upgrades of the contract of app %s", app), Warning: warnNoUpgrades}, err
 }
 
-// TransferOwnershipCall makes to the owner of the contract, or nominates it if the contract asks the new
-// owner to accept. The zero address is refused.
+// TransferOwnershipCall returns the call that makes to the owner of the contract, or nominates it if the contract
+// requires the new owner to accept. The zero address is an error.
 func TransferOwnershipCall(contract, to common.Address) (Call, error) {
 	if to == (common.Address{}) {
 		return Call{}, errors.New("the new owner is the zero address, which nobody can act for")
@@ -146,7 +148,7 @@ func TransferOwnershipCall(contract, to common.Address) (Call, error) {
 	return Call{To: contract, Data: data, Description: fmt.Sprintf("transfer the ownership of %s to %s", contract, to)}, err
 }
 
-// AcceptOwnershipCall accepts the ownership that was offered with [TransferOwnershipCall].
+// AcceptOwnershipCall returns the call that accepts an ownership offered with [TransferOwnershipCall].
 func AcceptOwnershipCall(contract common.Address) (Call, error) {
 	data, err := dstackapp.NewApp().TryPackAcceptOwnership()
 	return Call{To: contract, Data: data, Description: fmt.Sprintf("accept the ownership of %s", contract)}, err

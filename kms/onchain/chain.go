@@ -10,7 +10,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 )
 
-// Contract names the contract of a KMS.
+// Contract identifies the contract of a KMS.
 type Contract struct {
 	// ChainID is that of the chain: 1 for Ethereum, 8453 for Base.
 	ChainID uint64
@@ -33,7 +33,7 @@ type Chain struct {
 	reached        height
 }
 
-// Option changes how a [Chain] behaves.
+// Option configures a [Chain].
 type Option func(*config) error
 
 type config struct {
@@ -47,7 +47,7 @@ type config struct {
 	replaceAfter  time.Duration
 }
 
-// What the official clients do: one confirmation, within two minutes.
+// The defaults of the official clients: one confirmation, within two minutes.
 const (
 	defaultConfirmations = 1
 	defaultWait          = 2 * time.Minute
@@ -55,7 +55,7 @@ const (
 	defaultReplaceAfter  = 45 * time.Second
 )
 
-// byPace stands for a duration that depends on the chain.
+// byPace means a duration that depends on the chain.
 const byPace = -1
 
 // WithSigner sets the account that changes are sent from. Chains that are opened with the same Signer share its
@@ -107,8 +107,8 @@ func WithMaxHeadAge(d time.Duration) Option {
 	}
 }
 
-// WithMaxFee bounds the price of a unit of gas, in wei, for first sends and for replacements. The default is
-// no bound.
+// WithMaxFee limits the price of a unit of gas, in wei, for first sends and for replacements. There is no limit by
+// default.
 func WithMaxFee(wei *big.Int) Option {
 	return func(c *config) error {
 		if wei == nil || wei.Sign() <= 0 {
@@ -119,18 +119,18 @@ func WithMaxFee(wei *big.Int) Option {
 	}
 }
 
-// WithWait bounds the wait for a transaction; after it the error is a [*PendingError]. The default is two minutes,
+// WithWait limits the wait for a transaction; after it the error is a [*PendingError]. The default is two minutes,
 // and with [WithBlockTag] 15 minutes for [Safe], and for [Finalized] 30 on Ethereum and 45 elsewhere.
 func WithWait(d time.Duration) Option { return positive(d, "wait", func(c *config) { c.wait = d }) }
 
-// WithPollInterval sets the time between two looks at the chain. The pauses before a failed read is repeated follow
-// it: from a quarter of it up to eight of them. The default is a second.
+// WithPollInterval sets the interval of polling the chain. The pauses before a failed read is repeated depend on it:
+// from a quarter of it up to eight of them. The default is a second.
 func WithPollInterval(d time.Duration) Option {
 	return positive(d, "poll interval", func(c *config) { c.poll = d })
 }
 
-// WithReplaceAfter sets the time after which a transaction that waits in the pool is replaced by one with the
-// same nonce and higher fees. That is done only if [Checkpoint] is given. The default is 45 seconds.
+// WithReplaceAfter sets the time after which a pending transaction is replaced by one with the same nonce and higher
+// fees. This requires [Checkpoint]. The default is 45 seconds.
 func WithReplaceAfter(d time.Duration) Option {
 	return positive(d, "time to replacement", func(c *config) { c.replaceAfter = d })
 }
@@ -178,13 +178,13 @@ func Open(ctx context.Context, client RPC, contract Contract, opts ...Option) (*
 	return c, nil
 }
 
-// Contract is what the chain was opened with.
+// Contract returns the contract that the chain was opened with.
 func (c *Chain) Contract() Contract { return c.contract }
 
-// Version is the generation of the contracts.
+// Version returns the generation of the contracts.
 func (c *Chain) Version() Version { return c.version }
 
-// Sender is the account of the signer, or zero without one.
+// Sender returns the account of the signer, or zero if there is none.
 func (c *Chain) Sender() common.Address {
 	if c.cfg.signer == nil {
 		return common.Address{}

@@ -12,8 +12,8 @@ import (
 	"github.com/phala-go/phala/kms/onchain/dstackapp"
 )
 
-// AddComposeHash allows app to run what has the compose hash. If it is allowed already, nothing is sent, and the
-// receipt reports AlreadySo. The error is one of those of [Chain.Prepare] and [Chain.Send].
+// AddComposeHash allows app to run a compose hash. If it is allowed already, nothing is sent, and the receipt reports
+// AlreadySo. The error is one of those of [Chain.Prepare] and [Chain.Send].
 func (c *Chain) AddComposeHash(ctx context.Context, app kms.AppID, hash [32]byte, opts ...SendOption) (*Receipt, error) {
 	call, err := AddComposeHashCall(app, hash)
 	return c.change(ctx, change{
@@ -22,9 +22,9 @@ func (c *Chain) AddComposeHash(ctx context.Context, app kms.AppID, hash [32]byte
 	}, opts)
 }
 
-// RemoveComposeHash no longer allows app to boot what has the compose hash. A CVM that runs it goes on until it
-// boots again. If the hash is not allowed, nothing is sent, and the receipt reports AlreadySo. The error is one
-// of those of [Chain.Prepare] and [Chain.Send].
+// RemoveComposeHash removes a compose hash from those that app may boot. A CVM that runs it continues until its next
+// boot. If the hash is not allowed, nothing is sent, and the receipt reports AlreadySo. The error is one of those of
+// [Chain.Prepare] and [Chain.Send].
 func (c *Chain) RemoveComposeHash(ctx context.Context, app kms.AppID, hash [32]byte, opts ...SendOption) (*Receipt, error) {
 	call, err := RemoveComposeHashCall(app, hash)
 	return c.change(ctx, change{
@@ -43,8 +43,8 @@ func (c *Chain) AddDevice(ctx context.Context, app kms.AppID, device kms.DeviceI
 	}, opts)
 }
 
-// RemoveDevice no longer allows app to boot on a device, unless every device is allowed. If the device is not
-// in the contract, nothing is sent, and the receipt reports AlreadySo. The error is one of those of
+// RemoveDevice removes a device from those that app may boot on; it has no effect while every device is allowed. If
+// the device is not in the contract, nothing is sent, and the receipt reports AlreadySo. The error is one of those of
 // [Chain.Prepare] and [Chain.Send].
 func (c *Chain) RemoveDevice(ctx context.Context, app kms.AppID, device kms.DeviceID, opts ...SendOption) (*Receipt, error) {
 	call, err := RemoveDeviceCall(app, device)
@@ -54,8 +54,8 @@ func (c *Chain) RemoveDevice(ctx context.Context, app kms.AppID, device kms.Devi
 	}, opts)
 }
 
-// SetAllowAnyDevice allows app to run on any device, or only on those that were added. If it is so already,
-// nothing is sent, and the receipt reports AlreadySo. The error is one of those of [Chain.Prepare] and
+// SetAllowAnyDevice allows app to run on any device, or only on those that were added. If the setting is the same
+// already, nothing is sent, and the receipt reports AlreadySo. The error is one of those of [Chain.Prepare] and
 // [Chain.Send].
 func (c *Chain) SetAllowAnyDevice(ctx context.Context, app kms.AppID, allow bool, opts ...SendOption) (*Receipt, error) {
 	call, err := SetAllowAnyDeviceCall(app, allow)
@@ -65,9 +65,9 @@ func (c *Chain) SetAllowAnyDevice(ctx context.Context, app kms.AppID, allow bool
 	}, opts)
 }
 
-// SetRequireTCBUpToDate refuses keys to platforms whose TCB is not up to date, or no longer does. If it is so
-// already, nothing is sent, and the receipt reports AlreadySo. The error is [ErrNoTCBFlag] if the code of the app's
-// contract does not have the flag (before dstack 0.5.9), or one of those of [Chain.Prepare] and [Chain.Send].
+// SetRequireTCBUpToDate sets whether keys are refused to platforms whose TCB is not up to date. If the setting is the
+// same already, nothing is sent, and the receipt reports AlreadySo. The error is [ErrNoTCBFlag] if the code of the
+// app's contract does not have the flag (before dstack 0.5.9), or one of those of [Chain.Prepare] and [Chain.Send].
 func (c *Chain) SetRequireTCBUpToDate(ctx context.Context, app kms.AppID, require bool, opts ...SendOption) (*Receipt, error) {
 	call, err := SetRequireTCBUpToDateCall(app, require)
 	if err == nil {
@@ -93,7 +93,8 @@ func (c *Chain) DisableUpgrades(ctx context.Context, app kms.AppID, opts ...Send
 	}, opts)
 }
 
-// upgradesDisabledAt tries to upgrade the contract to the code that it has, as its owner. The contract has no function to ask.
+// upgradesDisabledAt tries to upgrade the contract to its present code, as its owner. The contract has no getter for
+// it.
 func (c *Chain) upgradesDisabledAt(ctx context.Context, app kms.AppID, at string) (bool, error) {
 	is, err := c.ownershipAt(ctx, app.Address(), at)
 	if err != nil {

@@ -18,10 +18,10 @@ type Deployment struct {
 	Receipt *Receipt
 }
 
-// DeployApp deploys an app's contract through the factory of the KMS. The app is the one that the KMS itself
-// announces, with the signer as deployer; events of other contracts in the same transaction do not count. The
-// new contract is then read and compared with spec. The error is one of those of [Chain.Prepare] and
-// [Chain.Send], or [ErrNoTCBFlag].
+// DeployApp deploys an app's contract through the factory of the KMS. The app is the one in the event of the KMS
+// itself, with the signer as deployer; events of other contracts in the same transaction are ignored. DeployApp then
+// reads the new contract and compares it with spec. The error is one of those of [Chain.Prepare] and [Chain.Send], or
+// [ErrNoTCBFlag].
 //
 // Each call without [Resume] deploys another app.
 func (c *Chain) DeployApp(ctx context.Context, spec kms.AppContract, opts ...SendOption) (*Deployment, error) {
@@ -71,9 +71,9 @@ func (c *Chain) readDeployed(ctx context.Context, app kms.AppID, spec kms.AppCon
 	}, nil
 }
 
-// Deployed waits for a transaction that somebody else sent, such as the execution of a multisig's proposal, and
-// returns the app that it deployed. deployer is who called the factory: the multisig. The error is a
-// [*PendingError], a [*RevertError] or a [*ReceiptError].
+// Deployed waits for a transaction of another sender, such as the execution of a multisig's proposal, and returns the
+// app that it deployed. deployer is the caller of the factory: the multisig. The error is a [*PendingError], a
+// [*RevertError] or a [*ReceiptError].
 func (c *Chain) Deployed(ctx context.Context, tx common.Hash, deployer common.Address) (*Deployment, error) {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.wait)
@@ -101,7 +101,7 @@ func (c *Chain) Deployed(ctx context.Context, tx common.Hash, deployer common.Ad
 	}
 }
 
-// find looks once for the receipt of a transaction.
+// find requests the receipt of a transaction once.
 func (t *tracker) find(ctx context.Context, tx common.Hash) (*wireReceipt, error) {
 	var h heads
 	var r *wireReceipt

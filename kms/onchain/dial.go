@@ -28,7 +28,7 @@ type Conn struct {
 	transport *http.Transport
 }
 
-// Close ends the connection and closes what idles.
+// Close ends the connection and closes idle ones.
 func (c *Conn) Close() {
 	c.Client.Close()
 	if c.transport != nil {
@@ -36,7 +36,7 @@ func (c *Conn) Close() {
 	}
 }
 
-// DialOption changes what [Dial] accepts.
+// DialOption configures [Dial].
 type DialOption func(*dialConfig)
 
 type dialConfig struct {
@@ -44,18 +44,18 @@ type dialConfig struct {
 	timeout   time.Duration
 }
 
-// AllowPlainHTTP accepts http and ws to hosts other than loopback, such as a node in the same cluster. Whoever is
-// on the network between can then forge every answer.
+// AllowPlainHTTP accepts http and ws to hosts other than loopback, such as a node in the same cluster. Anybody on the
+// network between can then forge every response.
 func AllowPlainHTTP() DialOption { return func(c *dialConfig) { c.plainHTTP = true } }
 
-// WithRequestTimeout sets how long one request over http may take, 30 seconds by default. An endpoint that does not
-// answer is asked again after it.
+// WithRequestTimeout sets the timeout of one request over http, 30 seconds by default. A request that times out is
+// repeated.
 func WithRequestTimeout(d time.Duration) DialOption { return func(c *dialConfig) { c.timeout = d } }
 
-// Dial connects to the JSON-RPC endpoint at address, an https or wss URL. Plain http and ws are accepted for
-// loopback hosts only, see [AllowPlainHTTP]. An absolute path is the local socket of a node on this machine. It
-// follows no redirects, reads at most 32 MiB for each answer and bounds each request in time. Errors
-// do not show the address, which often holds a key.
+// Dial connects to the JSON-RPC endpoint at address, an https or wss URL. Plain http and ws are accepted for loopback
+// hosts only, see [AllowPlainHTTP]. An absolute path is the local socket of a node on this machine. Dial follows no
+// redirects, reads at most 32 MiB for each response and limits the time of each request. Errors do not contain the
+// address, which often contains a key.
 func Dial(ctx context.Context, address string, opts ...DialOption) (*Conn, error) {
 	cfg := dialConfig{timeout: dialTimeout}
 	for _, o := range opts {
@@ -100,7 +100,7 @@ func isLoopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// boundedTransport bounds answers, and keeps the Retry-After header, which the rpc package drops.
+// boundedTransport limits responses, and keeps the Retry-After header, which the rpc package drops.
 type boundedTransport struct{ next http.RoundTripper }
 
 func (t boundedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -152,7 +152,7 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// withoutAddress takes the endpoint's address out of an error of net/http.
+// withoutAddress removes the endpoint's address from an error of net/http.
 func withoutAddress(err error) error {
 	var withURL *url.Error
 	if errors.As(err, &withURL) {

@@ -10,19 +10,21 @@ import (
 )
 
 var (
-	// ErrNoSigner is returned when a change is asked of a Chain that was opened without [WithSigner].
+	// ErrNoSigner is returned when a change is requested of a Chain that was opened without [WithSigner].
 	ErrNoSigner = errors.New("no signer: open the chain with WithSigner, or use Propose for an owner that is a contract")
 	// ErrNoCode is returned when there is no contract at an address.
 	ErrNoCode = errors.New("no contract there")
-	// ErrNotKMS is returned when a contract does not answer as DstackKms does.
+	// ErrNotKMS is returned when a contract does not respond as DstackKms does.
 	ErrNotKMS = errors.New("not a DstackKms contract")
-	// ErrOldContract is returned when a contract is of dstack 0.5.3 or older, where the same calls mean something else.
+	// ErrOldContract is returned when a contract is of dstack 0.5.3 or older, in which the same calls have another
+	// meaning.
 	ErrOldContract = errors.New("a KmsAuth contract of dstack 0.5.3 or older, whose functions mean something else; not supported")
 	// ErrNotRegistered is returned when the KMS does not know an app.
 	ErrNotRegistered = errors.New("not registered with the KMS")
-	// ErrOneStep is returned when a contract hands its ownership over at once, so that there is nothing to accept.
+	// ErrOneStep is returned when a contract transfers its ownership at once, so that there is nothing to accept.
 	ErrOneStep = errors.New("ownership is transferred in one step, there is nothing to accept")
-	// ErrUpgraded is returned when the KMS's contract got other code since the chain was opened. Open it again.
+	// ErrUpgraded is returned when the code of the KMS's contract has changed since the chain was opened. Open it
+	// again.
 	ErrUpgraded = errors.New("the contract was upgraded since it was opened")
 	// ErrNoKMSInfo is returned when a KMS has not published its keys in its contract (setKmsInfo).
 	ErrNoKMSInfo = errors.New("the KMS has not published its keys")
@@ -52,7 +54,7 @@ func (e *ContractError) Unwrap() error { return e.Err }
 // BalanceError is returned when an account cannot pay for a transaction. Nothing was sent.
 type BalanceError struct {
 	Account common.Address
-	// Have and Need are in wei. Need is the most that the transaction can cost.
+	// Have and Need are in wei. Need is the maximum cost of the transaction.
 	Have, Need *big.Int
 }
 
@@ -60,7 +62,7 @@ func (e *BalanceError) Error() string {
 	return fmt.Sprintf("account %s has %s ETH, and the transaction can cost up to %s ETH", e.Account, ether(e.Have), ether(e.Need))
 }
 
-// FeeError is returned when the chain asks for more than [WithMaxFee] allows. Nothing was sent.
+// FeeError is returned when the fees of the chain exceed [WithMaxFee]. Nothing was sent.
 type FeeError struct {
 	// Fee and Max are in wei for one unit of gas.
 	Fee, Max *big.Int
@@ -70,13 +72,13 @@ func (e *FeeError) Error() string {
 	return fmt.Sprintf("a fee of %s wei for a unit of gas, at most %s is allowed", e.Fee, e.Max)
 }
 
-// SignatureError is returned when the signer returned another transaction than it was asked to sign, or signed with
-// another key. Nothing was sent.
+// SignatureError is returned when the signer returned another transaction than requested, or signed with another key.
+// Nothing was sent.
 type SignatureError struct{ Reason string }
 
 func (e *SignatureError) Error() string { return "the signer's answer is refused: " + e.Reason }
 
-// RejectedError is returned when the node did not take a transaction. It was not mined as far as the endpoint knows;
+// RejectedError is returned when the node refused a transaction. As far as the endpoint knows it was not mined;
 // sending the intent again tries the same transaction again.
 type RejectedError struct {
 	Tx  common.Hash
@@ -87,19 +89,19 @@ func (e *RejectedError) Error() string {
 	return fmt.Sprintf("transaction %s was rejected: %v", e.Tx, e.Err)
 }
 
-// Unwrap returns the node's answer.
+// Unwrap returns the node's error.
 func (e *RejectedError) Unwrap() error { return e.Err }
 
-// ReplacedError is returned when another transaction has the nonce of an intent. If Mined, that transaction is in
-// the chain, with the confirmations that were asked for, so the intent never took effect and never will: prepare a
-// new one. Else it waits in the node's pool, and the intent was not accepted.
+// ReplacedError is returned when another transaction has the nonce of an intent. If Mined, that transaction is in the
+// chain, with the required confirmations, so the intent never took effect and never will: prepare a new one.
+// Otherwise it is pending in the node's pool, and the intent was not accepted.
 type ReplacedError struct {
 	From  common.Address
 	Nonce uint64
 	// Mined reports that the other transaction is confirmed.
 	Mined bool
-	// By is the other transaction. It is zero if it is not known: it waits, or is in a block that the endpoint
-	// cannot search.
+	// By is the other transaction. It is zero if it is unknown: it is pending, or in a block that the endpoint cannot
+	// search.
 	By common.Hash
 	// unknown: no node can have a transaction of the intent.
 	unknown bool
@@ -116,13 +118,13 @@ func (e *ReplacedError) Error() string {
 }
 
 // PendingError is returned when an intent was not confirmed in time: the chain is busy, or the endpoint lags. The
-// transaction may still be mined. Send the same intent again to go on waiting; do not prepare another.
+// transaction may still be mined. Send the same intent again to continue the wait; do not prepare another.
 type PendingError struct {
-	// Intent is nil if the wait was for somebody else's transaction.
+	// Intent is nil if the wait was for a transaction of another sender.
 	Intent *Intent
 	Tx     common.Hash
 	Waited time.Duration
-	// Last is what was seen last: "not mined", "1 of 3 confirmations", …
+	// Last is the last observation: "not mined", "1 of 3 confirmations", …
 	Last string
 	Err  error
 }
@@ -138,11 +140,11 @@ func (e *PendingError) Error() string {
 // Unwrap returns the error that ended the wait, such as that of the context.
 func (e *PendingError) Unwrap() error { return e.Err }
 
-// ReceiptError is returned when what the endpoint reports of a transaction does not fit together, or is not what was
-// asked for. The transaction was sent and will not be sent again; find out with another endpoint.
+// ReceiptError is returned when the endpoint's data about a transaction is contradictory, or not what was requested.
+// The transaction was sent and will not be sent again; check it with another endpoint.
 type ReceiptError struct {
 	Tx common.Hash
-	// What differs: "transaction hash", "logs", "owner", …
+	// the part that differs: "transaction hash", "logs", "owner", …
 	What      string
 	Got, Want string
 }
@@ -152,7 +154,7 @@ func (e *ReceiptError) Error() string {
 }
 
 // ReorgError is returned when a block whose events were already yielded is no longer in the chain: a reorganisation
-// deeper than the confirmations that were waited for. Watch again from before Block.
+// deeper than the required confirmations. Watch again from before Block.
 type ReorgError struct {
 	Block    uint64
 	Was, Now common.Hash
@@ -162,7 +164,7 @@ func (e *ReorgError) Error() string {
 	return fmt.Sprintf("block %d was %s and is now %s", e.Block, e.Was, e.Now)
 }
 
-// ether writes wei as ETH, exactly.
+// ether formats wei as ETH, exactly.
 func ether(wei *big.Int) string {
 	text := new(big.Rat).SetFrac(wei, big.NewInt(1e18)).FloatString(18)
 	for text[len(text)-1] == '0' {

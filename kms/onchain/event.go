@@ -17,27 +17,27 @@ import (
 // ErrUnknownEvent is returned when a log is none of the contracts' events.
 var ErrUnknownEvent = errors.New("not an event of these contracts")
 
-// Event is something that a contract announced.
+// Event is an event of a contract.
 type Event struct {
 	Contract  common.Address
 	Block     uint64
 	BlockHash common.Hash
 	Tx        common.Hash
-	// Index is the place among the logs of the block.
+	// Index is the index among the logs of the block.
 	Index uint
 	// Value is one of the event types of dstackkms, if Contract is the KMS, or dstackapp, such as
 	// *dstackapp.AppComposeHashAdded.
 	Value bind.ContractEvent
 }
 
-// Cursor is the place of the event: a watch that goes on from it yields the one after it.
+// Cursor returns the position of the event: a watch that continues from it yields the next one.
 func (e Event) Cursor() Cursor {
 	index := e.Index
 	return Cursor{Block: e.Block, Hash: e.BlockHash, Index: &index}
 }
 
-// DecodeEvent reads a log of the KMS's contract or of an app's. The error is [ErrUnknownEvent] if it is no
-// event of theirs; what is malformed is an error too, never a value of zeros.
+// DecodeEvent decodes a log of the KMS's contract or of an app's. The error is [ErrUnknownEvent] if it is none of
+// their events. A malformed log is an error too, never a value of zeros.
 func (c *Chain) DecodeEvent(log *types.Log) (Event, error) {
 	if log == nil || len(log.Topics) == 0 {
 		return Event{}, ErrUnknownEvent
@@ -130,8 +130,7 @@ func decodeAppEvent(log *types.Log) (bind.ContractEvent, error) {
 	return nil, ErrUnknownEvent
 }
 
-// eventOf finds the event of a log. The generated code takes missing data for zeros, so its presence is
-// checked here.
+// eventOf finds the event of a log. The generated code treats missing data as zeros, so its presence is checked here.
 func eventOf(contract abi.ABI, log *types.Log) (*abi.Event, error) {
 	event, err := contract.EventByID(log.Topics[0])
 	if err != nil {
@@ -154,7 +153,7 @@ func value[E any, P interface {
 	return decoded, nil
 }
 
-// deployedApp finds the one app that the KMS itself announces in a receipt, with deployer as its deployer.
+// deployedApp finds the one app in the KMS's own events of a receipt, with deployer as its deployer.
 func (c *Chain) deployedApp(receipt *Receipt, deployer common.Address) (kms.AppID, error) {
 	var found []*dstackkms.KmsAppDeployedViaFactory
 	var others int

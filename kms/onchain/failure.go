@@ -11,21 +11,21 @@ import (
 	"github.com/ethereum/go-ethereum/rpc"
 )
 
-// failure is a kind of answer that is none. What is done about it depends on the kind.
+// failure is a kind of failed request. It determines the reaction.
 type failure int
 
 const (
-	// final: asking again would change nothing.
+	// final: a repetition would change nothing.
 	final failure = iota
-	// outage: the endpoint or the way to it does not work now.
+	// outage: the endpoint or the connection to it does not work now.
 	outage
 	// throttled: the endpoint limits the rate.
 	throttled
-	// behind: the node that answered does not have the block yet.
+	// behind: the node does not have the block yet.
 	behind
-	// batchTooLarge: the same requests in smaller batches may be answered.
+	// batchTooLarge: the same requests in smaller batches may succeed.
 	batchTooLarge
-	// rangeTooLong: eth_getLogs over fewer blocks may be answered.
+	// rangeTooLong: eth_getLogs over fewer blocks may succeed.
 	rangeTooLong
 	// tooManyResults: fewer blocks, because there are too many logs in these.
 	tooManyResults
@@ -35,8 +35,8 @@ const (
 	noMethod
 )
 
-// failureTexts are the messages of nodes and providers, in lower case, in the order in which they are looked for:
-// there are codes only for few of them, and providers use these for several things.
+// failureTexts are the messages of nodes and providers, in lower case, in the order of the search: there are codes
+// only for few of them, and providers use these for several things.
 var failureTexts = [...]struct {
 	kind  failure
 	words []string
@@ -61,7 +61,7 @@ const (
 	codeTooManyHTTP   = 429
 )
 
-// classify finds the kind of an error of an endpoint.
+// classify returns the kind of an endpoint's error.
 func classify(err error) failure {
 	var answered rpc.Error
 	var status rpc.HTTPError
@@ -117,7 +117,7 @@ func textFailure(text string) failure {
 	return final
 }
 
-// statusFailure: 520 to 530 are of proxies in front of a node, and pass.
+// statusFailure classifies an HTTP status. 520 to 530 are of proxies in front of a node, and transient.
 func statusFailure(status int) failure {
 	switch {
 	case status == 429:
@@ -130,15 +130,15 @@ func statusFailure(status int) failure {
 	return final
 }
 
-// passes reports whether the same request may be answered later.
+// passes reports whether the same request may succeed later.
 func (f failure) passes() bool { return f == outage || f == throttled || f == behind }
 
-// EndpointError is returned when the endpoint does not answer a request, also when it is asked again, or answers
-// with an error that is not a contract's. It is never a statement about a contract.
+// EndpointError is returned when a request fails after all repetitions, or with an error that is not a contract's. It
+// is never a statement about a contract.
 type EndpointError struct {
 	// Method is the JSON-RPC method, such as "eth_call".
 	Method string
-	// Attempts is the number of times that it was asked.
+	// Attempts is the number of requests.
 	Attempts int
 	// Err is the last error.
 	Err error
@@ -155,10 +155,10 @@ func (e *EndpointError) Error() string {
 // Unwrap returns the last error.
 func (e *EndpointError) Unwrap() error { return e.Err }
 
-// maxBrief bounds the text of an endpoint in an error.
+// maxBrief limits the text of an endpoint in an error.
 const maxBrief = 300
 
-// brief is an error of the endpoint without its address; text of the endpoint is quoted and bounded.
+// brief returns an error of the endpoint without its address; text of the endpoint is quoted and limited.
 func brief(err error) string {
 	var answered rpc.Error
 	var status rpc.HTTPError

@@ -10,20 +10,20 @@ import (
 	"github.com/phala-go/phala/kms"
 )
 
-// Flow is a [Chain] in plain types, for packages that describe the chain that they need as an interface and do
-// not import this one. A transaction of zero means that nothing had to be sent.
+// Flow is a [Chain] with plain types, for packages that declare an interface for the chain and do not import this
+// package. A transaction of zero means that nothing had to be sent.
 type Flow struct{ chain *Chain }
 
-// Flow returns the chain in plain types.
+// Flow returns the chain with plain types.
 func (c *Chain) Flow() Flow { return Flow{c} }
 
-// ChainID is the EIP-155 id of the chain.
+// ChainID returns the EIP-155 id of the chain.
 func (f Flow) ChainID() uint64 { return f.chain.contract.ChainID }
 
-// KMS is the address of the KMS's contract.
+// KMS returns the address of the KMS's contract.
 func (f Flow) KMS() common.Address { return f.chain.contract.Address }
 
-// Sender is the account of the signer, or zero.
+// Sender returns the account of the signer, or zero.
 func (f Flow) Sender() common.Address { return f.chain.Sender() }
 
 // RootKey returns the root key that the KMS published in its contract.
@@ -35,8 +35,8 @@ func (f Flow) RootKey(ctx context.Context) (kms.Signer, error) {
 	return info.RootKey, nil
 }
 
-// RootCA returns the public key of the root CA that the KMS published in its contract (DER
-// SubjectPublicKeyInfo). It is empty if the contract names none.
+// RootCA returns the public key of the root CA that the KMS published in its contract (DER SubjectPublicKeyInfo). It
+// is empty if the contract has none.
 func (f Flow) RootCA(ctx context.Context) ([]byte, error) {
 	info, err := f.chain.KMSInfo(ctx)
 	if err != nil {
@@ -45,12 +45,12 @@ func (f Flow) RootCA(ctx context.Context) ([]byte, error) {
 	return info.CAPublicKey, nil
 }
 
-// Allowance is [Chain.Allowance].
+// Allowance calls [Chain.Allowance].
 func (f Flow) Allowance(ctx context.Context, app kms.AppID, hash [32]byte, device kms.DeviceID) (kms.Allowance, error) {
 	return f.chain.Allowance(ctx, app, hash, device)
 }
 
-// DeployApp is [Chain.DeployApp]. It returns the app and the transaction that deployed it.
+// DeployApp calls [Chain.DeployApp]. It returns the app and the transaction that deployed it.
 func (f Flow) DeployApp(ctx context.Context, spec kms.AppContract, j kms.Journal) (kms.AppID, common.Hash, error) {
 	opts, err := journalOptions(j)
 	if err != nil {
@@ -63,27 +63,27 @@ func (f Flow) DeployApp(ctx context.Context, spec kms.AppContract, j kms.Journal
 	return done.App, done.Receipt.Tx, nil
 }
 
-// AddComposeHash is [Chain.AddComposeHash].
+// AddComposeHash calls [Chain.AddComposeHash].
 func (f Flow) AddComposeHash(ctx context.Context, app kms.AppID, hash [32]byte, j kms.Journal) (common.Hash, error) {
 	return journaled(ctx, f.chain.AddComposeHash, app, hash, j)
 }
 
-// RemoveComposeHash is [Chain.RemoveComposeHash].
+// RemoveComposeHash calls [Chain.RemoveComposeHash].
 func (f Flow) RemoveComposeHash(ctx context.Context, app kms.AppID, hash [32]byte, j kms.Journal) (common.Hash, error) {
 	return journaled(ctx, f.chain.RemoveComposeHash, app, hash, j)
 }
 
-// AddDevice is [Chain.AddDevice].
+// AddDevice calls [Chain.AddDevice].
 func (f Flow) AddDevice(ctx context.Context, app kms.AppID, device kms.DeviceID, j kms.Journal) (common.Hash, error) {
 	return journaled(ctx, f.chain.AddDevice, app, device, j)
 }
 
-// RemoveDevice is [Chain.RemoveDevice].
+// RemoveDevice calls [Chain.RemoveDevice].
 func (f Flow) RemoveDevice(ctx context.Context, app kms.AppID, device kms.DeviceID, j kms.Journal) (common.Hash, error) {
 	return journaled(ctx, f.chain.RemoveDevice, app, device, j)
 }
 
-// Deployed is [Chain.Deployed]: the app that somebody else's transaction deployed.
+// Deployed calls [Chain.Deployed]: it returns the app that another sender's transaction deployed.
 func (f Flow) Deployed(ctx context.Context, tx common.Hash, deployer common.Address) (kms.AppID, error) {
 	done, err := f.chain.Deployed(ctx, tx, deployer)
 	if err != nil {

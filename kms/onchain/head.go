@@ -13,18 +13,18 @@ import (
 // maxLag is how many blocks the nodes behind one endpoint are apart. Free endpoints were seen 0 to 2 apart.
 const maxLag = 2
 
-// maxPatience bounds the wait for what a node may not have seen yet: a mistyped address should not take long.
+// maxPatience limits the wait for data that a node may not have seen yet: a mistyped address must not take long.
 const maxPatience = 15 * time.Second
 
-// HeadError is returned when the newest block of the endpoint is no base for a conclusion: it is too old, so that
-// the endpoint or the chain has stopped, or it is below a block that is known. Nothing was sent.
+// HeadError is returned when the newest block of the endpoint is unusable: it is too old, so that the endpoint or the
+// chain has stopped, or it is below a known block. Nothing was sent.
 type HeadError struct {
 	// Number and Time are of the newest block.
 	Number uint64
 	Time   time.Time
-	// Want is the lowest number that would have been enough, or 0 if the block is too old.
+	// Want is the lowest sufficient number, or 0 if the block is too old.
 	Want uint64
-	// Age is how old the block was, and MaxAge how old it may be.
+	// Age is the age of the block, and MaxAge its limit.
 	Age, MaxAge time.Duration
 }
 
@@ -36,7 +36,7 @@ func (e *HeadError) Error() string {
 		e.Number, e.Time.UTC().Format(time.RFC3339), e.Age.Round(time.Second), e.MaxAge)
 }
 
-// height is the highest block that something was concluded from. A node that is below it would show the past.
+// height is the highest block that a result was based on. A node below it would return older state.
 type height struct{ block atomic.Uint64 }
 
 func (h *height) reach(block uint64) {
@@ -51,7 +51,7 @@ func (h *height) reach(block uint64) {
 // heads are the newest block, and the newest one that counts under the block tag of the chain.
 type heads struct{ latest, tagged *header }
 
-// confirmed is the newest block that has the confirmations of the chain; ok is false if there is none yet.
+// confirmed returns the newest block that has the confirmations of the chain; ok is false if there is none yet.
 func (c *Chain) confirmed(h heads) (block uint64, ok bool) {
 	latest := uint64(h.latest.Number)
 	if latest+1 < c.cfg.confirmations {
@@ -60,7 +60,7 @@ func (c *Chain) confirmed(h heads) (block uint64, ok bool) {
 	return min(latest+1-c.cfg.confirmations, uint64(h.tagged.Number)), true
 }
 
-// askHeads asks once, as part of a batch that the caller sends.
+// askHeads returns the requests for the heads, as part of a batch of the caller.
 func (c *Chain) askHeads(h *heads) []rpc.BatchElem {
 	elems := []rpc.BatchElem{request(&h.latest, "eth_getBlockByNumber", string(Latest), false)}
 	if c.cfg.tag != Latest {
@@ -69,7 +69,7 @@ func (c *Chain) askHeads(h *heads) []rpc.BatchElem {
 	return elems
 }
 
-// checkHeads completes what askHeads has asked for, and refuses a head that is too old or too low.
+// checkHeads completes the result of askHeads, and refuses a head that is too old or too low.
 func (c *Chain) checkHeads(h *heads) error {
 	if c.cfg.tag == Latest {
 		h.tagged = h.latest
@@ -89,7 +89,7 @@ func (c *Chain) checkHeads(h *heads) error {
 	return nil
 }
 
-// heads asks for the newest block until a node answers that is not behind, for a bounded time.
+// heads requests the newest block until a node responds that is not behind, for a limited time.
 func (c *Chain) heads(ctx context.Context) (heads, error) {
 	var last error
 	for try := 1; try <= readAttempts; try++ {
@@ -111,7 +111,7 @@ func (c *Chain) heads(ctx context.Context) (heads, error) {
 	return heads{}, last
 }
 
-// view is the block that a question is answered at.
+// view returns the block at which state is read.
 func (c *Chain) view(ctx context.Context) (*header, error) {
 	h, err := c.heads(ctx)
 	if err != nil {
@@ -120,8 +120,8 @@ func (c *Chain) view(ctx context.Context) (*header, error) {
 	return h.tagged, nil
 }
 
-// advance waits until the chain has confirmed block want, and returns the view then. On a chain whose pace is not
-// known, which may mine only when there is a transaction, a head that stays where it is for some looks is enough.
+// advance waits until the chain has confirmed block want, and returns the view then. On a chain of unknown pace,
+// which may mine only when there is a transaction, it is enough that the head does not change for several polls.
 func (c *Chain) advance(ctx context.Context, want uint64) (*header, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.wait)
 	defer cancel()
@@ -146,8 +146,8 @@ func (c *Chain) advance(ctx context.Context, want uint64) (*header, error) {
 	}
 }
 
-// again asks once more, a few blocks later, when something is not there: the node may not have
-// seen it yet. It waits a bounded time.
+// again repeats a read a few blocks later when something is missing: the node may not have seen it yet. It waits a
+// limited time.
 func (c *Chain) again(ctx context.Context, missing func(at *header) (bool, error)) error {
 	at, err := c.view(ctx)
 	if err != nil {

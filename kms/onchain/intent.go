@@ -10,9 +10,9 @@ import (
 	"github.com/ethereum/go-ethereum/core/types"
 )
 
-// Intent is one change that shall happen at most once: the call, and every transaction that was signed for
-// it. All have the same nonce, so that the chain takes at most one of them. It serialises to JSON. Whoever has
-// it can broadcast it, but not change it.
+// Intent is one change that happens at most once: the call, and every transaction that was signed for it. All have
+// the same nonce, so that the chain accepts at most one of them. It serialises to JSON. Anybody who has it can
+// broadcast it, but not change it.
 type Intent struct {
 	ChainID uint64         `json:"chain_id"`
 	From    common.Address `json:"from"`
@@ -24,7 +24,7 @@ type Intent struct {
 	Transactions []SignedTx `json:"transactions"`
 }
 
-// SignedTx is a transaction as it is broadcast.
+// SignedTx is a signed transaction, ready to broadcast.
 type SignedTx struct {
 	Hash common.Hash   `json:"hash"`
 	Raw  hexutil.Bytes `json:"raw"`
@@ -70,7 +70,7 @@ func (i *Intent) check(chainID uint64) error {
 	return nil
 }
 
-// maxTxBytes is what nodes take.
+// maxTxBytes is the limit of nodes.
 const maxTxBytes = 128 << 10
 
 func decodeTx(raw []byte) (*types.Transaction, error) {

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// defaultRange is what public endpoints commonly take for one eth_getLogs. Some take 10.
+	// defaultRange is the usual limit of public endpoints for one eth_getLogs. Some have a limit of 10.
 	defaultRange = 1000
 	// tailBlocks are read one by one and by hash, so that a node that lags cannot leave out their logs: it does not
 	// know them. More than maxLag, for endpoints that are worse than those that were seen.
@@ -109,8 +109,8 @@ func (r *logReader) read(ctx context.Context, p *part) {
 		return
 	}
 	query := map[string]any{"fromBlock": blockTag(p.from), "toBlock": blockTag(p.to), "address": r.addresses}
-	// A node that does not have the last block would leave out logs without a word. It is asked for in the same
-	// batch, which endpoints send to one node, before and after.
+	// A node that does not have the last block would omit logs silently. It is requested in the same batch, which
+	// endpoints send to one node, before and after.
 	var before, after *header
 	elems := []rpc.BatchElem{
 		request(&before, "eth_getBlockByNumber", blockTag(p.to), false),

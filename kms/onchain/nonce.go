@@ -5,9 +5,9 @@ import (
 	"sync"
 )
 
-// nonces hands out the nonces of one account on one chain, so that several sends can be in flight before the
-// endpoint has seen the first. A nonce is taken when the transaction is signed: a signer that takes its time holds
-// up nobody, and one that fails leaves no gap.
+// nonces assigns the nonces of one account on one chain, so that several sends can be in flight before the endpoint
+// has seen the first. A nonce is taken when the transaction is signed: a slow signer blocks nobody, and a failing one
+// leaves no gap.
 type nonces struct {
 	mu   sync.Mutex
 	next uint64
@@ -15,7 +15,7 @@ type nonces struct {
 	free []uint64
 }
 
-// peek returns the nonce that is next. pending is the next one by the endpoint, which can lag.
+// peek returns the next nonce. pending is the next one according to the endpoint, which can lag.
 func (n *nonces) peek(pending uint64) uint64 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -58,8 +58,8 @@ func (n *nonces) release(nonce uint64) {
 	}
 }
 
-// accounts are the nonces of one account by chain. The signers of this package carry them, so that two Chains
-// with one signer do not take the same nonce.
+// accounts are the nonces of one account by chain. The signers of this package contain them, so that two Chains with
+// one signer do not use the same nonce.
 type accounts struct {
 	mu     sync.Mutex
 	chains map[uint64]*nonces
@@ -77,7 +77,7 @@ func (a *accounts) nonces(chainID uint64) *nonces {
 	return a.chains[chainID]
 }
 
-// noncesOf returns the nonces that a signer carries, or new ones.
+// noncesOf returns the nonces of a signer, or new ones.
 func noncesOf(signer Signer, chainID uint64) *nonces {
 	if carrier, ok := signer.(interface{ nonces(uint64) *nonces }); ok {
 		return carrier.nonces(chainID)

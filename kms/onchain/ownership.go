@@ -7,9 +7,9 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 )
 
-// TransferOwnership makes to the owner of a contract, at once and for good if the contract has one step, or offers
-// it the ownership if it has two: [Chain.Ownership] reports which. The error is one of those of
-// [Chain.Prepare] and [Chain.Send].
+// TransferOwnership makes to the owner of a contract, at once and finally if the contract has one step, or offers it
+// the ownership if it has two: [Chain.Ownership] reports which. The error is one of those of [Chain.Prepare] and
+// [Chain.Send].
 func (c *Chain) TransferOwnership(ctx context.Context, contract, to common.Address, opts ...SendOption) (*Receipt, error) {
 	call, err := TransferOwnershipCall(contract, to)
 	if err != nil {
@@ -31,8 +31,8 @@ func (c *Chain) TransferOwnership(ctx context.Context, contract, to common.Addre
 	}))
 }
 
-// AcceptOwnership accepts the ownership of a contract that was offered to the signer. The error
-// is [ErrOneStep] if the contract knows no offers, or one of those of [Chain.Prepare] and [Chain.Send].
+// AcceptOwnership accepts the ownership of a contract that was offered to the signer. The error is [ErrOneStep] if
+// the contract does not support offers, or one of those of [Chain.Prepare] and [Chain.Send].
 func (c *Chain) AcceptOwnership(ctx context.Context, contract common.Address, opts ...SendOption) (*Receipt, error) {
 	call, err := AcceptOwnershipCall(contract)
 	if err != nil {

@@ -2,11 +2,11 @@ package onchain
 
 import "time"
 
-// BlockTag names the newest block that counts.
+// BlockTag selects the newest block that counts.
 type BlockTag string
 
 const (
-	// Latest is the newest block. On Ethereum it can be replaced; on Base it is the sequencer's promise.
+	// Latest is the newest block. On Ethereum it can be replaced; on Base the sequencer guarantees it.
 	Latest BlockTag = "latest"
 	// Safe is the newest block that is not expected to be replaced: justified on Ethereum (about 6 minutes
 	// behind), published on Ethereum by a rollup (a few minutes).
@@ -16,7 +16,7 @@ const (
 	Finalized BlockTag = "finalized"
 )
 
-// pace is how fast a chain moves, for chains where that is known.
+// pace is the speed of a chain, if it is known.
 type pace struct {
 	// block is the time between two blocks.
 	block time.Duration
@@ -27,7 +27,7 @@ type pace struct {
 	waits map[BlockTag]time.Duration
 }
 
-// paceOf is the pace of Ethereum, of Base, and of their test chains. Of other chains nothing is assumed: one may
+// paceOf returns the pace of Ethereum, of Base, and of their test chains. Nothing is assumed of other chains: one may
 // mine only when there is a transaction.
 func paceOf(chainID uint64) pace {
 	switch chainID {

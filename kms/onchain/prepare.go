@@ -57,7 +57,7 @@ func (c *Chain) Prepare(ctx context.Context, call Call) (*Intent, error) {
 	}
 }
 
-// Abandon returns the nonce of an intent that was never sent.
+// Abandon releases the nonce of an intent that was never sent.
 func (c *Chain) Abandon(intent *Intent) {
 	if intent != nil && intent.From == c.Sender() {
 		c.nonces.release(intent.Nonce)
@@ -72,7 +72,7 @@ type terms struct {
 	block uint64
 }
 
-// terms asks for all that a transaction needs, at one block.
+// terms reads everything that a transaction needs, at one block.
 func (c *Chain) terms(ctx context.Context, call Call) (terms, error) {
 	h, err := c.heads(ctx)
 	if err != nil {
@@ -124,7 +124,7 @@ func (c *Chain) terms(ctx context.Context, call Call) (terms, error) {
 	if err != nil {
 		return terms{}, err
 	}
-	// What others do in between can make a call cost more than was estimated.
+	// Transactions of others in between can make a call cost more than the estimate.
 	out := terms{fees: fees, gas: uint64(gas) + uint64(gas)/4, nonce: uint64(nonce), block: uint64(head.Number)}
 	need := new(big.Int).Mul(out.feeCap, new(big.Int).SetUint64(out.gas))
 	need.Add(need, call.value())
@@ -134,11 +134,11 @@ func (c *Chain) terms(ctx context.Context, call Call) (terms, error) {
 	return out, nil
 }
 
-// fees are those of EIP-1559, in wei for a unit of gas.
+// fees are those of EIP-1559, in wei per unit of gas.
 type fees struct{ tip, feeCap *big.Int }
 
-// tip is what the endpoint suggests to pay the block's proposer. Endpoints without eth_maxPriorityFeePerGas have
-// the fee history, or a gas price that includes the base fee.
+// tip returns the endpoint's suggestion for the block proposer's tip. For endpoints without eth_maxPriorityFeePerGas
+// it uses the fee history, or a gas price that includes the base fee.
 func (c *Chain) tip(ctx context.Context, head *header) (*big.Int, error) {
 	var suggested, price hexutil.Big
 	err := c.reader.call(ctx, &suggested, "eth_maxPriorityFeePerGas")
@@ -162,7 +162,7 @@ func (c *Chain) tip(ctx context.Context, head *header) (*big.Int, error) {
 // leastTip is the least for which geth puts a transaction into a block by default: a thousandth of a gwei, in wei.
 func leastTip() *big.Int { return big.NewInt(1_000_000) }
 
-// medianReward is the middle of what blocks paid; nil if none was paid, as in empty ones.
+// medianReward returns the median of the blocks' rewards; nil if there are none, as in empty blocks.
 func medianReward(blocks [][]*hexutil.Big) *big.Int {
 	var paid []*big.Int
 	for _, block := range blocks {
@@ -177,7 +177,7 @@ func medianReward(blocks [][]*hexutil.Big) *big.Int {
 	return paid[len(paid)/2]
 }
 
-// fees allows for a base fee that doubles, which takes six full blocks at least.
+// fees allows for a base fee that doubles, which takes at least six full blocks.
 func (c *Chain) fees(head *header, tip *big.Int) (fees, error) {
 	if head.BaseFee == nil {
 		return fees{}, errors.New("the chain has no base fee (EIP-1559), which is needed")
@@ -193,8 +193,8 @@ func (c *Chain) fees(head *header, tip *big.Int) (fees, error) {
 	return out, nil
 }
 
-// bumped are the fees of a replacement: an eighth more (nodes require a tenth), or what the chain asks
-// for now if that is more.
+// bumped returns the fees of a replacement: an eighth more (nodes require a tenth), or the present ones if they are
+// higher.
 func (f fees) bumped(now fees) fees {
 	return fees{tip: higher(eighthMore(f.tip), now.tip), feeCap: higher(eighthMore(f.feeCap), now.feeCap)}
 }

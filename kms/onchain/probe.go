@@ -34,11 +34,11 @@ type Version struct {
 // of the app, which are upgraded apart from one another.
 func (v Version) HasTCBFlag() bool { return v.App >= 2 && v.TCBFactory }
 
-// implementationSlot is where a proxy keeps the address of its code (ERC-1967).
+// implementationSlot is the slot of a proxy for the address of its code (ERC-1967).
 var implementationSlot = common.HexToHash("0x360894a13ba1a3210667c828492db98dca3e2076cc3735a920a3ca505d382bbc")
 
-// checkImplementation notices that the contract of the KMS was upgraded since the chain was opened: what was found
-// out about it then need not hold.
+// checkImplementation detects that the contract of the KMS was upgraded since the chain was opened: the result of the
+// probe may not apply any more.
 func (c *Chain) checkImplementation(now common.Hash) error {
 	if now == c.implementation {
 		return nil
@@ -47,7 +47,7 @@ func (c *Chain) checkImplementation(now common.Hash) error {
 		ErrUpgraded, common.BytesToAddress(now[:]), common.BytesToAddress(c.implementation[:]))}
 }
 
-// probe asks the contract what it is. A function that is not there reverts.
+// probe determines the generation of the contract. A missing function reverts.
 func (c *Chain) probe(ctx context.Context) error {
 	return c.again(ctx, func(at *header) (missing bool, err error) {
 		c.version, c.implementation, err = c.probeAt(ctx, at.tag())
@@ -70,7 +70,7 @@ func (c *Chain) probeAt(ctx context.Context, at string) (Version, common.Hash, e
 		ethCall(&registered, address, current.PackRegisteredApps(common.Address{}), at),
 		ethCall(&implementation, address, current.PackAppImplementation(), at),
 		ethCall(&pending, address, current.PackPendingOwner(), at),
-		// No contract may say yes to this interface id (ERC-165).
+		// No contract may return true for this interface id (ERC-165).
 		ethCall(&wrong, address, current.PackSupportsInterface([4]byte{0xff, 0xff, 0xff, 0xff}), at),
 		ethCall(&oldApp, address, old.PackApps(common.Address{}), at),
 		ethCall(&oldSequence, address, old.PackNextAppSequence(common.Address{}), at),
@@ -119,15 +119,15 @@ func (c *Chain) probeAt(ctx context.Context, at string) (Version, common.Hash, e
 	return version, slot, err
 }
 
-// hasFunction reports whether code compares the selector of a call with one, as compiled Solidity does. Asking is no
-// way to find out: not every node shows why a call reverts.
+// hasFunction reports whether code compares the selector of a call with one, as compiled Solidity does. A call would
+// not tell: not every node returns why a call reverts.
 func hasFunction(code []byte, selector string) bool {
 	const push4 = 0x63
 	want, err := hex.DecodeString(selector)
 	return err == nil && bytes.Contains(code, append([]byte{push4}, want...))
 }
 
-// appVersion asks an app contract, or the implementation of one, for its version: 1 if it has none.
+// appVersion reads the version of an app contract, or of an implementation of one: 1 if it has none.
 func (c *Chain) appVersion(ctx context.Context, app common.Address, at string) (uint64, error) {
 	if app == (common.Address{}) {
 		return 0, nil

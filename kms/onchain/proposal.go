@@ -12,19 +12,19 @@ import (
 	"github.com/phala-go/phala/kms"
 )
 
-// Proposal is what an owner that is a contract (a Safe, a timelock) shall execute. It holds no transaction and
-// no signature.
+// Proposal is a list of calls for an owner that is a contract (a Safe, a timelock). It contains no transaction and no
+// signature.
 type Proposal struct {
 	ChainID uint64 `json:"chain_id"`
-	// From is the contract that shall make the calls.
+	// From is the contract that makes the calls.
 	From  common.Address `json:"from"`
 	Calls []Call         `json:"calls"`
 }
 
-// ErrNothingToPropose is returned when a contract allows already what shall be proposed.
+// ErrNothingToPropose is returned when a contract already allows everything that was requested.
 var ErrNothingToPropose = errors.New("nothing to propose: the contract allows it already")
 
-// Propose tries each call as from would make it, and returns them as a proposal; it sends nothing and needs no
+// Propose tries each call with from as its sender, and returns them as a proposal; it sends nothing and needs no
 // signer. Each call is tried alone, at the newest block. A call that only the owner may make is tried as the present
 // owner if from accepts the ownership in an earlier call of the proposal. The error is a [*RevertError], a
 // [*ContractError] or an [*EndpointError].
@@ -85,11 +85,10 @@ func (c *Chain) try(ctx context.Context, from common.Address, call Call, at stri
 	return nil
 }
 
-// ProposeAllowance proposes what the contract of app needs to allow a compose hash on a device: the hash, the
-// device, or both. A device of zero is none. The proposal is for the owner of the contract. If the contract is
-// offered to another contract, it is for that one, with the acceptance as the first call: compare From with the
-// Safe that you mean. The error is [ErrNothingToPropose] if all is allowed already, or one of those of
-// [Chain.Propose].
+// ProposeAllowance proposes the missing calls for app to run a compose hash on a device: the hash, the device, or
+// both. A device of zero is none. The proposal is for the owner of the contract. If the contract is offered to
+// another contract, it is for that one, with the acceptance as the first call: compare From with the intended Safe.
+// The error is [ErrNothingToPropose] if everything is allowed already, or one of those of [Chain.Propose].
 func (c *Chain) ProposeAllowance(ctx context.Context, app kms.AppID, hash [32]byte, device kms.DeviceID) (*Proposal, error) {
 	is, err := c.Allowance(ctx, app, hash, device)
 	if err != nil {
@@ -126,8 +125,8 @@ func (c *Chain) ProposeAllowance(ctx context.Context, app kms.AppID, hash [32]by
 	return c.Propose(ctx, from, calls...)
 }
 
-// ApprovalBatch is [Chain.ProposeAllowance] as a file for the Safe transaction builder: what a Safe that owns an app
-// loads to approve a deployment or an update.
+// ApprovalBatch returns the proposal of [Chain.ProposeAllowance] as a file for the Safe transaction builder: the
+// owner of an app loads it to approve a deployment or an update.
 func (c *Chain) ApprovalBatch(ctx context.Context, app kms.AppID, hash [32]byte, device kms.DeviceID) ([]byte, error) {
 	proposal, err := c.ProposeAllowance(ctx, app, hash, device)
 	if err != nil {

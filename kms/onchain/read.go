@@ -14,8 +14,8 @@ import (
 	"github.com/phala-go/phala/kms/onchain/dstackkms"
 )
 
-// Allowance reads what the contract of app allows for a compose hash and a device, at one block. The error is a
-// [*ContractError] with [ErrNoCode] or [ErrNotRegistered] if there is no such app, after it was looked for in some
+// Allowance reads whether the contract of app allows a compose hash and a device, at one block. The error is a
+// [*ContractError] with [ErrNoCode] or [ErrNotRegistered] if there is no such app, after several attempts in later
 // blocks, an [*EndpointError] or a [*HeadError].
 func (c *Chain) Allowance(ctx context.Context, app kms.AppID, hash [32]byte, device kms.DeviceID) (kms.Allowance, error) {
 	var out kms.Allowance
@@ -76,7 +76,7 @@ func isMissing(err error) bool {
 	return errors.Is(err, ErrNoCode) || errors.Is(err, ErrNotRegistered)
 }
 
-// checkApp looks at the answers of a batch about an app, of which the first two are its code and whether it is
+// checkApp checks the responses of a batch about an app, of which the first two are its code and whether it is
 // registered.
 func checkApp(elems []rpc.BatchElem, app common.Address, code, registered hexutil.Bytes) error {
 	if err := firstError(elems[:2]); err != nil {
@@ -101,20 +101,20 @@ func checkApp(elems []rpc.BatchElem, app common.Address, code, registered hexuti
 	return nil
 }
 
-// KMSInfo is what the KMS published in its contract.
+// KMSInfo is the information that the KMS published in its contract.
 type KMSInfo struct {
 	// RootKey signs the env keys of apps: pin it with kms.CheckSigner.
 	RootKey kms.Signer
 	// CAPublicKey is the key of the KMS's certificate authority, in DER.
 	CAPublicKey []byte
-	// Quote and EventLog are the KMS's attestation, as the contract holds them.
+	// Quote and EventLog are the KMS's attestation in the contract.
 	Quote, EventLog []byte
 	// GatewayAppID is the app id of the gateway, as text.
 	GatewayAppID string
 }
 
-// KMSInfo reads what the KMS published. The error is [ErrNoKMSInfo] if it published nothing, and another if the root
-// key is not a compressed secp256k1 key.
+// KMSInfo reads the published information of the KMS. The error is [ErrNoKMSInfo] if there is none, and another one
+// if the root key is not a compressed secp256k1 key.
 func (c *Chain) KMSInfo(ctx context.Context) (*KMSInfo, error) {
 	var info, gateway hexutil.Bytes
 	k := dstackkms.NewKms()
@@ -152,10 +152,10 @@ func (c *Chain) KMSInfo(ctx context.Context) (*KMSInfo, error) {
 	}, nil
 }
 
-// Ownership is who may change a contract.
+// Ownership is the owner of a contract, and an offered owner.
 type Ownership struct {
 	Owner common.Address
-	// Pending is who was offered the ownership and has not accepted, or zero.
+	// Pending is the account that was offered the ownership and has not accepted, or zero.
 	Pending common.Address
 	// TwoStep reports that a new owner has to accept.
 	TwoStep bool
@@ -163,7 +163,7 @@ type Ownership struct {
 	IsContract bool
 }
 
-// Ownership reads who owns the contract of an app, or that of the KMS.
+// Ownership reads the owner of the contract of an app, or of the KMS.
 func (c *Chain) Ownership(ctx context.Context, contract common.Address) (Ownership, error) {
 	at, err := c.view(ctx)
 	if err != nil {

@@ -13,13 +13,13 @@ import (
 const (
 	// readAttempts with their pauses take about 25 poll intervals.
 	readAttempts = 8
-	// firstBatch is more than any question here has requests.
+	// firstBatch is more than any read here needs.
 	firstBatch = 64
-	// maxRetryAfter is the longest pause that an endpoint can ask for.
+	// maxRetryAfter is the longest pause that an endpoint can request.
 	maxRetryAfter = 30 * time.Second
 )
 
-// reader asks an endpoint again until it answers. What it sends changes nothing, so that it can be sent twice.
+// reader repeats a request until the endpoint responds. Its requests change nothing, so they can be sent twice.
 type reader struct {
 	rpc  RPC
 	poll time.Duration
@@ -33,8 +33,8 @@ func newReader(client RPC, poll time.Duration) *reader {
 	return r
 }
 
-// batch sends requests until each has its answer. What a contract or a node refuses for good is the error of the
-// element; all else is a [*EndpointError], or the error of the context.
+// batch sends requests until each has its response. A final error of a contract or a node is the error of the
+// element; any other is an [*EndpointError], or the error of the context.
 func (r *reader) batch(ctx context.Context, elems []rpc.BatchElem) error {
 	todo := make([]int, len(elems))
 	for i := range elems {
@@ -64,7 +64,7 @@ func (r *reader) batch(ctx context.Context, elems []rpc.BatchElem) error {
 	}
 }
 
-// round sends each request once, in batches that the endpoint takes.
+// round sends each request once, in batches that the endpoint accepts.
 func (r *reader) round(ctx context.Context, elems []rpc.BatchElem, todo []int, try int) {
 	for len(todo) > 0 {
 		n := min(len(todo), int(r.size.Load()))
@@ -95,8 +95,8 @@ func (r *reader) round(ctx context.Context, elems []rpc.BatchElem, todo []int, t
 	}
 }
 
-// mustShrink reports whether the endpoint does not take as many requests in one batch. An endpoint that fails
-// again without a reason gets smaller ones, too.
+// mustShrink reports whether the endpoint refuses that many requests in one batch. An endpoint that fails repeatedly
+// without a reason gets smaller ones, too.
 func (r *reader) mustShrink(err error, sent []rpc.BatchElem, try int) bool {
 	if err != nil {
 		kind := classify(err)
@@ -113,7 +113,7 @@ func (r *reader) mustShrink(err error, sent []rpc.BatchElem, try int) bool {
 	return true
 }
 
-// call sends one request until it is answered.
+// call repeats one request until it succeeds.
 func (r *reader) call(ctx context.Context, result any, method string, args ...any) error {
 	elems := []rpc.BatchElem{request(result, method, args...)}
 	if err := r.batch(ctx, elems); err != nil {
@@ -129,7 +129,7 @@ func backoff(poll time.Duration, try int) time.Duration {
 	return d/2 + rand.N(d/2+1)
 }
 
-// pauseAsked is what the endpoint asked for by Retry-After.
+// pauseAsked returns the pause that the endpoint requested with Retry-After.
 func pauseAsked(err error) time.Duration {
 	var busy *busyError
 	if errors.As(err, &busy) {
@@ -149,7 +149,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// firstError is the first error among the elements.
+// firstError returns the first error among the elements.
 func firstError(elems []rpc.BatchElem) error {
 	for _, e := range elems {
 		if e.Error != nil {
@@ -159,7 +159,7 @@ func firstError(elems []rpc.BatchElem) error {
 	return nil
 }
 
-// notReverts is the first error that is not a contract's refusal.
+// notReverts returns the first error that is not a contract's refusal.
 func notReverts(elems []rpc.BatchElem) error {
 	for _, e := range elems {
 		if e.Error == nil {

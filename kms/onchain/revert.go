@@ -13,13 +13,14 @@ import (
 	"github.com/phala-go/phala/kms/onchain/dstackapp"
 )
 
-// RevertError is returned when a contract refuses a call. If Tx is zero it was only tried, and nothing was sent.
+// RevertError is returned when a contract refuses a call. If Tx is zero, the call was only tried, and nothing was
+// sent.
 type RevertError struct {
 	Contract common.Address
-	// Call is the description of what was asked.
+	// Call is the description of the call.
 	Call string
-	// Name is that of the contract's error, such as "OwnableUnauthorizedAccount", "Error" for one with a text
-	// only, "Panic", or "" if the contract gave no reason or one that is not known.
+	// Name is that of the contract's error, such as "OwnableUnauthorizedAccount", "Error" for one with a text only,
+	// "Panic", or "" if there is no reason or an unknown one.
 	Name string
 	// Text is the reason in words.
 	Text string
@@ -53,7 +54,7 @@ type InvalidOwnerError struct{ Owner common.Address }
 
 func (e *InvalidOwnerError) Error() string { return fmt.Sprintf("%s cannot be an owner", e.Owner) }
 
-// InvalidImplementationError is returned when an upgrade names something that is no implementation:
+// InvalidImplementationError is returned when the target of an upgrade is no implementation:
 // ERC1967InvalidImplementation.
 type InvalidImplementationError struct{ Implementation common.Address }
 
@@ -61,7 +62,7 @@ func (e *InvalidImplementationError) Error() string {
 	return fmt.Sprintf("%s is not an implementation", e.Implementation)
 }
 
-// UnsupportedUUIDError is returned when an upgrade names an implementation for another kind of proxy:
+// UnsupportedUUIDError is returned when the target of an upgrade is an implementation for another kind of proxy:
 // UUPSUnsupportedProxiableUUID.
 type UnsupportedUUIDError struct{ Slot [32]byte }
 
@@ -69,7 +70,7 @@ func (e *UnsupportedUUIDError) Error() string {
 	return fmt.Sprintf("an implementation for the proxy slot %#x", e.Slot)
 }
 
-// EmptyCodeError is returned when there is no code at an address that is to be called: AddressEmptyCode.
+// EmptyCodeError is returned when there is no code at the address of a call: AddressEmptyCode.
 type EmptyCodeError struct{ Target common.Address }
 
 func (e *EmptyCodeError) Error() string { return fmt.Sprintf("no contract at %s", e.Target) }
@@ -83,10 +84,10 @@ var (
 	ErrFailedCall              = errors.New("a call of the contract failed")
 )
 
-// maxRevertData is much more than any error of the contracts holds.
+// maxRevertData is much more than any error of the contracts has.
 const maxRevertData = 64 << 10
 
-// revert makes the error of a call that the node answered with err. An err that is no revert is wrapped.
+// revert returns the error of a call that the node refused with err. An err that is no revert is wrapped.
 func revert(call Call, err error) error {
 	data, reverted := revertData(err)
 	if !reverted {
@@ -104,8 +105,8 @@ func revert(call Call, err error) error {
 	return e
 }
 
-// revertData finds the data of a revert. Nodes return it as hexadecimal text beside the message; OpenEthereum and
-// Nethermind put a word before it, and hardhat and Ganache put it into an object.
+// revertData finds the data of a revert. Nodes return it as hex text beside the message; OpenEthereum and Nethermind
+// put a word before it, and hardhat and Ganache put it into an object.
 func revertData(err error) ([]byte, bool) {
 	var withData rpc.DataError
 	if errors.As(err, &withData) {
@@ -155,8 +156,8 @@ func hexData(value any, depth int) ([]byte, bool) {
 	return nil, false
 }
 
-// decodeRevert decodes the errors of the contracts, the texts of require, and panics. It never fails: what it
-// does not know it shows as hexadecimal digits.
+// decodeRevert decodes the errors of the contracts, the texts of require, and panics. It never fails: unknown data is
+// returned as hex digits.
 func decodeRevert(data []byte) (name, text string, typed error) {
 	unknown := fmt.Sprintf("unknown reason %#x", data[:min(len(data), 256)])
 	if len(data) < 4 {

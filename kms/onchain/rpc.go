@@ -8,19 +8,19 @@ import (
 	"github.com/ethereum/go-ethereum/rpc"
 )
 
-// RPC is a JSON-RPC endpoint of a node. An [*rpc.Client] is one; [Dial] returns one with bounds, and
-// [FromBackend] makes one of go-ethereum's clients.
+// RPC is a JSON-RPC endpoint of a node. [*rpc.Client] implements it; [Dial] returns one with limits, and
+// [FromBackend] one that uses one of go-ethereum's clients.
 type RPC interface {
 	CallContext(ctx context.Context, result any, method string, args ...any) error
 	BatchCallContext(ctx context.Context, batch []rpc.BatchElem) error
 }
 
-// request is one element of a batch, with its result decoded into result.
+// request returns one element of a batch, with its result decoded into result.
 func request(result any, method string, args ...any) rpc.BatchElem {
 	return rpc.BatchElem{Method: method, Args: args, Result: result}
 }
 
-// ethCall is an eth_call at a block.
+// ethCall returns an eth_call at a block.
 func ethCall(result *hexutil.Bytes, to common.Address, data []byte, block string) rpc.BatchElem {
 	return request(result, "eth_call", callArgs{To: to, Data: data}, block)
 }
@@ -33,7 +33,7 @@ type callArgs struct {
 	Data  hexutil.Bytes   `json:"data"`
 }
 
-// header is what is read of a block.
+// header is the part of a block that is read.
 type header struct {
 	Number  hexutil.Uint64 `json:"number"`
 	Hash    common.Hash    `json:"hash"`

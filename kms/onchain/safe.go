@@ -17,9 +17,9 @@ import (
 	"github.com/phala-go/phala/kms/onchain/dstackkms"
 )
 
-// SafeBatch is the proposal as a batch file of the Safe transaction builder, which a signer of the Safe loads and
-// checks there: calls with the names of their functions and values, and a checksum, without which the builder warns
-// that the file was changed. created is the time that it shows.
+// SafeBatch returns the proposal as a batch file of the Safe transaction builder, which a signer of the Safe loads
+// and checks there: calls with the names of their functions and values, and a checksum, without which the builder
+// warns that the file was changed. created is the displayed time.
 func (p *Proposal) SafeBatch(name string, created time.Time) ([]byte, error) {
 	batch := safeBatch{
 		Version: "1.0", ChainID: strconv.FormatUint(p.ChainID, 10), CreatedAt: created.UnixMilli(),
@@ -63,7 +63,7 @@ type safeMeta struct {
 	Checksum    string `json:"checksum,omitempty"`
 }
 
-// safeTransaction is a call by its function and values, or by its data. The builder shows the data only as digits.
+// safeTransaction is a call by its function and values, or by its data, which the builder displays only as digits.
 type safeTransaction struct {
 	To     string            `json:"to"`
 	Value  string            `json:"value"`
@@ -84,8 +84,7 @@ type safeInput struct {
 	Type         string `json:"type"`
 }
 
-// safeTransactionOf is a call with the names of the contracts' functions. One that is none of theirs is written as
-// data.
+// safeTransactionOf returns a call with the names of the contracts' functions. Any other call is written as data.
 func safeTransactionOf(call Call) (safeTransaction, error) {
 	tx := safeTransaction{To: call.To.Hex(), Value: call.value().String()}
 	method := methodOf(call.Data)
@@ -141,8 +140,8 @@ func safeValue(value any) string {
 	return fmt.Sprint(value)
 }
 
-// checksum is that of the transaction builder: Keccak-256 over the batch without checksum and with a null name, in
-// a form of its own.
+// checksum returns the transaction builder's checksum: Keccak-256 over the batch without checksum and with a null
+// name, in a format of its own.
 func (b safeBatch) checksum() (string, error) {
 	data, err := json.Marshal(b)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/ethereum/go-ethereum/core/types"
 )
 
-// SendOption changes how one change is sent.
+// SendOption configures one send.
 type SendOption func(*sendConfig)
 
 type sendConfig struct {
@@ -21,15 +21,15 @@ type sendConfig struct {
 	resume     *Intent
 }
 
-// Checkpoint calls save with the intent each time before something new is broadcast. An error of save ends
-// the send, and what it was called for is not broadcast. Without a checkpoint a stuck transaction is not
-// replaced, because a crash would lose the replacement.
+// Checkpoint calls save with the intent each time before something new is broadcast. If save fails, the send ends,
+// and the new transaction is not broadcast. Without a checkpoint a stuck transaction is not replaced, because a crash
+// would lose the replacement.
 func Checkpoint(save func(*Intent) error) SendOption {
 	return func(c *sendConfig) { c.checkpoint = save }
 }
 
-// Resume goes on with an intent that a checkpoint saved, instead of preparing a new one. It must be for the
-// same call. A nil intent is none.
+// Resume continues with an intent that a checkpoint saved, instead of preparing a new one. It must be for the same
+// call. A nil intent is ignored.
 func Resume(intent *Intent) SendOption {
 	return func(c *sendConfig) { c.resume = intent }
 }
@@ -71,7 +71,7 @@ type sending struct {
 	// uncertain: a node may have one, because it was broadcast by another run, or the answer was lost.
 	uncertain bool
 	sentAt    time.Time
-	// absent is the number of looks at which no node knew a transaction of the intent while its nonce was used.
+	// absent is the number of polls at which no node knew a transaction of the intent while its nonce was used.
 	absent int
 }
 
@@ -111,7 +111,7 @@ type knownTx struct {
 	Hash common.Hash `json:"hash"`
 }
 
-// look asks once how things stand and does what is to be done. It returns the receipt when it is confirmed.
+// look checks the state once and reacts to it. It returns the receipt when it is confirmed.
 func (s *sending) look(ctx context.Context) (*wireReceipt, error) {
 	n := len(s.intent.Transactions)
 	receipts, known := make([]*wireReceipt, n), make([]*knownTx, n)
@@ -135,7 +135,7 @@ func (s *sending) look(ctx context.Context) (*wireReceipt, error) {
 		if r == nil {
 			continue
 		}
-		// After a reorganisation a node may still show the receipt of one that is no longer in the chain.
+		// After a reorganisation a node may still return the receipt of one that is no longer in the chain.
 		seen = true
 		if mined, err := s.confirm(ctx, r, s.intent.Transactions[i].Hash, h); mined != nil || err != nil {
 			return mined, err
@@ -162,7 +162,7 @@ func (s *sending) look(ctx context.Context) (*wireReceipt, error) {
 	return nil, nil
 }
 
-// replace signs the same call with the same nonce and higher fees, and sends it when the checkpoint has it.
+// replace signs the same call with the same nonce and higher fees, and sends it after the checkpoint has saved it.
 func (s *sending) replace(ctx context.Context, head *header) error {
 	stuck, err := decodeTx(s.intent.last().Raw)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 )
 
 // Signer signs the transactions of one account: with a key in memory, or through a remote signer such as clef or a
-// cloud's key service. What it returns is compared with what it was asked to sign. It may take its time.
+// cloud's key service. The signed transaction is compared with the requested one. It may be slow.
 type Signer interface {
 	// Address is the account.
 	Address() common.Address
@@ -25,7 +25,7 @@ type Signer interface {
 	SignTx(ctx context.Context, tx *types.Transaction, chainID *big.Int) (*types.Transaction, error)
 }
 
-// PrivateKeySigner signs with a key in memory. Formatting it shows the address only.
+// PrivateKeySigner returns a signer with a key in memory. Formatting it prints the address only.
 func PrivateKeySigner(key *ecdsa.PrivateKey) (Signer, error) {
 	if key == nil || key.D == nil || key.D.Sign() <= 0 || key.X == nil {
 		return nil, errors.New("private key: none given")
@@ -51,21 +51,23 @@ func (s keySigner) SignTx(_ context.Context, tx *types.Transaction, chainID *big
 	return types.SignTx(tx, types.LatestSignerForChainID(chainID), s.key())
 }
 
-// KeystoreSigner signs with the key in the content of a keystore file (Web3 Secret Storage, as geth writes
-// it). Deciphering takes about a second, on purpose. Errors hold neither content nor passphrase.
+// KeystoreSigner returns a signer with the key of a keystore file (Web3 Secret Storage, as geth writes it). content
+// is the content of the file. Decryption takes about a second, on purpose. Errors contain neither content nor
+// passphrase.
 func KeystoreSigner(content []byte, passphrase string) (Signer, error) {
 	key, err := keystore.DecryptKey(content, passphrase)
 	if errors.Is(err, keystore.ErrDecrypt) {
 		return nil, errors.New("keystore file: the passphrase does not open it")
 	}
 	if err != nil {
-		// The text of a failure could repeat what the file holds.
+		// The text of the error could repeat the content of the file.
 		return nil, errors.New("keystore file: not a key file that can be read")
 	}
 	return PrivateKeySigner(key.PrivateKey)
 }
 
-// TransactOptsSigner signs with go-ethereum's bind.TransactOpts, of which only From and Signer are used.
+// TransactOptsSigner returns a signer that uses go-ethereum's bind.TransactOpts, of which only From and Signer are
+// used.
 func TransactOptsSigner(opts *bind.TransactOpts) (Signer, error) {
 	if opts == nil || opts.Signer == nil || opts.From == (common.Address{}) {
 		return nil, errors.New("transact options: want From and Signer")
@@ -85,8 +87,8 @@ func (s optsSigner) SignTx(_ context.Context, tx *types.Transaction, _ *big.Int)
 	return s.sign(s.from, tx)
 }
 
-// SharedNonces makes the Chains that are opened with the returned signer share the nonces of its account, so that
-// they can send at once. The signers of this package do so by themselves.
+// SharedNonces returns a signer whose Chains share the nonces of its account, so that they can send concurrently. The
+// signers of this package do so by themselves.
 func SharedNonces(signer Signer) Signer { return sharedSigner{Signer: signer, accounts: new(accounts)} }
 
 type sharedSigner struct {
@@ -94,7 +96,7 @@ type sharedSigner struct {
 	*accounts
 }
 
-// sign asks the signer and compares its answer with the question.
+// sign calls the signer and compares the result with the request.
 func (c *Chain) sign(ctx context.Context, tx *types.Transaction) (SignedTx, error) {
 	chainID := new(big.Int).SetUint64(c.contract.ChainID)
 	signed, err := c.cfg.signer.SignTx(ctx, tx, chainID)

@@ -12,8 +12,8 @@ import (
 	"github.com/ethereum/go-ethereum/core/types"
 )
 
-// patience is how many looks in a row must show the same contradiction before it is taken for one: nodes behind
-// one endpoint are seldom at the same block.
+// patience is the number of consecutive polls that must show the same contradiction before it is reported: nodes
+// behind one endpoint are seldom at the same block.
 const patience = 5
 
 // Receipt is a confirmed transaction that succeeded.
@@ -24,7 +24,7 @@ type Receipt struct {
 	BlockHash common.Hash
 	GasUsed   uint64
 	Logs      []*types.Log
-	// AlreadySo reports that the contract was in the wanted state before, so that nothing was sent.
+	// AlreadySo reports that the contract already was in the requested state, so that nothing was sent.
 	AlreadySo bool
 }
 
@@ -38,8 +38,7 @@ type wireReceipt struct {
 	Logs      []*types.Log    `json:"logs"`
 }
 
-// tracker follows transactions of which at most one can be mined, and looks at everything that the endpoint
-// reports of them.
+// tracker follows transactions of which at most one can be mined, and checks all data of the endpoint about them.
 type tracker struct {
 	c *Chain
 	// contract is where the logs are compared.
@@ -49,11 +48,11 @@ type tracker struct {
 	lastErr  error
 }
 
-// note keeps what is seen, for the error of a wait that ends.
+// note records an observation for the error of a wait that ends.
 func (t *tracker) note(format string, args ...any) { t.last = fmt.Sprintf(format, args...) }
 
-// fail keeps an error of the endpoint, which may pass. A deadline can be the end of the wait itself, which
-// is nothing new.
+// fail records an error of the endpoint, which may be transient. A deadline can be the end of the wait itself, which
+// is no news.
 func (t *tracker) fail(ctx context.Context, err error) {
 	switch {
 	case ctx.Err() != nil:
@@ -67,7 +66,7 @@ func (t *tracker) fail(ctx context.Context, err error) {
 	}
 }
 
-// contradiction counts a look that does not fit, and returns the error when patience is over.
+// contradiction counts a contradictory poll, and returns the error when patience is exhausted.
 func (t *tracker) contradiction(err *ReceiptError) error {
 	t.note("%v", err)
 	if t.odd++; t.odd < patience {
@@ -76,7 +75,7 @@ func (t *tracker) contradiction(err *ReceiptError) error {
 	return err
 }
 
-// confirm looks at a receipt. It returns nil if the wait goes on.
+// confirm checks a receipt. It returns nil if the wait continues.
 func (t *tracker) confirm(ctx context.Context, r *wireReceipt, asked common.Hash, h heads) (*wireReceipt, error) {
 	head := uint64(h.latest.Number)
 	switch {
@@ -98,7 +97,7 @@ func (t *tracker) confirm(ctx context.Context, r *wireReceipt, asked common.Hash
 		return nil, nil
 	}
 	if canonical.Hash != r.BlockHash {
-		// A reorganisation, or nodes that disagree. Either passes.
+		// A reorganisation, or nodes that disagree. Both are transient.
 		t.note("in block %d with hash %s, while the chain has %s there", r.Block, r.BlockHash, canonical.Hash)
 		return nil, nil
 	}

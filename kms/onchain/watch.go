@@ -10,30 +10,30 @@ import (
 	"github.com/phala-go/phala/kms"
 )
 
-// WatchOptions are the events to watch.
+// WatchOptions selects the events to watch.
 type WatchOptions struct {
 	// From is the first block; 0 is the one after the newest.
 	From uint64
-	// After is the cursor of an event, or of a progress, to go on from: nothing up to it is yielded again. It is used
-	// instead of From if it is not zero.
+	// After is the cursor of an event, or of a progress, to continue from: nothing up to it is yielded again. It
+	// takes precedence over From if it is not zero.
 	After Cursor
 	// Apps are watched besides the contract of the KMS.
 	Apps []kms.AppID
-	// Range is the highest number of blocks for one request, 1000 if it is 0. It is lowered by itself if the endpoint
-	// takes less, and raised again.
+	// Range is the maximum number of blocks per request, 1000 if it is 0. It is lowered automatically if the
+	// endpoint's limit is lower, and raised again.
 	Range uint64
-	// Progress, if set, is called with the place that was reached each time that blocks were read, also if there was
-	// no event in them.
+	// Progress, if set, is called with the new position each time blocks were read, also if there was no event in
+	// them.
 	Progress func(Cursor)
-	// OnError, if set, is called with each error that the watch waits out, such as that of an endpoint that is down.
+	// OnError, if set, is called with each transient error, such as that of an endpoint that is down.
 	OnError func(error)
 }
 
 // Watch yields the events of the KMS's contract, and of apps, in order, each once and only when it has the
-// confirmations of [WithConfirmations] under the tag of [WithBlockTag]. It polls, so any endpoint will do, and goes
-// on until ctx ends or the loop breaks. An endpoint that is down, lags or limits the rate is waited for. The error
-// is that of the context, a [*ReorgError] if what was yielded before no longer holds, or an [*EndpointError] if the
-// endpoint refuses for good. Logs that are no events of the contracts are passed over.
+// confirmations of [WithConfirmations] under the tag of [WithBlockTag]. It polls, so it works with any endpoint, and
+// continues until ctx ends or the loop breaks. It waits while an endpoint is down, lags or limits the rate. The error
+// is that of the context, a [*ReorgError] if yielded events are no longer in the chain, or an [*EndpointError] if the
+// endpoint refuses permanently. Logs that are no events of the contracts are skipped.
 func (c *Chain) Watch(ctx context.Context, options WatchOptions) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		addresses := []common.Address{c.contract.Address}
@@ -73,7 +73,7 @@ type watch struct {
 	failed, refused int
 }
 
-// step reads some blocks and yields their events. It waits after a failure that may pass.
+// step reads some blocks and yields their events. It waits after a transient failure.
 func (w *watch) step(ctx context.Context, yield func(Event, error) bool) (more bool, err error) {
 	if !w.begun {
 		if err := w.begin(ctx); err != nil {
@@ -103,7 +103,7 @@ func (w *watch) step(ctx context.Context, yield func(Event, error) bool) (more b
 	return more, nil
 }
 
-// begin finds the place to begin at.
+// begin finds the start.
 func (w *watch) begin(ctx context.Context) error {
 	switch {
 	case !w.options.After.IsZero():
@@ -121,7 +121,7 @@ func (w *watch) begin(ctx context.Context) error {
 	return nil
 }
 
-// wait waits out a failure. It returns it if it will not pass.
+// wait waits after a failure. It returns the failure if it is permanent.
 func (w *watch) wait(ctx context.Context, failure error) error {
 	var reorg *ReorgError
 	if errors.As(failure, &reorg) || ctx.Err() != nil {

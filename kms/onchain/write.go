@@ -10,7 +10,7 @@ import (
 	"github.com/phala-go/phala/kms"
 )
 
-// change is a change to the contract of an app, of which the contract shows whether it was made.
+// change is a change to the contract of an app whose effect can be read from the contract.
 type change struct {
 	app  kms.AppID
 	call Call
@@ -18,11 +18,12 @@ type change struct {
 	err error
 	// what is changed, for errors.
 	what string
-	// tightens: if the change is left out by mistake, something stays allowed that shall not be.
+	// tightens: if the change is skipped by mistake, something stays allowed that should not be.
 	tightens bool
 	// of is what done looks at.
 	of allowanceOf
-	// done reports whether the contract is as wanted. doneAt is for what an Allowance does not show.
+	// done reports whether the contract has the requested state. doneAt is for state that an Allowance does not
+	// contain.
 	done   func(kms.Allowance) bool
 	doneAt func(ctx context.Context, at string) (bool, error)
 }
@@ -35,7 +36,8 @@ func (c *Chain) isDone(ctx context.Context, ch change, at *header) (bool, error)
 	return ch.doneAt(ctx, at.tag())
 }
 
-// change makes a change, unless the contract is as wanted already, and reads the contract again afterwards.
+// change makes a change, unless the contract has the requested state already, and reads the contract again
+// afterwards.
 func (c *Chain) change(ctx context.Context, ch change, opts []SendOption) (*Receipt, error) {
 	if ch.err != nil {
 		return nil, ch.err
@@ -75,9 +77,9 @@ func (c *Chain) change(ctx context.Context, ch change, opts []SendOption) (*Rece
 	}))
 }
 
-// alreadyDone reports whether a change is not needed. That is concluded only at a block that is confirmed. If the
-// change tightens what is allowed, the block must besides be so much newer than the first answer that no node
-// behind the endpoint, however it lags, can have known more at the time of that answer.
+// alreadyDone reports whether a change is not needed. That is concluded only at a confirmed block. If the change
+// tightens what is allowed, the block must also be so much newer than the first response that no lagging node behind
+// the endpoint can have known more at the time of that response.
 func (c *Chain) alreadyDone(ctx context.Context, ch change) (bool, error) {
 	var done bool
 	var seen uint64
@@ -101,7 +103,7 @@ func (c *Chain) alreadyDone(ctx context.Context, ch change) (bool, error) {
 	return done, err
 }
 
-// send prepares a call, or takes the intent that is to be resumed, and sends it.
+// send prepares a call, or uses the intent to resume, and sends it.
 func (c *Chain) send(ctx context.Context, call Call, opts []SendOption) (*Receipt, error) {
 	cfg := sendOptions(opts)
 	if cfg.resume != nil {
@@ -123,8 +125,8 @@ func (c *Chain) send(ctx context.Context, call Call, opts []SendOption) (*Receip
 	return c.Send(ctx, intent, opts...)
 }
 
-// sendOnce is send for a call that must not be made twice. It is prepared anew only if another transaction of the
-// account took the nonce, and no node can have a transaction of the intent.
+// sendOnce is send for a call that must not be made twice. It is prepared again only if another transaction of the
+// account used the nonce, and no node can have a transaction of the intent.
 func (c *Chain) sendOnce(ctx context.Context, call Call, opts []SendOption) (*Receipt, error) {
 	for try := 1; ; try++ {
 		receipt, err := c.send(ctx, call, opts)
@@ -138,8 +140,8 @@ func (c *Chain) sendOnce(ctx context.Context, call Call, opts []SendOption) (*Re
 	}
 }
 
-// settle reads the state until it is what a confirmed transaction must have made it. An endpoint that lags
-// gets some time; one that does not come round contradicts its own receipt.
+// settle reads the state until it is the expected result of a confirmed transaction. A lagging endpoint gets some
+// time; one that never returns the expected state contradicts its own receipt.
 func (c *Chain) settle(ctx context.Context, tx common.Hash, what, want string, read func(context.Context) (got string, ok bool, err error)) error {
 	var got string
 	var last error

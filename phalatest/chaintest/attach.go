@@ -10,20 +10,20 @@ import (
 	"github.com/phala-go/phala/kms/onchain"
 )
 
-// WithAccounts sets the accounts of [Attach]: the first one signs. None gets money.
+// WithAccounts sets the accounts of [Attach]: the first one signs. None receives money.
 func WithAccounts(keys ...*ecdsa.PrivateKey) Option {
 	return func(c *config) { c.accounts = keys }
 }
 
-// WithKMSKey sets the root key of the KMS and the public key of its CA (DER SubjectPublicKeyInfo), which the contract
-// that [Attach] finds must name.
+// WithKMSKey sets the root key of the KMS and the public key of its CA (DER SubjectPublicKeyInfo), which must be in
+// the contract of [Attach].
 func WithKMSKey(root *ecdsa.PrivateKey, ca []byte) Option {
 	return func(c *config) { c.rootKey, c.rootCA = root, ca }
 }
 
-// Attach takes contracts that exist: a KMS of your own on a development chain, or on a fork of a public one. It
-// deploys nothing. What needs a simulated chain (mining, reorganisations) is not available, and the faults of the
-// endpoint are. The caller closes rpc.
+// Attach returns a chain with existing contracts: a KMS of your own on a development chain, or on a fork of a public
+// one. It deploys nothing. Features of the simulated chain (mining, reorganisations) are not available; the faults of
+// the endpoint are. The caller closes rpc.
 func Attach(t TB, rpc onchain.RPC, contract onchain.Contract, opts ...Option) *Chain {
 	t.Helper()
 	c, err := newChain(opts)

@@ -58,7 +58,7 @@ type Chain struct {
 	sent       []common.Hash
 }
 
-// Option changes how a chain begins.
+// Option configures a chain.
 type Option func(*config)
 
 type config struct {
@@ -69,10 +69,10 @@ type config struct {
 	rootCA     []byte
 }
 
-// WithGeneration chooses the generation of the contracts. The default is [Head].
+// WithGeneration sets the generation of the contracts. The default is [Head].
 func WithGeneration(g Generation) Option { return func(c *config) { c.generation = g } }
 
-// WithManualMining mines only on [Chain.Mine].
+// WithManualMining disables automatic mining; [Chain.Mine] mines.
 func WithManualMining() Option { return func(c *config) { c.manual = true } }
 
 const accounts = 4
@@ -135,9 +135,9 @@ func Start(opts ...Option) (c *Chain, stop func(), err error) {
 	return c, stop, nil
 }
 
-// Dial deploys the contracts on the node at url, from an account with money: a development chain, never one
-// whose money is worth something. The accounts are new and get a tenth of an ETH each. Nothing else may send from
-// the account meanwhile.
+// Dial deploys the contracts on the node at url, from an account with money: a development chain, never one whose
+// money is worth something. The accounts are new and receive a tenth of an ETH each. Nothing else may send from the
+// account meanwhile.
 func Dial(t TB, url string, funded *ecdsa.PrivateKey, opts ...Option) *Chain {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
@@ -196,13 +196,13 @@ func derivedCA(name string) ([]byte, error) {
 
 func ether(n int64) *big.Int { return new(big.Int).Mul(big.NewInt(n), big.NewInt(1e18)) }
 
-// Contract is what onchain.Open takes.
+// Contract returns the argument of onchain.Open.
 func (c *Chain) Contract() onchain.Contract {
 	return onchain.Contract{ChainID: c.chainID, Address: c.KMS}
 }
 
-// Open opens the KMS's contract, signing with the first account and looking at the chain every few
-// milliseconds. The options come after that, so they win.
+// Open opens the KMS's contract, signing with the first account and polling the chain every few milliseconds. The
+// given options come last.
 func (c *Chain) Open(ctx context.Context, opts ...onchain.Option) (*onchain.Chain, error) {
 	var all []onchain.Option
 	if len(c.Accounts) > 0 {
@@ -219,15 +219,15 @@ func (c *Chain) Open(ctx context.Context, opts ...onchain.Option) (*onchain.Chai
 	return onchain.Open(ctx, c, c.Contract(), append(append(all, onchain.WithPollInterval(poll)), opts...)...)
 }
 
-// Root is the root key of the KMS as clients pin it.
+// Root returns the root key of the KMS, for pinning.
 func (c *Chain) Root() kms.Signer { return kms.SignerOf(c.RootKey) }
 
-// Address is that of the account with a number.
+// Address returns the address of an account by its number.
 func (c *Chain) Address(account int) common.Address {
 	return crypto.PubkeyToAddress(c.Accounts[account].PublicKey)
 }
 
-// Sent are the transactions that the endpoint was given, each once, in order of arrival.
+// Sent returns the transactions that were sent to the endpoint, each once, in order of arrival.
 func (c *Chain) Sent() []common.Hash {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -47,10 +47,10 @@ func (c *Chain) setUp(ctx context.Context) error {
 	return err
 }
 
-// Deploy deploys one of the compiled contracts from the first account: "Account" is an owner that is a
-// contract, "KmsAuth" a KMS before dstack 0.5.4, "ImpostorApp" an app implementation that imitates the KMS's
-// event, "Everything" a contract that answers every call with 1; "Proxy", and the contracts of the
-// generations, are those that New deploys.
+// Deploy deploys one of the compiled contracts from the first account: "Account" is an owner that is a contract,
+// "KmsAuth" a KMS before dstack 0.5.4, "ImpostorApp" an app implementation that imitates the KMS's event,
+// "Everything" a contract that returns 1 for every call; "Proxy", and the contracts of the generations, are those
+// that New deploys.
 func (c *Chain) Deploy(ctx context.Context, name string, args ...any) (common.Address, error) {
 	contract, ok := c.contracts[name]
 	if !ok {
@@ -72,8 +72,8 @@ func (c *Chain) Pack(contract, method string, args ...any) ([]byte, error) {
 	return c.contracts[contract].ABI.Pack(method, args...)
 }
 
-// Execute sends a call from any key and waits until it is mined. With manual mining it mines a block. It
-// fails where the call reverts.
+// Execute sends a call from any key and waits until it is mined. With manual mining it mines a block. It returns an
+// error if the call reverts.
 func (c *Chain) Execute(ctx context.Context, from *ecdsa.PrivateKey, to common.Address, data []byte) (*types.Receipt, error) {
 	return c.transact(ctx, from, &to, nil, data)
 }

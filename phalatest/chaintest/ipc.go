@@ -14,7 +14,7 @@ func ipcPath(socket string) string {
 	return socket
 }
 
-// Endpoint is the local socket of the simulated node, for other processes: rpc.DialContext and onchain.Dial
-// take it. Transactions that come this way are mined with the next block, see [Chain.Mine], and the faults of
-// the endpoint do not apply. It is empty on a node of somebody else.
+// Endpoint returns the local socket of the simulated node, for other processes: an argument of rpc.DialContext and
+// onchain.Dial. Transactions that come this way are mined with the next block, see [Chain.Mine], and the faults of
+// the endpoint do not apply. It is empty on an external node.
 func (c *Chain) Endpoint() string { return c.socket }

@@ -11,7 +11,7 @@ import (
 
 var errNotSimulated = errors.New("chaintest: only a simulated chain can be mined and reorganised")
 
-// Mine mines blocks with what waits in the pool.
+// Mine mines blocks with the transactions in the pool.
 func (c *Chain) Mine(blocks int) error {
 	if c.sim == nil {
 		return errNotSimulated
@@ -24,14 +24,14 @@ func (c *Chain) Mine(blocks int) error {
 	return nil
 }
 
-// AutoMine turns mining at once on or off.
+// AutoMine sets whether each transaction is mined at once.
 func (c *Chain) AutoMine(on bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.manual = !on
 }
 
-// Drop forgets the transactions that wait in the pool, as a node under load does.
+// Drop drops the transactions in the pool, as a node under load does.
 func (c *Chain) Drop() error {
 	if c.sim == nil {
 		return errNotSimulated
@@ -45,8 +45,8 @@ func (c *Chain) Drop() error {
 // Reorg replaces the newest blocks by one more. Their transactions are mined again, in other blocks.
 func (c *Chain) Reorg(depth int) error { return c.reorg(depth, true) }
 
-// ReorgDropping replaces the newest blocks by one more, in which their transactions are missing; nor do they
-// wait in the pool any more.
+// ReorgDropping replaces the newest blocks by one more, in which their transactions are missing. They are not in the
+// pool any more either.
 func (c *Chain) ReorgDropping(depth int) error { return c.reorg(depth, false) }
 
 func (c *Chain) reorg(depth int, keep bool) error {

@@ -14,11 +14,11 @@ import (
 	"github.com/phala-go/phala/kms/onchain"
 )
 
-// Interceptor stands between a client and the node for one method. next asks the node; what the interceptor
-// returns is what the client gets.
+// Interceptor replaces the response of the node for one method. next calls the node; the client receives the
+// interceptor's result.
 type Interceptor func(params []any, next func() (json.RawMessage, error)) (json.RawMessage, error)
 
-// Intercept answers a JSON-RPC method, such as "eth_getTransactionReceipt", with fn; nil ends it.
+// Intercept sets the interceptor of a JSON-RPC method, such as "eth_getTransactionReceipt"; nil ends it.
 func (c *Chain) Intercept(method string, fn Interceptor) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -29,15 +29,15 @@ func (c *Chain) Intercept(method string, fn Interceptor) {
 	c.intercepts[method] = fn
 }
 
-// Lag makes the endpoint answer as it would have some blocks ago; 0 ends it.
+// Lag makes the endpoint respond as some blocks ago; 0 ends it.
 func (c *Chain) Lag(blocks uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lag = blocks
 }
 
-// Behind is a node of the chain that has not seen the newest blocks: it answers as another node did some blocks ago,
-// and does not know later ones. Several make an endpoint that is balanced over nodes.
+// Behind returns a node of the chain that has not seen the newest blocks: it responds as another node did some blocks
+// ago, and has no later ones. Several are an endpoint that is balanced over nodes.
 func (c *Chain) Behind(blocks uint64) onchain.RPC { return laggard{c, blocks} }
 
 type laggard struct {

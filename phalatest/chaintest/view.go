@@ -15,7 +15,7 @@ import (
 	"github.com/phala-go/phala/kms/onchain/dstackkms"
 )
 
-// View is a chain as a cloud sees it, without the faults of the endpoint: what phalatest.WithChain takes.
+// View is a chain as a cloud sees it, without the faults of the endpoint: the argument of phalatest.WithChain.
 type View struct {
 	rpc      onchain.RPC
 	contract onchain.Contract
@@ -28,22 +28,22 @@ func (c *Chain) View() View {
 	return View{c.inner, onchain.Contract{ChainID: c.chainID, Address: c.KMS}, c.RootKey, c.rootCA}
 }
 
-// ViewOf returns a chain of yours as a cloud sees it, so that a fake cloud runs beside contracts that exist. rootKey is
-// the key of the KMS that they name, and rootCA the public key of its CA: the fake cloud is the KMS.
+// ViewOf returns an external chain as a cloud sees it, so that a fake cloud works with existing contracts. rootKey is
+// the key of the KMS in them, and rootCA the public key of its CA: the fake cloud is the KMS.
 func ViewOf(rpc onchain.RPC, contract onchain.Contract, rootKey *ecdsa.PrivateKey, rootCA []byte) View {
 	return View{rpc, contract, rootKey, rootCA}
 }
 
-// ChainID is the EIP-155 id of the chain.
+// ChainID returns the EIP-155 id of the chain.
 func (v View) ChainID() uint64 { return v.contract.ChainID }
 
-// KMSContract is the address of the KMS's contract.
+// KMSContract returns the address of the KMS's contract.
 func (v View) KMSContract() common.Address { return v.contract.Address }
 
-// KMSKey is the root key of the KMS.
+// KMSKey returns the root key of the KMS.
 func (v View) KMSKey() *ecdsa.PrivateKey { return v.rootKey }
 
-// KMSRootCA is the public key of the root CA of the KMS.
+// KMSRootCA returns the public key of the root CA of the KMS.
 func (v View) KMSRootCA() []byte { return v.rootCA }
 
 func (v View) call(ctx context.Context, to common.Address, data []byte) ([]byte, error) {
@@ -52,8 +52,8 @@ func (v View) call(ctx context.Context, to common.Address, data []byte) ([]byte,
 	return answer, err
 }
 
-// App reads whether the KMS knows an app, and who deployed and who owns its contract. The deployer is zero
-// where the contract was not deployed through the factory of the KMS.
+// App reads whether the KMS has registered an app, and the deployer and owner of its contract. The deployer is zero
+// if the contract was not deployed through the factory of the KMS.
 func (v View) App(ctx context.Context, app kms.AppID) (known bool, deployer, owner common.Address, err error) {
 	k, a := dstackkms.NewKms(), dstackapp.NewApp()
 	answer, err := v.call(ctx, v.contract.Address, k.PackRegisteredApps(app.Address()))
@@ -86,7 +86,7 @@ func (v View) App(ctx context.Context, app kms.AppID) (known bool, deployer, own
 	return true, deployer, owner, nil
 }
 
-// Allowance reads what the contract of an app allows.
+// Allowance reads the answer of an app's contract.
 func (v View) Allowance(ctx context.Context, app kms.AppID, hash [32]byte, device kms.DeviceID) (out kms.Allowance, err error) {
 	a := dstackapp.NewApp()
 	for _, read := range []struct {
@@ -122,7 +122,7 @@ func (v View) Allowance(ctx context.Context, app kms.AppID, hash [32]byte, devic
 	return out, nil
 }
 
-// Transaction reads whether a transaction is mined and has worked, and what it called.
+// Transaction reads whether a transaction is mined and succeeded, and which contract it called.
 func (v View) Transaction(ctx context.Context, tx common.Hash) (mined, worked bool, to common.Address, err error) {
 	var receipt *types.Receipt
 	if err := v.rpc.CallContext(ctx, &receipt, "eth_getTransactionReceipt", tx); err != nil || receipt == nil {

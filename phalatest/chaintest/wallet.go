@@ -15,14 +15,14 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 )
 
-// Wallet is an owner that is a contract, as a Safe is: some of its owners approve a batch of calls, and then anybody
-// executes it, all or nothing. It takes the batch files of the Safe transaction builder.
+// Wallet is an owner that is a contract, like a Safe: some of its owners approve a batch of calls, and then anybody
+// executes it, completely or not at all. It accepts the batch files of the Safe transaction builder.
 type Wallet struct {
 	Address common.Address
 	chain   *Chain
 }
 
-// DeployWallet deploys a wallet of which threshold owners must approve.
+// DeployWallet deploys a wallet with a threshold of approvals.
 func (c *Chain) DeployWallet(ctx context.Context, threshold int, owners ...*ecdsa.PrivateKey) (*Wallet, error) {
 	addresses := make([]common.Address, len(owners))
 	for i, owner := range owners {
@@ -35,7 +35,7 @@ func (c *Chain) DeployWallet(ctx context.Context, threshold int, owners ...*ecds
 	return &Wallet{Address: address, chain: c}, nil
 }
 
-// Approve approves a batch file as one of the owners. What counts are the values that the file shows.
+// Approve approves a batch file as one of the owners. The displayed values of the file are used.
 func (w *Wallet) Approve(ctx context.Context, owner *ecdsa.PrivateKey, batch []byte) error {
 	calls, err := w.calls(batch)
 	if err != nil {

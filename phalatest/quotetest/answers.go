@@ -9,7 +9,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// CVMAttestation is the evidence as the API answers it for one CVM.
+// CVMAttestation returns evidence in the API's format for one CVM.
 func CVMAttestation(e attest.Evidence) *openapi.CVMAttestation {
 	return &openapi.CVMAttestation{
 		Name: e.Name, IsOnline: true, IsPublic: openapi.Ptr(true), TCBInfo: tcbInfoOf(e),
@@ -17,7 +17,7 @@ func CVMAttestation(e attest.Evidence) *openapi.CVMAttestation {
 	}
 }
 
-// AppAttestations is the evidence of all instances as the API answers it for their app.
+// AppAttestations returns the evidence of all instances in the API's format for their app.
 func AppAttestations(instances ...attest.Evidence) *openapi.AppAttestations {
 	a := &openapi.AppAttestations{}
 	for _, e := range instances {
@@ -29,7 +29,7 @@ func AppAttestations(instances ...attest.Evidence) *openapi.AppAttestations {
 	return a
 }
 
-// OldAppAttestations is the same as older servers answer it: text and log stand in members of their own, and there is no
+// OldAppAttestations returns the format of older servers: text and log are members of their own, and there is no
 // tcb_info.
 func OldAppAttestations(instances ...attest.Evidence) *openapi.AppAttestations {
 	a := AppAttestations(instances...)
@@ -40,8 +40,8 @@ func OldAppAttestations(instances ...attest.Evidence) *openapi.AppAttestations {
 	return a
 }
 
-// GuestInfo is what a guest agent answers about itself, as the cloud hands it on for the KMS and the gateway of an app
-// (kms_guest_agent_info, gateway_guest_agent_info): the quote is in the description of a certificate.
+// GuestInfo returns a guest agent's response about itself, as the cloud passes it on for the KMS and the gateway of
+// an app (kms_guest_agent_info, gateway_guest_agent_info): the quote is in the description of a certificate.
 func GuestInfo(e attest.Evidence) ([]byte, error) {
 	return answer(map[string]any{
 		"app_id": e.AppID.String(), "instance_id": e.InstanceID, "app_name": e.Name, "tcb_info": tcbInfoOf(e), "vm_config": e.VMConfig,
@@ -49,7 +49,7 @@ func GuestInfo(e attest.Evidence) ([]byte, error) {
 	})
 }
 
-// GetQuote is what a guest agent answers to GetQuote.
+// GetQuote returns a guest agent's response to GetQuote.
 func GetQuote(e attest.Evidence) ([]byte, error) {
 	log, err := json.Marshal(attest.LogEntries(e.EventLog))
 	if err != nil {

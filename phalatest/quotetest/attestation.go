@@ -10,7 +10,7 @@ import (
 	"github.com/phala-go/phala/attest"
 )
 
-// AttestationForm is how a guest encodes an attestation.
+// AttestationForm is the encoding of an attestation.
 type AttestationForm int
 
 // The forms of attestations. NoAttestation is what guests up to dstack 0.5.8 put into a certificate: the quote and
@@ -22,8 +22,8 @@ const (
 	CBOR
 )
 
-// Attestation encodes evidence as a guest from dstack 0.5.9 on does. SCALE cannot carry events with digests of the
-// second form.
+// Attestation encodes evidence as a guest from dstack 0.5.9 on does. SCALE cannot encode events with digests of the
+// second format.
 func Attestation(e attest.Evidence, form AttestationForm) ([]byte, error) {
 	switch form {
 	case SCALE:

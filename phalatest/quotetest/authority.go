@@ -16,7 +16,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// Authority is a platform with all who vouch for it. It may be used by several goroutines at once.
+// Authority is a platform with everybody who certifies it. It can be used by several goroutines at once.
 type Authority struct {
 	now func() time.Time
 	settings
@@ -50,17 +50,16 @@ type settings struct {
 // Option changes an [Authority] or its platform.
 type Option func(*Authority)
 
-// WithNow sets the clock, from which the validity of everything is counted; time.Now by default.
+// WithNow sets the clock that all validities are relative to; time.Now by default.
 func WithNow(now func() time.Time) Option { return func(a *Authority) { a.now = now } }
 
-// WithFMSPC sets the kind of platform, 6 bytes.
+// WithFMSPC sets the type of platform, 6 bytes.
 func WithFMSPC(fmspc [6]byte) Option { return func(a *Authority) { a.fmspc = fmspc[:] } }
 
 // WithPPID sets the identity of the machine, 16 bytes.
 func WithPPID(ppid [16]byte) Option { return func(a *Authority) { a.ppid = ppid[:] } }
 
-// WithCollateralTime sets when the collateral was issued and when it ends: by default an hour before now, and
-// 30 days after it.
+// WithCollateralTime sets the validity of the collateral: by default from an hour before now, for 30 days.
 func WithCollateralTime(from, until time.Time) Option {
 	return func(a *Authority) { a.from, a.until = from, until }
 }
@@ -80,8 +79,7 @@ func WithQuotingEnclaveStatus(status attest.TCBStatus) Option {
 	return func(a *Authority) { a.quoting = status }
 }
 
-// WithUpperCase spells the FMSPC and the id of the TDX module in the TCB info in capitals, as Intel does for those who
-// ask so.
+// WithUpperCase writes the FMSPC and the id of the TDX module in the TCB info in capitals, as Intel does on request.
 func WithUpperCase() Option { return func(a *Authority) { a.upperCase = true } }
 
 // WithSHA384 signs the certificate of the platform with SHA-384 in place of Intel's SHA-256. go-tdx-guest refuses such
@@ -104,7 +102,7 @@ func WithRevokedCA() Option { return func(a *Authority) { a.revokedCA = true } }
 // WithRevokedSigner revokes the signer of the collateral.
 func WithRevokedSigner() Option { return func(a *Authority) { a.revokedSigner = true } }
 
-// New makes an authority with fresh keys.
+// New returns an authority with new keys.
 func New(options ...Option) (*Authority, error) {
 	a := &Authority{now: time.Now, settings: settings{
 		fmspc: []byte{0x00, 0x80, 0x6f, 0x05, 0x00, 0x00}, ppid: []byte("quotetest machine"[:16]),
@@ -128,8 +126,8 @@ func New(options ...Option) (*Authority, error) {
 	return a, nil
 }
 
-// Machine is another platform of the same kind below the same root, with an identity of its own (PPID, 16
-// bytes) and the same collateral. What [WithRevokedPCK] revokes is the first platform.
+// Machine returns another platform of the same type below the same root, with an identity of its own (PPID, 16 bytes)
+// and the same collateral. [WithRevokedPCK] revokes the first platform.
 func (a *Authority) Machine(ppid [16]byte) (*Authority, error) {
 	m := &Authority{
 		now: a.now, settings: a.settings, root: a.root, platformCA: a.platformCA, signer: a.signer,
@@ -151,23 +149,23 @@ func (a *Authority) userData() [20]byte {
 	return user
 }
 
-// Devices are the ids of the machine by both rules, for [attest.Policy.Devices].
+// Devices returns the two ids of the machine, for [attest.Policy.Devices].
 func (a *Authority) Devices() attest.DeviceIDs {
 	user := a.userData()
 	return attest.DeviceIDs{PPID: attest.DeviceID(a.ppid), UserData: attest.DeviceID(user[:])}
 }
 
-// Root is the certificate at the top of everything that the authority signs.
+// Root returns the certificate at the top of everything that the authority signs.
 func (a *Authority) Root() *x509.Certificate { return a.root.certificate }
 
-// Roots has the authority's root, in the place of Intel's.
+// Roots returns the authority's root, in the place of Intel's.
 func (a *Authority) Roots() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(a.root.certificate)
 	return pool
 }
 
-// Collateral is an [attest.CollateralFunc] for the authority's platform.
+// Collateral implements [attest.CollateralFunc] for the authority's platform.
 func (a *Authority) Collateral(_ context.Context, request attest.CollateralRequest) (*attest.Collateral, error) {
 	if err := request.Trusted(); err != nil {
 		return nil, err
@@ -182,10 +180,10 @@ func (a *Authority) Collateral(_ context.Context, request attest.CollateralReque
 // Fetches returns how often Collateral was called.
 func (a *Authority) Fetches() int { return int(a.fetches.Load()) }
 
-// CloudCollateral is the collateral as the cloud's endpoint answers it.
+// CloudCollateral returns the collateral in the format of the cloud's endpoint.
 func (a *Authority) CloudCollateral() openapi.QuoteCollateral { return a.source }
 
-// Policy trusts the authority, by its clock. What else must be true is for the caller to add.
+// Policy returns a policy that trusts the authority, with its clock. The caller adds further expectations.
 func (a *Authority) Policy() attest.Policy {
 	return attest.Policy{Roots: a.Roots(), Collateral: a.Collateral, Now: a.now}
 }

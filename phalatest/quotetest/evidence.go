@@ -14,14 +14,14 @@ import (
 	"github.com/phala-go/phala/kms"
 )
 
-// Spec describes a CVM that a quote is wanted of. What is left out gets a plausible value, the same each time.
+// Spec describes the CVM of a quote. Absent fields have plausible values, the same each time.
 type Spec struct {
 	// Name is for reports.
 	Name string
 	// AppID and AppCompose are those of the app; the compose hash is that of the exact text.
 	AppID      kms.AppID
 	AppCompose string
-	// InstanceID is 40 hexadecimal digits.
+	// InstanceID has 40 hex digits.
 	InstanceID string
 	// KeyProvider is by default a KMS with the root CA of [KMSRootCA].
 	KeyProvider attest.KeyProvider
@@ -47,7 +47,7 @@ type Spec struct {
 	TD15         bool
 }
 
-// Change forges what the hardware signs.
+// Change changes what the hardware signs.
 type Change struct {
 	quote    func(*attest.Quote)
 	log      func([]attest.Event) []attest.Event
@@ -64,7 +64,7 @@ func ChangeLog(change func([]attest.Event) []attest.Event) Change { return Chang
 // signed.
 func ChangeQuotingEnclave(change func(report []byte)) Change { return Change{qeReport: change} }
 
-// KMSRootCA is the public key of the root CA of the default key provider, for [attest.Policy.KMSRootCAs].
+// KMSRootCA returns the public key of the root CA of the default key provider, for [attest.Policy.KMSRootCAs].
 func KMSRootCA() []byte {
 	// The point of P-256 whose private key is 1, the generator.
 	der, _ := hex.DecodeString("3059301306072a8648ce3d020106082a8648ce3d030107034200" +
@@ -189,7 +189,7 @@ func (s *Spec) log() ([]attest.Event, error) {
 	return log, nil
 }
 
-// RuntimeEvent is an event of RTMR3 with a true digest in form 1 or 2.
+// RuntimeEvent returns an event of RTMR3 with a correct digest in format 1 or 2.
 func RuntimeEvent(version int, name string, payload []byte) (attest.Event, error) {
 	digest, err := attest.RuntimeDigest(version, name, payload)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 // eventACPI is the type of the firmware's events for what QEMU passes to it.
 const eventACPI = 10
 
-// OSImage is an image of the dstack operating system that a CVM boots. Its registers are those that follow from it.
+// OSImage is an image of the dstack operating system that a CVM boots. Its registers follow from it.
 type OSImage struct {
 	// Measurement are the digests of the image; [NewOSImage] fills in plausible ones.
 	Measurement osimage.Measurement
@@ -27,7 +27,7 @@ type OSImage struct {
 	HashOnly bool
 }
 
-// NewOSImage returns a made-up image of dstack 0.6.0. Different names are different images.
+// NewOSImage returns an invented image of dstack 0.6.0. Different names are different images.
 func NewOSImage(name string) *OSImage {
 	digest := func(what string) osimage.Digest { return osimage.Digest(named(what + " of " + name)) }
 	return &OSImage{

@@ -2,8 +2,8 @@ package quotetest
 
 import "fmt"
 
-// Reissue returns an authority with the same root, keys and platform whose collateral is issued anew, as Intel does
-// every month. The options set what the new collateral says, such as [WithCollateralTime] and [WithRevokedPCK].
+// Reissue returns an authority with the same root, keys and platform and with new collateral, as Intel issues it
+// every month. The options set the content of the new collateral, such as [WithCollateralTime] and [WithRevokedPCK].
 func (a *Authority) Reissue(options ...Option) (*Authority, error) {
 	next := &Authority{
 		now: a.now, settings: a.settings, root: a.root, platformCA: a.platformCA, signer: a.signer,
