@@ -118,7 +118,7 @@ func TestIntelPCSRefuses(t *testing.T) {
 // go-tdx-guest 0.3.1 checks the signature of the member "tcbInfo" and reads what is in any member of that name
 // in whatever case. That is why it is only ever given bodies that this package wrote; should this test fail
 // with a later version, that reason is gone.
-func TestLibraryReadsMembersOfOtherCase(t *testing.T) {
+func TestLibrary_ReadsMembersOfOtherCase(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t, quotetest.WithTCBStatus(attest.OutOfDate))
 	quote := mint(t, a, spec()).Quote
@@ -139,7 +139,7 @@ func TestLibraryReadsMembersOfOtherCase(t *testing.T) {
 	require.NoError(t, verify())
 }
 
-func TestIntelPCSDoesNotFollowRedirects(t *testing.T) {
+func TestIntelPCS_DoesNotFollowRedirects(t *testing.T) {
 	t.Parallel()
 	mock := httpmock.NewMockTransport()
 	mock.RegisterNoResponder(func(*http.Request) (*http.Response, error) {
@@ -150,7 +150,7 @@ func TestIntelPCSDoesNotFollowRedirects(t *testing.T) {
 	assert.Equal(t, 1, mock.GetTotalCallCount())
 }
 
-func TestCollateralThatDoesNotHold(t *testing.T) {
+func TestCollateral_ThatDoesNotHold(t *testing.T) {
 	t.Parallel()
 	a, other := newAuthority(t), newAuthority(t)
 	mine, theirs := a.CloudCollateral(), other.CloudCollateral()
@@ -234,7 +234,7 @@ func TestCacheSharesOneFetch(t *testing.T) {
 	assert.Equal(t, 1, a.Fetches())
 }
 
-func TestCacheKeepsUntilNextUpdate(t *testing.T) {
+func TestCache_KeepsUntilNextUpdate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a, err := quotetest.New(quotetest.WithCollateralTime(time.Now(), time.Now().Add(time.Hour)))
@@ -257,7 +257,7 @@ func TestCacheKeepsUntilNextUpdate(t *testing.T) {
 	})
 }
 
-func TestCacheWaitersHaveContexts(t *testing.T) {
+func TestCacheWaiters_HaveContexts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a, err := quotetest.New()
@@ -310,7 +310,7 @@ func TestCacheRefusesForeignRoots(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestCacheSurvivesAPanic(t *testing.T) {
+func TestCacheSurvives_APanic(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
 	broken := true

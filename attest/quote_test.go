@@ -66,7 +66,7 @@ func TestParseQuoteRefuses(t *testing.T) {
 }
 
 // Why a quote is parsed here before go-tdx-guest 0.3.1 sees it.
-func TestLibraryPanicsOnWrongLengths(t *testing.T) {
+func TestLibrary_PanicsOnWrongLengths(t *testing.T) {
 	t.Parallel()
 	quote := slices.Clone(mint(t, newAuthority(t), spec()).Quote)
 	binary.LittleEndian.PutUint32(quote[48+584:], 0)

@@ -54,7 +54,7 @@ func TestWithAnswer_FillsWhatCameWithIt(t *testing.T) {
 	require.ErrorContains(t, err, "CVMs.Get: nil option")
 }
 
-func TestUnknownMembersAreSent(t *testing.T) {
+func TestUnknownMembers_AreSent(t *testing.T) {
 	t.Parallel()
 	var got sentRequest
 	c := newTest(t, func(r *http.Request) (*http.Response, error) {

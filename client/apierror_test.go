@@ -126,7 +126,7 @@ func TestHashRegistrationRequired(t *testing.T) {
 	require.NotErrorAs(t, decoded(466, structured), &h)
 }
 
-func TestEveryCodeHasAMeaning(t *testing.T) {
+func TestAPIError_EveryCodeHasAMeaning(t *testing.T) {
 	t.Parallel()
 	source, err := os.ReadFile("codes.go")
 	require.NoError(t, err)

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestBodiesAreBounded(t *testing.T) {
+func TestBodies_AreBounded(t *testing.T) {
 	t.Parallel()
 	endless := func(status int) *http.Response {
 		r := reply(status, "")

@@ -11,7 +11,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-func TestAnswersThatAreNone(t *testing.T) {
+func TestResponse_Invalid(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		answer *http.Response
@@ -67,7 +67,7 @@ func TestOptionalBodies(t *testing.T) {
 	assert.Equal(t, "application/json", media)
 }
 
-func TestAcceptedWithoutAWord(t *testing.T) {
+func TestAccepted_WithoutAWord(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{"", " ", "null", "{}"} {
 		c := newTest(t, func(*http.Request) (*http.Response, error) { return reply(202, body), nil })

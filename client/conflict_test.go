@@ -35,7 +35,7 @@ func TestConflictWait(t *testing.T) {
 	})
 }
 
-func TestAConflictWithACodeIsFinal(t *testing.T) {
+func TestConflict_WithACodeIsFinal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sent := 0
 		c := newTest(t, func(*http.Request) (*http.Response, error) {

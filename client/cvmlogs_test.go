@@ -38,7 +38,7 @@ func logCloud(t *testing.T, host roundTripper, opts ...Option) *Client {
 	}, opts...)
 }
 
-func TestLogsAreFetchedWithoutAnythingOfTheClient(t *testing.T) {
+func TestLogs_AreFetchedWithoutAnythingOfTheClient(t *testing.T) {
 	t.Parallel()
 	var got *http.Request
 	c := logCloud(t, func(r *http.Request) (*http.Response, error) {
@@ -76,7 +76,7 @@ func TestLogsAreFetchedWithoutAnythingOfTheClient(t *testing.T) {
 	}
 }
 
-func TestLogsThatAreNotThere(t *testing.T) {
+func TestLogs_Missing(t *testing.T) {
 	t.Parallel()
 	c := logCloud(t, func(*http.Request) (*http.Response, error) { return nil, errors.New("sent") })
 	for _, source := range []LogSource{LogStderr, ContainerLog("db"), ContainerLog("we"), ContainerLog(""), ContainerLog("c")} {
@@ -97,7 +97,7 @@ func TestLogsThatAreNotThere(t *testing.T) {
 	}
 }
 
-func TestLogURLsThatAreRefused(t *testing.T) {
+func TestLogURLs_ThatAreRefused(t *testing.T) {
 	t.Parallel()
 	sent := 0
 	c := newTest(t, func(*http.Request) (*http.Response, error) { sent++; return reply(200, ""), nil })
@@ -138,7 +138,7 @@ func TestLogURLsThatAreRefused(t *testing.T) {
 	require.ErrorContains(t, err, "the API returned an http URL for a log, want https")
 }
 
-func TestTheHostOfALogRefuses(t *testing.T) {
+func TestLogs_HostRefuses(t *testing.T) {
 	t.Parallel()
 	for status, want := range map[int]error{403: ErrForbidden, 404: ErrNotFound, 503: ErrServer, 302: ErrRedirect, 307: ErrRedirect} {
 		sent := 0
@@ -162,7 +162,7 @@ func TestTheHostOfALogRefuses(t *testing.T) {
 	require.EqualError(t, err, "CVMs.Logs: from logs.example: unexpected EOF", "the token in the URL is not repeated")
 }
 
-func TestLogsAreBounded(t *testing.T) {
+func TestLogs_AreBounded(t *testing.T) {
 	t.Parallel()
 	text := strings.Repeat("x", 1000)
 	c := logCloud(t, func(*http.Request) (*http.Response, error) { return reply(200, text), nil })
@@ -207,7 +207,7 @@ func pipeBody(r *http.Request) (*http.Response, *io.PipeWriter) {
 	return &http.Response{StatusCode: 200, Header: http.Header{}, Body: reader, ContentLength: -1}, writer
 }
 
-func TestASilentLog(t *testing.T) {
+func TestCVMLogs_SilentLog(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var writer *io.PipeWriter
@@ -265,7 +265,7 @@ func TestASilentLog(t *testing.T) {
 	})
 }
 
-func TestALogThatDoesNotBegin(t *testing.T) {
+func TestLogs_NoResponse(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := logCloud(t, func(r *http.Request) (*http.Response, error) {
@@ -287,7 +287,7 @@ func TestALogThatDoesNotBegin(t *testing.T) {
 }
 
 // Over a real connection: lines come one by one, and a redirect goes nowhere.
-func TestFollowingALogOverHTTP(t *testing.T) {
+func TestFollowing_ALogOverHTTP(t *testing.T) {
 	t.Parallel()
 	turn := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestDoGuardsThePath(t *testing.T) {
+func TestDo_GuardsThePath(t *testing.T) {
 	t.Parallel()
 	var got []string
 	c := newTest(t, func(r *http.Request) (*http.Response, error) {

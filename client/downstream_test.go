@@ -52,7 +52,7 @@ func TestDownstreamWithHTTPMock(t *testing.T) {
 }
 
 // The same with a transport of its own.
-func TestDownstreamWithAMockTransport(t *testing.T) {
+func TestDownstream_WithAMockTransport(t *testing.T) {
 	t.Parallel()
 	mock := httpmock.NewMockTransport()
 	mock.RegisterResponder("DELETE", "https://cloud-api.phala.com/api/v1/cvms/web-1", httpmock.NewStringResponder(204, ""))

@@ -128,7 +128,7 @@ func requireAnswer(t *testing.T, op wireOperation, m *sampler, sent, want []byte
 	assert.Empty(t, zeroFields(answer, "answer"), op.name)
 }
 
-func TestUnknownFieldsDoNotDisturb(t *testing.T) {
+func TestUnknownFields_DoNotDisturb(t *testing.T) {
 	t.Parallel()
 	ops, m := description(t)
 	objects := 0
@@ -154,7 +154,7 @@ func TestUnknownFieldsDoNotDisturb(t *testing.T) {
 }
 
 // The description names the wire type wherever it is known that versions differ.
-func TestDriftIsDescribed(t *testing.T) {
+func TestDrift_IsDescribed(t *testing.T) {
 	t.Parallel()
 	_, m := description(t)
 	at := func(place string) *schema {
@@ -198,7 +198,7 @@ func TestDriftIsDescribed(t *testing.T) {
 }
 
 // The shapes of whole answers that the versions of the API are known to have.
-func TestEachVersionsShapeDecodes(t *testing.T) {
+func TestDrift_EachVersionsShapeDecodes(t *testing.T) {
 	t.Parallel()
 	const hash = "2f5a1433619a164a6c479e7f4d73e4f75e73f60ab01b2b8594777f0888c959bf"
 	type check = func(context.Context, *testing.T, *Client)

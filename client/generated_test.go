@@ -56,7 +56,7 @@ func describedOperations(t *testing.T) map[string]describedOperation {
 }
 
 // Every operation of the description is exactly one generated method, and there is no other.
-func TestEveryOperationIsOneMethod(t *testing.T) {
+func TestGenerated_EveryOperationIsOneMethod(t *testing.T) {
 	t.Parallel()
 	described := describedOperations(t)
 	files, err := filepath.Glob("*.gen.go")
@@ -96,7 +96,7 @@ func TestEveryOperationIsOneMethod(t *testing.T) {
 }
 
 // The route table says of every operation what the description says.
-func TestRouteTableMatchesTheDescription(t *testing.T) {
+func TestRouteTable_MatchesTheDescription(t *testing.T) {
 	t.Parallel()
 	described := describedOperations(t)
 	classes := map[string]retryClass{"safe": retrySafe, "idempotent": retryIdempotent, "unsafe": retryUnsafe}
@@ -128,7 +128,7 @@ func allName(method string) string {
 }
 
 // Every list that comes in pages has an iterator, and nothing else has one.
-func TestEveryPagedListHasAnIterator(t *testing.T) {
+func TestGenerated_EveryPagedListHasAnIterator(t *testing.T) {
 	t.Parallel()
 	file, err := parser.ParseFile(token.NewFileSet(), "pages.gen.go", nil, 0)
 	require.NoError(t, err)
@@ -154,7 +154,7 @@ func TestEveryPagedListHasAnIterator(t *testing.T) {
 }
 
 // The generated raw client has a method for every operation, too.
-func TestEveryOperationIsInTheRawClient(t *testing.T) {
+func TestGenerated_EveryOperationIsInTheRawClient(t *testing.T) {
 	t.Parallel()
 	raw := reflect.TypeFor[*openapi.Client]()
 	for name, d := range describedOperations(t) {

@@ -45,7 +45,7 @@ func TestHeaders(t *testing.T) {
 	assert.Equal(t, "latest", got.Get("X-Phala-Version"))
 }
 
-func TestPublicOperationsGetNoKey(t *testing.T) {
+func TestPublicOperations_SendNoKey(t *testing.T) {
 	t.Parallel()
 	var got http.Header
 	c := newTest(t, func(r *http.Request) (*http.Response, error) {
@@ -57,7 +57,7 @@ func TestPublicOperationsGetNoKey(t *testing.T) {
 	assert.Empty(t, got.Get("X-API-Key"))
 }
 
-func TestWithoutAKeyOnlyPublicOperationsAreSent(t *testing.T) {
+func TestHeaders_WithoutAKeyOnlyPublicOperationsAreSent(t *testing.T) {
 	t.Setenv("PHALA_CLOUD_API_KEY", "")
 	sent := 0
 	c, err := New(WithHTTPClient(&http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) {
@@ -72,7 +72,7 @@ func TestWithoutAKeyOnlyPublicOperationsAreSent(t *testing.T) {
 	assert.Equal(t, 1, sent)
 }
 
-func TestTheKeyGoesToNoOtherHost(t *testing.T) {
+func TestKey_GoesToNoOtherHost(t *testing.T) {
 	t.Parallel()
 	sent := 0
 	for name, change := range map[string]func(*http.Request){
@@ -92,7 +92,7 @@ func TestTheKeyGoesToNoOtherHost(t *testing.T) {
 }
 
 // Evidence of an app that shows it is for everybody; with a key the own apps that do not show it are there, too.
-func TestAnOptionalKey(t *testing.T) {
+func TestHeaders_OptionalKey(t *testing.T) {
 	t.Setenv("PHALA_CLOUD_API_KEY", "")
 	var got []string
 	transport := roundTripper(func(r *http.Request) (*http.Response, error) {

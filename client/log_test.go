@@ -15,7 +15,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-func TestNothingSecretIsPrinted(t *testing.T) {
+func TestLog_NothingSecretIsPrinted(t *testing.T) {
 	t.Parallel()
 	const token = "5b0c4a52-commit-token"
 	var log bytes.Buffer

@@ -47,7 +47,7 @@ func TestNewRefusesBadOptions(t *testing.T) {
 	require.NotContains(t, err.Error(), "hunter2")
 }
 
-func TestNewTakesTheEnvironment(t *testing.T) {
+func TestNew_TakesTheEnvironment(t *testing.T) {
 	t.Setenv("PHALA_CLOUD_API_KEY", "phak_env")
 	t.Setenv("PHALA_CLOUD_API_PREFIX", "https://env.example/api/v1")
 	var got *http.Request
@@ -89,7 +89,7 @@ func TestBaseURLForms(t *testing.T) {
 	}
 }
 
-func TestTheUsersHTTPClientIsNotChanged(t *testing.T) {
+func TestWithHTTPClient_DoesNotChangeIt(t *testing.T) {
 	t.Parallel()
 	called := false
 	h := &http.Client{

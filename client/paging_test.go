@@ -143,7 +143,7 @@ func counted(n int) []string {
 }
 
 // Whatever the dialect and the length, every item comes once, in order, as often as it is asked for.
-func TestAllYieldsEveryItemOfEveryList(t *testing.T) {
+func TestAll_YieldsEveryItemOfEveryList(t *testing.T) {
 	t.Parallel()
 	for name, d := range dialects {
 		for _, n := range []int{0, 1, d.size, 2*d.size + 1} {
@@ -170,7 +170,7 @@ func TestAllYieldsEveryItemOfEveryList(t *testing.T) {
 	assert.Len(t, dialects, ops)
 }
 
-func TestAllStopsFetchingOnBreak(t *testing.T) {
+func TestAll_StopsFetchingOnBreak(t *testing.T) {
 	t.Parallel()
 	for name, d := range dialects {
 		s := &shelf{n: 4 * d.size}
@@ -186,7 +186,7 @@ func TestAllStopsFetchingOnBreak(t *testing.T) {
 	}
 }
 
-func TestAllBeginsWhereTheParametersSayAndLeavesThem(t *testing.T) {
+func TestAll_StartsAtTheParametersAndKeepsThem(t *testing.T) {
 	t.Parallel()
 	s := &shelf{n: 10}
 	c := shelved(t, s, numbered("items", "pages", 30, named))
@@ -218,7 +218,7 @@ func TestAllBeginsWhereTheParametersSayAndLeavesThem(t *testing.T) {
 	assert.Len(t, operations, 10)
 }
 
-func TestAllRefusesPlacesThatAreNone(t *testing.T) {
+func TestAll_RefusesInvalidStart(t *testing.T) {
 	t.Parallel()
 	s := &shelf{n: 10}
 	c := shelved(t, s, numbered("items", "pages", 30, named))
@@ -240,7 +240,7 @@ func TestAllRefusesPlacesThatAreNone(t *testing.T) {
 }
 
 // A failing page ends the iteration with one error, after the items before it.
-func TestAllYieldsAnErrorOnce(t *testing.T) {
+func TestAll_YieldsAnErrorOnce(t *testing.T) {
 	t.Parallel()
 	for _, opts := range [][]CallOption{nil, {WithPrefetch()}} {
 		for name, d := range dialects {
@@ -268,7 +268,7 @@ func TestAllYieldsAnErrorOnce(t *testing.T) {
 	}
 }
 
-func TestAllEndsWithItsContext(t *testing.T) {
+func TestAll_EndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	for _, opts := range [][]CallOption{nil, {WithPrefetch()}} {
 		synctest.Test(t, func(t *testing.T) {
@@ -289,7 +289,7 @@ func TestAllEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestAllAsksForNothingAfterItsContext(t *testing.T) {
+func TestAll_SendsNothingAfterItsContext(t *testing.T) {
 	t.Parallel()
 	s := &shelf{n: 90}
 	c := shelved(t, s, dialects["CVMs.All"].serve)
@@ -312,7 +312,7 @@ func TestAllAsksForNothingAfterItsContext(t *testing.T) {
 	assert.Len(t, s.queries, 1)
 }
 
-func TestPrefetchFetchesOnePageAhead(t *testing.T) {
+func TestPrefetch_FetchesOnePageAhead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const latency = time.Second
@@ -351,7 +351,7 @@ func TestPrefetchFetchesOnePageAhead(t *testing.T) {
 	})
 }
 
-func TestAllNoticesPagesThatContradictEachOther(t *testing.T) {
+func TestAll_NoticesPagesThatContradictEachOther(t *testing.T) {
 	t.Parallel()
 	const page = `{"items":[%s],"page":%s,"page_size":2,"total":%d,"pages":%d}`
 	const two, other = `{"name":"a"},{"name":"b"}`, `{"name":"c"},{"name":"d"}`
@@ -395,7 +395,7 @@ func TestAllNoticesPagesThatContradictEachOther(t *testing.T) {
 	}
 }
 
-func TestCursorsThatGoInCircles(t *testing.T) {
+func TestCursors_ThatGoInCircles(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		next   []string
@@ -447,7 +447,7 @@ func TestCursorsThatGoInCircles(t *testing.T) {
 	}
 }
 
-func TestOffsetsThatContradictEachOther(t *testing.T) {
+func TestOffsets_ThatContradictEachOther(t *testing.T) {
 	t.Parallel()
 	usage := func(total int, ids ...string) string {
 		records := []any{}
@@ -490,7 +490,7 @@ func TestOffsetsThatContradictEachOther(t *testing.T) {
 }
 
 // A server that always has one more page is not followed for ever.
-func TestAllIsBounded(t *testing.T) {
+func TestAll_IsBounded(t *testing.T) {
 	t.Parallel()
 	sent := 0
 	fetch := func(context.Context, place) (int, error) { sent++; return sent, nil }

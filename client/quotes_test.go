@@ -13,7 +13,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-func TestVerifyRawUploadsAFile(t *testing.T) {
+func TestVerifyRawUploads_AFile(t *testing.T) {
 	t.Parallel()
 	quote := []byte{4, 0, 2, 0, '\r', '\n', '-', '-', 0xff}
 	sent := 0
@@ -44,7 +44,7 @@ func TestVerifyRawUploadsAFile(t *testing.T) {
 	assert.Equal(t, 2, sent)
 }
 
-func TestARawQuoteIsBounded(t *testing.T) {
+func TestRawQuote_IsBounded(t *testing.T) {
 	t.Parallel()
 	size, sent := maxQuote, 0
 	c := newTest(t, func(r *http.Request) (*http.Response, error) {

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestTheRetryBudgetEndsRetryStorms(t *testing.T) {
+func TestRetryBudget_EndsRetryStorms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sent := 0
 		c := newTest(t, func(*http.Request) (*http.Response, error) { sent++; return reply(503, "{}"), nil })

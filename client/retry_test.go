@@ -101,7 +101,7 @@ type errReader struct{ err error }
 
 func (r errReader) Read([]byte) (int, error) { return 0, r.err }
 
-func TestRetryGivesUpAfterFourAttempts(t *testing.T) {
+func TestRetry_GivesUpAfterFourAttempts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sent := 0
 		c := newTest(t, func(*http.Request) (*http.Response, error) {
@@ -161,7 +161,7 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-func TestADeadlineBeforeTheNextAttemptGivesTheAPIErrorAtOnce(t *testing.T) {
+func TestRetry_DeadlineBeforeNextAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newTest(t, func(*http.Request) (*http.Response, error) { return reply(429, "{}", "Retry-After", "20"), nil })
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -173,7 +173,7 @@ func TestADeadlineBeforeTheNextAttemptGivesTheAPIErrorAtOnce(t *testing.T) {
 	})
 }
 
-func TestACancelledWaitIsBothErrors(t *testing.T) {
+func TestRetry_CancelledWaitIsBothErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newTest(t, func(*http.Request) (*http.Response, error) { return reply(429, "{}", "Retry-After", "20"), nil })
 		ctx, cancel := context.WithCancel(t.Context())
@@ -184,7 +184,7 @@ func TestACancelledWaitIsBothErrors(t *testing.T) {
 	})
 }
 
-func TestTheBodyIsSentAgain(t *testing.T) {
+func TestRetry_SendsTheBodyAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var bodies []string
 		c := newTest(t, func(r *http.Request) (*http.Response, error) {
@@ -204,7 +204,7 @@ func TestTheBodyIsSentAgain(t *testing.T) {
 	})
 }
 
-func TestDeleteThatFindsNothingAfterARetryHasWorked(t *testing.T) {
+func TestDelete_ThatFindsNothingAfterARetryHasWorked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sent := 0
 		c := newTest(t, func(*http.Request) (*http.Response, error) {
@@ -218,7 +218,7 @@ func TestDeleteThatFindsNothingAfterARetryHasWorked(t *testing.T) {
 	})
 }
 
-func TestPausesStayWithinTheirBounds(t *testing.T) {
+func TestPauses_StayWithinTheirBounds(t *testing.T) {
 	t.Parallel()
 	p := DefaultRetryPolicy()
 	for attempt, want := range map[int]time.Duration{1: 500 * time.Millisecond, 2: time.Second, 3: 2 * time.Second, 4: 4 * time.Second, 5: 8 * time.Second, 6: 10 * time.Second, 1000: 10 * time.Second} {

@@ -11,7 +11,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-func TestIdentifiersCannotChangeTheRoute(t *testing.T) {
+func TestIdentifiers_CannotChangeTheRoute(t *testing.T) {
 	t.Parallel()
 	c := newTest(t, func(r *http.Request) (*http.Response, error) {
 		t.Errorf("%s was sent", r.URL)

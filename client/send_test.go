@@ -15,7 +15,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-func TestRedirectsAreNeverFollowed(t *testing.T) {
+func TestRedirects_AreNeverFollowed(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
@@ -38,7 +38,7 @@ func TestRedirectsAreNeverFollowed(t *testing.T) {
 	}
 }
 
-func TestTheTimeoutIsOfAnAttempt(t *testing.T) {
+func TestTimeout_IsPerAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sent := 0
 		c := newTest(t, func(r *http.Request) (*http.Response, error) {

@@ -14,7 +14,7 @@ import (
 
 // Whatever operation answers 465 to 468, the failure has its kind, a 465 its payload, and nothing is repeated:
 // a second arrival would prepare a second token.
-func TestVendorCodesOfEveryOperation(t *testing.T) {
+func TestVendorCodes_OfEveryOperation(t *testing.T) {
 	t.Parallel()
 	const hash, app = "22", "ab"
 	calls := map[string]func(context.Context, *Client) error{

@@ -94,7 +94,7 @@ func TestWaitFor(t *testing.T) {
 	}
 }
 
-func TestWaitForEndsWithItsContext(t *testing.T) {
+func TestWaitFor_EndsWithItsContext(t *testing.T) {
 	for _, opts := range [][]WaitOption{nil, {WithPolling()}, {WithPolling(), WithPollInterval(time.Hour)}} {
 		synctest.Test(t, func(t *testing.T) {
 			var closed atomic.Int32
@@ -124,7 +124,7 @@ func TestWaitOptions(t *testing.T) {
 }
 
 // A wait does not queue for a stream: it asks instead.
-func TestWaitForAsksWhereAllStreamsAreInUse(t *testing.T) {
+func TestWaitFor_PollsIfAllStreamsAreInUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{stream: func(*http.Request) (*http.Response, error) { t.Error("a sixth stream"); return nil, errors.New("sent") }, statuses: []string{"starting!", "running"}}
 		c := newTest(t, f.RoundTrip)
@@ -136,7 +136,7 @@ func TestWaitForAsksWhereAllStreamsAreInUse(t *testing.T) {
 }
 
 // Where the streams fail a wait asks soon, and goes on asking.
-func TestWaitForLeavesAFailingStreamSoon(t *testing.T) {
+func TestWaitFor_LeavesAFailingStreamSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		c := newTest(t, (&fake{stream: status(500), statuses: []string{"running"}}).RoundTrip, WithoutRetry())
@@ -146,7 +146,7 @@ func TestWaitForLeavesAFailingStreamSoon(t *testing.T) {
 }
 
 // Streams that other programs of the user hold do not hold up a wait.
-func TestWaitForDoesNotWaitForARefusedStream(t *testing.T) {
+func TestWaitFor_DoesNotWaitForARefusedStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		refused := 0
@@ -161,7 +161,7 @@ func TestWaitForDoesNotWaitForARefusedStream(t *testing.T) {
 }
 
 // A connection that breaks is no reason to ask: the stream goes on.
-func TestWaitForGoesOnWithAStreamThatBreaks(t *testing.T) {
+func TestWaitFor_GoesOnWithAStreamThatBreaks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		parts := []string{state("starting"), state("starting"), state("starting") + complete}
 		f := &fake{statuses: []string{"running"}}
@@ -176,7 +176,7 @@ func TestWaitForGoesOnWithAStreamThatBreaks(t *testing.T) {
 	})
 }
 
-func TestWaitForKeepsTheFailureBeforeTheEndOfItsContext(t *testing.T) {
+func TestWaitFor_KeepsTheFailureBeforeTheEndOfItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newTest(t, (&fake{stream: status(503), statuses: []string{"starting!", "503"}}).RoundTrip)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -227,7 +227,7 @@ func TestWaitIdle(t *testing.T) {
 	}
 }
 
-func TestWaitIdleEndsWithItsContext(t *testing.T) {
+func TestWaitIdle_EndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()

@@ -291,7 +291,7 @@ func TestWaitAll(t *testing.T) {
 }
 
 // Both forms of an operation tell that a CVM is busy, and so does a status on its way where neither is there.
-func TestIsStatusBusy(t *testing.T) {
+func TestStatusBusy(t *testing.T) {
 	t.Parallel()
 	for answer, want := range map[string]bool{
 		`{"status":"running"}`: false,
@@ -313,7 +313,7 @@ func TestIsStatusBusy(t *testing.T) {
 }
 
 // A refused key is no fault of a CVM: nothing more is asked.
-func TestWaitAllEndsWhereTheKeyIsRefused(t *testing.T) {
+func TestWaitAll_EndsWhereTheKeyIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet()
 		f.refuse = func(*http.Request, []string) *http.Response { return reply(401, "{}") }
@@ -329,7 +329,7 @@ func TestWaitAllEndsWhereTheKeyIsRefused(t *testing.T) {
 	})
 }
 
-func TestWaitAllEndsWithItsContext(t *testing.T) {
+func TestWaitAll_EndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet()
 		f.latency = time.Second
@@ -350,7 +350,7 @@ func TestWaitAllEndsWithItsContext(t *testing.T) {
 	})
 }
 
-func TestWaitAllKeepsTheFailureBeforeTheEndOfItsContext(t *testing.T) {
+func TestWaitAll_KeepsTheFailureBeforeTheEndOfItsContext(t *testing.T) {
 	for _, cut := range []time.Duration{time.Minute, 100 * time.Millisecond} {
 		synctest.Test(t, func(t *testing.T) {
 			f := newFleet()
@@ -367,7 +367,7 @@ func TestWaitAllKeepsTheFailureBeforeTheEndOfItsContext(t *testing.T) {
 	}
 }
 
-func TestWaitAllEndsAtOnceWhenItsContextIsCancelled(t *testing.T) {
+func TestWaitAll_EndsAtOnceWhenItsContextIsCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet()
 		f.latency = 10 * time.Second
@@ -381,7 +381,7 @@ func TestWaitAllEndsAtOnceWhenItsContextIsCancelled(t *testing.T) {
 	})
 }
 
-func TestWaitAllRefusesBadInputBeforeSending(t *testing.T) {
+func TestWaitAll_RefusesBadInputBeforeSending(t *testing.T) {
 	t.Parallel()
 	c := newTest(t, func(*http.Request) (*http.Response, error) { t.Error("sent"); return nil, errors.New("sent") })
 	require.ErrorContains(t, c.WaitAll(t.Context(), []string{"web-1"}, ""), "no target")

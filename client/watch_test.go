@@ -119,7 +119,7 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-func TestWatchOptionsAreCheckedBeforeSending(t *testing.T) {
+func TestWatchOptions_AreCheckedBeforeSending(t *testing.T) {
 	t.Parallel()
 	c := newTest(t, func(*http.Request) (*http.Response, error) { t.Error("sent"); return nil, errors.New("sent") })
 	for want, o := range map[string]WatchOptions{
@@ -140,7 +140,7 @@ func TestWatchOptionsAreCheckedBeforeSending(t *testing.T) {
 	}
 }
 
-func TestWatchCanBeRangedAgain(t *testing.T) {
+func TestWatch_CanBeRangedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newTest(t, func(*http.Request) (*http.Response, error) { return sseReply(strings.NewReader(complete)), nil })
 		events := c.CVMs.Watch(t.Context(), "web-1", WatchOptions{Target: "running"})
@@ -155,7 +155,7 @@ func TestWatchCanBeRangedAgain(t *testing.T) {
 	})
 }
 
-func TestWatchTellsWhereItWas(t *testing.T) {
+func TestWatch_SendsTheLastEventID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{parts: []func(*http.Request) (*http.Response, error){
 			stream("id: 7\nretry: 20000\n" + state("a")), stream(complete),
@@ -169,7 +169,7 @@ func TestWatchTellsWhereItWas(t *testing.T) {
 }
 
 // The id of the last whole event is told on every connection, until the stream gives another.
-func TestWatchTellsTheLastWholeEvent(t *testing.T) {
+func TestWatch_SendsTheIDOfTheLastWholeEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{parts: []func(*http.Request) (*http.Response, error){
 			stream("id: 7\n" + state("a") + "id: 8\nevent: state\ndata: {}\n"),
@@ -187,7 +187,7 @@ func TestWatchTellsTheLastWholeEvent(t *testing.T) {
 }
 
 // A server that ends each connection at once is not asked in a busy loop, whatever it says.
-func TestWatchSlowsDownWhereConnectionsDoNotLast(t *testing.T) {
+func TestWatch_SlowsDownWhereConnectionsDoNotLast(t *testing.T) {
 	for name, text := range map[string]string{
 		"after an event": state("a"), "by its timeout": "event: timeout\ndata: {}\n\n", "both": state("a") + "event: timeout\ndata: {}\n\n",
 	} {
@@ -210,7 +210,7 @@ func TestWatchSlowsDownWhereConnectionsDoNotLast(t *testing.T) {
 }
 
 // A server that takes its time to fail has served nothing: the pauses grow all the same.
-func TestWatchSlowsDownWhereFailingTakesLong(t *testing.T) {
+func TestWatch_SlowsDownWhereFailingTakesLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newTest(t, func(*http.Request) (*http.Response, error) {
 			time.Sleep(6 * time.Second)
@@ -224,7 +224,7 @@ func TestWatchSlowsDownWhereFailingTakesLong(t *testing.T) {
 	})
 }
 
-func TestWatchConnectsAtOnceAfterAConnectionThatLasted(t *testing.T) {
+func TestWatch_ConnectsAtOnceAfterAConnectionThatLasted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{parts: []func(*http.Request) (*http.Response, error){
 			func(*http.Request) (*http.Response, error) {
@@ -245,7 +245,7 @@ func TestWatchConnectsAtOnceAfterAConnectionThatLasted(t *testing.T) {
 	})
 }
 
-func TestWatchObeysRetryAfterButNotForEver(t *testing.T) {
+func TestWatch_ObeysRetryAfterButNotForEver(t *testing.T) {
 	for after, want := range map[string]time.Duration{"100": 100 * time.Second, "86400": 300 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
 			s := &script{parts: []func(*http.Request) (*http.Response, error){
@@ -267,7 +267,7 @@ func TestWatchObeysRetryAfterButNotForEver(t *testing.T) {
 }
 
 // The context's end does not hide what kept the watch from going on.
-func TestWatchKeepsTheFailureBeforeTheEndOfItsContext(t *testing.T) {
+func TestWatch_KeepsTheFailureBeforeTheEndOfItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newTest(t, status(503))
 		ctx, cancel := context.WithTimeoutCause(t.Context(), 3*time.Second, errors.New("shutting down"))
@@ -284,7 +284,7 @@ func TestWatchKeepsTheFailureBeforeTheEndOfItsContext(t *testing.T) {
 }
 
 // A refused option fails at once, not after eight attempts.
-func TestWatchChecksItsCallOptions(t *testing.T) {
+func TestWatch_ChecksItsCallOptions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newTest(t, func(*http.Request) (*http.Response, error) { t.Error("sent"); return nil, errors.New("sent") })
 		began := time.Now()
@@ -296,7 +296,7 @@ func TestWatchChecksItsCallOptions(t *testing.T) {
 }
 
 // What the API reports is told, in one line, where nothing better follows.
-func TestWatchTellsWhatTheAPIReports(t *testing.T) {
+func TestWatch_ReturnsTheReportedError(t *testing.T) {
 	for data, want := range map[string]string{
 		`{"error":"boom","elapsed":3}`:            "the API reports: boom",
 		`{"error":"x","message":"no\nsuch node"}`: "the API reports: no such node",
@@ -339,7 +339,7 @@ func hanging(text string, closed *atomic.Int32) roundTripper {
 	}
 }
 
-func TestASilentStreamIsBroken(t *testing.T) {
+func TestSilentStream_IsBroken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var closed atomic.Int32
 		s := &script{parts: []func(*http.Request) (*http.Response, error){hanging(state("a"), &closed), stream(complete)}}
@@ -353,7 +353,7 @@ func TestASilentStreamIsBroken(t *testing.T) {
 }
 
 // Comments are signs of life, and the time of the caller's loop is not the stream's.
-func TestACommentedStreamIsNotBroken(t *testing.T) {
+func TestCommentedStream_IsNotBroken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opened := 0
 		c := newTest(t, func(*http.Request) (*http.Response, error) {
@@ -381,7 +381,7 @@ func TestACommentedStreamIsNotBroken(t *testing.T) {
 }
 
 // A proxy may keep a connection alive whose other end is gone.
-func TestAStreamThatOutlivesItsTimeoutIsBroken(t *testing.T) {
+func TestStream_ThatOutlivesItsTimeoutIsBroken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{parts: []func(*http.Request) (*http.Response, error){
 			func(r *http.Request) (*http.Response, error) {
@@ -406,7 +406,7 @@ func TestAStreamThatOutlivesItsTimeoutIsBroken(t *testing.T) {
 	})
 }
 
-func TestAStreamIsNotCutByTheTimeoutOfAnAttempt(t *testing.T) {
+func TestStream_IsNotCutByTheTimeoutOfAnAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newTest(t, func(r *http.Request) (*http.Response, error) {
 			pr, pw := io.Pipe()
@@ -431,7 +431,7 @@ func TestAStreamIsNotCutByTheTimeoutOfAnAttempt(t *testing.T) {
 	})
 }
 
-func TestBreakingOffClosesTheStream(t *testing.T) {
+func TestBreakingOff_ClosesTheStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var closed atomic.Int32
 		c := newTest(t, hanging(state("a"), &closed))
@@ -443,7 +443,7 @@ func TestBreakingOffClosesTheStream(t *testing.T) {
 	})
 }
 
-func TestWatchEndsWithItsContext(t *testing.T) {
+func TestWatch_EndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var closed atomic.Int32
 		c := newTest(t, hanging(state("a"), &closed))
@@ -458,7 +458,7 @@ func TestWatchEndsWithItsContext(t *testing.T) {
 	})
 }
 
-func TestAtMostFiveStreamsAtATime(t *testing.T) {
+func TestWatch_AtMostFiveStreamsAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		open := 0
 		var closed atomic.Int32

@@ -299,7 +299,7 @@ func requireSent(t *testing.T, op wireOperation, m *sampler, r sentRequest) {
 }
 
 // Every operation maps a violation of its rules to ErrValidation with the place, and does not repeat it.
-func TestWireMapsAViolation(t *testing.T) {
+func TestWireMaps_AViolation(t *testing.T) {
 	ops, m := description(t)
 	for _, op := range ops {
 		synctest.Test(t, func(t *testing.T) {
@@ -356,7 +356,7 @@ func TestWireRepeatsByClass(t *testing.T) {
 }
 
 // Where the published facts stand beside the checkout, the golden rows are compared with them.
-func TestGoldenRowsAgainstThePublishedOperations(t *testing.T) {
+func TestGoldenRows_AgainstThePublishedOperations(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile(filepath.Join("..", "..", "shared", "api", "operations.tsv"))
 	if err != nil {
@@ -391,7 +391,7 @@ func TestGoldenRowsAgainstThePublishedOperations(t *testing.T) {
 }
 
 // The check of the answers is worth nothing unless it finds what was not decoded.
-func TestZeroFieldsFindsWhatIsMissing(t *testing.T) {
+func TestZeroFields_FindsWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	vm := openapi.VM{ID: "1", Name: "web"}
 	missing := zeroFields(reflect.ValueOf(&vm), "VM")

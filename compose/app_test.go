@@ -20,7 +20,7 @@ const (
 )
 
 // The document of New is the one that the platform writes, byte for byte.
-func TestNewFillsThePlatformsDefaults(t *testing.T) {
+func TestNew_FillsThePlatformsDefaults(t *testing.T) {
 	t.Parallel()
 	app, err := compose.New(webCompose, compose.WithAllowedEnvs("FOO", "BAR"), compose.WithPreLaunchScript(webScript))
 	require.NoError(t, err)
@@ -161,7 +161,7 @@ func TestHashText(t *testing.T) {
 	assert.False(t, h.Equal(compose.Hash{}))
 }
 
-func TestEnvVarIsNeverFormatted(t *testing.T) {
+func TestEnvVar_IsNeverFormatted(t *testing.T) {
 	t.Parallel()
 	v := compose.EnvVar{Key: "TOKEN", Value: "hunter2"}
 	var log bytes.Buffer

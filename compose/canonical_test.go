@@ -125,7 +125,7 @@ func TestRealAppCompose(t *testing.T) {
 	}
 }
 
-func TestErrorsNameThePlace(t *testing.T) {
+func TestCanonicalize_ErrorsNameThePlace(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ doc, path, reason string }{
 		{``, "$", "empty document"},
@@ -168,14 +168,14 @@ func TestErrorsNameThePlace(t *testing.T) {
 	}
 }
 
-func TestNamesAreInUTF16Order(t *testing.T) {
+func TestNames_AreInUTF16Order(t *testing.T) {
 	t.Parallel()
 	got, err := compose.Canonicalize([]byte(`{"\uffff":1,"😀":2,"é":3,"z":4,"":5,"z\n":6,"\ue000":7}`))
 	require.NoError(t, err)
 	assert.Equal(t, "{\"\":5,\"z\":4,\"z\\n\":6,\"é\":3,\"😀\":2,\"\ue000\":7,\"\uffff\":1}", string(got))
 }
 
-func TestNormalizeDropsOnlyAtTheTop(t *testing.T) {
+func TestNormalize_DropsOnlyAtTheTop(t *testing.T) {
 	t.Parallel()
 	got, err := compose.Normalize([]byte(`{"runner":"bash","pre_launch_script":"","docker_compose_file":"x","z":{"runner":"bash","docker_compose_file":"x","pre_launch_script":""},"bash_script":"b"}`))
 	require.NoError(t, err)

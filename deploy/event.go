@@ -54,7 +54,8 @@ type StateEvent struct {
 	BootProgress string
 }
 
-// RunningEvent says that the CVM runs and no operation is under way: the cloud's word. Its verification follows.
+// RunningEvent reports that the CVM runs and that no operation runs on it, according to the cloud. The verification
+// follows.
 type RunningEvent struct {
 	CVM *openapi.CVMDetail
 }

@@ -188,7 +188,7 @@ func WithKMSRoot(roots ...kms.Signer) Option {
 }
 
 // TrustKMSRootFromCloud takes the KMS root key from the cloud itself. It loses the protection against a
-// cloud that lies about the root and about the app's key together: such a cloud could read the secrets. What
+// cloud that replaces both the root and the key of the app: such a cloud could read the secrets. What
 // remains is that the key is consistent with the root that the cloud shows, which the [App] pins for later changes.
 func TrustKMSRootFromCloud() Option {
 	return flag("TrustKMSRootFromCloud", inDeploying, func(c *config) *bool { return &c.rootFromCloud })

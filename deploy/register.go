@@ -7,7 +7,7 @@ import (
 	"github.com/phala-go/phala/kms"
 )
 
-// Register lets the chain allow what was provisioned: it deploys the contract of a new app, or completes the
+// Register makes the chain allow the provisioned hash: it deploys the contract of a new app, or completes the
 // one that the spec names. It needs [WithChain]. What the contract demands is read back and compared before the
 // state moves on.
 func Register(ctx context.Context, st *State, opts ...Option) error {

@@ -74,7 +74,7 @@ func TestParsePublicKeyForms(t *testing.T) {
 	}
 }
 
-func TestSignerRefusesHighSAndOtherRecoveryIDs(t *testing.T) {
+func TestSigner_RefusesHighSAndOtherRecoveryIDs(t *testing.T) {
 	t.Parallel()
 	root, err := crypto.ToECDSA(bytes.Repeat([]byte{7}, 32))
 	require.NoError(t, err)
@@ -148,7 +148,7 @@ func TestFreshness(t *testing.T) {
 	}
 }
 
-func TestCheckEnvNamesTheVariableOnly(t *testing.T) {
+func TestCheckEnv_NamesTheVariableOnly(t *testing.T) {
 	t.Parallel()
 	for want, env := range map[string][]EnvVar{
 		`"A-B"`:        {{Key: "A-B", Value: "hunter2"}},
@@ -178,7 +178,7 @@ func TestCheckEnvNamesTheVariableOnly(t *testing.T) {
 	require.Error(t, err, "a key of low order")
 }
 
-func TestEncryptionIsFreshEachTime(t *testing.T) {
+func TestEncryption_IsFreshEachTime(t *testing.T) {
 	t.Parallel()
 	private, err := ecdh.X25519().GenerateKey(rand.Reader)
 	require.NoError(t, err)
@@ -241,7 +241,7 @@ func seal(t testing.TB, plain string, pub PublicKey) string {
 	return hex.EncodeToString(aead.Seal(append(ephemeral.PublicKey().Bytes(), iv...), iv, []byte(plain), nil))
 }
 
-func TestEnvVarIsNeverFormatted(t *testing.T) {
+func TestEnvVar_IsNeverFormatted(t *testing.T) {
 	t.Parallel()
 	v := EnvVar{Key: "TOKEN", Value: "hunter2"}
 	var log bytes.Buffer

@@ -56,7 +56,7 @@ func readDescription(t *testing.T) description {
 
 func words(s string) int { return len(strings.Fields(s)) }
 
-func TestEverythingIsDescribed(t *testing.T) {
+func TestDescription_IsComplete(t *testing.T) {
 	t.Parallel()
 	d := readDescription(t)
 	for path, verbs := range d.Paths {
@@ -94,7 +94,7 @@ func TestEverythingIsDescribed(t *testing.T) {
 }
 
 // null is not a type of its own here: an absent answer field and a null one decode alike.
-func TestNoSchemaNamesNull(t *testing.T) {
+func TestDescription_NoSchemaNamesNull(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile("openapi.json")
 	require.NoError(t, err)

@@ -10,7 +10,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-func TestDocumentIsTheFile(t *testing.T) {
+func TestDocument_IsTheFile(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile("openapi.json")
 	require.NoError(t, err)

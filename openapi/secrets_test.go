@@ -12,7 +12,7 @@ import (
 
 // Every struct that holds a Secret, at any depth, has a Format method: without one fmt prints a nested pointer to
 // it under a verb that does not fit with none of the methods beneath.
-func TestEveryTypeWithASecretFormatsItself(t *testing.T) {
+func TestSecrets_EveryTypeWithASecretFormatsItself(t *testing.T) {
 	t.Parallel()
 	fields, formats := map[string][]string{}, map[string]bool{}
 	for _, name := range []string{"models.gen.go", "secrets.gen.go"} {

@@ -17,7 +17,7 @@ func read[T any](t *testing.T, answer string) T {
 	return got
 }
 
-func TestKMSReadsNodesAndContracts(t *testing.T) {
+func TestKMS_ReadsNodesAndContracts(t *testing.T) {
 	t.Parallel()
 	page := read[openapi.KMSPage](t, `{"items":[
 		{"id":"kms_9","slug":"kms-base-prod5","url":"https://kms.example","version":"0.5.4","chain_id":8453,"kms_contract_address":"0x2f83"},
@@ -37,7 +37,7 @@ func TestKMSReadsNodesAndContracts(t *testing.T) {
 	assert.Equal(t, 16, *contract.NodeCount)
 }
 
-func TestCVMStatusReadsOldAndNewOperations(t *testing.T) {
+func TestCVMStatus_ReadsOldAndNewOperations(t *testing.T) {
 	t.Parallel()
 	old := read[openapi.CVMStatusReport](t, `{"vm_uuid":"u","status":"updating","in_progress":true,"operation_type":"restart","operation_started_at":"2026-01-21T10:00:00","correlation_id":"c"}`)
 	assert.Equal(t, "restart", old.OperationType)
@@ -53,7 +53,7 @@ func TestCVMStatusReadsOldAndNewOperations(t *testing.T) {
 	assert.Nil(t, read[openapi.CVMStatusReport](t, `{"vm_uuid":"u","status":"running","operation":null}`).Operation)
 }
 
-func TestCVMDetailReadsWhatNewerServersAdd(t *testing.T) {
+func TestCVMDetail_ReadsWhatNewerServersAdd(t *testing.T) {
 	t.Parallel()
 	vm := read[openapi.CVMDetail](t, `{"id":"cvm_1","name":"web","status":"running","resource":{},"gateway":{},
 		"hourly_rate":{"total":"0.12","compute":0.1,"disk":"0.02"},"billing_interval":"hourly","managed_env":true,
@@ -73,14 +73,14 @@ func TestCVMDetailReadsWhatNewerServersAdd(t *testing.T) {
 	assert.Equal(t, openapi.NodeDevice{DeviceID: "bb"}, devices[1], "a bare device id")
 }
 
-func TestNodeDeviceRefusesOtherThings(t *testing.T) {
+func TestNodeDevice_RefusesOtherThings(t *testing.T) {
 	t.Parallel()
 	var d openapi.NodeDevice
 	require.Error(t, json.Unmarshal([]byte(`7`), &d))
 	require.Error(t, json.Unmarshal([]byte(`["aa"]`), &d))
 }
 
-func TestAccountReadsMoneyAsTextAndNumber(t *testing.T) {
+func TestAccount_ReadsMoneyAsTextAndNumber(t *testing.T) {
 	t.Parallel()
 	for balance, outstanding := range map[string]string{`"12.50"`: `null`, `12.5`: `"3"`} {
 		a := read[openapi.Account](t, `{"user":{"username":"ada","email":"ada@example.org","role":"user","email_verified":true,"totp_enabled":false},
@@ -96,7 +96,7 @@ func TestAccountReadsMoneyAsTextAndNumber(t *testing.T) {
 }
 
 // Ids are numbers before API version 2026-05-22 and prefixed text from then on.
-func TestCreateResourcesReadBothKindsOfID(t *testing.T) {
+func TestCreateResources_ReadBothKindsOfID(t *testing.T) {
 	t.Parallel()
 	for _, ids := range [][3]string{{`201`, `301`, `401`}, {`"kms_201"`, `"kc_301"`, `"gn_401"`}} {
 		r := read[openapi.CreateResources](t, `{"tier":"free","capacity":{"max_instances":16,"max_disk":null},
@@ -119,7 +119,7 @@ func TestCreateResourcesReadBothKindsOfID(t *testing.T) {
 	}
 }
 
-func TestContainersCarryTheTimeInSeconds(t *testing.T) {
+func TestContainers_CarryTheTimeInSeconds(t *testing.T) {
 	t.Parallel()
 	c := read[openapi.CVMComposition](t, `{"is_online":true,"error":null,"containers":[
 		{"id":"c1","names":["/web"],"image":"nginx","image_id":"sha256:ab","created":1700000000,"state":"running","status":"Up 2 hours","log_endpoint":null}]}`)
@@ -128,7 +128,7 @@ func TestContainersCarryTheTimeInSeconds(t *testing.T) {
 	assert.Empty(t, c.Containers[0].LogEndpoint)
 }
 
-func TestQuotasKnowNoLimit(t *testing.T) {
+func TestQuotas_KnowNoLimit(t *testing.T) {
 	t.Parallel()
 	q := read[openapi.WorkspaceQuotas](t, `{"team_slug":"ada","tier":"PRO","quotas":{"vm_slots":{"limit":10,"remaining":7},"vcpu":{"limit":-1,"remaining":-1},
 		"memory_mb":{"limit":-1,"remaining":-1},"disk_gb":{"limit":-1,"remaining":-1}},"reserved_nodes":{"limit":0,"remaining":0},

@@ -17,7 +17,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-func TestIDAcceptsStringsNumbersAndNull(t *testing.T) {
+func TestID_AcceptsStringsNumbersAndNull(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]openapi.ID{
 		`"cvm_Ab12"`: "cvm_Ab12", `42`: "42", `9007199254740993`: "9007199254740993", `-1`: "-1", `null`: "", `""`: "",
@@ -32,7 +32,7 @@ func TestIDAcceptsStringsNumbersAndNull(t *testing.T) {
 	}
 }
 
-func TestIDNullReplacesNothingElse(t *testing.T) {
+func TestID_NullReplacesNothingElse(t *testing.T) {
 	t.Parallel()
 	var vm struct {
 		ID   openapi.ID `json:"id"`
@@ -43,7 +43,7 @@ func TestIDNullReplacesNothingElse(t *testing.T) {
 	assert.Empty(t, vm.ID)
 }
 
-func TestDecimalKeepsEveryDigit(t *testing.T) {
+func TestDecimal_KeepsEveryDigit(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]openapi.Decimal{
 		`"0.058000000000000000001"`: "0.058000000000000000001", `0.1`: "0.1", `12`: "12", `1e-7`: "1e-7", `null`: "", `""`: "",
@@ -57,7 +57,7 @@ func TestDecimalKeepsEveryDigit(t *testing.T) {
 	assert.Zero(t, rat.Cmp(big.NewRat(1, 10)))
 }
 
-func TestDecimalRefusesWhatIsNoNumber(t *testing.T) {
+func TestDecimal_RefusesWhatIsNoNumber(t *testing.T) {
 	t.Parallel()
 	for _, in := range []string{`"free"`, `"1/3"`, `"0x10"`, `"1e999999999"`, `"1_000"`, `"Inf"`, `true`, `"` + strings.Repeat("9", 100) + `"`} {
 		var got openapi.Decimal
@@ -65,7 +65,7 @@ func TestDecimalRefusesWhatIsNoNumber(t *testing.T) {
 	}
 }
 
-func TestTimeReadsEveryFormOfTheAPI(t *testing.T) {
+func TestTime_ReadsEveryFormOfTheAPI(t *testing.T) {
 	t.Parallel()
 	want := time.Date(2026, 1, 21, 8, 30, 5, 0, time.UTC)
 	for _, in := range []string{
@@ -105,7 +105,7 @@ func TestTimeRoundTrips(t *testing.T) {
 	assert.Equal(t, "null", string(data))
 }
 
-func TestSecretIsNeverFormatted(t *testing.T) {
+func TestSecret_IsNeverFormatted(t *testing.T) {
 	t.Parallel()
 	const text = "whsec_very-secret"
 	holder := struct {
@@ -144,7 +144,7 @@ func TestFlag(t *testing.T) {
 	require.Error(t, json.Unmarshal([]byte(`2`), &got))
 }
 
-func TestPathParamRefusesWhatChangesTheRoute(t *testing.T) {
+func TestPathParam_RefusesWhatChangesTheRoute(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []openapi.PathParam{"", ".", "..", "a/b", `a\b`, "a%2Fb", "a?b", "a#b", "a;b", "a b", "a\nb", "\x00", "\x7f", "\xff", openapi.PathParam(strings.Repeat("a", 257))} {
 		_, err := bad.MarshalText()

@@ -87,9 +87,9 @@ func fakeQuote() []byte {
 	return raw
 }
 
-// TestEveryOperation drives all operations through the typed client, and validates each answer by the
+// TestAnswers_EveryOperation drives all operations through the typed client, and validates each answer by the
 // description.
-func TestEveryOperation(t *testing.T) {
+func TestAnswers_EveryOperation(t *testing.T) {
 	for _, version := range []string{"2026-01-21", "2026-05-22", "2026-06-23"} {
 		t.Run(version, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { everyOperation(t, version) })
@@ -323,7 +323,7 @@ func everyWebhookOperation(t *testing.T, c *client.Client) {
 	require.NoError(t, c.Webhooks.Delete(ctx, id))
 }
 
-func TestQuotesThatTheRegistryRefuses(t *testing.T) {
+func TestQuotes_ThatTheRegistryRefuses(t *testing.T) {
 	t.Parallel()
 	s := New(t)
 	post := func(media, body string) int {

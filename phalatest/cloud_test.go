@@ -35,7 +35,7 @@ func code(t *testing.T, err error) string {
 	return string(api.Code)
 }
 
-func TestReplicasShareNameAndAppID(t *testing.T) {
+func TestReplicas_ShareNameAndAppID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, c, vm := running(t, "web-1")
 		ctx := t.Context()
@@ -84,7 +84,7 @@ func TestReplicasShareNameAndAppID(t *testing.T) {
 
 // What an update changes shows in the detail, the compose file, the revisions, the operations, and the
 // environment of the guest.
-func TestAnUpdateShowsEverywhere(t *testing.T) {
+func TestUpdate_ShowsEverywhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, vm := running(t, "web-1")
 		ctx := t.Context()
@@ -143,7 +143,7 @@ func TestAnUpdateShowsEverywhere(t *testing.T) {
 	})
 }
 
-func TestAPreparedUpdateWaitsForItsToken(t *testing.T) {
+func TestPreparedUpdate_WaitsForItsToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, c, vm := running(t, "web-1")
 		ctx := t.Context()
@@ -223,7 +223,7 @@ func TestCancel(t *testing.T) {
 	assert.Equal(t, "cancelled", rest.Items[0].ErrorMessage)
 }
 
-func TestUsageFollowsTheClock(t *testing.T) {
+func TestUsage_FollowsTheClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, c, vm := running(t, "web-1")
 		ctx := t.Context()
@@ -276,7 +276,7 @@ func TestQuotas(t *testing.T) {
 	assert.NotEmpty(t, s.Requests())
 }
 
-func TestWhereAndHowLarge(t *testing.T) {
+func TestProvision_NodeAndSize(t *testing.T) {
 	t.Parallel()
 	_, c := start(t)
 	for want, change := range map[string]func(*openapi.ProvisionRequest){
@@ -315,7 +315,7 @@ func TestWhereAndHowLarge(t *testing.T) {
 	}
 }
 
-func TestPortsKeepTheirHostPort(t *testing.T) {
+func TestPorts_KeepTheirHostPort(t *testing.T) {
 	t.Parallel()
 	_, c, _ := running(t, "web-1")
 	ctx := t.Context()
@@ -351,7 +351,7 @@ func TestDomains(t *testing.T) {
 	assert.True(t, valid())
 }
 
-func TestAScheduledDeletionHappens(t *testing.T) {
+func TestCloud_ScheduledDeletionHappens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, c, _ := running(t, "web-1")
 		ctx := t.Context()
@@ -377,7 +377,7 @@ func TestAScheduledDeletionHappens(t *testing.T) {
 	})
 }
 
-func TestGitHubKeysFollowTheProfile(t *testing.T) {
+func TestGitHubKeys_FollowTheProfile(t *testing.T) {
 	t.Parallel()
 	s, c := start(t)
 	ctx := t.Context()
@@ -399,7 +399,7 @@ func TestGitHubKeysFollowTheProfile(t *testing.T) {
 	require.ErrorIs(t, c.SSHKeys.Delete(ctx, "sshkey_9"), client.ErrNotFound)
 }
 
-func TestShapesOfTheOldestVersion(t *testing.T) {
+func TestShapes_OfTheOldestVersion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, c, vm := running(t, "web-1")
 		get := func(path string, into any) {
@@ -437,7 +437,7 @@ func TestShapesOfTheOldestVersion(t *testing.T) {
 	})
 }
 
-func TestStatusesOfTheNewestVersionNestTheOperation(t *testing.T) {
+func TestStatuses_OfTheNewestVersionNestTheOperation(t *testing.T) {
 	t.Parallel()
 	_, c := start(t, phalatest.WithManualTicks())
 	_, vm := create(t, c, "web-1")
@@ -453,7 +453,7 @@ func TestStatusesOfTheNewestVersionNestTheOperation(t *testing.T) {
 	assert.Equal(t, "create", ask("LATEST").Operation.Type)
 }
 
-func TestUploadsComeAsFormsToo(t *testing.T) {
+func TestUploads_ComeAsFormsToo(t *testing.T) {
 	t.Parallel()
 	s, c, _ := running(t, "web-1")
 	form := "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"c.yml\"\r\n\r\nservices: {f: {}}\n\r\n--b--\r\n"
@@ -471,7 +471,7 @@ func TestUploadsComeAsFormsToo(t *testing.T) {
 	assert.Equal(t, "services: {f: {}}\n", text)
 }
 
-func TestAThousandAtOnce(t *testing.T) {
+func TestCloud_ThousandAtOnce(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a second or two")
 	}
@@ -480,7 +480,7 @@ func TestAThousandAtOnce(t *testing.T) {
 	thousand(t, s, c)
 }
 
-func TestAGuestExits(t *testing.T) {
+func TestCloud_GuestExits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, vm := running(t, "web-1")
 		require.NoError(t, s.Exit("web-1"))

@@ -39,7 +39,7 @@ func policyOf(s *phalatest.Server, r *deploy.App) attest.Policy {
 }
 
 // Both ways to the evidence pass the same strict policy, and say the same.
-func TestEvidenceIsReal(t *testing.T) {
+func TestEvidence_IsReal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, r := attested(t)
 		policy := policyOf(s, r)
@@ -83,7 +83,7 @@ func TestEvidenceIsReal(t *testing.T) {
 }
 
 // The registry verifies quotes of this cloud, and has their collateral.
-func TestTheRegistryVerifies(t *testing.T) {
+func TestRegistry_Verifies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, r := attested(t)
 		all, err := c.Apps.GetAttestations(t.Context(), r.ID.String())
@@ -201,7 +201,7 @@ func TestWithHardware(t *testing.T) {
 }
 
 // What does not run, or keeps it private, has no evidence, and says so.
-func TestNoEvidence(t *testing.T) {
+func TestEvidence_None(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, c, r := attested(t)
 		_, err := c.CVMs.Stop(t.Context(), "web-1")

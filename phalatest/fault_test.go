@@ -17,7 +17,7 @@ import (
 
 // Each fault is met by a client without retry, and then by one with it: the second says what the first
 // means for a program.
-func TestEveryFault(t *testing.T) {
+func TestFault_All(t *testing.T) {
 	for name, tt := range map[string]struct {
 		fault phalatest.Fault
 		// bare says what the client without retry returns.
@@ -85,7 +85,7 @@ func says(text string) func(*testing.T, error) {
 	return func(t *testing.T, err error) { t.Helper(); require.ErrorContains(t, err, text) }
 }
 
-func TestALostAnswerHasDoneTheWork(t *testing.T) {
+func TestLostAnswer_HasDoneTheWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, _ := running(t, "web-1")
 		s.Fault("CVMs.Stop", phalatest.Fault{LoseAnswer: true})
@@ -101,7 +101,7 @@ func TestALostAnswerHasDoneTheWork(t *testing.T) {
 	})
 }
 
-func TestAStreamDropsAndTrickles(t *testing.T) {
+func TestStream_DropsAndTrickles(t *testing.T) {
 	for name, fault := range map[string]phalatest.Fault{
 		"drop":    {CutAfter: 60},
 		"ends":    {EndAfter: 60},
@@ -120,7 +120,7 @@ func TestAStreamDropsAndTrickles(t *testing.T) {
 	}
 }
 
-func TestALockIsWaitedForWhenAsked(t *testing.T) {
+func TestLock_IsWaitedForWhenAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, _ := running(t, "web-1")
 		f := phalatest.Locked()
@@ -131,7 +131,7 @@ func TestALockIsWaitedForWhenAsked(t *testing.T) {
 	})
 }
 
-func TestAFaultForEver(t *testing.T) {
+func TestFault_ForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, _ := running(t, "web-1")
 		s.Fault("CVMs.List", phalatest.Fault{Times: -1, Status: 503, Header: http.Header{"X-Why": {"test"}}})

@@ -71,7 +71,7 @@ func (f foreign) tick(times int) {
 }
 
 // The official JavaScript SDK takes text or nothing in a state, and refuses null.
-func TestStateHasNoNulls(t *testing.T) {
+func TestState_HasNoNulls(t *testing.T) {
 	t.Parallel()
 	f := newForeign(t)
 	f.create("web-1")
@@ -93,7 +93,7 @@ func TestStateHasNoNulls(t *testing.T) {
 }
 
 // The official JavaScript SDK takes text only for the contract of an app, which is empty where there is none.
-func TestAttestationsOfAnAppWithoutContract(t *testing.T) {
+func TestAttestations_OfAnAppWithoutContract(t *testing.T) {
 	t.Parallel()
 	f := newForeign(t)
 	attestations := f.get("/apps/" + f.create("web-1") + "/attestations")
@@ -102,7 +102,7 @@ func TestAttestationsOfAnAppWithoutContract(t *testing.T) {
 }
 
 // The official JavaScript SDK says true where the published description says 1, and repeats the identifier.
-func TestResizeWithARestartAsBoolean(t *testing.T) {
+func TestResize_WithARestartAsBoolean(t *testing.T) {
 	t.Parallel()
 	for _, restart := range []any{true, false, 0, 1, nil} {
 		f := newForeign(t)

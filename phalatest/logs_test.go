@@ -60,7 +60,7 @@ func TestLogsOfACVM(t *testing.T) {
 	assert.NotContains(t, string(all), "token=0", "tokens of log URLs are redacted")
 }
 
-func TestFollowALogUntilTheCVMStops(t *testing.T) {
+func TestLogs_FollowUntilTheCVMStops(t *testing.T) {
 	t.Parallel()
 	s, c := start(t, phalatest.WithManualTicks())
 	create(t, c, "web-1")
@@ -83,7 +83,7 @@ func TestFollowALogUntilTheCVMStops(t *testing.T) {
 	require.ErrorIs(t, err, client.ErrNoLog, "a stopped CVM has no containers")
 }
 
-func TestLogsAreForThoseWhoHaveTheURL(t *testing.T) {
+func TestLogs_AreForThoseWhoHaveTheURL(t *testing.T) {
 	t.Parallel()
 	s, c := start(t, phalatest.Lenient(), phalatest.WithTick(time.Millisecond))
 	create(t, c, "web-1")
@@ -126,7 +126,7 @@ func TestLogsAreForThoseWhoHaveTheURL(t *testing.T) {
 }
 
 // A key that goes to another host is one that somebody else has.
-func TestAKeySentToALogFailsTheTest(t *testing.T) {
+func TestLogs_SentKeyFailsTheTest(t *testing.T) {
 	t.Parallel()
 	r := &recorder{T: t}
 	s := phalatest.New(r)
@@ -138,7 +138,7 @@ func TestAKeySentToALogFailsTheTest(t *testing.T) {
 	assert.NotContains(t, r.failures[0], "phak_mine")
 }
 
-func TestLogsOfACloudOnAPort(t *testing.T) {
+func TestLogs_OfACloudOnAPort(t *testing.T) {
 	t.Parallel()
 	s := phalatest.New(t, phalatest.WithTick(time.Millisecond))
 	transport := &http.Transport{}

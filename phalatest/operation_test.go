@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-func TestWhatTheWorkspaceIsTold(t *testing.T) {
+func TestWebhook_EventsOfOperations(t *testing.T) {
 	t.Parallel()
 	for want, all := range map[string][]operation{
 		"cvm.created":       {{kind: "create"}},

@@ -194,7 +194,7 @@ func TestSettingsShow(t *testing.T) {
 }
 
 // The second half of an update on chain has no body.
-func TestAnUpdateIsConfirmedByHeadersAlone(t *testing.T) {
+func TestUpdate_IsConfirmedByHeadersAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, vm := running(t, "web-1")
 		_, err := c.CVMs.Update(t.Context(), "web-1", openapi.UpdateCVMRequest{DockerComposeFile: openapi.Ptr("services: {b: {}}\n")}, &openapi.CVMsUpdateParams{PrepareOnly: openapi.Ptr(true)})

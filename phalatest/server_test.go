@@ -118,7 +118,7 @@ func TestStrictness(t *testing.T) {
 	}
 }
 
-func TestAWrongKeyIsRefusedAndFailsNoTest(t *testing.T) {
+func TestServer_WrongKeyIsRefused(t *testing.T) {
 	t.Parallel()
 	s, _ := start(t)
 	c, err := s.Client(client.WithAPIKey("phak_other"))
@@ -127,7 +127,7 @@ func TestAWrongKeyIsRefusedAndFailsNoTest(t *testing.T) {
 	require.ErrorIs(t, err, client.ErrUnauthorized)
 }
 
-func TestTheHashIsReal(t *testing.T) {
+func TestHash_IsReal(t *testing.T) {
 	t.Parallel()
 	_, c := start(t)
 	p, err := c.CVMs.Provision(t.Context(), request("web-1"))
@@ -172,7 +172,7 @@ func TestProvisionRefuses(t *testing.T) {
 	}
 }
 
-func TestCreateIsIdempotent(t *testing.T) {
+func TestCreate_IsIdempotent(t *testing.T) {
 	t.Parallel()
 	_, c := start(t)
 	p, vm := create(t, c, "web-1")
@@ -184,7 +184,7 @@ func TestCreateIsIdempotent(t *testing.T) {
 	require.ErrorIs(t, err, client.ErrHashInvalidOrExpired)
 }
 
-func TestAnotherComposeOnALiveAppID(t *testing.T) {
+func TestAnotherCompose_OnALiveAppID(t *testing.T) {
 	t.Parallel()
 	s, c := start(t)
 	first, second := request("web-1"), request("web-2")
@@ -202,7 +202,7 @@ func TestAnotherComposeOnALiveAppID(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestAProvisionExpires(t *testing.T) {
+func TestProvision_Expires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, c := start(t)
 		p, err := c.CVMs.Provision(t.Context(), request("web-1"))
@@ -237,7 +237,7 @@ func TestIdentifiers(t *testing.T) {
 	})
 }
 
-func TestIDsFollowTheVersion(t *testing.T) {
+func TestIDs_FollowTheVersion(t *testing.T) {
 	t.Parallel()
 	_, c := start(t)
 	p, vm := create(t, c, "web-1")
@@ -292,7 +292,7 @@ func TestLifeByHand(t *testing.T) {
 	require.NoError(t, err, "the name is free again")
 }
 
-func TestSecretsAreDecryptedAndJudged(t *testing.T) {
+func TestSecrets_AreDecryptedAndJudged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c := start(t)
 		p, err := c.CVMs.Provision(t.Context(), request("web-1"))
@@ -321,7 +321,7 @@ func TestSecretsAreDecryptedAndJudged(t *testing.T) {
 	})
 }
 
-func TestTheKMSSignsForReal(t *testing.T) {
+func TestKMS_SignsForReal(t *testing.T) {
 	t.Parallel()
 	s, c := start(t)
 	next, err := c.KMS.GetNextAppIDs(t.Context(), &openapi.KMSGetNextAppIDsParams{Counts: openapi.Ptr(3)})
@@ -392,7 +392,7 @@ func TestListsAndTexts(t *testing.T) {
 	})
 }
 
-func TestStreamsAreLimited(t *testing.T) {
+func TestStreams_AreLimited(t *testing.T) {
 	t.Parallel()
 	s, c := start(t, phalatest.WithManualTicks())
 	create(t, c, "web-1")
@@ -448,7 +448,7 @@ func TestFaults(t *testing.T) {
 	})
 }
 
-func TestUnknownOperationsInFaultsFailTheTest(t *testing.T) {
+func TestUnknownOperations_InFaultsFailTheTest(t *testing.T) {
 	t.Parallel()
 	r := &recorder{T: t}
 	s := phalatest.New(r)
@@ -457,7 +457,7 @@ func TestUnknownOperationsInFaultsFailTheTest(t *testing.T) {
 	assert.Len(t, r.failures, 2)
 }
 
-func TestRequestsAreRecordedWithoutSecrets(t *testing.T) {
+func TestRequests_AreRecordedWithoutSecrets(t *testing.T) {
 	t.Parallel()
 	s, c := start(t)
 	p, err := c.CVMs.Provision(t.Context(), request("web-1"))
@@ -477,7 +477,7 @@ func TestRequestsAreRecordedWithoutSecrets(t *testing.T) {
 	}
 }
 
-func TestOverTheLoopback(t *testing.T) {
+func TestServer_OverTheLoopback(t *testing.T) {
 	t.Parallel()
 	s := phalatest.New(t)
 	transport := &http.Transport{}
@@ -506,7 +506,7 @@ func TestOptions(t *testing.T) {
 	assert.NotEqual(t, a.TeamWallet(), b.TeamWallet())
 }
 
-func TestServesWhereAProgramLikes(t *testing.T) {
+func TestServes_WhereAProgramLikes(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
 	cloud, err := phalatest.Start(phalatest.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))

@@ -81,7 +81,7 @@ func deliveries(t testing.TB, c *client.Client, hook *openapi.Webhook) []openapi
 const publicURL = "https://app.example.com/hooks"
 
 // Nobody asks for the CVM here: the events come by themselves.
-func TestWebhooksOfALife(t *testing.T) {
+func TestWebhooks_OfALife(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var in inbox
@@ -140,7 +140,7 @@ func TestWebhooksOfALife(t *testing.T) {
 	})
 }
 
-func TestWebhooksWithTicksByHand(t *testing.T) {
+func TestWebhooks_WithTicksByHand(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var in inbox
@@ -244,7 +244,7 @@ func TestWebhookHeaders(t *testing.T) {
 	})
 }
 
-func TestWebhookReceiversThatMisbehave(t *testing.T) {
+func TestWebhookReceivers_ThatMisbehave(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		handler  http.HandlerFunc
@@ -286,7 +286,7 @@ func TestWebhookReceiversThatMisbehave(t *testing.T) {
 }
 
 // A receiver that takes longer than the cloud waits is not called twice: its first call counts.
-func TestASlowFunctionIsCalledOnce(t *testing.T) {
+func TestSlowFunction_IsCalledOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		calls := 0
@@ -307,7 +307,7 @@ func TestASlowFunctionIsCalledOnce(t *testing.T) {
 	})
 }
 
-func TestWebhookSecretsAreMasked(t *testing.T) {
+func TestWebhookSecrets_AreMasked(t *testing.T) {
 	t.Parallel()
 	_, c := start(t)
 	ctx := t.Context()
@@ -431,7 +431,7 @@ func TestWebhookUpdateAndDelete(t *testing.T) {
 }
 
 // What was under way when its webhook went, or was paused, is not tried again.
-func TestWebhookGoneDuringAPause(t *testing.T) {
+func TestWebhookGoneDuring_APause(t *testing.T) {
 	t.Parallel()
 	for name, remove := range map[string]func(context.Context, *client.Client, string) error{
 		"deleted": func(ctx context.Context, c *client.Client, id string) error { return c.Webhooks.Delete(ctx, id) },
@@ -510,7 +510,7 @@ func TestWebhookResendAndStats(t *testing.T) {
 	})
 }
 
-func TestWebhooksThatAreRefused(t *testing.T) {
+func TestWebhooks_ThatAreRefused(t *testing.T) {
 	t.Parallel()
 	_, c := start(t, phalatest.Lenient())
 	hook := subscribe(t, c, publicURL, "x")
@@ -557,7 +557,7 @@ func TestWebhooksThatAreRefused(t *testing.T) {
 }
 
 // The same over real connections: plain, and with a certificate of its own.
-func TestWebhooksOverTheLoopback(t *testing.T) {
+func TestWebhooks_OverTheLoopback(t *testing.T) {
 	t.Parallel()
 	got := make(chan webhook.Event, 1)
 	h := receiver(t, func(_ context.Context, event webhook.Event) error { got <- event; return nil })
@@ -606,7 +606,7 @@ func TestCloseGivesUpDeliveries(t *testing.T) {
 	})
 }
 
-func TestWebhookOptionsThatMakeNoSense(t *testing.T) {
+func TestWebhookOptions_Invalid(t *testing.T) {
 	t.Parallel()
 	for want, o := range map[string]phalatest.Option{
 		"webhook receiver: nil":                    phalatest.WithWebhookReceiver(nil),

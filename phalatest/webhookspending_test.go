@@ -14,7 +14,7 @@ import (
 )
 
 // An update that was prepared is announced with the token that commits it.
-func TestAPreparedUpdateIsAnnounced(t *testing.T) {
+func TestPreparedUpdate_IsAnnounced(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var in inbox

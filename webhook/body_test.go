@@ -47,7 +47,7 @@ func connect(t *testing.T, server *http.Server) net.Conn {
 	return near
 }
 
-func TestASlowBodyIsGivenUp(t *testing.T) {
+func TestBody_SlowIsGivenUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHandler(t, func(context.Context, webhook.Event) error { t.Error("called"); return nil })
@@ -64,7 +64,7 @@ func TestASlowBodyIsGivenUp(t *testing.T) {
 }
 
 // The time for reading does not cut the work on what was read.
-func TestWorkMayTakeLongerThanReading(t *testing.T) {
+func TestWork_MayTakeLongerThanReading(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHandler(t, func(ctx context.Context, _ webhook.Event) error {
@@ -90,7 +90,7 @@ func TestWorkMayTakeLongerThanReading(t *testing.T) {
 }
 
 // A server that bounds reading itself keeps its own bound.
-func TestTheServersOwnTimeLimitHolds(t *testing.T) {
+func TestBody_ServerTimeLimitApplies(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHandler(t, func(context.Context, webhook.Event) error { t.Error("called"); return nil })

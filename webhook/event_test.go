@@ -72,7 +72,7 @@ func TestPendingApproval(t *testing.T) {
 	assert.Equal(t, p, same)
 }
 
-func TestTheCommitTokenIsNotPrinted(t *testing.T) {
+func TestCommitToken_IsNotPrinted(t *testing.T) {
 	t.Parallel()
 	event := parse(t, approvalBody)
 	p, err := event.PendingApproval()
@@ -93,7 +93,7 @@ func TestTheCommitTokenIsNotPrinted(t *testing.T) {
 	assert.Equal(t, "cvm.update.pending_approval evt_00000000000000aa of workspace acme", fmt.Sprint(event))
 }
 
-func TestTheWrongAccessorSaysSo(t *testing.T) {
+func TestEvent_WrongAccessorFails(t *testing.T) {
 	t.Parallel()
 	_, err := parse(t, approvalBody).Lifecycle()
 	require.EqualError(t, err, "webhook: cvm.update.pending_approval evt_00000000000000aa is no event in the life of a CVM")

@@ -36,7 +36,7 @@ func post(h http.Handler, body []byte) *httptest.ResponseRecorder {
 	return w
 }
 
-func TestHandlerCallsOnceForEachEvent(t *testing.T) {
+func TestHandler_CallsOnceForEachEvent(t *testing.T) {
 	t.Parallel()
 	var got []string
 	h := newHandler(t, func(_ context.Context, event webhook.Event) error {
@@ -120,7 +120,7 @@ func TestMediaTypeWithParameters(t *testing.T) {
 	assert.Equal(t, http.StatusNoContent, w.Code)
 }
 
-func TestAFailureIsHandledAgain(t *testing.T) {
+func TestFailure_IsHandledAgain(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	calls := 0
@@ -142,7 +142,7 @@ func TestAFailureIsHandledAgain(t *testing.T) {
 	assert.Equal(t, 2, calls)
 }
 
-func TestAPanicIsHandledAgain(t *testing.T) {
+func TestPanic_IsHandledAgain(t *testing.T) {
 	t.Parallel()
 	calls := 0
 	h := newHandler(t, func(context.Context, webhook.Event) error {
@@ -157,7 +157,7 @@ func TestAPanicIsHandledAgain(t *testing.T) {
 }
 
 // A second delivery of an event that is being handled is told to come again: only the first knows how it ends.
-func TestTheSameEventTwiceAtOnce(t *testing.T) {
+func TestHandler_SameEventTwiceAtOnce(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]error{"succeeds": nil, "fails": errors.New("no")} {
 		t.Run(name, func(t *testing.T) {
@@ -190,7 +190,7 @@ func TestTheSameEventTwiceAtOnce(t *testing.T) {
 }
 
 // A handled event stays handled for longer than the cloud tries, whatever the tolerance.
-func TestHowLongAnEventIsRemembered(t *testing.T) {
+func TestHandler_RemembersEvents(t *testing.T) {
 	t.Parallel()
 	for _, tolerance := range []time.Duration{webhook.DefaultTolerance, 48 * time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
@@ -217,7 +217,7 @@ func TestHowLongAnEventIsRemembered(t *testing.T) {
 	}
 }
 
-func TestHandlerRespectsTheContext(t *testing.T) {
+func TestHandler_RespectsTheContext(t *testing.T) {
 	t.Parallel()
 	body := eventBody("evt_1", webhook.CVMCreated)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -261,7 +261,7 @@ func (s *brokenStore) Release(ctx context.Context, _ string) error {
 	return s.release
 }
 
-func TestAStoreThatFails(t *testing.T) {
+func TestStore_ThatFails(t *testing.T) {
 	t.Parallel()
 	away := errors.New("store is away")
 	for name, tt := range map[string]struct {
@@ -289,7 +289,7 @@ func TestAStoreThatFails(t *testing.T) {
 }
 
 // The store hears how it went although the request has ended.
-func TestTheStoreOutlivesTheRequest(t *testing.T) {
+func TestStore_OutlivesTheRequest(t *testing.T) {
 	t.Parallel()
 	store := &brokenStore{}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -302,7 +302,7 @@ func TestTheStoreOutlivesTheRequest(t *testing.T) {
 	assert.False(t, store.ended)
 }
 
-func TestOptionsThatMakeNoSense(t *testing.T) {
+func TestOptions_Invalid(t *testing.T) {
 	t.Parallel()
 	fn := func(context.Context, webhook.Event) error { return nil }
 	for want, o := range map[string]webhook.Option{

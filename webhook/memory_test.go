@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestMemoryForgetsTheOldest(t *testing.T) {
+func TestMemory_ForgetsTheOldest(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	m := NewMemoryStore(time.Hour, 3)
@@ -44,7 +44,7 @@ func TestMemoryForgetsWithTime(t *testing.T) {
 	})
 }
 
-func TestMemoryGivesAnIDToOne(t *testing.T) {
+func TestMemory_OneClaimPerID(t *testing.T) {
 	t.Parallel()
 	m := NewMemoryStore(time.Hour, 100)
 	var wg sync.WaitGroup

@@ -38,7 +38,7 @@ func TestKnownSignature(t *testing.T) {
 	assert.Empty(t, h.Values(webhook.HeaderID), "the body has no id")
 }
 
-func TestSignedIsVerified(t *testing.T) {
+func TestSignAndVerify(t *testing.T) {
 	t.Parallel()
 	body := eventBody("evt_0123456789abcdef", webhook.CVMCreated)
 	h := webhook.Sign(secret, body, time.Now())
@@ -71,7 +71,7 @@ func TestSignVerifyRoundTrip(t *testing.T) {
 }
 
 // A single bit decides, in the body, the time, the signature and the secret.
-func TestEveryBitCounts(t *testing.T) {
+func TestVerify_EveryBitCounts(t *testing.T) {
 	t.Parallel()
 	body := eventBody("evt_0123456789abcdef", webhook.CVMCreated)
 	signed := webhook.Sign(secret, body, time.Now())
@@ -134,7 +134,7 @@ func TestStrictHeaders(t *testing.T) {
 }
 
 // The headers that are not signed decide nothing.
-func TestUnsignedHeadersAreNotUsed(t *testing.T) {
+func TestUnsignedHeaders_AreNotUsed(t *testing.T) {
 	t.Parallel()
 	body := eventBody("evt_1", webhook.CVMStopped)
 	h := webhook.Sign(secret, body, time.Now())
@@ -194,7 +194,7 @@ func TestSeveralSecrets(t *testing.T) {
 	require.ErrorIs(t, err, webhook.ErrSignature)
 }
 
-func TestSecretsThatCannotBe(t *testing.T) {
+func TestSecrets_Invalid(t *testing.T) {
 	t.Parallel()
 	body := eventBody("evt_1", webhook.CVMCreated)
 	for want, bad := range map[string]string{
@@ -218,7 +218,7 @@ func TestSecretsThatCannotBe(t *testing.T) {
 
 func verifyError(_ webhook.Event, err error) error { return err }
 
-func TestSignedThatIsNoEvent(t *testing.T) {
+func TestVerify_SignedBodyThatIsNoEvent(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{
 		``, `null`, `[]`, `"x"`, `{}`, `{"id":"evt_1"}`, `{"event":"cvm.created"}`, `{"id":1,"event":"cvm.created"}`,

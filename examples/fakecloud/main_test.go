@@ -48,7 +48,7 @@ func start(t *testing.T, log io.Writer, args ...string) (env map[string]string, 
 	return env, end
 }
 
-func TestServesWhatItPrints(t *testing.T) {
+func TestFakeCloud_ServesThePrintedExample(t *testing.T) {
 	t.Parallel()
 	log := &lockedBuilder{}
 	env, end := start(t, log, "-addr", "127.0.0.1:0", "-key", "phak_mine", "-tick", "1ms")
@@ -100,7 +100,7 @@ func TestServesTLS(t *testing.T) {
 	require.NoError(t, end())
 }
 
-func TestEndsWhileAStreamIsOpen(t *testing.T) {
+func TestFakeCloud_EndsWhileAStreamIsOpen(t *testing.T) {
 	t.Parallel()
 	env, end := start(t, io.Discard, "-addr", "127.0.0.1:0", "-tick", "1h")
 	c, err := client.New(client.WithAPIKey(env["PHALA_CLOUD_API_KEY"]), client.WithBaseURL(env["PHALA_CLOUD_API_PREFIX"]))
@@ -125,7 +125,7 @@ func TestEndsWhileAStreamIsOpen(t *testing.T) {
 	}
 }
 
-func TestRefusesWhatItCannotServe(t *testing.T) {
+func TestFakeCloud_RefusesWhatItCannotServe(t *testing.T) {
 	t.Parallel()
 	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -149,7 +149,7 @@ func TestRefusesWhatItCannotServe(t *testing.T) {
 	}
 }
 
-func TestPrintsAnAddressToConnectTo(t *testing.T) {
+func TestFakeCloud_PrintsAnAddressToConnectTo(t *testing.T) {
 	t.Parallel()
 	for given, want := range map[string]string{
 		"0.0.0.0:8787":   "127.0.0.1:8787",

@@ -59,7 +59,7 @@ func TestIdleReader(t *testing.T) {
 	}
 }
 
-func TestCommentsAreSignsOfLife(t *testing.T) {
+func TestComments_AreSignsOfLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pr, pw := io.Pipe()
 		go func() {

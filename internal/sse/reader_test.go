@@ -66,7 +66,7 @@ func TestReader(t *testing.T) {
 	}
 }
 
-func TestReaderBoundsAnEvent(t *testing.T) {
+func TestReader_BoundsAnEvent(t *testing.T) {
 	t.Parallel()
 	long := "data: " + strings.Repeat("x", 200<<10) + "\n\n"
 	got, err := read(strings.NewReader(long+long), 0)
@@ -104,7 +104,7 @@ func TestReaderRetry(t *testing.T) {
 
 // A connection that breaks within an event has not delivered it: sending its id when connecting anew would
 // skip it.
-func TestReaderKeepsTheIDOfTheLastWholeEvent(t *testing.T) {
+func TestReader_KeepsTheIDOfTheLastWholeEvent(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct{ stream, want string }{
 		"torn event":    {"id: 1\ndata: a\n\nid: 2\ndata: b\n", "1"},
@@ -125,7 +125,7 @@ func TestReaderKeepsTheIDOfTheLastWholeEvent(t *testing.T) {
 	}
 }
 
-func TestReaderDoesNotCountCommentsWithinAnEvent(t *testing.T) {
+func TestReader_DoesNotCountCommentsWithinAnEvent(t *testing.T) {
 	t.Parallel()
 	_, err := read(strings.NewReader("data: a\n"+strings.Repeat(": keep-alive\n", 1000)+"\n"), 1000)
 	require.NoError(t, err)

@@ -103,7 +103,7 @@ func TestOpenRefuses(t *testing.T) {
 	require.NotErrorIs(t, err, onchain.ErrNotKMS)
 }
 
-func TestChainThatChangesUnderneath(t *testing.T) {
+func TestChain_ThatChangesUnderneath(t *testing.T) {
 	t.Parallel()
 	c := chaintest.New(t)
 	chain := open(t, c)
@@ -119,7 +119,7 @@ func TestChainThatChangesUnderneath(t *testing.T) {
 	assert.Len(t, c.Sent(), sent)
 }
 
-func TestOnlyAppsOfTheKMS(t *testing.T) {
+func TestDeployApp_OnlyAppsOfTheKMS(t *testing.T) {
 	t.Parallel()
 	c := chaintest.New(t)
 	ctx, chain := t.Context(), open(t, c)
@@ -166,7 +166,7 @@ func TestForeignEvent(t *testing.T) {
 	assert.Len(t, c.Sent(), sent+1)
 }
 
-func TestReceiptsThatLie(t *testing.T) {
+func TestReceipts_Tampered(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		change func(map[string]any)
@@ -208,7 +208,7 @@ func TestReceiptsThatLie(t *testing.T) {
 	}
 }
 
-func TestSuccessThatWasNone(t *testing.T) {
+func TestSend_FalseSuccess(t *testing.T) {
 	t.Parallel()
 	c := chaintest.New(t)
 	chain := open(t, c)
@@ -371,7 +371,7 @@ func TestReorganisation(t *testing.T) {
 	}
 }
 
-func TestEndpointThatLags(t *testing.T) {
+func TestEndpoint_ThatLags(t *testing.T) {
 	t.Parallel()
 	c := chaintest.New(t)
 	app := deploy(t, open(t, c))
@@ -392,7 +392,7 @@ func TestEndpointThatLags(t *testing.T) {
 	assert.Equal(t, []common.Hash{receipt.Tx}, c.Sent()[sent:])
 }
 
-func TestEndpointThatForgetsReceipts(t *testing.T) {
+func TestEndpoint_ThatForgetsReceipts(t *testing.T) {
 	t.Parallel()
 	c := chaintest.New(t)
 	app := deploy(t, open(t, c))
@@ -479,7 +479,7 @@ func TestCrashes(t *testing.T) {
 	}
 }
 
-func TestCheckpointThatFails(t *testing.T) {
+func TestCheckpoint_ThatFails(t *testing.T) {
 	t.Parallel()
 	c := chaintest.New(t)
 	chain := open(t, c)
@@ -489,7 +489,7 @@ func TestCheckpointThatFails(t *testing.T) {
 	deploy(t, chain) // the nonce is not lost
 }
 
-func TestStuckTransactionIsReplaced(t *testing.T) {
+func TestStuckTransaction_IsReplaced(t *testing.T) {
 	t.Parallel()
 	c := chaintest.New(t)
 	app := deploy(t, open(t, c))
@@ -569,7 +569,7 @@ func TestBalance(t *testing.T) {
 	assert.Empty(t, c.Sent())
 }
 
-func TestRejectedByTheNode(t *testing.T) {
+func TestSend_RejectedByTheNode(t *testing.T) {
 	t.Parallel()
 	c := chaintest.New(t)
 	chain := open(t, c)
@@ -596,7 +596,7 @@ func TestRejectedByTheNode(t *testing.T) {
 	assert.Len(t, c.Sent(), 1)
 }
 
-func TestSignerThatCheats(t *testing.T) {
+func TestSigner_ReturnsAnotherTransaction(t *testing.T) {
 	t.Parallel()
 	c := chaintest.New(t)
 	id := new(big.Int).SetUint64(c.Contract().ChainID)
@@ -620,7 +620,7 @@ func TestSignerThatCheats(t *testing.T) {
 	assert.Empty(t, c.Sent())
 }
 
-func TestIntentThatWasChanged(t *testing.T) {
+func TestIntent_ThatWasChanged(t *testing.T) {
 	t.Parallel()
 	c := chaintest.New(t)
 	ctx, chain := t.Context(), open(t, c)
@@ -656,7 +656,7 @@ func TestIntentThatWasChanged(t *testing.T) {
 	assert.Len(t, c.Sent(), sent)
 }
 
-func TestWatchSeesAReorganisation(t *testing.T) {
+func TestWatchSees_AReorganisation(t *testing.T) {
 	t.Parallel()
 	c := chaintest.New(t)
 	chain := open(t, c)

@@ -137,7 +137,7 @@ func TestSelectorsAndTopics(t *testing.T) {
 }
 
 // The contracts that the tests run have exactly the functions, events and errors of the bindings.
-func TestCompiledContractsMatchTheBindings(t *testing.T) {
+func TestCompiledContracts_MatchTheBindings(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../phalatest/chaintest/contracts.gen.json")
 	require.NoError(t, err)

@@ -204,7 +204,7 @@ func (f *flow) process(ctx context.Context, conn onchain.RPC, call flowCall, fil
 }
 
 // Two Chains of one key, each with a signer of its own, do not get in one another's way.
-func TestTwoChainsOfOneKey(t *testing.T) {
+func TestTwoChains_OfOneKey(t *testing.T) {
 	t.Parallel()
 	for name, signers := range map[string]func(t *testing.T, c *chaintest.Chain) [2]onchain.Option{
 		"one signer": func(t *testing.T, c *chaintest.Chain) [2]onchain.Option {

@@ -137,7 +137,7 @@ func TestRevertReasons(t *testing.T) {
 	require.NotErrorAs(t, revert(Call{}, errors.New("connection reset")), &reverted)
 }
 
-func TestEventsWithoutDataAreRefused(t *testing.T) {
+func TestEvents_WithoutDataAreRefused(t *testing.T) {
 	t.Parallel()
 	c := &Chain{}
 	for _, event := range dstackapp.NewApp().GetABI().Events {

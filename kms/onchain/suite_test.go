@@ -221,7 +221,7 @@ func TestOwnership(t *testing.T) {
 	})
 }
 
-func TestIntentIsJSON(t *testing.T) {
+func TestIntent_IsJSON(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, c *chaintest.Chain, _ chaintest.Generation) {
 		ctx, chain := t.Context(), open(t, c)
@@ -310,7 +310,7 @@ func TestWatch(t *testing.T) {
 }
 
 // A wallet of two owners deploys an app, takes another one over, and allows what it shall run: each by a batch file.
-func TestOwnerThatIsAContract(t *testing.T) {
+func TestOwner_ThatIsAContract(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, c *chaintest.Chain, g chaintest.Generation) {
 		ctx := t.Context()

@@ -36,7 +36,7 @@ func TestParseBytes32(t *testing.T) {
 	}
 }
 
-func TestCallsRefuseWhatIsNoValue(t *testing.T) {
+func TestCalls_RefuseInvalidValues(t *testing.T) {
 	t.Parallel()
 	var app kms.AppID
 	var zero [32]byte

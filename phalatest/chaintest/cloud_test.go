@@ -35,7 +35,7 @@ func onCloud(t *testing.T, chain *chaintest.Chain) (*client.Client, *flows.App) 
 }
 
 // The answers of a cloud that are about the chain follow what the contracts say.
-func TestACloudOnTheChain(t *testing.T) {
+func TestCloud_OnTheChain(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	chain := chaintest.New(t)
@@ -73,7 +73,7 @@ func TestACloudOnTheChain(t *testing.T) {
 }
 
 // What a commit claims is held against the chain.
-func TestACloudBelievesTheChainOnly(t *testing.T) {
+func TestCloud_BelievesTheChainOnly(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	chain := chaintest.New(t)
@@ -107,7 +107,7 @@ func TestACloudBelievesTheChainOnly(t *testing.T) {
 	require.NoError(t, commit(receipt.Tx.Hex()))
 }
 
-func TestACloudChecksANewApp(t *testing.T) {
+func TestCloud_ChecksANewApp(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	chain := chaintest.New(t)

@@ -38,7 +38,7 @@ func Example() {
 	// 1 <nil>
 }
 
-func TestEveryForm(t *testing.T) {
+func TestDecodeQuote_EveryForm(t *testing.T) {
 	t.Parallel()
 	authority, err := quotetest.New()
 	require.NoError(t, err)
@@ -58,7 +58,7 @@ func TestEveryForm(t *testing.T) {
 	}
 }
 
-func TestRefusesWhatIsNoSpec(t *testing.T) {
+func TestSpec_RefusesInvalidValues(t *testing.T) {
 	t.Parallel()
 	authority, err := quotetest.New()
 	require.NoError(t, err)
@@ -73,7 +73,7 @@ func TestRefusesWhatIsNoSpec(t *testing.T) {
 	}
 }
 
-func TestCollateralAsTheCloudHasIt(t *testing.T) {
+func TestCloudCollateral_Format(t *testing.T) {
 	t.Parallel()
 	authority, err := quotetest.New(quotetest.WithFMSPC([6]byte{1, 2, 3, 4, 5, 6}))
 	require.NoError(t, err)

@@ -10,7 +10,7 @@ import (
 )
 
 // A public name that leads to a private address is refused when it is connected to.
-func TestConnectionsToPublicAddressesOnly(t *testing.T) {
+func TestDelivery_ConnectsToPublicAddressesOnly(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()
