@@ -30,13 +30,18 @@ func main() {
 	defer stop()
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	switch {
-	case errors.Is(err, flag.ErrHelp):
+	case err == nil, errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, errUsage):
+		fmt.Fprintln(os.Stderr, "fakecloud:", err)
 		os.Exit(2)
-	case err != nil:
+	default:
 		fmt.Fprintln(os.Stderr, "fakecloud:", err)
 		os.Exit(1)
 	}
 }
+
+// errUsage is returned for flags that cannot be used.
+var errUsage = errors.New("wrong flags")
 
 // run serves until ctx ends.
 func run(ctx context.Context, args []string, out, log io.Writer) error {
@@ -47,10 +52,13 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 	tick := flags.Duration("tick", time.Second, "`time` of one step in the life of a CVM; booting takes three")
 	certificate := flags.String("tls", "", "serve https, and write the certificate to trust to this `file`")
 	if err := flags.Parse(args); err != nil {
-		return err
+		if errors.Is(err, flag.ErrHelp) {
+			return err
+		}
+		return fmt.Errorf("%w: %w", errUsage, err)
 	}
 	if flags.NArg() > 0 {
-		return fmt.Errorf("argument %q: want flags only", flags.Arg(0))
+		return fmt.Errorf("%w: argument %q, want flags only", errUsage, flags.Arg(0))
 	}
 
 	cloud, err := phalatest.Start(

@@ -20,6 +20,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -53,12 +54,34 @@ const (
 	batchFile    = "batch.json"
 )
 
+const usage = `multisig carries out an update that a multisig must allow.
+
+usage:
+  multisig                 all parties, on an embedded Phala Cloud and a simulated chain
+  multisig prepare DIR     needs app.json and PHALA_CLOUD_API_KEY: writes pending.json and approval.json
+  multisig propose DIR     needs approval.json, ETH_RPC_URL, CHAIN_ID and KMS_CONTRACT: writes batch.json for a Safe
+  multisig approved DIR    the same, after the Safe has executed the batch
+  multisig commit DIR      needs pending.json and approval.json
+
+Each party can stop at any time: the files in DIR are what exists. It ends with 0, with 1 if something failed, with 2 for
+wrong arguments.
+`
+
+// errUsage is returned for arguments that cannot be used.
+var errUsage = errors.New("wrong arguments")
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
-	if err := run(ctx, os.Args[1:]); err != nil {
+	flag.Usage = func() { fmt.Fprint(os.Stderr, usage) }
+	flag.Parse()
+	switch err := run(ctx, flag.Args()); {
+	case errors.Is(err, errUsage):
+		fmt.Fprintln(os.Stderr, "multisig:", err)
+		os.Exit(2)
+	case err != nil:
 		fmt.Fprintln(os.Stderr, "✗", err)
 		os.Exit(1)
 	}
@@ -72,7 +95,7 @@ func run(ctx context.Context, args []string) error {
 		"prepare": prepare, "propose": propose, "approved": approved, "commit": commit,
 	}
 	if parts[args[0]] == nil || len(args) != 2 {
-		return fmt.Errorf("want no argument, or prepare, propose, approved or commit and a folder")
+		return fmt.Errorf("%w: give none, or prepare, propose, approved or commit and a folder; see -h", errUsage)
 	}
 	return parts[args[0]](ctx, folder(args[1]))
 }

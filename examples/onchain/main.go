@@ -1,14 +1,17 @@
 // Command onchain deploys an app whose KMS is governed by a contract, and updates it: what may run is decided
 // on a chain, and every value that goes there is computed here.
 //
-// Without an account it does so on an embedded Phala Cloud and a simulated chain. On the real ones it needs
+// Without an account it does so on an embedded Phala Cloud and a simulated chain. With -cloud it uses the real ones, and needs
 // PHALA_CLOUD_API_KEY, ETH_RPC_URL, CHAIN_ID, KMS_CONTRACT, and DEPLOYER_KEY, the private key of an account
 // with some ether, in hexadecimal.
 package main
 
 import (
 	"context"
+	"errors"
+	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"strconv"
@@ -28,6 +31,8 @@ import (
 )
 
 const (
+	name          = "onchain-demo"
+	size          = "tdx.small"
 	firstVersion  = "services:\n  web:\n    image: nginx:1.29\n    environment: [\"TOKEN=${TOKEN}\"]\n    ports: [\"80:80\"]\n"
 	secondVersion = "services:\n  web:\n    image: nginx:1.30\n    environment: [\"TOKEN=${TOKEN}\", \"LEVEL=${LEVEL}\"]\n    ports: [\"80:80\"]\n"
 	script        = "#!/bin/sh\necho ready\n"
@@ -38,14 +43,49 @@ func main() {
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Minute)
 	defer cancel()
-	if err := run(ctx); err != nil {
+	switch err := run(ctx, os.Args[1:], os.Stderr); {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, errUsage):
+		fmt.Fprintln(os.Stderr, "onchain:", err)
+		os.Exit(2)
+	default:
 		fmt.Fprintln(os.Stderr, "\n✗", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context) error {
-	c, chain, opts, closing, err := connect(ctx)
+const usage = `onchain deploys an app that a contract must allow, and updates it.
+
+usage:
+  onchain           on an embedded Phala Cloud and a simulated chain
+  onchain -cloud    on the real ones. It costs the price of the CVM, printed first, and the fees of two or three transactions
+
+With -cloud it needs PHALA_CLOUD_API_KEY, ETH_RPC_URL, CHAIN_ID, KMS_CONTRACT and DEPLOYER_KEY (hexadecimal). It ends with 0,
+with 1 if something failed, with 2 for wrong flags.
+
+`
+
+// errUsage is returned for flags that cannot be used.
+var errUsage = errors.New("wrong flags")
+
+func run(ctx context.Context, args []string, problems io.Writer) error {
+	flags := flag.NewFlagSet("onchain", flag.ContinueOnError)
+	flags.SetOutput(problems)
+	flags.Usage = func() {
+		fmt.Fprint(problems, usage)
+		flags.PrintDefaults()
+	}
+	real := flags.Bool("cloud", false, "use Phala Cloud and the chain at ETH_RPC_URL; costs money")
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return err
+		}
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("%w: argument %q, only flags are known, see -h", errUsage, flags.Arg(0))
+	}
+	c, chain, opts, closing, err := connect(ctx, *real)
 	if err != nil {
 		return err
 	}
@@ -61,11 +101,27 @@ func run(ctx context.Context) error {
 	}
 	fmt.Println("\nDeploying")
 	opts = append(opts, deploy.WithChain(flow), deploy.WithProgress(show), deploy.TrustDeviceFromCloud())
+	var state *deploy.State
 	deployed, err := deploy.Run(ctx, c, deploy.Spec{
-		Name: "onchain-demo", Compose: app, Env: []compose.EnvVar{{Key: "TOKEN", Value: "s3cret"}}, InstanceType: "tdx.small",
-	}, opts...)
+		Name: name, Compose: app, Env: []compose.EnvVar{{Key: "TOKEN", Value: "s3cret"}}, InstanceType: size,
+	}, append(opts, deploy.WithCheckpoint(func(st *deploy.State) error {
+		state = st
+		if *real {
+			return deploy.SaveFile(name+".state.json", st)
+		}
+		return nil
+	}))...)
 	if err != nil {
+		if state != nil && *real {
+			fmt.Fprintf(problems, "what exists: app %s, CVM %q; the state is in %s.state.json\n", state.AppID, state.CVM, name)
+		}
 		return err
+	}
+	if *real {
+		if err := deploy.SaveFile(name+".app.json", deployed); err != nil {
+			return err
+		}
+		line("anchor", name+".app.json")
 	}
 	for _, url := range deployed.Last.URLs {
 		line("url", url)
@@ -92,18 +148,29 @@ func run(ctx context.Context) error {
 	return nil
 }
 
-// connect gives the real cloud and chain where there is an API key, else embedded ones.
-func connect(ctx context.Context) (*client.Client, *onchain.Chain, []deploy.Option, func(), error) {
-	if os.Getenv("PHALA_CLOUD_API_KEY") != "" {
+// connect opens the real cloud and chain, or embedded ones.
+func connect(ctx context.Context, real bool) (*client.Client, *onchain.Chain, []deploy.Option, func(), error) {
+	if real {
 		fmt.Println("Phala Cloud and the chain at ETH_RPC_URL")
 		c, err := client.New()
 		if err != nil {
 			return nil, nil, nil, nil, err
 		}
+		families, err := c.InstanceTypes.List(ctx)
+		if err != nil {
+			return nil, nil, nil, nil, err
+		}
+		for _, family := range families.Result {
+			for _, item := range family.Items {
+				if string(item.ID) == size {
+					line("price", fmt.Sprintf("%s: %s USD per hour, until it is deleted", size, item.HourlyRate))
+				}
+			}
+		}
 		chain, err := realChain(ctx)
 		return c, chain, nil, func() {}, err
 	}
-	fmt.Println("Embedded Phala Cloud and a simulated chain (set PHALA_CLOUD_API_KEY to use real ones)")
+	fmt.Println("Embedded Phala Cloud and a simulated chain (give -cloud to use the real ones)")
 	simulated, stop, err := chaintest.Start()
 	if err != nil {
 		return nil, nil, nil, nil, err
