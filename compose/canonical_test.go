@@ -4,10 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"unicode/utf16"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -195,10 +199,48 @@ func decodeAny(doc []byte) (any, error) {
 	return v, err
 }
 
+// reference is the canonical form by its definition: sorted members, and what JSON.stringify writes.
+func reference(value any) string {
+	var parts []string
+	switch value := value.(type) {
+	case map[string]any:
+		names := slices.SortedFunc(maps.Keys(value), func(a, b string) int { return slices.Compare(utf16.Encode([]rune(a)), utf16.Encode([]rune(b))) })
+		for _, name := range names {
+			parts = append(parts, reference(name)+":"+reference(value[name]))
+		}
+		return "{" + strings.Join(parts, ",") + "}"
+	case []any:
+		for _, item := range value {
+			parts = append(parts, reference(item))
+		}
+		return "[" + strings.Join(parts, ",") + "]"
+	case string:
+		escapes := map[rune]string{'"': `\"`, '\\': `\\`, '\b': `\b`, '\f': `\f`, '\n': `\n`, '\r': `\r`, '\t': `\t`}
+		for _, r := range value {
+			switch escape, known := escapes[r]; {
+			case known:
+				parts = append(parts, escape)
+			case r < ' ':
+				parts = append(parts, fmt.Sprintf(`\u%04x`, r))
+			default:
+				parts = append(parts, string(r))
+			}
+		}
+		return `"` + strings.Join(parts, "") + `"`
+	case float64:
+		if value == 0 {
+			return "0" // JSON.stringify(-0)
+		}
+	}
+	text, _ := json.Marshal(value) // writes numbers as ECMAScript does
+	return string(text)
+}
+
 func FuzzCanonicalize(f *testing.F) {
 	for _, s := range []string{
 		`{}`, `{"a":1}`, `{"b":[1,2,{"z":null,"a":true}],"a":"\u00e9\ud83d\ude00\/"}`, `{"n":-0.0,"m":1e21,"k":1e-7}`,
 		`{"a":"\u2028<>&"}`, `{"é":1,"e":2}`, "{\"a\":\"\xff\"}", `{"a":[[[[]]]]}`, `{"a":1e999}`, `{"a":1e17}`,
+		`{"\ue000":1,"\ud800\udc00":2}`, `{"a":"\b\f\n\r\t\u0001\u007f\"\\"}`,
 	} {
 		f.Add([]byte(s))
 	}
@@ -225,6 +267,9 @@ func FuzzCanonicalize(f *testing.F) {
 		}
 		if !assert.ObjectsAreEqual(before, after) {
 			t.Fatalf("%q and %q mean different things", doc, first)
+		}
+		if want := reference(before); string(first) != want {
+			t.Fatalf("%q became %s, want %s", doc, first, want)
 		}
 		app, err := compose.Parse(doc)
 		if err != nil {

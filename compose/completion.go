@@ -128,7 +128,7 @@ func platformDefault(name string) string {
 func checkAdded(name string, sent map[string]json.RawMessage, value json.RawMessage) error {
 	fallback := platformDefault(name)
 	twin := map[string]string{"gateway_enabled": "tproxy_enabled", "tproxy_enabled": "gateway_enabled"}[name]
-	if demand, ok := sent[twin]; ok && !isNull(demand) {
+	if demand, ok := sent[twin]; ok && twin != "" && !isNull(demand) {
 		fallback = string(demand)
 	}
 	switch {

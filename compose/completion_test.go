@@ -163,6 +163,7 @@ func FuzzCompareCompleted(f *testing.F) {
 	f.Add([]byte(sentDocument), "x", `"y"`)
 	f.Add([]byte(`{"storage_fs":null,"gateway_enabled":true,"x":{"a":[1]}}`), "public_logs", "false")
 	f.Add([]byte(`{"docker_config":{"password":"p"}}`), "docker_config", "{}")
+	f.Add([]byte(`{"":"a member without a name"}`), "x", `"a member without a name"`)
 	f.Fuzz(func(t *testing.T, sent []byte, name, value string) {
 		var want, defaults map[string]json.RawMessage
 		clean, err := compose.Canonicalize(sent)
