@@ -230,6 +230,8 @@ func (c *Client) retried(req *http.Request, p *plan) (*http.Response, error) {
 		}
 		var wait time.Duration
 		switch {
+		case ctx.Err() != nil && isAnswer(err) && repeatable(class, err):
+			return nil, endedWaiting(ctx.Err(), err)
 		case ctx.Err() != nil:
 			return nil, err
 		case cfg.conflictWait > 0 && errors.Is(err, ErrBusy):
@@ -256,12 +258,17 @@ func (c *Client) retried(req *http.Request, p *plan) (*http.Response, error) {
 		if sleepErr := sleep(ctx, wait); errors.Is(sleepErr, errDeadlineTooClose) {
 			return nil, err
 		} else if sleepErr != nil {
-			return nil, fmt.Errorf("%w while waiting to repeat the call after: %w", sleepErr, err)
+			return nil, endedWaiting(sleepErr, err)
 		}
 		if req, err = rewind(req); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// endedWaiting is the error of a context that ended before a call could be repeated after a failure.
+func endedWaiting(ctxErr, failure error) error {
+	return fmt.Errorf("%w while waiting to repeat the call after: %w", ctxErr, failure)
 }
 
 func classOf(req *http.Request, rt *route) retryClass {
