@@ -11,6 +11,7 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -93,20 +94,24 @@ func batch(t *testing.T, tally *tally, seed uint64, flows, workers int) {
 	})
 }
 
-// one runs the flow of a seed in a bubble. Goroutines that are left end the bubble with a panic.
+// one runs the flow of a seed.
 func one(t *testing.T, tally *tally, seed uint64) {
 	tr := &trial{seed: seed, tally: tally}
-	defer func() {
-		if p := recover(); p != nil {
-			tr.violate("panic: %v", p)
-		}
-	}()
-	synctest.Test(t, func(t *testing.T) {
-		defer func() {
-			if p := recover(); p != nil {
-				tr.violate("panic: %v", p)
-			}
-		}()
-		tr.run(t.Context())
+	tr.inBubble(t, tr.run)
+}
+
+// inBubble calls fn in a bubble. Goroutines that are left end the bubble with a panic.
+func (t *trial) inBubble(test *testing.T, fn func(context.Context)) {
+	defer t.recovered()
+	synctest.Test(test, func(test *testing.T) {
+		defer t.recovered()
+		fn(test.Context())
 	})
+}
+
+// recovered makes a violation of a panic.
+func (t *trial) recovered() {
+	if p := recover(); p != nil {
+		t.violate("panic: %v", p)
+	}
 }

@@ -26,11 +26,7 @@ func runReal(tally *tally, seed uint64, flows int) {
 	for i := range flows {
 		tr := &trial{seed: seed + uint64(i), tally: tally, patience: 20 * time.Millisecond, lifetime: 300 * time.Millisecond, prefix: "real chain: "}
 		func() {
-			defer func() {
-				if p := recover(); p != nil {
-					tr.violate("panic: %v", p)
-				}
-			}()
+			defer tr.recovered()
 			tr.dice = newDice(tr.seed, 3)
 			tr.rate = []float64{0, 0.1, 0.2}[tr.dice.n(3)]
 			tr.start(phalatest.WithTick(time.Millisecond), phalatest.WithChain(chain.View()), phalatest.WithSeed(fmt.Sprint(tr.seed)))
