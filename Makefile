@@ -1,32 +1,64 @@
-# What contributors run. CI runs the same targets; .ci/run runs all of them.
+# What contributors run; CI runs the same. Nothing is needed beside the checkout: Go, a C compiler for the race detector, npm for
+# what is generated and for the official JavaScript SDK.
 GO ?= go
 FUZZTIME ?= 5s
-bin := $(CURDIR)/bin
-nested := tools examples/service examples/opentelemetry
+export FUZZTIME
 
 .PHONY: help
 help: ## Print the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: ci
+ci: ## Run all that CI runs; half an hour on two cores.
+	.ci/run
+
+.PHONY: quickstart
+quickstart: ## Run the quickstart against the embedded cloud.
+	$(GO) run ./examples/quickstart
 
 .PHONY: test
 test: ## Run all tests.
 	$(GO) test ./...
-	for m in $(nested); do $(GO) -C $$m test ./... || exit 1; done
+	.ci/nested test ./...
 
 .PHONY: race
-race: ## Run all tests with the race detector, in random order. Needs a C compiler.
+race: ## Run all tests with the race detector, in random order.
 	$(GO) test -p 1 -race -shuffle=on ./...
-	$(GO) -C examples/service test -race -shuffle=on ./...
-	$(GO) -C examples/opentelemetry test -race -shuffle=on ./...
+	.ci/nested -examples test -race -shuffle=on ./...
+
+.PHONY: vet
+vet: ## Run go vet, also for 32 bits.
+	$(GO) vet ./...
+	GOARCH=386 CGO_ENABLED=0 $(GO) vet ./...
+	.ci/nested vet ./...
+
+.PHONY: format-check
+format-check: ## Fail for a file that gofmt would change.
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
+
+.PHONY: lint
+lint: ## Run golangci-lint with .golangci.yml. Its first build takes minutes.
+	.ci/lint
+
+.PHONY: vuln
+vuln: ## Look for known vulnerabilities.
+	.ci/vuln
+
+.PHONY: imports
+imports: ## Check which package imports what.
+	.ci/imports
 
 .PHONY: generate
-generate: ## Write the generated files anew. Needs npm, for the Solidity compiler.
+generate: ## Write the generated files anew.
 	$(GO) generate ./...
+
+.PHONY: generate-check
+generate-check: ## Generate, tidy the modules, and fail for a difference.
+	.ci/generated
 
 .PHONY: tidy
 tidy: ## Tidy the modules.
-	$(GO) mod tidy
-	for m in $(nested) tools/lint; do $(GO) -C $$m mod tidy || exit 1; done
+	for mod in $$(git ls-files go.mod '*/go.mod'); do $(GO) -C $$(dirname $$mod) mod tidy || exit 1; done
 
 .PHONY: api
 api: ## Record the exported API: api/v0.1.txt.
@@ -36,6 +68,14 @@ api: ## Record the exported API: api/v0.1.txt.
 api-check: ## Compare the exported API with its record.
 	$(GO) -C tools run ./apirecord -root ..
 
+.PHONY: compat
+compat: ## Compile the last version's Examples with the code of today.
+	.ci/compat
+
+.PHONY: drift
+drift: ## Compare a published description with ours: make drift PUBLISHED=file [BEFORE=file].
+	$(GO) -C tools run ./drift -root .. -published $(abspath $(PUBLISHED)) $(if $(BEFORE),-before $(abspath $(BEFORE)))
+
 .PHONY: deps
 deps: ## Write the tables of docs/dependencies.md.
 	$(GO) -C tools run ./deps -root .. -write
@@ -44,14 +84,28 @@ deps: ## Write the tables of docs/dependencies.md.
 deps-check: ## Compare docs/dependencies.md with what is compiled.
 	$(GO) -C tools run ./deps -root ..
 
-.PHONY: lint
-lint: $(bin)/golangci-lint ## Run golangci-lint with .golangci.yml. Its first build takes minutes.
-	$(bin)/golangci-lint run ./...
-	for m in $(nested); do (cd $$m && $(bin)/golangci-lint run --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
+.PHONY: sbom
+sbom: ## Write a software bill of materials: bin/sbom.json.
+	.ci/sbom
 
-$(bin)/golangci-lint: tools/lint/go.mod
-	$(GO) -C tools/lint build -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+.PHONY: examples
+examples: ## Build and run the examples.
+	.ci/examples
 
-.PHONY: drift
-drift: ## Compare a published description with ours: make drift PUBLISHED=file [BEFORE=file].
-	$(GO) -C tools run ./drift -root .. -published $(abspath $(PUBLISHED)) $(if $(BEFORE),-before $(abspath $(BEFORE)))
+.PHONY: interoperate
+interoperate: ## Run the official JavaScript SDK and command line, and another verifier of quotes.
+	.ci/js/run
+	.ci/js/cli
+	.ci/js/qvl/run
+
+.PHONY: geth
+geth: ## Run the tests of kms/onchain on geth.
+	.ci/geth
+
+.PHONY: bench
+bench: ## Measure against plain net/http and bare primitives.
+	.ci/bench
+
+.PHONY: fuzz
+fuzz: ## Fuzz every target for FUZZTIME.
+	.ci/fuzz
