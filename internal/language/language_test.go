@@ -1,4 +1,3 @@
-// Package language checks the wording of the module: its doc comments, error texts and names.
 package language
 
 import (
