@@ -6,8 +6,12 @@ import "net/http"
 // goroutines over HTTP/1.1 open a new connection for every second call.
 const maxIdlePerHost = 64
 
-// transport is [http.DefaultTransport] with more idle connections. If a program or a test replaces the default
-// transport, before or after New, the replacement is used.
+// maxHeader limits the header of a response in bytes, with all 1xx responses before it. net/http reads 10 MiB. The time
+// until the header is complete is limited by the timeout of the attempt.
+const maxHeader = 1 << 20
+
+// transport is [http.DefaultTransport] with more idle connections and a lower limit for headers. If a program or a test
+// replaces the default transport, before or after New, the replacement is used.
 type transport struct {
 	standard http.RoundTripper
 	own      *http.Transport
@@ -20,6 +24,7 @@ func newTransport() http.RoundTripper {
 	}
 	own := standard.Clone()
 	own.MaxIdleConnsPerHost = maxIdlePerHost
+	own.MaxResponseHeaderBytes = maxHeader
 	if own.MaxIdleConns > 0 {
 		own.MaxIdleConns = max(own.MaxIdleConns, maxIdlePerHost)
 	}
