@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/phala-go/phala/internal/secret"
 	"github.com/phala-go/phala/internal/strictjson"
 )
 
@@ -67,3 +68,7 @@ func (a *Answer) fill(p *plan, resp *http.Response, began time.Time) {
 		a.Body = append(Hidden{}, b.data...)
 	}
 }
+
+// Hidden is text that may repeat what was sent, secrets included. Formatting, logs and JSON show its length only;
+// []byte(h) is the text.
+type Hidden = secret.Bytes

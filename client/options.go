@@ -1,14 +1,17 @@
 package client
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/textproto"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -276,4 +279,104 @@ func isLoopback(host string) bool {
 	}
 	ip := net.ParseIP(host)
 	return ip != nil && ip.IsLoopback()
+}
+
+var (
+	errNilOption = errors.New("nil option")
+	errNilAnswer = errors.New("answer: nil")
+)
+
+// bodyMember is a member that a call adds to its body.
+type bodyMember struct {
+	name  string
+	value json.RawMessage
+}
+
+// WithQuery adds a query parameter that the SDK does not know yet.
+func WithQuery(name, value string) CallOption {
+	return callOption(func(c *callConfig) error {
+		if name == "" {
+			return errors.New("query: the name is empty")
+		}
+		c.query = append(slices.Clone(c.query), url.QueryEscape(name)+"="+url.QueryEscape(value))
+		return nil
+	})
+}
+
+// WithBodyMember adds a member to the JSON object of the body, for members that the SDK does not know yet. The call
+// returns an error if the body has the member already.
+func WithBodyMember(name string, value any) CallOption {
+	return callOption(func(c *callConfig) error {
+		data, err := json.Marshal(value)
+		if err != nil {
+			return fmt.Errorf("body member %q: %w", name, err)
+		}
+		c.members = append(slices.Clone(c.members), bodyMember{name, data})
+		return nil
+	})
+}
+
+// extend adds the query and the members of the options to a request.
+func (c *callConfig) extend(req *http.Request) error {
+	for _, part := range c.query {
+		if req.URL.RawQuery != "" {
+			req.URL.RawQuery += "&"
+		}
+		req.URL.RawQuery += part
+	}
+	if len(c.members) == 0 {
+		return nil
+	}
+	var members map[string]json.RawMessage
+	if req.GetBody != nil {
+		body, err := req.GetBody()
+		if err != nil {
+			return err
+		}
+		data, err := io.ReadAll(body)
+		if err == nil {
+			err = json.Unmarshal(data, &members)
+		}
+		if err != nil || members == nil {
+			return errors.New("body: a member can be added to a JSON object only")
+		}
+	}
+	if members == nil {
+		members = map[string]json.RawMessage{}
+	}
+	for _, m := range c.members {
+		if _, ok := members[m.name]; ok {
+			return fmt.Errorf("body: the member %q exists already", m.name)
+		}
+		members[m.name] = m.value
+	}
+	return setJSON(req, members)
+}
+
+// RoundTrip sends one request and returns the response, like an http.RoundTripper.
+type RoundTrip func(*http.Request) (*http.Response, error)
+
+// Middleware wraps a call, outside of its retries. operation is the called method, such as "CVMs.Get", or verb and
+// path for an operation of [Client.Do] that the SDK does not describe. The middleware may change the request, its
+// context and the response, but not the host. It calls next at most once.
+type Middleware func(operation string, req *http.Request, next RoundTrip) (*http.Response, error)
+
+// WithMiddleware wraps each call; the first one is the outermost. Those of the client are outside of those of a call.
+func WithMiddleware(m Middleware) CallOption {
+	return callOption(func(c *callConfig) error {
+		if m == nil {
+			return errors.New("middleware: nil")
+		}
+		c.middleware = append(c.middleware[:len(c.middleware):len(c.middleware)], m)
+		return nil
+	})
+}
+
+// wrapped returns the rest of the pipeline for one call, wrapped in its middlewares.
+func (p *plan) wrapped(inner RoundTrip) RoundTrip {
+	for i := len(p.config.middleware) - 1; i >= 0; i-- {
+		m, next := p.config.middleware[i], inner
+		inner = func(req *http.Request) (*http.Response, error) { return m(p.name, req, next) }
+	}
+	return inner
 }

@@ -270,3 +270,65 @@ func checkTarget(target openapi.CVMStatus) error {
 	}
 	return nil
 }
+
+// WaitIdle returns when no operation runs on a CVM any more, so that a call that changes it does not return
+// [ErrBusy]. The result of the operation is not checked. It returns a [*WaitError] with the last state if the context
+// ends or the API refuses the call, such as for a deleted CVM.
+//
+// Another operation may start at any time; [WithConflictWait] repeats the call itself.
+func (s *CVMsService) WaitIdle(ctx context.Context, cvmID string, opts ...WaitOption) error {
+	const target = "idle"
+	cfg, err := newWaitConfig(opts)
+	if err != nil {
+		return err
+	}
+	w := &waiter{waitConfig: cfg, cvms: s, cvm: cvmID, target: target}
+	return w.poll(ctx, w.idle)
+}
+
+// idle requests the CVM once, and reports whether the wait is over.
+func (w *waiter) idle(ctx context.Context) (over bool, err error) {
+	cvm, err := w.get(ctx)
+	if cvm == nil {
+		return false, err
+	}
+	if !isBusy(cvm) {
+		w.see(openapi.CVMState{Status: cvm.Status})
+		return true, nil
+	}
+	if w.last == nil || w.last.Status != cvm.Status {
+		w.see(w.describe(ctx, cvm.Status))
+	}
+	return false, nil
+}
+
+// pace determines the pauses of a wait. The first pauses are short, for operations that end soon. They grow while
+// nothing changes.
+type pace struct {
+	usual time.Duration
+	next  time.Duration
+}
+
+const (
+	// early is the factor by which the first pause is shorter.
+	early = 8
+	// maxSlower is the factor by which the longest pause is longer.
+	maxSlower = 5
+)
+
+func newPace(usual time.Duration) *pace { return &pace{usual: usual, next: usual / early} }
+
+// pause returns the time before the next request, a fifth more or less, so that many waits do not send at the same
+// moment.
+func (p *pace) pause(changed bool) time.Duration {
+	if changed {
+		p.next = min(p.next, p.usual)
+	}
+	pause := p.next - p.next/5 + jitter(p.next/5*2)
+	if p.next < p.usual {
+		p.next = min(2*p.next, p.usual)
+	} else {
+		p.next = min(p.next+p.next/2, maxSlower*p.usual)
+	}
+	return pause
+}
