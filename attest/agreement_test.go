@@ -58,7 +58,7 @@ func TestVerify_AgreesWithGoTDXGuest(t *testing.T) {
 		"collateral of the future": {options: []quotetest.Option{quotetest.WithCollateralTime(now().Add(time.Minute), now().AddDate(0, 1, 0))}, laxer: true},
 	} {
 		a := newAuthority(t, tc.options...)
-		e := mint(t, a, spec(), tc.changes...)
+		e := sign(t, a, spec(), tc.changes...)
 		policy := a.Policy()
 		_, ours := attest.Verify(t.Context(), e, policy)
 		theirs := tdx.RawTdxQuote(e.Quote, &tdx.Options{

@@ -111,7 +111,7 @@ func TestFromAttestation_FormsAgree(t *testing.T) {
 		s := spec()
 		s.LogVersion = version
 		s.OSImage = quotetest.NewOSImage("a")
-		want := mint(t, a, s)
+		want := sign(t, a, s)
 		for _, form := range forms() {
 			if form == quotetest.SCALE && version == 2 {
 				continue // SCALE has no place for the version
@@ -153,7 +153,7 @@ func TestFromAttestation_RuntimeEventsAlone(t *testing.T) {
 
 func TestFromAttestation_ConfigDocument(t *testing.T) {
 	t.Parallel()
-	e := mint(t, newAuthority(t), spec())
+	e := sign(t, newAuthority(t), spec())
 	e.VMConfig = `{"mr_config":"{\"version\":3}"}`
 	raw, err := quotetest.Attestation(e, quotetest.SCALE)
 	require.NoError(t, err)
@@ -165,7 +165,7 @@ func TestFromAttestation_ConfigDocument(t *testing.T) {
 // attestationTree is a CBOR attestation after a change of its members.
 func attestationTree(t testing.TB, change func(m map[string]any)) []byte {
 	t.Helper()
-	raw, err := quotetest.Attestation(mint(t, newAuthority(t), spec()), quotetest.CBOR)
+	raw, err := quotetest.Attestation(sign(t, newAuthority(t), spec()), quotetest.CBOR)
 	require.NoError(t, err)
 	var m map[string]any
 	require.NoError(t, cbor.Unmarshal(raw, &m))
@@ -177,7 +177,7 @@ func attestationTree(t testing.TB, change func(m map[string]any)) []byte {
 
 func TestFromAttestation_Refuses(t *testing.T) {
 	t.Parallel()
-	e := mint(t, newAuthority(t), spec())
+	e := sign(t, newAuthority(t), spec())
 	var raw [4][]byte
 	for _, form := range forms() {
 		var err error
@@ -326,7 +326,7 @@ func TestVerify_StrippedLogIsBound(t *testing.T) {
 	a := newAuthority(t)
 	s := spec()
 	s.OSImage = quotetest.NewOSImage("a")
-	e := mint(t, a, s)
+	e := sign(t, a, s)
 	e.EventLog = quotetest.Strip(e.EventLog)
 	p := a.Policy()
 	r, err := attest.Verify(t.Context(), e, p)

@@ -121,7 +121,7 @@ func TestIntelPCSRefuses(t *testing.T) {
 func TestLibrary_ReadsMembersOfOtherCase(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t, quotetest.WithTCBStatus(attest.OutOfDate))
-	quote := mint(t, a, spec()).Quote
+	quote := sign(t, a, spec()).Quote
 	answers := pcsAnswers(t, a.CloudCollateral())
 	verify := func() error {
 		return tdx.RawTdxQuote(quote, &tdx.Options{
@@ -196,7 +196,7 @@ func TestOfflineCollateral(t *testing.T) {
 
 	p := strict(t, a)
 	p.Collateral = attest.OfflineCollateral(other, loaded)
-	_, err = attest.Verify(t.Context(), mint(t, a, spec()), p)
+	_, err = attest.Verify(t.Context(), sign(t, a, spec()), p)
 	require.NoError(t, err)
 
 	// Revocation lists come as PEM as well.
@@ -221,7 +221,7 @@ func TestCacheSharesOneFetch(t *testing.T) {
 	policy.Collateral = attest.NewCollateralCache(a.Collateral).Collateral
 	evidence := make([]attest.Evidence, 100)
 	for i := range evidence {
-		evidence[i] = mint(t, a, quotetest.Spec{Name: fmt.Sprint(i)})
+		evidence[i] = sign(t, a, quotetest.Spec{Name: fmt.Sprint(i)})
 	}
 	var group sync.WaitGroup
 	for i := range evidence {
@@ -239,7 +239,7 @@ func TestCache_KeepsUntilNextUpdate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, err := quotetest.New(quotetest.WithCollateralTime(time.Now(), time.Now().Add(time.Hour)))
 		require.NoError(t, err)
-		e := mint(t, a, spec())
+		e := sign(t, a, spec())
 		policy := a.Policy()
 		policy.Collateral = attest.NewCollateralCache(a.Collateral).Collateral
 		verify := func() error {
@@ -303,10 +303,10 @@ func TestCacheRefusesForeignRoots(t *testing.T) {
 	})
 	p := strict(t, a)
 	p.Collateral = cache.Collateral
-	_, err := attest.Verify(t.Context(), mint(t, a, spec()), p)
+	_, err := attest.Verify(t.Context(), sign(t, a, spec()), p)
 	requireOnly(t, err, attest.ErrCollateral)
 	source = a.Collateral
-	_, err = attest.Verify(t.Context(), mint(t, a, spec()), p)
+	_, err = attest.Verify(t.Context(), sign(t, a, spec()), p)
 	require.NoError(t, err)
 }
 

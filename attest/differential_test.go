@@ -258,7 +258,7 @@ func forgedCases(t *testing.T) []differential {
 		collateral, err := json.Marshal(a.CloudCollateral())
 		require.NoError(t, err)
 		all = append(all, differential{
-			Name: name, Quote: hex.EncodeToString(mint(t, a, s, tt.changes...).Quote), Collateral: collateral, Now: now().Unix(), Root: hex.EncodeToString(root),
+			Name: name, Quote: hex.EncodeToString(sign(t, a, s, tt.changes...).Quote), Collateral: collateral, Now: now().Unix(), Root: hex.EncodeToString(root),
 			policy: p, stricter: tt.stricter,
 		})
 	}

@@ -20,7 +20,7 @@ import (
 func TestFromCVM(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
-	want := mint(t, a, spec())
+	want := sign(t, a, spec())
 	answer := quotetest.CVMAttestation(want)
 	for _, text := range []string{
 		hex.EncodeToString(want.Quote), "0x" + hex.EncodeToString(want.Quote), base64.StdEncoding.EncodeToString(want.Quote),
@@ -49,7 +49,7 @@ func TestFromCVM(t *testing.T) {
 func TestFromApp(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
-	answer := quotetest.AppAttestations(mint(t, a, spec()), mint(t, a, spec()))
+	answer := quotetest.AppAttestations(sign(t, a, spec()), sign(t, a, spec()))
 	// Older answers had the log beside.
 	answer.Instances[1].EventLog, answer.Instances[1].TCBInfo.EventLog = answer.Instances[1].TCBInfo.EventLog, nil
 	all, err := attest.FromApp(answer)
@@ -112,7 +112,7 @@ func TestFromInfo(t *testing.T) {
 	require.NoError(t, err)
 	e, err = attest.FromInfo(body)
 	require.NoError(t, err)
-	e.Quote = mint(t, a, spec()).Quote
+	e.Quote = sign(t, a, spec()).Quote
 	_, err = attest.Verify(t.Context(), e, p)
 	require.NoError(t, err)
 
@@ -127,7 +127,7 @@ func TestFromInfo(t *testing.T) {
 func TestFromFiles(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
-	e := mint(t, a, spec())
+	e := sign(t, a, spec())
 	dir := t.TempDir()
 	log, err := json.Marshal(attest.LogEntries(e.EventLog))
 	require.NoError(t, err)
@@ -158,7 +158,7 @@ func TestFromFiles(t *testing.T) {
 
 func TestParseEventLog(t *testing.T) {
 	t.Parallel()
-	e := mint(t, newAuthority(t), quotetest.Spec{LogVersion: 2})
+	e := sign(t, newAuthority(t), quotetest.Spec{LogVersion: 2})
 	text, err := json.Marshal(attest.LogEntries(e.EventLog))
 	require.NoError(t, err)
 	quoted, err := json.Marshal(string(text))

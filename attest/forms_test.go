@@ -45,7 +45,7 @@ func TestDecodeQuote_EveryForm(t *testing.T) {
 	for _, version := range []uint16{4, 5} {
 		s := spec()
 		s.QuoteVersion = version
-		quote := mint(t, newAuthority(t), s).Quote
+		quote := sign(t, newAuthority(t), s).Quote
 		digits := hex.EncodeToString(quote)
 		wrapped := base64.StdEncoding.EncodeToString(quote)
 		for i := 76; i < len(wrapped); i += 77 {
@@ -88,7 +88,7 @@ func TestDecodeQuote_EveryForm(t *testing.T) {
 func TestEvidence_EveryAnswer(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
-	want := mint(t, a, spec())
+	want := sign(t, a, spec())
 	p := strict(t, a)
 	guest, err := quotetest.GuestInfo(want)
 	require.NoError(t, err)
@@ -177,7 +177,7 @@ func TestFirstCollateral(t *testing.T) {
 	unusable := []attest.CollateralFunc{
 		none, broken, attest.OfflineCollateral(), sourceOf(t, other), sourceOf(t, expired), sourceOf(t, foreign),
 	}
-	e, p := mint(t, a, spec()), a.Policy()
+	e, p := sign(t, a, spec()), a.Policy()
 	p.Collateral = attest.FirstCollateral(append(unusable, a.Collateral)...)
 	_, err = attest.Verify(t.Context(), e, p)
 	require.NoError(t, err)
@@ -197,7 +197,7 @@ func TestFirstCollateral(t *testing.T) {
 	// An unknown platform has nothing fetched by any source, and an end of the context ends the search.
 	before := a.Fetches()
 	p.Collateral = attest.FirstCollateral(a.Collateral, a.Collateral)
-	_, err = attest.Verify(t.Context(), mint(t, foreign, spec()), p)
+	_, err = attest.Verify(t.Context(), sign(t, foreign, spec()), p)
 	requireOnly(t, err, attest.ErrSignature)
 	assert.Equal(t, before, a.Fetches())
 	ctx, cancel := context.WithCancel(t.Context())
@@ -223,7 +223,7 @@ func TestVerify_NamesAnUnknownRoot(t *testing.T) {
 	a := newAuthority(t)
 	p := a.Policy()
 	p.Roots = nil
-	_, err := attest.Verify(t.Context(), mint(t, a, spec()), p)
+	_, err := attest.Verify(t.Context(), sign(t, a, spec()), p)
 	requireOnly(t, err, attest.ErrSignature)
 	for _, part := range []string{`the root "Intel SGX Root CA" of "phala quotetest"`, "SHA-256 fingerprint", "AttestationPolicy"} {
 		assert.ErrorContains(t, err, part)
@@ -241,7 +241,7 @@ func TestComposeText_DiffersByANewline(t *testing.T) {
 	} {
 		s := spec()
 		s.AppCompose = tt.ran
-		e := mint(t, a, s)
+		e := sign(t, a, s)
 		e.AppCompose = tt.shown
 		_, err := attest.Verify(t.Context(), e, a.Policy())
 		requireOnly(t, err, attest.ErrComposeText)
@@ -257,7 +257,7 @@ func TestComposeText_DiffersByANewline(t *testing.T) {
 func TestVerify_WithoutMRConfigID(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
-	e := mint(t, a, spec(), quotetest.ChangeQuote(func(q *attest.Quote) { q.MRConfigID = attest.Measurement{} }))
+	e := sign(t, a, spec(), quotetest.ChangeQuote(func(q *attest.Quote) { q.MRConfigID = attest.Measurement{} }))
 	r, err := attest.Verify(t.Context(), e, strict(t, a))
 	require.NoError(t, err)
 	assert.Equal(t, attest.NotAsked, r.Check(attest.CheckMRConfigID).Outcome)
@@ -276,7 +276,7 @@ func TestVerify_WithoutMRConfigID(t *testing.T) {
 func TestVerify_ImageMeasuredTwice(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
-	e := mint(t, a, spec(), quotetest.ChangeLog(func(log []attest.Event) []attest.Event {
+	e := sign(t, a, spec(), quotetest.ChangeLog(func(log []attest.Event) []attest.Event {
 		i := position(log, "os-image-hash")
 		return slices.Insert(log, i, log[i])
 	}))
@@ -288,7 +288,7 @@ func TestVerify_ImageMeasuredTwice(t *testing.T) {
 func TestReport_PinsTheImage(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
-	e := mint(t, a, spec())
+	e := sign(t, a, spec())
 	r, err := attest.Verify(t.Context(), e, a.Policy())
 	require.NoError(t, err)
 	c := r.Check(attest.CheckOSImage)
@@ -321,7 +321,7 @@ func TestPolicy_KeyProviders(t *testing.T) {
 	} {
 		s := spec()
 		s.KeyProvider = provider
-		e := mint(t, a, s)
+		e := sign(t, a, s)
 		p := a.Policy()
 		p.KeyProviders = []attest.KeyProvider{{Name: provider.Name, ID: strings.ToUpper(provider.ID)}}
 		_, err := attest.Verify(t.Context(), e, p)
@@ -348,7 +348,7 @@ func TestGatewayInfo(t *testing.T) {
 	quote := func(data [64]byte) string {
 		s := spec()
 		s.ReportData = data
-		text, err := quotetest.GetQuote(mint(t, a, s))
+		text, err := quotetest.GetQuote(sign(t, a, s))
 		require.NoError(t, err)
 		return string(text)
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 // FuzzParseQuote: what parses is within bounds, and go-tdx-guest neither panics on it nor reads it otherwise.
-// The input is not the quote but how to spoil one, as triples of position and byte, a length to cut it to, and
+// The input is not the quote but how to corrupt one, as triples of position and byte, a length to cut it to, and
 // what to put behind: a quote has 1,200 bytes at least, which the fuzzer would spend its time on minimising.
 func FuzzParseQuote(f *testing.F) {
 	quotes := [][]byte{smallQuote(4), smallQuote(5)}

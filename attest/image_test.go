@@ -40,7 +40,7 @@ func booted(t *testing.T, a *quotetest.Authority, image *quotetest.OSImage, chan
 	s := spec()
 	s.OSImageHash = [32]byte{} // the image's own
 	s.OSImage = image
-	e := mint(t, a, s, changes...)
+	e := sign(t, a, s, changes...)
 	e.EventLog = quotetest.Strip(e.EventLog)
 	return e
 }
@@ -61,7 +61,7 @@ func TestVerify_ImageByHash(t *testing.T) {
 		t.Parallel()
 		s := spec()
 		s.OSImage = image
-		e := mint(t, a, s)
+		e := sign(t, a, s)
 		r, err := attest.Verify(t.Context(), e, p)
 		require.NoError(t, err)
 		assert.Contains(t, r.Check(attest.CheckEventLog).Detail, "29 events, RTMR0, RTMR1, RTMR2, RTMR3")

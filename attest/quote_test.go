@@ -20,11 +20,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestParseQuoteRefuses(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
-	good := mint(t, a, spec()).Quote
+	good := sign(t, a, spec()).Quote
 	good = good[:len(good)-70] // the padding
 	newer := spec()
 	newer.QuoteVersion = 5
-	v5 := mint(t, a, newer).Quote
+	v5 := sign(t, a, newer).Quote
 	set16 := func(at int, value uint16) func([]byte) []byte {
 		return func(q []byte) []byte { binary.LittleEndian.PutUint16(q[at:], value); return q }
 	}
@@ -68,7 +68,7 @@ func TestParseQuoteRefuses(t *testing.T) {
 // Why a quote is parsed here before go-tdx-guest 0.3.1 sees it.
 func TestLibrary_PanicsOnWrongLengths(t *testing.T) {
 	t.Parallel()
-	quote := slices.Clone(mint(t, newAuthority(t), spec()).Quote)
+	quote := slices.Clone(sign(t, newAuthority(t), spec()).Quote)
 	binary.LittleEndian.PutUint32(quote[48+584:], 0)
 	assert.Panics(t, func() { _, _ = abi.QuoteToProto(quote) })
 	_, err := attest.ParseQuote(quote)
@@ -77,7 +77,7 @@ func TestLibrary_PanicsOnWrongLengths(t *testing.T) {
 
 func TestDerivedValues(t *testing.T) {
 	t.Parallel()
-	q, err := attest.ParseQuote(mint(t, newAuthority(t), quotetest.Spec{}).Quote)
+	q, err := attest.ParseQuote(sign(t, newAuthority(t), quotetest.Spec{}).Quote)
 	require.NoError(t, err)
 	// Each register counts, and the three of the host only where one is set.
 	full := q.MRAggregated()

@@ -47,7 +47,7 @@ func TestTCB_OutOfDateGrace(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a := newAuthority(t, tt.option, quotetest.WithOutOfDateSince(since))
-			e, p := mint(t, a, spec()), a.Policy()
+			e, p := sign(t, a, spec()), a.Policy()
 			r, err := attest.Verify(t.Context(), e, p)
 			requireOnly(t, err, attest.ErrTCBStatus)
 			for _, part := range tt.says {
@@ -79,7 +79,7 @@ func TestTCB_NoGraceWithoutALevel(t *testing.T) {
 	p := a.Policy()
 	p.OutOfDateGrace = 100 * 365 * day
 	below := quotetest.ChangeQuote(func(q *attest.Quote) { q.TEETCBSVN[0] = 0 })
-	_, err := attest.Verify(t.Context(), mint(t, a, spec(), below), p)
+	_, err := attest.Verify(t.Context(), sign(t, a, spec(), below), p)
 	requireOnly(t, err, attest.ErrTCBStatus)
 	assert.ErrorContains(t, err, "TDX module: TDX_01: below the lowest level that Intel lists: ISV SVN 0, below 1")
 
@@ -87,7 +87,7 @@ func TestTCB_NoGraceWithoutALevel(t *testing.T) {
 	p = a.Policy()
 	p.OutOfDateGrace = 100 * 365 * day
 	lowest := quotetest.ChangeQuote(func(q *attest.Quote) { q.TEETCBSVN[2] = 0 })
-	r, err := attest.Verify(t.Context(), mint(t, a, spec(), lowest), p)
+	r, err := attest.Verify(t.Context(), sign(t, a, spec(), lowest), p)
 	requireOnly(t, err, attest.ErrTCBStatus)
 	assert.True(t, r.Attested.TCB.Platform.Wanted.IsZero())
 }
@@ -97,7 +97,7 @@ func TestTDAttributes(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
 	for _, bit := range []int{30, 31, 63} { // PKS, KL, PERFMON
-		_, err := attest.Verify(t.Context(), mint(t, a, spec(), attributes(func(b uint64) uint64 { return b | 1<<bit })), a.Policy())
+		_, err := attest.Verify(t.Context(), sign(t, a, spec(), attributes(func(b uint64) uint64 { return b | 1<<bit })), a.Policy())
 		require.NoError(t, err, bit)
 	}
 	for check, change := range map[attest.CheckName]func(uint64) uint64{
@@ -106,7 +106,7 @@ func TestTDAttributes(t *testing.T) {
 	} {
 		p := a.Policy()
 		p.Waive = []attest.CheckName{check}
-		e := mint(t, a, spec(), attributes(change))
+		e := sign(t, a, spec(), attributes(change))
 		r, err := attest.Verify(t.Context(), e, p)
 		require.NoError(t, err, check)
 		assert.True(t, r.Check(check).Waived)
@@ -123,7 +123,7 @@ func TestVerify_FMSPCInCapitals(t *testing.T) {
 	p := strict(t, a)
 	p.Collateral = attest.NewCollateralCache(a.Collateral).Collateral
 	for range 2 {
-		r, err := attest.Verify(t.Context(), mint(t, a, spec()), p)
+		r, err := attest.Verify(t.Context(), sign(t, a, spec()), p)
 		require.NoError(t, err)
 		assert.Equal(t, "b0c06f000000", r.Attested.FMSPC)
 		assert.Equal(t, "go-tdx-guest agrees about the signatures", r.Check(attest.CheckSecondOpinion).Detail)
@@ -135,7 +135,7 @@ func TestVerify_FMSPCInCapitals(t *testing.T) {
 func TestVerify_DeviceIDsOfBothRules(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
-	e := mint(t, a, spec())
+	e := sign(t, a, spec())
 	devices := a.Devices()
 	assert.NotEqual(t, devices.PPID, devices.UserData)
 	placeholder := attest.DeviceID(nil)

@@ -32,7 +32,7 @@ func newAuthority(tb testing.TB, options ...quotetest.Option) *quotetest.Authori
 	return a
 }
 
-func mint(tb testing.TB, a *quotetest.Authority, spec quotetest.Spec, changes ...quotetest.Change) attest.Evidence {
+func sign(tb testing.TB, a *quotetest.Authority, spec quotetest.Spec, changes ...quotetest.Change) attest.Evidence {
 	tb.Helper()
 	e, err := a.Evidence(spec, changes...)
 	require.NoError(tb, err)
@@ -51,7 +51,7 @@ func spec() quotetest.Spec {
 func strict(tb testing.TB, a *quotetest.Authority) attest.Policy {
 	tb.Helper()
 	s := spec()
-	q, err := attest.ParseQuote(mint(tb, a, s).Quote)
+	q, err := attest.ParseQuote(sign(tb, a, s).Quote)
 	require.NoError(tb, err)
 	p := a.Policy()
 	p.AppID = s.AppID
@@ -105,7 +105,7 @@ func TestVerify_PassesEveryCheck(t *testing.T) {
 		s := spec()
 		s.LogVersion, s.ConfigVersion = form.log, form.config
 		s.Events = []attest.Event{{Name: "app-id", Payload: []byte("after system-ready: the app's own")}}
-		e := mint(t, a, s)
+		e := sign(t, a, s)
 		r, err := attest.Verify(t.Context(), e, strict(t, a))
 		require.NoError(t, err)
 		assert.True(t, r.Verified)
@@ -130,7 +130,7 @@ func TestVerify_PassesEveryCheck(t *testing.T) {
 func TestReport_NotAsked(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
-	e := mint(t, a, spec())
+	e := sign(t, a, spec())
 	e.AppID, e.InstanceID = kms.AppID{}, ""
 	r, err := attest.Verify(t.Context(), e, a.Policy())
 	require.NoError(t, err)
@@ -694,7 +694,7 @@ func TestVerify_RefusesEachForgery(t *testing.T) {
 			if forgery.spec != nil {
 				forgery.spec(&s)
 			}
-			e := mint(t, a, s, forgery.hardware...)
+			e := sign(t, a, s, forgery.hardware...)
 			if forgery.evidence != nil {
 				forgery.evidence(t, &e)
 			}
@@ -726,10 +726,10 @@ func attributes(change func(uint64) uint64) quotetest.Change {
 func TestVerify_QuoteOfAnotherCVM(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
-	honest := mint(t, a, spec())
+	honest := sign(t, a, spec())
 	s := spec()
 	s.InstanceID = strings.Repeat("2c", 20)
-	other := mint(t, a, s)
+	other := sign(t, a, s)
 
 	t.Run("with its log", func(t *testing.T) {
 		t.Parallel()
@@ -758,7 +758,7 @@ func TestVerify_QuoteOfAnotherCVM(t *testing.T) {
 func TestVerify_ForgedRoot(t *testing.T) {
 	t.Parallel()
 	a, forger := newAuthority(t), newAuthority(t)
-	e := mint(t, forger, spec())
+	e := sign(t, forger, spec())
 
 	t.Run("against the root", func(t *testing.T) {
 		t.Parallel()
@@ -778,7 +778,7 @@ func TestVerify_ForgedRoot(t *testing.T) {
 		t.Parallel()
 		p := strict(t, a)
 		p.Collateral = newAuthority(t).Collateral
-		_, err := attest.Verify(t.Context(), mint(t, a, spec()), p)
+		_, err := attest.Verify(t.Context(), sign(t, a, spec()), p)
 		requireOnly(t, err, attest.ErrCollateral)
 	})
 }
@@ -789,11 +789,11 @@ func TestAcceptedTCBStatus(t *testing.T) {
 	p := strict(t, a)
 	p.TCBStatuses = []attest.TCBStatus{attest.UpToDate, attest.ConfigurationNeeded}
 	p.Advisories = []string{"INTEL-SA-00837"}
-	_, err := attest.Verify(t.Context(), mint(t, a, spec()), p)
+	_, err := attest.Verify(t.Context(), sign(t, a, spec()), p)
 	requireOnly(t, err, attest.ErrTCBStatus)
 
 	p.TCBStatuses = append(p.TCBStatuses, attest.OutOfDate)
-	r, err := attest.Verify(t.Context(), mint(t, a, spec()), p)
+	r, err := attest.Verify(t.Context(), sign(t, a, spec()), p)
 	require.NoError(t, err)
 	tcb := r.Attested.TCB
 	require.NotNil(t, tcb.Module)
@@ -804,11 +804,11 @@ func TestAcceptedTCBStatus(t *testing.T) {
 	assert.Equal(t, 17, tcb.Evaluation)
 
 	// What the library would refuse because of the status must still be refused for anything else.
-	broken := mint(t, a, spec())
+	broken := sign(t, a, spec())
 	broken.Quote[600]++
 	_, err = attest.Verify(t.Context(), broken, p)
 	requireOnly(t, err, attest.ErrSignature, attest.ErrReportData)
-	_, err = attest.Verify(t.Context(), mint(t, a, spec(), quotetest.ChangeQuotingEnclave(func(report []byte) { report[128]++ })), p)
+	_, err = attest.Verify(t.Context(), sign(t, a, spec(), quotetest.ChangeQuotingEnclave(func(report []byte) { report[128]++ })), p)
 	requireOnly(t, err, attest.ErrQEIdentity)
 }
 
@@ -819,14 +819,14 @@ func TestVerify_Version5(t *testing.T) {
 	for _, td15 := range []bool{false, true} {
 		s := spec()
 		s.QuoteVersion, s.TD15 = 5, td15
-		e := mint(t, a, s)
+		e := sign(t, a, s)
 		r, err := attest.Verify(t.Context(), e, strict(t, a))
 		require.NoError(t, err)
 		assert.Equal(t, attest.NotAsked, r.Check(attest.CheckSecondOpinion).Outcome, "go-tdx-guest does not know version 5")
 	}
 	s := spec()
 	s.QuoteVersion, s.TD15 = 5, true
-	e := mint(t, a, s, quotetest.ChangeQuote(func(q *attest.Quote) { q.MRServiceTD[0] = 1 }))
+	e := sign(t, a, s, quotetest.ChangeQuote(func(q *attest.Quote) { q.MRServiceTD[0] = 1 }))
 	_, err := attest.Verify(t.Context(), e, strict(t, a))
 	requireOnly(t, err, attest.ErrServiceTD)
 }
@@ -838,7 +838,7 @@ func TestVerify_BitFlips(t *testing.T) {
 	for _, version := range []uint16{4, 5} {
 		s := spec()
 		s.QuoteVersion, s.TD15 = version, version == 5
-		e := mint(t, a, s)
+		e := sign(t, a, s)
 		p := strict(t, a)
 		padding := 70
 		for at := 0; at < len(e.Quote)-padding; at += 5 + at/97%7 {
@@ -861,7 +861,7 @@ func TestPolicy_Waive(t *testing.T) {
 	a := newAuthority(t, quotetest.WithRevokedPCK())
 	p := strict(t, a)
 	p.Waive = []attest.CheckName{attest.CheckRevocation}
-	r, err := attest.Verify(t.Context(), mint(t, a, spec()), p)
+	r, err := attest.Verify(t.Context(), sign(t, a, spec()), p)
 	require.NoError(t, err)
 	assert.Equal(t, attest.Failed, r.Check(attest.CheckRevocation).Outcome)
 	assert.True(t, r.Check(attest.CheckRevocation).Waived)
@@ -873,10 +873,10 @@ func TestPolicy_Waive(t *testing.T) {
 		attest.CheckCollateral, attest.CheckCollateralTime, attest.CheckRevocation, attest.CheckTDXModule,
 		attest.CheckQEIdentity, attest.CheckTCBStatus, attest.CheckAdvisories,
 	}
-	_, err = attest.Verify(t.Context(), mint(t, a, spec()), p)
+	_, err = attest.Verify(t.Context(), sign(t, a, spec()), p)
 	require.ErrorContains(t, err, "tcb-evaluation: not possible to check: it rests on collateral")
 	p.MinTCBEvaluation = 0
-	_, err = attest.Verify(t.Context(), mint(t, a, spec()), p)
+	_, err = attest.Verify(t.Context(), sign(t, a, spec()), p)
 	require.NoError(t, err)
 }
 
@@ -894,7 +894,7 @@ func TestPolicy_RefusesContradictions(t *testing.T) {
 	} {
 		p := strict(t, a)
 		change(&p)
-		r, err := attest.Verify(t.Context(), mint(t, a, spec()), p)
+		r, err := attest.Verify(t.Context(), sign(t, a, spec()), p)
 		require.ErrorIs(t, err, attest.ErrPolicy, name)
 		assert.Nil(t, r, name)
 	}
@@ -907,7 +907,7 @@ func TestVerifyAll(t *testing.T) {
 	p.InstanceID = ""
 	s := spec()
 	s.InstanceID = strings.Repeat("2c", 20)
-	evidence := []attest.Evidence{mint(t, a, spec()), mint(t, a, s)}
+	evidence := []attest.Evidence{sign(t, a, spec()), sign(t, a, s)}
 	reports, err := attest.VerifyAll(t.Context(), evidence, p)
 	require.NoError(t, err)
 	require.Len(t, reports, 2)

@@ -142,7 +142,7 @@ func counted(n int) []string {
 	return all
 }
 
-// Whatever the dialect and the length, every item comes once, in order, as often as it is asked for.
+// Whatever the pagination style and the length, every item comes once, in order, as often as it is asked for.
 func TestAll_YieldsEveryItemOfEveryList(t *testing.T) {
 	t.Parallel()
 	for name, d := range dialects {

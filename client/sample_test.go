@@ -81,7 +81,7 @@ func (op wireOperation) success() (status int, content mediaTypes) {
 	return status, content
 }
 
-// answer is the schema of the JSON answer; nil where there is none.
+// answer is the schema of the JSON answer; nil if there is none.
 func (op wireOperation) answer() *schema {
 	_, content := op.success()
 	return content["application/json"].Schema

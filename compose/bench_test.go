@@ -104,7 +104,7 @@ func BenchmarkAppHash(b *testing.B) { compareAppHash(b, 199<<10) }
 // BenchmarkAppHashSmall hashes an App of 2 KB.
 func BenchmarkAppHashSmall(b *testing.B) { compareAppHash(b, 2<<10) }
 
-// BenchmarkHash canonicalises and hashes a text of 200 KB against its floors: the usual way, through a map, and
+// BenchmarkHash canonicalises and hashes a text of 200 KB against its baselines: the usual way, through a map, and
 // hashing alone.
 func BenchmarkHash(b *testing.B) {
 	doc := large(b)

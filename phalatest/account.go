@@ -27,7 +27,7 @@ func getAccount(_ *Server, c *call) answer {
 	})
 }
 
-// revokeToken ends the API key of the workspace for good.
+// revokeToken revokes the API key of the workspace.
 func revokeToken(_ *Server, c *call) answer {
 	c.tenant.revoked = true
 	return answer{status: http.StatusNoContent}

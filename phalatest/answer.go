@@ -4,7 +4,7 @@ import (
 	"net/http"
 )
 
-// answer is what a handler gives: a status with a body, or a stream.
+// answer is the response of a handler: a status with a body, or a stream.
 type answer struct {
 	status int
 	body   any // JSON, unless raw is set
@@ -27,12 +27,12 @@ func text(media, body string) answer {
 // object is a JSON object.
 type object = map[string]any
 
-// plain is an error in the form {"detail": text}.
+// plain returns an error in the form {"detail": text}.
 func plain(status int, detail string) answer {
 	return answer{status: status, body: object{"detail": detail}}
 }
 
-// structured is an error with a code.
+// structured returns an error with a code.
 func structured(status int, code, message string, details ...object) answer {
 	if details == nil {
 		details = []object{}
@@ -43,20 +43,20 @@ func structured(status int, code, message string, details ...object) answer {
 	}}
 }
 
-// refuse is structured as the pointer that checks give, nil being no refusal.
+// refuse returns a structured error as a pointer, the result type of checks; nil means no error.
 func refuse(status int, code, message string, details ...object) *answer {
 	a := structured(status, code, message, details...)
 	return &a
 }
 
-// invalid is a validation error in the form of a 422.
+// invalid returns a validation error in the form of a 422.
 func invalid(message, kind string, loc ...any) answer {
 	return answer{status: http.StatusUnprocessableEntity, body: object{
 		"detail": []object{{"loc": loc, "msg": message, "type": kind}},
 	}}
 }
 
-// message is the text of an error with a code.
+// message returns the text of an error with a code.
 func (a *answer) message() string {
 	body, _ := a.body.(object)
 	text, _ := body["message"].(string)

@@ -56,7 +56,7 @@ func (c *call) app(text string) *app {
 	return a
 }
 
-// onApp is a handler of an operation on one app.
+// onApp returns a handler of an operation on one app.
 func onApp(h func(*Server, *call, *app) answer) handler {
 	return func(s *Server, c *call) answer {
 		a := c.app(c.params["app_id"])
@@ -67,7 +67,7 @@ func onApp(h func(*Server, *call, *app) answer) handler {
 	}
 }
 
-// onInstance is a handler of an operation on a CVM of an app.
+// onInstance returns a handler of an operation on a CVM of an app.
 func onInstance(h func(*Server, *call, *cvm) answer) handler {
 	return onApp(func(s *Server, c *call, a *app) answer {
 		vm, bad := c.tenant.find(c.params["vm_uuid"])

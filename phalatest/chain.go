@@ -44,13 +44,13 @@ func WithChain(chain Chain) Option {
 	}
 }
 
-// alreadyRegistered stands for a transaction where the contract has allowed everything before.
+// alreadyRegistered replaces a transaction if the contract has allowed everything before.
 const alreadyRegistered = "already-registered"
 
-// chainTimeout bounds what one request asks the chain.
+// chainTimeout limits the chain reads of one request.
 const chainTimeout = 10 * time.Second
 
-// consent is what the contract of an app says about a hash and the device of a node.
+// consent is the answer of an app's contract for a hash and the device of a node.
 type consent struct {
 	hash, device, anyDevice bool
 	err                     error
@@ -62,7 +62,7 @@ func (c consent) describe() object {
 	return object{"compose_hash_allowed": c.hash, "device_id_allowed": c.device || c.anyDevice, "is_allowed": c.given()}
 }
 
-// consent of the chain. The central KMS consents to everything.
+// consent returns the answer of the chain. The central KMS allows everything.
 func (a *app) consent(hash compose.Hash, n *node) consent {
 	if !a.kms.onChain() {
 		return consent{hash: true, device: true}
@@ -73,10 +73,10 @@ func (a *app) consent(hash compose.Hash, n *node) consent {
 	return consent{hash: is.ComposeHash, device: is.Device, anyDevice: is.AnyDevice, err: err}
 }
 
-// allowed decides whether an app may run a compose hash on a node now. It returns nil where it may, as the
-// central KMS always lets it. On a chain a request without a transaction is answered 465, unless fresh is
-// false and the contract consents already; one with a transaction 468 where the contract does not consent, and
-// 467 where the transaction is none.
+// allowed decides whether an app may run a compose hash on a node now. It returns nil if it may; the central KMS
+// always allows it. On a chain it returns 465 for a request without a transaction, unless fresh is false and the
+// contract allows it already. For a request with a transaction it returns 468 if the contract does not allow it, and
+// 467 if the transaction is invalid.
 func (s *Server) allowed(a *app, hash compose.Hash, n *node, by approval, fresh bool) *answer {
 	if !a.kms.onChain() {
 		return nil

@@ -70,7 +70,7 @@ func nameTaken(name string) answer {
 	return structured(http.StatusConflict, "ERR-01-004", fmt.Sprintf("A CVM named %s exists already", name))
 }
 
-// newCVM is a CVM of an app that nobody knows yet, on the first node.
+// newCVM returns a new CVM of an app, not yet listed, on the first node.
 func (s *Server) newCVM(a *app, doc *document) *cvm {
 	s.number++
 	uuid := newUUID()

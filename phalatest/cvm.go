@@ -12,7 +12,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// cvm is one confidential VM and what it is doing.
+// cvm is one confidential VM and its state.
 type cvm struct {
 	number   int
 	name     string
@@ -46,14 +46,14 @@ type cvm struct {
 	op       *operation
 	finished []operation
 
-	minted *minted // evidence; nil until somebody asks
+	signed *signedEvidence // evidence; nil until the first request
 
 	composes map[string]composeUpdate // provisioned, by hash
 	update   *prepared                // the newest update that waits for approval
 	replica  *prepared                // the newest replica that waits for approval
 }
 
-// id is the identifier of the newer API versions.
+// id returns the identifier of the newer API versions.
 func (vm *cvm) id() string { return fmt.Sprintf("cvm_%06d", vm.number) }
 
 // numberOrID is the identifier as the version of the call has it, where numbers went last.
@@ -103,8 +103,7 @@ func (s *Server) identified(id string) []*cvm {
 	return s.index[key]
 }
 
-// find returns the CVM that the key of a call may see. Without a key, as where a token stands for it, a CVM has no
-// name.
+// find returns the CVM that the key of a call may see. Without a key, if a token replaces it, a CVM has no name.
 func (c *call) find(id string) (*cvm, *answer) {
 	if c.tenant == nil {
 		return oneOf(c.server.identified(id), id, "ERR-03-010")
@@ -112,7 +111,7 @@ func (c *call) find(id string) (*cvm, *answer) {
 	return c.tenant.find(id)
 }
 
-// oneOf is the only CVM of those that an identifier names.
+// oneOf returns the only CVM of those that an identifier matches.
 func oneOf(found []*cvm, id, code string) (*cvm, *answer) {
 	switch len(found) {
 	case 0:
@@ -136,7 +135,7 @@ func dashed(uuid string) string {
 	return uuid[:8] + "-" + uuid[8:12] + "-" + uuid[12:16] + "-" + uuid[16:20] + "-" + uuid[20:]
 }
 
-// onCVM is a handler of an operation on one CVM.
+// onCVM returns a handler of an operation on one CVM.
 func onCVM(h func(*Server, *call, *cvm) answer) handler {
 	return func(s *Server, c *call) answer {
 		vm, bad := c.find(c.params["cvm_id"])
@@ -147,7 +146,7 @@ func onCVM(h func(*Server, *call, *cvm) answer) handler {
 	}
 }
 
-// whenIdle is onCVM for an operation that another one keeps from starting.
+// whenIdle is onCVM for an operation that fails while another one runs.
 func whenIdle(h func(*Server, *call, *cvm) answer) handler { return onCVM(idle(h)) }
 
 func idle(h func(*Server, *call, *cvm) answer) func(*Server, *call, *cvm) answer {

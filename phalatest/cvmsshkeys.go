@@ -23,7 +23,7 @@ func describeCVMKeys(vm *cvm, restart bool) openapi.CVMSSHKeys {
 
 func listCVMKeys(_ *Server, _ *call, vm *cvm) answer { return ok(describeCVMKeys(vm, false)) }
 
-// setCVMKeys gives a CVM keys of the account: those named, and all of the users named.
+// setCVMKeys sets the keys of a CVM: the named keys of the account, and all keys of the named users.
 func setCVMKeys(s *Server, c *call, vm *cvm) answer {
 	var r openapi.SetCVMSSHKeysRequest
 	if bad, ok := s.decode(c, &r); !ok {

@@ -15,7 +15,7 @@ func ref[T any](v T) *T { return &v }
 // numbered is an id that is a number.
 func numbered(n int) openapi.ID { return openapi.ID(strconv.Itoa(n)) }
 
-// describeVM is the answer of the operations that change a CVM. Its id is a number in older versions.
+// describeVM returns the response of the operations that change a CVM. Its id is a number in older versions.
 func (vm *cvm) describeVM(c *call) openapi.VM {
 	return openapi.VM{
 		ID: vm.numberOrID(c), Name: vm.name, Status: vm.status, TeepodID: numbered(vm.node.teepod),
@@ -29,7 +29,7 @@ func (vm *cvm) describeVM(c *call) openapi.VM {
 
 func appURL(a *app) string { return fmt.Sprintf("https://%s-80.%s", a.id, gatewayDomain) }
 
-// urls are where the app answers, from its first boot on.
+// urls returns the URLs of the app, from its first boot on.
 func (vm *cvm) urls() []openapi.CVMURLs {
 	if vm.instance == "" {
 		return []openapi.CVMURLs{}
@@ -37,7 +37,7 @@ func (vm *cvm) urls() []openapi.CVMURLs {
 	return []openapi.CVMURLs{{App: appURL(vm.app), Instance: fmt.Sprintf("https://%s-80.%s", vm.instance, gatewayDomain)}}
 }
 
-// describe is a CVM as lists show it.
+// describe returns a CVM as lists contain it.
 func (vm *cvm) describe(s *Server, c *call) openapi.CVM {
 	app, k := vm.doc.app, vm.app.kms
 	described := openapi.CVM{
@@ -69,7 +69,7 @@ func (vm *cvm) describe(s *Server, c *call) openapi.CVM {
 	return described
 }
 
-// detail is a CVM by itself.
+// detail returns a CVM by itself.
 func (vm *cvm) detail(s *Server, c *call) openapi.CVMDetail {
 	d := vm.describe(s, c)
 	return openapi.CVMDetail{
@@ -159,8 +159,8 @@ func hashOf(text *string) string {
 	return hashHex([]byte(*text))
 }
 
-// state is what a CVM does now. What there is nothing to say about is left out, which every official client reads; some
-// refuse a null there.
+// state returns the state of a CVM. Empty members are left out, which every official client accepts; some refuse a
+// null there.
 func (vm *cvm) state() openapi.CVMState {
 	state := openapi.CVMState{
 		ID: openapi.ID(vm.id()), Name: vm.name, VMUUID: dashed(vm.uuid), Status: vm.status, InstanceID: vm.instance, Uptime: vm.uptime(),

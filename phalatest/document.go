@@ -12,15 +12,15 @@ import (
 	"github.com/phala-go/phala/compose"
 )
 
-// document is an app-compose: its exact text, what it says, and its hash.
+// document is an app-compose: its exact text, its content, and its hash.
 type document struct {
 	text []byte
 	app  *compose.App
 	hash compose.Hash
 }
 
-// completed fills in the platform's defaults, and reads the text that a CVM gets. What was sent stays as it is: a
-// member that is null is there, and part of the hash.
+// completed adds the platform's defaults, and returns the text of the CVM. Sent members stay unchanged: a null member
+// is present, and part of the hash.
 func (s *Server) completed(sent []byte) (*document, *answer) {
 	clean, err := compose.Canonicalize(sent)
 	if err != nil {

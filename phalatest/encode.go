@@ -11,13 +11,13 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// encoder writes answers as the API does, where the types of package openapi and encoding/json would not: what is
-// optional and absent is null, and not left out; an id of digits alone is a number, as in older versions.
+// encoder writes responses as the API does, in contrast to the types of package openapi and encoding/json: absent
+// optional members are null, and not left out; an id of digits alone is a number, as in older versions.
 type encoder struct {
 	members sync.Map // []member by reflect.Type
 }
 
-// jsonMember is a member of an answer.
+// jsonMember is a member of a response.
 type jsonMember struct {
 	name     string
 	index    int
@@ -61,7 +61,7 @@ func forms(of reflect.Type, name string) form {
 	return asUsual
 }
 
-// encode returns the JSON of an answer.
+// encode returns the JSON of a response.
 func (e *encoder) encode(v any) ([]byte, error) {
 	var b bytes.Buffer
 	err := e.value(&b, reflect.ValueOf(v))

@@ -11,16 +11,16 @@ import (
 	"github.com/phala-go/phala/phalatest/quotetest"
 )
 
-// proof is the evidence of a CVM as the API shows it, or why there is none.
+// proof is the evidence of a CVM as the API shows it, or the reason why there is none.
 type proof struct {
 	evidence    attest.Evidence
 	certificate openapi.Certificate
 	tcbInfo     *openapi.TCBInfo
-	quote       *attest.Quote // nil where it is malformed
+	quote       *attest.Quote // nil if it is malformed
 	missing     string
 }
 
-// prove gives the evidence of a CVM. Only a running one has any, and it may keep it private.
+// prove returns the evidence of a CVM. Only a running one has any, and it may keep it private.
 func (s *Server) prove(vm *cvm) proof {
 	switch {
 	case !vm.running() || vm.instance == "":
@@ -28,7 +28,7 @@ func (s *Server) prove(vm *cvm) proof {
 	case !deref(vm.doc.app.PublicTCBInfo):
 		return proof{missing: "the CVM keeps its attestation private"}
 	}
-	m, err := s.mint(vm)
+	m, err := s.sign(vm)
 	if err != nil {
 		return proof{missing: err.Error()}
 	}
@@ -76,7 +76,7 @@ func getAppAttestations(s *Server, c *call, a *app) answer {
 	return ok(described)
 }
 
-// shown tells whether everybody may see the evidence of the app.
+// shown reports whether the evidence of the app is public.
 func (a *app) shown() bool {
 	return !slices.ContainsFunc(a.cvms, func(vm *cvm) bool { return !deref(vm.doc.app.PublicTCBInfo) })
 }

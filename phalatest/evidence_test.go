@@ -61,7 +61,7 @@ func TestEvidence_IsReal(t *testing.T) {
 		require.NoError(t, err)
 		report, err := attest.Verify(t.Context(), others[0], policy)
 		require.NoError(t, err)
-		assert.Equal(t, evidence.Quote, others[0].Quote, "minted once")
+		assert.Equal(t, evidence.Quote, others[0].Quote, "signed once")
 		instance := all.Instances[0]
 		assert.Equal(t, instance.DeviceID, report.Attested.Devices.PPID.String())
 		assert.Equal(t, instance.FMSPC, report.Attested.FMSPC)

@@ -31,7 +31,7 @@ func (f facets) add(vm *cvm, by int) {
 	f.kms.add(vm.app.kms.kind, by)
 }
 
-// turn counts a CVM that goes from one status to another.
+// turn counts a CVM that changes from one status to another.
 func (f facets) turn(from, to openapi.CVMStatus) {
 	f.statuses.add(string(from), -1)
 	f.statuses.add(string(to), 1)

@@ -79,7 +79,7 @@ func (s *Server) FailBoot(name, text string) {
 	s.bootFails[name] = text
 }
 
-// known fails the test over the name of an operation that does not exist.
+// known fails the test if there is no operation of that name.
 func (s *Server) known(operation string) {
 	if !s.operations[operationName(operation)] {
 		s.wrong("%s is no operation of the API", operation)
@@ -100,7 +100,7 @@ func (s *Server) nextFault(operation operationName) Fault {
 	return f
 }
 
-// before delays, and says whether the connection is cut before the work.
+// before waits, and reports whether the connection is cut before the work.
 func (f Fault) before(r *http.Request) bool {
 	pause(r, f.Delay)
 	return f.LoseRequest
@@ -118,7 +118,7 @@ func pause(r *http.Request, d time.Duration) {
 	}
 }
 
-// instead is the answer in place of the work.
+// instead returns the response in place of the work.
 func (f Fault) instead(requestID string) answer {
 	a := answer{status: f.Status, header: f.Header.Clone()}
 	if a.header == nil {
@@ -148,12 +148,12 @@ func (f Fault) instead(requestID string) answer {
 	return a
 }
 
-// onBody says whether the fault is in the body of the answer.
+// onBody reports whether the fault is in the body of the response.
 func (f Fault) onBody() bool {
 	return f.CutAfter > 0 || f.EndAfter > 0 || f.Endless || f.Trickle > 0
 }
 
-// through is a writer that sends the answer as the fault has it.
+// through returns a writer that sends the response with the fault.
 func (f Fault) through(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
 	if !f.onBody() {
 		return w
@@ -188,7 +188,7 @@ func (w *faultWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// finish goes on for ever where the answer is endless.
+// finish continues for ever if the response is endless.
 func (w *faultWriter) finish() {
 	spaces := make([]byte, 4096)
 	for i := range spaces {

@@ -92,7 +92,7 @@ func TestState_HasNoNulls(t *testing.T) {
 	assert.NotContains(t, stream.Body.String(), "null")
 }
 
-// The official JavaScript SDK takes text only for the contract of an app, which is empty where there is none.
+// The official JavaScript SDK takes text only for the contract of an app, which is empty if there is none.
 func TestAttestations_OfAnAppWithoutContract(t *testing.T) {
 	t.Parallel()
 	f := newForeign(t)

@@ -40,7 +40,7 @@ func (s *Server) forge(name string, set func(*forged)) {
 	set(s.forged[name])
 	for _, t := range s.tenants {
 		for _, vm := range t.named(name) {
-			vm.minted = nil
+			vm.signed = nil
 		}
 	}
 }

@@ -1,7 +1,7 @@
 package phalatest
 
-// Each operation of the API has a method here that answers it. The generated route table names all of them, so that a
-// missing one does not compile.
+// Each operation of the API has a method here that handles it. The generated route table refers to all of them, so
+// that a missing one does not compile.
 
 func (s *Server) answerCVMsProvision(c *call) answer      { return provisionCVM(s, c) }
 func (s *Server) answerCVMsProvisionEliza(c *call) answer { return provisionEliza(s, c) }

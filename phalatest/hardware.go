@@ -10,8 +10,8 @@ import (
 	"github.com/phala-go/phala/phalatest/quotetest"
 )
 
-// hardware makes the quotes: a test authority in the place of Intel's, with a machine for each node. Its keys
-// are made when somebody first asks for evidence.
+// hardware creates the quotes: a test authority in the place of Intel's, with a machine for each node. Its keys are
+// created with the first evidence.
 type hardware struct {
 	options []quotetest.Option
 
@@ -21,7 +21,7 @@ type hardware struct {
 	failed    error
 }
 
-// collateralYears is how long the collateral holds: longer than a test lets its CVMs live.
+// collateralYears is the validity of the collateral: longer than the CVMs of a test live.
 const collateralYears = 10
 
 // WithHardware configures the test authority behind the quotes, as with [quotetest.WithTCBStatus], or with
@@ -90,8 +90,8 @@ func (s *Server) AttestationPolicy() attest.Policy {
 	return p
 }
 
-// judge says whether a quote comes from the hardware of this cloud, and in what state that is; nil where its
-// platform is none of these.
+// judge reports whether a quote comes from the hardware of this cloud, and its TCB status; nil if its platform is
+// none of these.
 func (s *Server) judge(raw []byte) (genuine bool, tcb *attest.TCB) {
 	if _, err := s.machine(s.nodes[0]); err != nil {
 		return false, nil

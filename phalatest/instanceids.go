@@ -2,7 +2,7 @@ package phalatest
 
 import "github.com/phala-go/phala/openapi"
 
-// refreshed is the answer for one CVM. The cloud never forgets an id, so there is never a new one.
+// refreshed returns the result for one CVM. The cloud never forgets an id, so there is never a new one.
 func (vm *cvm) refreshed(c *call) openapi.InstanceIDRefresh {
 	r := openapi.InstanceIDRefresh{
 		CVMID: vm.numberOrID(c), Identifier: dashed(vm.uuid), Status: "unchanged", OldInstanceID: vm.instance, NewInstanceID: vm.instance,
@@ -44,7 +44,7 @@ func refreshInstanceIDs(s *Server, c *call) answer {
 			}
 		}
 	}
-	// A running CVM has an instance id: with the defaults nobody fits, and nobody is looked at.
+	// A running CVM has an instance id: with the defaults no CVM matches, and none is checked.
 	nobody := (r.RunningOnly == nil || *r.RunningOnly) && (r.MissingOnly == nil || *r.MissingOnly)
 	for i := 0; len(r.CVMIDs) == 0 && !nobody && i < len(c.tenant.cvms) && len(chosen) < limit; i++ {
 		if fits(c.tenant.cvms[i]) {

@@ -50,8 +50,8 @@ func (k *keyService) onChain() bool { return k.chain != nil }
 
 func (k *keyService) signer() kms.Signer { return kms.SignerOf(k.root) }
 
-// rootCA is the public key of the CA that certifies the keys of apps, which follows from the root key. It is
-// empty only for a root key that no seed gives.
+// rootCA returns the public key of the CA that certifies the keys of apps, derived from the root key. It is empty
+// only for a root key that no seed produces.
 func (k *keyService) rootCA() []byte {
 	if k.onChain() {
 		return k.chain.KMSRootCA()
@@ -67,7 +67,7 @@ func (k *keyService) rootCA() []byte {
 	return der
 }
 
-// envKey is the key of an app's environment, which follows from the root key and the app id.
+// envKey returns the key of an app's environment, derived from the root key and the app id.
 func (k *keyService) envKey(app kms.AppID) (*ecdh.PrivateKey, error) {
 	return ecdh.X25519().NewPrivateKey(crypto.Keccak256(crypto.FromECDSA(k.root), []byte("env"), app[:]))
 }
@@ -80,7 +80,7 @@ func (k *keyService) envPublicKey(app kms.AppID) (kms.PublicKey, error) {
 	return kms.PublicKey(key.PublicKey().Bytes()), nil
 }
 
-// chainID is nil for the central KMS.
+// chainID returns nil for the central KMS.
 func (k *keyService) chainID() *int64 {
 	if !k.onChain() {
 		return nil
@@ -88,7 +88,7 @@ func (k *keyService) chainID() *int64 {
 	return ref(int64(k.chain.ChainID()))
 }
 
-// address is empty for the central KMS.
+// address returns "" for the central KMS.
 func (k *keyService) address() string {
 	if !k.onChain() {
 		return ""
@@ -96,7 +96,7 @@ func (k *keyService) address() string {
 	return k.chain.KMSContract().Hex()
 }
 
-// describe is the KMS as a node, in older versions and within other answers.
+// describe returns the KMS as a node, for older versions and inside other responses.
 func (k *keyService) describe() openapi.KMS {
 	return openapi.KMS{
 		ID: openapi.ID(k.id), Slug: k.slug, URL: k.url, Version: "0.5.5", ChainID: k.chainID(), KMSContractAddress: k.address(),
@@ -104,7 +104,7 @@ func (k *keyService) describe() openapi.KMS {
 	}
 }
 
-// describeContract is the KMS as a contract. The central one has none, which its address shows.
+// describeContract returns the KMS as a contract. The address of the central one shows that it has none.
 func (k *keyService) describeContract() openapi.KMS {
 	described := openapi.KMS{
 		ID: openapi.ID(k.contractID), Slug: k.contractSlug, Label: k.label, ContractAddress: "phala", ChainID: ref(int64(0)),
@@ -116,7 +116,7 @@ func (k *keyService) describeContract() openapi.KMS {
 	return described
 }
 
-// named says whether a path or a request names the KMS, as a node or as a contract.
+// named reports whether a path or a request refers to the KMS, as a node or as a contract.
 func (k *keyService) named(name string, asContract bool) bool {
 	if asContract {
 		return name == k.contractID || name == k.contractSlug
@@ -124,7 +124,7 @@ func (k *keyService) named(name string, asContract bool) bool {
 	return name == k.id || name == k.slug
 }
 
-// service is the KMS that a name stands for.
+// service returns the KMS with a name.
 func (s *Server) service(name string, asContract bool) *keyService {
 	for _, k := range s.services {
 		if k.named(name, asContract) {
@@ -134,7 +134,7 @@ func (s *Server) service(name string, asContract bool) *keyService {
 	return nil
 }
 
-// chosenService is the KMS that a provision asks for: by contract, by node, by kind, or else the central one.
+// chosenService returns the KMS of a provision: by contract, by node, by type, or else the central one.
 func (s *Server) chosenService(kind, contract, contractID, node string) *keyService {
 	if kind == "" && contract == "" && contractID == "" && node == "" {
 		return s.services[0]

@@ -20,7 +20,7 @@ func listKMS(s *Server, c *call) answer {
 	return page(c, all(chosen), pageNames{"items", "pages", 20}, func(k openapi.KMS) any { return k })
 }
 
-// contractKeyed tells the versions in which /kms is about contracts and no longer about nodes.
+// contractKeyed reports whether /kms is about contracts in the version of the call, and not about nodes.
 func (c *call) contractKeyed() bool { return c.version >= "2026-06-23" }
 
 // inVersion is the KMS as a node, or in newer versions as a contract.
@@ -54,7 +54,7 @@ func inspectKMS(k *keyService, _ *call) answer {
 	})
 }
 
-// getEnvKey gives the env key of any app id, signed by the root key.
+// getEnvKey returns the env key of any app id, signed by the root key.
 func getEnvKey(k *keyService, c *call) answer {
 	text := c.params["app_id"]
 	if strings.HasPrefix(text, "app_") {

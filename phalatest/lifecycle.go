@@ -14,7 +14,7 @@ func startCVM(s *Server, c *call, vm *cvm) answer {
 	return ok(vm.describeVM(c))
 }
 
-// stopCVM pulls the plug, whatever else is under way.
+// stopCVM powers a CVM off, whatever operation runs.
 func stopCVM(s *Server, c *call, vm *cvm) answer {
 	vm.powerOff(s)
 	return ok(vm.describeVM(c))

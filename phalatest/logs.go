@@ -28,7 +28,7 @@ type logLine struct {
 	text    string
 }
 
-// logURL is where a log of a CVM is. A cloud on a port serves it there; else it has a host of its own, which
+// logURL returns the URL of a CVM's log. A cloud on a port serves it there; otherwise it has a host of its own, which
 // [Server.Transport] serves too.
 func (vm *cvm) logURL(c *call, source, channel string) string {
 	if vm.instance == "" || !deref(vm.doc.app.PublicLogs) {
@@ -57,7 +57,7 @@ func (vm *cvm) logURLs(c *call) openapi.CVMLogURLs {
 	}
 }
 
-// lines are a log so far; false where there is no such log.
+// lines are a log so far; false if there is no such log.
 func (vm *cvm) lines(source, channel string) ([]logLine, bool) {
 	if source != vmSource {
 		return vm.containerLines(source)
@@ -86,7 +86,7 @@ func (vm *cvm) lines(source, channel string) ([]logLine, bool) {
 	return all, true
 }
 
-// containerLines say when a container has started.
+// containerLines returns the lines about a container's start.
 func (vm *cvm) containerLines(name string) ([]logLine, bool) {
 	for _, s := range vm.services() {
 		if s.container() != name {
@@ -148,8 +148,8 @@ func (q logQuery) choose(all []logLine) []logLine {
 	return chosen
 }
 
-// format is a line as it is sent: the log of a container is JSON with the message in base64 unless text is
-// asked for, and text says the channel unless bare is.
+// format returns a line as it is sent: the log of a container is JSON with the message in base64 unless text is
+// requested, and text names the channel unless bare is requested.
 func (q logQuery) format(l logLine, container bool) string {
 	text := l.text + "\n"
 	if q.timestamps {
@@ -171,7 +171,7 @@ func (q logQuery) format(l logLine, container bool) string {
 	return text
 }
 
-// serveLog answers a request to the host of the logs.
+// serveLog handles a request to the host of the logs.
 func (s *Server) serveLog(w http.ResponseWriter, r *http.Request, at string) {
 	c := &call{Request: r, server: s, route: &route{operation: logOperation}}
 	if r.Header.Get("X-API-Key") != "" {
@@ -216,7 +216,7 @@ func (s *Server) serveLog(w http.ResponseWriter, r *http.Request, at string) {
 	}
 }
 
-// logLines are a log so far, with the status of the answer.
+// logLines returns a log so far, with the status of the response.
 func (s *Server) logLines(instance, source string, query url.Values) ([]logLine, int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

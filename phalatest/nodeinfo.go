@@ -11,7 +11,7 @@ import (
 	"github.com/phala-go/phala/phalatest/quotetest"
 )
 
-// kmsInfo is what the guest agent of a KMS node answers, as the API hands it on: its quote binds the root keys.
+// kmsInfo returns the response of a KMS node's guest agent, as the API passes it on: its quote binds the root keys.
 func (s *Server) kmsInfo(k *keyService) openapi.RawJSON {
 	return s.nodeInfo("kms "+k.id, attest.KMSReportData(k.rootCA(), k.signer()))
 }

@@ -39,7 +39,7 @@ type step struct {
 	failure string
 }
 
-// bootSteps is the way from off to running, or to an error where the guest fails.
+// bootSteps returns the steps from off to running, or to an error if the guest fails.
 func bootSteps(failure string) []step {
 	steps := []step{{status: "starting", boot: "booting"}, {status: "starting", boot: "pulling images"}}
 	if failure != "" {
@@ -48,7 +48,7 @@ func bootSteps(failure string) []step {
 	return append(steps, step{status: "running", boot: "done"})
 }
 
-// bootError is why the next boot will fail; empty where it will not.
+// bootError returns why the next boot will fail; empty if it will not.
 func (vm *cvm) bootError(s *Server) string {
 	if text := s.bootFails[vm.name]; text != "" {
 		return text
@@ -79,7 +79,7 @@ func (s *Server) bootCVM(vm *cvm, kind string, status openapi.CVMStatus) {
 	vm.begin(s, kind, status, "running", bootSteps(vm.bootError(s))...)
 }
 
-// end finishes the operation of a CVM; failure says why it came to nothing.
+// end finishes the operation of a CVM; failure is the reason if it failed.
 func (vm *cvm) end(failure string) {
 	op := vm.op
 	op.failure, op.ended = failure, time.Now().UTC()
@@ -121,7 +121,7 @@ func (o *operation) event() string {
 	return "cvm.updated"
 }
 
-// live lets all CVMs take the steps whose time has come, and deletes those whose last hour has.
+// live advances all CVMs by the steps that are due, and deletes those whose deletion is due.
 func (s *Server) live() {
 	s.deleteScheduled()
 	now := s.clock.now()
@@ -166,7 +166,7 @@ func (vm *cvm) live(s *Server, now int64) {
 	}
 }
 
-// turn gives a CVM another status, and notes when it ran.
+// turn sets the status of a CVM, and records when it ran.
 func (vm *cvm) turn(status openapi.CVMStatus) {
 	was := vm.running()
 	vm.tenant().facets.turn(vm.status, status)

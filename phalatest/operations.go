@@ -30,7 +30,7 @@ func (o *operation) describe(c *call, by *Tenant) openapi.Operation {
 	return described
 }
 
-// listOperations gives them newest first; the cursor is how many have been seen.
+// listOperations returns the operations newest first; the cursor is the number of those before.
 func listOperations(_ *Server, c *call, vm *cvm) answer {
 	query := c.URL.Query()
 	all := slices.Clone(vm.finished)
@@ -72,7 +72,7 @@ func operationStatus(_ *Server, _ *call, vm *cvm) answer {
 	return ok(status)
 }
 
-// cancelOperation gives up what is under way. The CVM stays where it was before, or stopped where it never ran.
+// cancelOperation cancels the running operation. The CVM keeps its earlier status, or is stopped if it never ran.
 func cancelOperation(_ *Server, _ *call, vm *cvm) answer {
 	op := vm.op
 	switch {

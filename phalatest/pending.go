@@ -22,7 +22,7 @@ type prepared struct {
 
 func (p *prepared) expires() time.Time { return p.created.Add(provisionTTL) }
 
-// current says whether a prepared change is the newest of its CVM and not too old.
+// current reports whether a prepared change is the newest of its CVM and has not expired.
 func (p *prepared) current() bool {
 	return (p.vm.update == p || p.vm.replica == p) && time.Now().Before(p.expires())
 }
@@ -58,7 +58,8 @@ func (p *prepared) urls() (page, post string) {
 		"https://phala.test/api/v1/cvms/" + id + "/commit-" + kind + "?token=" + p.token
 }
 
-// registration is what must be registered for an app to run a hash on a node, and what the contract says of it.
+// registration returns what must be registered for an app to run a hash on a node, with the contract's present
+// answer.
 func (a *app) registration(hash compose.Hash, n *node) []object {
 	return []object{
 		{"field": "compose_hash", "value": hash.String()}, {"field": "app_id", "value": a.id.String()},
@@ -67,7 +68,7 @@ func (a *app) registration(hash compose.Hash, n *node) []object {
 	}
 }
 
-// registrationRequired says that a hash waits for its registration, with all that this takes.
+// registrationRequired returns a 465 with everything that the registration takes.
 func registrationRequired(details ...object) answer {
 	return structured(statusHashRequired, "ERR-01-005", "The compose hash must be registered before it is committed", details...)
 }
@@ -80,7 +81,7 @@ func (s *Server) prepareUpdate(vm *cvm, ch change) answer {
 	return s.prepare(p)
 }
 
-// confirm applies the update that was prepared last, named by its hash.
+// confirm applies the update that was prepared last, by its hash.
 func (s *Server) confirm(vm *cvm, by approval) answer {
 	p := vm.update
 	if hash, err := compose.ParseHash(by.hash); err != nil || p == nil || !p.current() || p.hash != hash {
@@ -93,7 +94,7 @@ func tokenInvalid() *answer {
 	return refuse(statusHashInvalid, "ERR-01-006", "The token or hash is unknown, has expired, or was superseded; prepare again")
 }
 
-// redeem finds what a token stands for, and compares the hash that it is bound to.
+// redeem returns the change of a token, and compares the hash that it is bound to.
 func (s *Server) redeem(c *call, vm *cvm, replica bool) (*prepared, approval, *answer) {
 	var r openapi.CommitUpdateRequest
 	if len(c.body) > 0 {

@@ -21,7 +21,7 @@ type provisionKey struct {
 	hash   compose.Hash
 }
 
-// provision is an app-compose that the cloud knows and nothing runs yet.
+// provision is a provisioned app-compose, which nothing runs yet.
 type provision struct {
 	key         provisionKey // without an app id where the contract is yet to be deployed
 	kms         *keyService
@@ -121,7 +121,7 @@ func (s *Server) forgetProvisions() {
 	}
 }
 
-// chooseNode takes the node that was asked for in either id space, or the first of the region.
+// chooseNode returns the requested node in either id space, or the first of the region.
 func (s *Server) chooseNode(nodeID, teepodID *int, region *string) (*node, *answer) {
 	var asked *node
 	switch {
@@ -161,7 +161,7 @@ func (s *Server) chooseImage(name *string, dev bool) (*image, *answer) {
 	return s.images[0], nil
 }
 
-// chooseAppID gives the app id that was asked for, or else the next of the wallet.
+// chooseAppID returns the requested app id, or else the next of the wallet.
 func (t *Tenant) chooseAppID(request openapi.ProvisionRequest, service *keyService, hash compose.Hash) (kms.AppID, *answer) {
 	no := func(message string) (kms.AppID, *answer) {
 		return kms.AppID{}, refuse(http.StatusBadRequest, "ERR-02-008", message)
@@ -229,7 +229,7 @@ func (s *Server) describeProvision(p *provision) openapi.Provision {
 
 const fmspc = "b0c06f000000"
 
-// errNoProvision says that nothing was provisioned for an app id and hash, or too long ago.
+// errNoProvision is returned if there is no provision of an app id and hash, or an expired one.
 var errNoProvision = errors.New("no provision")
 
 func (t *Tenant) findProvision(appText, hashText string) (*provision, error) {

@@ -7,7 +7,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// chosen are the CVMs that the filters of a list let through, in the order of their creation.
+// chosen returns the CVMs that match the filters of a list, in the order of their creation.
 func (s *Server) chosen(c *call) (listing[*cvm], *answer) {
 	query := c.URL.Query()
 	for _, gone := range []string{"user_id", "teepod_id"} {
@@ -45,7 +45,7 @@ func listCVMs(s *Server, c *call) answer {
 	return page(c, chosen, pageNames{"items", "pages", 30}, func(vm *cvm) any { return vm.inList(s, c) })
 }
 
-// getComposeFile gives the app-compose as JSON, or as its exact text.
+// getComposeFile returns the app-compose as JSON, or as its exact text.
 func getComposeFile(_ *Server, c *call, vm *cvm) answer {
 	if c.URL.Query().Get("raw") != "" {
 		return text("text/plain; charset=utf-8", string(vm.doc.text))

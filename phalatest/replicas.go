@@ -7,7 +7,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// replicate makes another CVM from one, which keeps its name, size, image and environment.
+// replicate creates another CVM like one, with its name, size, image and environment.
 func replicate(s *Server, c *call, vm *cvm) answer {
 	var r openapi.ReplicateRequest
 	if len(c.body) > 0 {
@@ -27,7 +27,7 @@ func replicate(s *Server, c *call, vm *cvm) answer {
 	return s.wantReplica(c, vm, ch, n, approvalOf(c))
 }
 
-// wantReplica adds a CVM, or prepares it where only that was asked for or the chain must consent first.
+// wantReplica adds a CVM, or prepares it if only that was requested or the chain must allow it first.
 func (s *Server) wantReplica(c *call, vm *cvm, ch change, n *node, by approval) answer {
 	bad := s.allowed(vm.app, ch.doc.hash, n, by, false)
 	switch {
@@ -56,7 +56,7 @@ func (s *Server) redeemReplica(c *call, vm *cvm) answer {
 	return added
 }
 
-// liveDocument is the app-compose of a revision that runs: the one named, or the only one.
+// liveDocument returns the app-compose of a revision that runs: the named one, or the only one.
 func (a *app) liveDocument(vm *cvm, hashText *string) (*document, *answer) {
 	live := map[string]*document{}
 	for _, other := range a.cvms {
@@ -79,7 +79,7 @@ func (a *app) liveDocument(vm *cvm, hashText *string) (*document, *answer) {
 	return vm.doc, nil
 }
 
-// otherNode is the node that was asked for, or the one of the CVM.
+// otherNode returns the requested node, or the one of the CVM.
 func (s *Server) otherNode(vm *cvm, nodeID, teepodID *int) (*node, *answer) {
 	if nodeID == nil && teepodID == nil {
 		return vm.node, nil
@@ -143,7 +143,7 @@ func createInstance(s *Server, c *call, a *app) answer {
 	return s.wantReplica(c, vm, ch, n, approval{hash: deref(r.ComposeHash), transaction: deref(r.TransactionHash)})
 }
 
-// newDocument is the app-compose of an instance to be: a changed one, or one that runs already.
+// newDocument returns the app-compose of a new instance: a changed one, or one that runs already.
 func (a *app) newDocument(vm *cvm, r openapi.CreateInstanceRequest) (*document, *answer) {
 	if r.DockerComposeFile == nil && r.PreLaunchScript == nil {
 		return a.liveDocument(vm, r.ComposeHash)

@@ -11,7 +11,7 @@ import (
 	"strconv"
 )
 
-// call is a request that a handler answers.
+// call is a request to a handler.
 type call struct {
 	*http.Request
 	server  *Server
@@ -22,10 +22,10 @@ type call struct {
 	tenant  *Tenant // nil without an API key
 }
 
-// hashedIDs tells the versions in which all ids are strings with a prefix.
+// hashedIDs reports whether all ids are strings with a prefix in the version of the call.
 func (c *call) hashedIDs() bool { return c.version >= "2026-05-22" }
 
-// nested tells the versions in which a CVM has its size, image and KMS in objects of their own.
+// nested reports whether a CVM has its size, image and KMS in objects of their own in the version of the call.
 func (c *call) nested() bool { return c.version >= "2026-01-21" }
 
 // maxRequest bounds a request body, in bytes.
@@ -42,8 +42,8 @@ func readBody(r *http.Request) ([]byte, error) {
 	return data, err
 }
 
-// decode reads the JSON body, which fits the description, into v. An absent body is an empty object. ok is
-// false where a value does not fit a type that the description does not know.
+// decode reads the JSON body, which matches the description, into v. An absent body is an empty object. ok is false
+// if a value does not fit a type that the description does not contain.
 func (s *Server) decode(c *call, v any) (bad answer, ok bool) {
 	if len(c.body) == 0 {
 		return answer{}, true

@@ -21,7 +21,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.serveLog(w, r, at)
 		return
 	}
-	// Route, key, version, description, faults, answer, tampering, and the record of it all.
+	// Route, key, version, description, faults, response, tampering, and the record of it all.
 	id := requestID()
 	w.Header().Set("X-Request-ID", id)
 	body, err := readBody(r)

@@ -18,7 +18,7 @@ type size struct {
 
 func sizeOf(t *instanceType) size { return size{t.id, t.vcpu, t.memory, t.disk, t.gpus} }
 
-// chooseSize takes the instance type that was asked for, or the smallest that has the CPUs and the memory.
+// chooseSize returns the requested instance type, or the smallest with the CPUs and the memory.
 func (s *Server) chooseSize(r openapi.ProvisionRequest) (size, *answer) {
 	chosen := &s.types[0]
 	switch {
@@ -50,7 +50,7 @@ func (s *Server) fitting(vcpu, memory int) *instanceType {
 	return nil
 }
 
-// resized is a size with what a request changes. A disk only grows.
+// resized returns a size with the changes of a request. A disk only grows.
 func (s *Server) resized(old size, kind *string, vcpu, memory, disk *int) (size, *answer) {
 	next := old
 	switch {
@@ -98,7 +98,7 @@ func (q *Quotas) add(of size, by int) {
 	q.CVMs, q.VCPUs, q.MemoryMB, q.DiskGB = q.CVMs+by, q.VCPUs+by*of.vcpu, q.MemoryMB+by*of.memory, q.DiskGB+by*of.disk
 }
 
-// overQuota is the refusal of one more CVM of that size, or nil.
+// overQuota returns the error of one more CVM of that size, or nil.
 func (t *Tenant) overQuota(of size) *answer {
 	then := t.used
 	then.add(of, 1)

@@ -16,7 +16,7 @@ func sortedKeys[V any](m map[string]V) []string {
 // stamp writes a time as the API does.
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// second is a time as answers have it, in whole seconds.
+// second returns a time as responses have it, in whole seconds.
 func second(t time.Time) openapi.Time {
 	if t.IsZero() {
 		return openapi.Time{}

@@ -115,8 +115,8 @@ func (t *Tenant) named(name string) []*cvm { return t.server.index[t.nameKey(nam
 
 func (t *Tenant) nameKey(name string) string { return fmt.Sprint("name ", t.number, " ", name) }
 
-// find returns the CVM of the workspace that an identifier names, in every form that the API takes. A name and an app
-// id may stand for several.
+// find returns the CVM of the workspace by an identifier in every form that the API accepts. A name and an app id may
+// match several.
 func (t *Tenant) find(id string) (*cvm, *answer) {
 	found, code := t.named(id), "ERR-03-002"
 	if len(found) == 0 {

@@ -17,20 +17,20 @@ type change struct {
 	image      *image
 }
 
-// nothing says that a CVM is so already.
+// nothing reports whether a CVM has the requested state already.
 func (ch change) nothing(vm *cvm) bool {
 	return (ch.doc == nil || ch.doc.hash == vm.doc.hash) && ch.env == nil && (ch.userConfig == nil || *ch.userConfig == vm.userConfig) &&
 		(ch.size == nil || *ch.size == vm.size) && (ch.image == nil || ch.image == vm.image)
 }
 
-// approval is what a request says about the chain's consent: the hash and the transaction that registered
-// it, or that the change is only to be prepared.
+// approval is a request's statement about the chain: the hash and the transaction that registered it, or that the
+// change is only to be prepared.
 type approval struct {
 	hash, transaction string
 	prepareOnly       bool
 }
 
-// orRegistered is the approval of a commit: without a transaction it says that all was registered before.
+// orRegistered returns the approval of a commit: without a transaction everything was registered before.
 func (a approval) orRegistered() approval {
 	if a.transaction == "" {
 		a.transaction = alreadyRegistered
@@ -45,8 +45,8 @@ func approvalOf(c *call) approval {
 	}
 }
 
-// change applies an update, or prepares it where only that was asked for or the chain must consent first.
-// A request that only names a hash confirms what was prepared.
+// change applies an update, or prepares it if only that was requested or the chain must allow it first. A request
+// with only a hash confirms the prepared one.
 func (s *Server) change(vm *cvm, ch change, by approval) answer {
 	nothing := ch.nothing(vm)
 	if by.hash != "" && nothing {
@@ -69,7 +69,7 @@ func (s *Server) change(vm *cvm, ch change, by approval) answer {
 	return s.apply(vm, ch)
 }
 
-// The statuses of the API that HTTP does not know.
+// The status codes of the API that are not part of HTTP.
 const (
 	statusHashRequired = 465 // the hash must be registered on chain first
 	statusHashInvalid  = 466 // the hash or token is unknown, expired or superseded
@@ -77,7 +77,7 @@ const (
 	statusNotAllowed   = 468 // the contract does not allow the hash or the device
 )
 
-// apply changes a CVM and boots it anew.
+// apply changes a CVM and boots it again.
 func (s *Server) apply(vm *cvm, ch change) answer {
 	envsChanged := false
 	if ch.doc != nil {
@@ -129,7 +129,7 @@ func invalidCompose(err error) answer {
 	return structured(http.StatusBadRequest, "ERR-01-003", err.Error())
 }
 
-// updateCVM changes any of what a CVM is.
+// updateCVM changes any part of a CVM.
 func updateCVM(s *Server, c *call, vm *cvm) answer {
 	var r openapi.UpdateCVMRequest
 	if bad, ok := s.decode(c, &r); !ok {
@@ -238,7 +238,7 @@ func updateResources(s *Server, c *call, vm *cvm) answer {
 	return s.change(vm, change{kind: "resize", size: &next}, approval{})
 }
 
-// updateVisibility changes what is public, which the app-compose says.
+// updateVisibility changes what is public, which is part of the app-compose.
 func updateVisibility(s *Server, c *call, vm *cvm) answer {
 	var r openapi.UpdateVisibilityRequest
 	if bad, ok := s.decode(c, &r); !ok {

@@ -11,8 +11,8 @@ import (
 // readDescription reads the description once in a process: it takes some milliseconds.
 var readDescription = sync.OnceValues(func() (*description.Description, error) { return description.Read(openapi.Document()) })
 
-// fits complains about a request that does not fit the description, and returns the answer to one that the API would
-// refuse.
+// fits reports an error of the test for a request that does not match the description, and returns the response to
+// one that the API would refuse.
 func (s *Server) fits(c *call) (bad answer, ok bool) {
 	wrong, err := s.described.Check(description.Request{Route: c.route.described(), Request: c.Request, Body: c.body})
 	if err != nil {

@@ -48,7 +48,7 @@ func newWebhooks() *webhooks {
 	return w
 }
 
-// close gives up what is under way and waits for it.
+// close cancels running deliveries and waits for them.
 func (w *webhooks) close() {
 	w.mu.Lock()
 	w.closed = true

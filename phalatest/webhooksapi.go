@@ -141,7 +141,7 @@ func deleteWebhook(_ *Server, _ *call, w *webhooks, h *hook) answer {
 	return noContent()
 }
 
-// secondFactor refuses to show a secret where an option says so.
+// secondFactor refuses to show a secret if an option is set.
 func (w *webhooks) secondFactor() (bad answer, ok bool) {
 	switch w.refused {
 	case http.StatusForbidden:
@@ -167,7 +167,7 @@ func rotateWebhookSecret(_ *Server, _ *call, w *webhooks, h *hook) answer {
 	return ok(openapi.WebhookSecret{Secret: openapi.Secret(h.secret)})
 }
 
-// testWebhook delivers an event that nothing has caused, whatever the webhook asks for.
+// testWebhook delivers a test event, whatever types the webhook has.
 func testWebhook(_ *Server, _ *call, w *webhooks, h *hook) answer {
 	event, err := h.tenant.newEvent(webhookTest, object{"message": "a test of the webhook"})
 	if err != nil {

@@ -6,8 +6,7 @@ import (
 	"github.com/phala-go/phala/webhook"
 )
 
-// happened tells the webhooks that something has happened to a CVM. The server is locked; the event goes out in
-// a goroutine of its own.
+// happened sends an event of a CVM to the webhooks. The server is locked; the event is sent in another goroutine.
 func (s *Server) happened(vm *cvm, event string) {
 	var data any = webhook.Lifecycle{
 		CVMID: dashed(vm.uuid), CVMName: vm.name, AppID: vm.app.id.String(), Status: string(vm.status), Error: vm.failure,
@@ -41,7 +40,7 @@ func (p *prepared) describe() webhook.PendingApproval {
 	}
 }
 
-// wake says that an operation has begun.
+// wake records that an operation has begun.
 func (w *webhooks) wake() {
 	select {
 	case w.began <- struct{}{}:
@@ -49,8 +48,8 @@ func (w *webhooks) wake() {
 	}
 }
 
-// drive makes the CVMs live on by themselves, once there is a webhook: who waits for an event does not ask. With
-// ticks by hand each of them does it.
+// drive advances the CVMs by themselves, once there is a webhook: whoever waits for an event does not poll. With
+// manual ticks each of them does it.
 func (s *Server) drive() {
 	w := s.webhooks
 	w.mu.Lock()
@@ -73,7 +72,7 @@ func (s *Server) drive() {
 	})
 }
 
-// busyAfterLiving lets the CVMs take their steps and says whether some are left.
+// busyAfterLiving advances the CVMs and reports whether operations are left.
 func (s *Server) busyAfterLiving() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -5,8 +5,8 @@ import (
 	"runtime"
 )
 
-// ipcPath is where the node of a simulated chain listens: the backend shows its node to nobody, so its local
-// socket is the way to plain JSON-RPC.
+// ipcPath returns the path of the simulated node's socket. The backend does not export its node, so the socket is the
+// only access to plain JSON-RPC.
 func ipcPath(socket string) string {
 	if runtime.GOOS == "windows" {
 		return `\\.\pipe\` + filepath.Base(filepath.Dir(socket))

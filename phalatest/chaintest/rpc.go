@@ -94,7 +94,7 @@ func (c *Chain) answer(ctx context.Context, method string, params []any) (json.R
 	return next()
 }
 
-// ask asks the node, lag blocks behind.
+// ask calls the node, lag blocks behind.
 func (c *Chain) ask(ctx context.Context, method string, params []any, lag uint64) (json.RawMessage, error) {
 	if method == "eth_sendRawTransaction" {
 		return c.send(ctx, params)
@@ -147,7 +147,7 @@ func blockParam(method string) int {
 	return -1
 }
 
-// nodeError is an error in the answer of a node.
+// nodeError is an error in the response of a node.
 type nodeError struct {
 	code int
 	text string
@@ -156,8 +156,8 @@ type nodeError struct {
 func (e nodeError) Error() string  { return e.text }
 func (e nodeError) ErrorCode() int { return e.code }
 
-// logsUntil leaves out the logs of blocks that are not seen yet, as old nodes do, and does not know such a block by
-// its hash.
+// logsUntil removes the logs of blocks that are not seen yet, as old nodes do, and returns an error for the hash of
+// such a block.
 func (c *Chain) logsUntil(ctx context.Context, params []any, seen uint64) (json.RawMessage, error) {
 	var query struct {
 		BlockHash *common.Hash `json:"blockHash"`

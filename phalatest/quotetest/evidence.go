@@ -34,7 +34,7 @@ type Spec struct {
 	Attestation AttestationForm
 	// StorageFS is "zfs" by default.
 	StorageFS string
-	// ReportData is what the guest asks to be signed.
+	// ReportData is the data that the guest requests the quote with.
 	ReportData [64]byte
 	// Events are the names and payloads that the app extends after system-ready.
 	Events []attest.Event
@@ -42,7 +42,7 @@ type Spec struct {
 	LogVersion int
 	// ConfigVersion is the form of mr_config_id, 1 to 3; 1 by default.
 	ConfigVersion int
-	// QuoteVersion is 4 or 5; 4 by default. TD15, with 5, gives it the body of TD 1.5.
+	// QuoteVersion is 4 or 5; 4 by default. TD15, with 5, adds the body of TD 1.5.
 	QuoteVersion uint16
 	TD15         bool
 }

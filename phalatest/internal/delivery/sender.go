@@ -15,10 +15,10 @@ import (
 	"github.com/phala-go/phala/webhook"
 )
 
-// timeout bounds one attempt, from connecting to the end of the answer.
+// timeout limits one attempt, from connecting to the end of the response.
 const timeout = 10 * time.Second
 
-// maxAnswer is how much of an answer is read, in bytes.
+// maxAnswer limits the part of a response that is read, in bytes.
 const maxAnswer = 64 << 10
 
 // Sender posts events.
@@ -44,7 +44,7 @@ func New() *Sender {
 // Through makes the sender post through t, to any address that t reaches.
 func (s *Sender) Through(t http.RoundTripper) { s.client.Transport = t }
 
-// Target is where an event goes, and the secret that signs it.
+// Target is the URL of an event, and the secret that signs it.
 type Target struct{ URL, Secret string }
 
 // Outcome is what became of a delivery, with the last attempt of it.
@@ -54,7 +54,7 @@ type Outcome struct {
 	// Delivered is zero if it was not.
 	Delivered time.Time
 	URL       string
-	// Status is that of the answer; 0 without one.
+	// Status is that of the response; 0 if there is none.
 	Status int
 	// Failure is empty if the event was delivered.
 	Failure string
@@ -85,7 +85,7 @@ func (s *Sender) Deliver(ctx context.Context, event webhook.Event, aim func() (T
 	}
 }
 
-// attempt posts an event once. The failure is empty where it succeeded; the status 0 where there was no answer.
+// attempt sends an event once. The failure is empty if it succeeded; the status is 0 if there was no response.
 func (s *Sender) attempt(ctx context.Context, to Target, event webhook.Event) (status int, failure string) {
 	if err := s.CheckURL(to.URL); err != nil {
 		return 0, err.Error()
@@ -107,7 +107,7 @@ func (s *Sender) attempt(ctx context.Context, to Target, event webhook.Event) (s
 		return 0, explain(ctx, err)
 	}
 	defer resp.Body.Close()
-	if ctx.Err() != nil { // a receiver that gives up when we do is too late, even where its answer is not
+	if ctx.Err() != nil { // a receiver that responds at the time limit is too late, even if its response is complete
 		return 0, explain(ctx, ctx.Err())
 	}
 	_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswer))
@@ -122,7 +122,7 @@ func (s *Sender) attempt(ctx context.Context, to Target, event webhook.Event) (s
 	return resp.StatusCode, ""
 }
 
-// explain says why there was no answer, or none to its end.
+// explain returns why there was no complete response.
 func explain(ctx context.Context, err error) string {
 	if ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Sprintf("no complete answer within %s", timeout)
@@ -134,7 +134,7 @@ func explain(ctx context.Context, err error) string {
 	return err.Error()
 }
 
-// sleep pauses, and says whether that was to the end.
+// sleep pauses, and reports whether it was not interrupted.
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -38,8 +38,8 @@ func (s *Sender) CheckURL(text string) error {
 	return nil
 }
 
-// public says whether an address is one of the internet: neither loopback, private, link-local (where clouds
-// have their metadata) nor shared (RFC 6598).
+// public reports whether an address is public: neither loopback, private, link-local (where clouds have their
+// metadata) nor shared (RFC 6598).
 func public(a netip.Addr) bool {
 	a = a.Unmap()
 	shared := netip.MustParsePrefix("100.64.0.0/10")

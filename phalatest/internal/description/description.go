@@ -1,5 +1,5 @@
-// Package description routes and validates requests by the OpenAPI description of the API. It knows
-// nothing of what the cloud is doing.
+// Package description routes and validates requests by the OpenAPI description of the API. It has no state of the
+// cloud.
 package description
 
 import (

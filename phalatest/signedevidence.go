@@ -12,14 +12,14 @@ import (
 	"github.com/phala-go/phala/phalatest/quotetest"
 )
 
-// minted is the evidence of a CVM with the certificate of its app, which its quote signs.
-type minted struct {
+// signedEvidence is the evidence of a CVM with the certificate of its app, which its quote signs.
+type signedEvidence struct {
 	of          booted
 	evidence    attest.Evidence
 	certificate *x509.Certificate
 }
 
-// booted is what evidence is about; other evidence is minted when it changes.
+// booted is what evidence is about; new evidence is signed when it changes.
 type booted struct {
 	hash     compose.Hash
 	instance string
@@ -27,11 +27,11 @@ type booted struct {
 	node     *node
 }
 
-// mint makes the evidence of a running CVM, and keeps it.
-func (s *Server) mint(vm *cvm) (*minted, error) {
+// sign returns the evidence of a running CVM, which it caches.
+func (s *Server) sign(vm *cvm) (*signedEvidence, error) {
 	of := booted{vm.doc.hash, vm.instance, vm.image, vm.node}
-	if vm.minted != nil && vm.minted.of == of {
-		return vm.minted, nil
+	if vm.signed != nil && vm.signed.of == of {
+		return vm.signed, nil
 	}
 	machine, err := s.machine(vm.node)
 	if err != nil {
@@ -55,17 +55,17 @@ func (s *Server) mint(vm *cvm) (*minted, error) {
 	if err != nil {
 		return nil, err
 	}
-	vm.minted = &minted{of, evidence, certificate}
-	return vm.minted, nil
+	vm.signed = &signedEvidence{of, evidence, certificate}
+	return vm.signed, nil
 }
 
-// keyProvider is who gives the app of a CVM its keys.
+// keyProvider returns the key provider of a CVM's app.
 func (vm *cvm) keyProvider() attest.KeyProvider {
 	return attest.KeyProvider{Name: "kms", ID: hex.EncodeToString(vm.app.kms.rootCA())}
 }
 
-// describe is the certificate in parts, as the API shows it.
-func (m *minted) describe(e attest.Evidence) openapi.Certificate {
+// describe returns the parsed certificate, as the API shows it.
+func (m *signedEvidence) describe(e attest.Evidence) openapi.Certificate {
 	c := m.certificate
 	fingerprint := sha256.Sum256(c.Raw)
 	return openapi.Certificate{
