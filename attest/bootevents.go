@@ -199,7 +199,7 @@ func (v *verifier) checkAppID() Check {
 	case !v.p.AppID.IsZero() && !equal(actual[:], v.p.AppID[:]):
 		return failed(ErrAppID, v.p.AppID.String(), actual.String())
 	case !v.e.AppID.IsZero() && !equal(actual[:], v.e.AppID[:]):
-		return failed(fmt.Errorf("%w than the messenger states", ErrAppID), v.e.AppID.String(), actual.String())
+		return failed(fmt.Errorf("%w than the evidence states", ErrAppID), v.e.AppID.String(), actual.String())
 	case v.p.AppID.IsZero():
 		return Check{Outcome: NotAsked, Detail: "it is " + actual.String()}
 	}
@@ -244,7 +244,7 @@ func (v *verifier) checkInstanceID() Check {
 	actual := v.events.InstanceID
 	expected, sentinel := v.p.InstanceID, ErrInstanceID
 	if expected == "" && v.e.InstanceID != "" {
-		expected, sentinel = v.e.InstanceID, fmt.Errorf("%w than the messenger states", ErrInstanceID)
+		expected, sentinel = v.e.InstanceID, fmt.Errorf("%w than the evidence states", ErrInstanceID)
 	}
 	if expected == "" {
 		return passed(actual, "")

@@ -150,7 +150,7 @@ func (p *Policy) Validate() error {
 	}
 	for i, id := range p.Devices {
 		if id.IsZero() || isPlaceholder(id) {
-			return fmt.Errorf("%w: device %d (%s) names no machine: it is zero, or the SHA-256 of nothing, which some guests state", ErrPolicy, i, id)
+			return fmt.Errorf("%w: device %d (%s) identifies no machine: it is zero, or the SHA-256 of nothing, which some guests state", ErrPolicy, i, id)
 		}
 	}
 	for i, provider := range p.KeyProviders {

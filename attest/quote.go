@@ -363,11 +363,11 @@ func (d DeviceIDs) describe(stated kms.DeviceID) string {
 	case stated.IsZero():
 		return ""
 	case isPlaceholder(stated):
-		return fmt.Sprintf("the guest states %s, the SHA-256 of nothing, which names no machine", stated)
+		return fmt.Sprintf("the guest states %s, the SHA-256 of nothing, which identifies no machine", stated)
 	case stated.Equal(d.PPID), stated.Equal(d.UserData):
 		return fmt.Sprintf("the guest states %s", stated)
 	}
-	return fmt.Sprintf("the guest states %s, which follows from its quote by no known rule", stated)
+	return fmt.Sprintf("the guest states %s, which follows from its quote by no known derivation", stated)
 }
 
 // isPlaceholder reports whether the id is the SHA-256 of nothing, which some guests state in place of an id.

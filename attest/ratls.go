@@ -76,7 +76,7 @@ func extension(certificate *x509.Certificate, n int) ([]byte, error) {
 			continue
 		}
 		if found != nil {
-			return nil, fmt.Errorf("certificate: extension %s is there twice", x.Id)
+			return nil, fmt.Errorf("certificate: extension %s appears twice", x.Id)
 		}
 		rest, err := asn1.Unmarshal(x.Value, &found)
 		if err != nil || len(rest) > 0 || found == nil {

@@ -87,7 +87,7 @@ func TestRecorded_Verifies(t *testing.T) {
 		stated   string // what the report tells of the device id that the guest stated
 	}{
 		"mpc-2026-08-14-50328c": {
-			provider: "local-sgx", second: "agrees about the signatures", stated: "the SHA-256 of nothing, which names no machine",
+			provider: "local-sgx", second: "agrees about the signatures", stated: "the SHA-256 of nothing, which identifies no machine",
 		},
 		"mpc-2026-01-28-832c32": {provider: "local-sgx", second: "agrees about the signatures, the collateral and revocation"},
 		"solver-alice": {

@@ -259,7 +259,7 @@ var (
 	ErrEventPreimage     = errors.New("the preimage of an event is not that of its content")
 	ErrReplay            = errors.New("the event log does not replay to the quote's registers")
 	ErrMissingEvent      = errors.New("an event is missing")
-	ErrDuplicateEvent    = errors.New("an event is there twice")
+	ErrDuplicateEvent    = errors.New("an event appears twice")
 	ErrAppID             = errors.New("another app")
 	ErrComposeHash       = errors.New("another compose hash")
 	ErrComposeText       = errors.New("another app-compose text than the measured one")

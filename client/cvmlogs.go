@@ -188,7 +188,7 @@ func parseLogURL(text string) (*url.URL, error) {
 	case err != nil || u.Opaque != "" || u.Hostname() == "":
 		return nil, errors.New("the log's address is not a URL with a host")
 	case u.User != nil:
-		return nil, fmt.Errorf("the log's URL at %s holds a user, want none", u.Host)
+		return nil, fmt.Errorf("the log's URL at %s contains a user, want none", u.Host)
 	case u.Scheme == "http" && !isLoopback(u.Hostname()):
 		return nil, fmt.Errorf("the log's URL at %s: http is for loopback addresses only, want https", u.Host)
 	case u.Scheme != "https" && u.Scheme != "http":

@@ -110,7 +110,7 @@ func TestLogURLs_ThatAreRefused(t *testing.T) {
 		"http://logs.example/?token=t0p": "logs.example: http is for loopback addresses only, want https",
 		"ftp://logs.example/?token=t0p":  `has the scheme "ftp", want https`,
 		"file://etc/passwd?token=t0p":    `has the scheme "file", want https`,
-		"https://u:t0p@logs.example/":    "holds a user",
+		"https://u:t0p@logs.example/":    "contains a user",
 	} {
 		_, err := c.CVMs.OpenLog(t.Context(), logURL, LogOptions{})
 		require.ErrorContains(t, err, want, logURL)

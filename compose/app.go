@@ -287,7 +287,7 @@ func (a *App) Validate() error {
 			return fmt.Errorf("app-compose: allowed_envs: %w", err)
 		}
 		if seen[name] {
-			return fmt.Errorf("app-compose: allowed_envs: %s is there twice", name)
+			return fmt.Errorf("app-compose: allowed_envs: %s appears twice", name)
 		}
 		seen[name] = true
 	}

@@ -120,7 +120,7 @@ func TestValidate(t *testing.T) {
 		"no compose":        {"", nil, "docker-compose file is empty"},
 		"env name":          {file, []compose.Option{compose.WithAllowedEnvs("A-B")}, `"A-B"`},
 		"env digit":         {file, []compose.Option{compose.WithAllowedEnvs("1A")}, `"1A"`},
-		"env twice":         {file, []compose.Option{compose.WithAllowedEnvs("A", "A")}, "A is there twice"},
+		"env twice":         {file, []compose.Option{compose.WithAllowedEnvs("A", "A")}, "A appears twice"},
 		"file system":       {file, []compose.Option{compose.WithStorageFS("btrfs")}, `"btrfs"`},
 		"not utf-8":         {"a\xff", nil, "UTF-8"},
 	} {

@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// maxEnvFile bounds an env file; the guest takes at most 1 MiB of variables.
+// maxEnvFile bounds an env file; the guest accepts at most 1 MiB of variables.
 const maxEnvFile = 1 << 20
 
 // ReadEnvFile reads the variables of an env file; see [ReadEnv].
@@ -47,7 +47,7 @@ func ReadEnv(r io.Reader) ([]EnvVar, error) {
 	case !utf8.Valid(data):
 		return nil, errors.New("env file: not UTF-8 text")
 	case strings.IndexByte(string(data), 0) >= 0:
-		return nil, errors.New("env file: holds a NUL byte, so it is not text")
+		return nil, errors.New("env file: contains a NUL byte, so it is not text")
 	}
 	text := strings.TrimPrefix(string(data), "\uFEFF")
 	text = strings.ReplaceAll(text, "\r\n", "\n")

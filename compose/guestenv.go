@@ -22,9 +22,9 @@ func CheckGuestValue(v EnvVar) error {
 	rule := ""
 	switch {
 	case len(v.Key) > maxGuestName:
-		rule = fmt.Sprintf("its name has %d bytes, the guest takes %d", len(v.Key), maxGuestName)
+		rule = fmt.Sprintf("its name has %d bytes, the guest accepts %d", len(v.Key), maxGuestName)
 	case len(v.Value) > maxGuestValue:
-		rule = fmt.Sprintf("its value has %d bytes, the guest takes %d", len(v.Value), maxGuestValue)
+		rule = fmt.Sprintf("its value has %d bytes, the guest accepts %d", len(v.Value), maxGuestValue)
 	case !utf8.ValidString(v.Value):
 		rule = "its value is not UTF-8 text"
 	case strings.IndexByte(v.Value, 0) >= 0:

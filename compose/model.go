@@ -28,7 +28,7 @@ func (a *App) ToModel(model any) error {
 		return err
 	}
 	if err := json.Unmarshal(doc, model); err != nil {
-		return fmt.Errorf("app-compose: the model %T does not take it: %w", model, err)
+		return fmt.Errorf("app-compose: the model %T does not accept it: %w", model, err)
 	}
 	written, err := json.Marshal(model)
 	if err != nil {

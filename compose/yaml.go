@@ -82,7 +82,7 @@ func (e *yamlError) Error() string {
 }
 
 // parseYAML returns the documents of a text, read by the parser that Docker Compose uses. Like Docker Compose it
-// refuses a key that is there twice and an anchor that is used within itself.
+// refuses a key that appears twice and an anchor that is used within itself.
 func parseYAML(text string) ([]*yamlNode, error) {
 	if !utf8.ValidString(text) { // UTF-16, which YAML allows, fits in no JSON
 		return nil, errors.New("docker-compose file: not UTF-8 text")
@@ -137,7 +137,7 @@ func (r yamlReader) node(from *yaml.Node, depth int) (*yamlNode, error) {
 		}
 		if isKey := from.Kind == yaml.MappingNode && i%2 == 0; isKey && item.kind == yaml.ScalarNode {
 			if keys[item.value] {
-				return nil, &yamlError{content.Line, fmt.Sprintf("the key %.80q is there twice", item.value)}
+				return nil, &yamlError{content.Line, fmt.Sprintf("the key %.80q appears twice", item.value)}
 			}
 			keys[item.value] = true
 		}

@@ -27,7 +27,7 @@ func TestParseYAML_Refuses(t *testing.T) {
 		"a: [b":                          "line 1",
 		"a: b\nc":                        "line 3",
 		"a: *b":                          `unknown anchor 'b'`,
-		"a: b\na: c":                     `line 2: the key "a" is there twice`,
+		"a: b\na: c":                     `line 2: the key "a" appears twice`,
 		"a: &x\n  b: [*x]":               "an anchor is used within itself",
 		"\ta: b":                         "line 1",
 		"a: \x01":                        "control characters",

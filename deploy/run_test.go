@@ -319,7 +319,7 @@ func TestRun_RefusesABadSpecBeforeAnythingIsSent(t *testing.T) {
 		"AppID and Nonce go together":         func(s *deploy.Spec) { s.AppID = &id },
 		"AppID and Nonce go together; give":   func(s *deploy.Spec) { s.Nonce = &nonce },
 		`"A-B"`:                               func(s *deploy.Spec) { s.Env = append(s.Env, compose.EnvVar{Key: "A-B"}) },
-		"TOKEN is there twice":                func(s *deploy.Spec) { s.Env = append(s.Env, s.Env[0]) },
+		"TOKEN appears twice":                func(s *deploy.Spec) { s.Env = append(s.Env, s.Env[0]) },
 		"secrets: URL: the allowed_envs":      func(s *deploy.Spec) { s.Compose.AllowedEnvs = []string{"TOKEN"} },
 		"secrets: TOKEN: the docker-compose":  func(s *deploy.Spec) { s.Env = s.Env[1:] },
 		"variable URL: its value has a new":   func(s *deploy.Spec) { s.Env[1].Value = "hunter2\n" },

@@ -37,7 +37,7 @@ func encryptEnv(env []EnvVar, pub PublicKey, random io.Reader) (string, error) {
 	blob := make([]byte, keySize+ivSize, overhead+envSize(env))
 	blob = appendEnv(blob, env)
 	if size := len(blob) + tagSize; size > maxBlobSize {
-		return "", fmt.Errorf("an encrypted environment of %d bytes, the guest takes at most %d", size, maxBlobSize)
+		return "", fmt.Errorf("an encrypted environment of %d bytes, the guest accepts at most %d", size, maxBlobSize)
 	}
 	var secret [keySize]byte
 	if _, err := io.ReadFull(random, secret[:]); err != nil {

@@ -155,7 +155,7 @@ func TestCheckEnv_NamesTheVariableOnly(t *testing.T) {
 		`"1A"`:         {{Key: "1A", Value: "hunter2"}},
 		`""`:           {{Key: "", Value: "hunter2"}},
 		"255":          {{Key: strings.Repeat("a", 256), Value: "hunter2"}},
-		"A is there":   {{Key: "A", Value: "hunter2"}, {Key: "A", Value: "hunter2"}},
+		"A appears":   {{Key: "A", Value: "hunter2"}, {Key: "A", Value: "hunter2"}},
 		"131072":       {{Key: "A", Value: strings.Repeat("hunter2", 20000)}},
 		"UTF-8":        {{Key: "A", Value: "hunter2\xff"}},
 		"NUL":          {{Key: "A", Value: "hunter2\x00"}},

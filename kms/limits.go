@@ -20,7 +20,7 @@ const (
 // text, at most 128 KiB. Errors contain the name of the variable, never its value.
 func CheckEnv(env []EnvVar) error {
 	if len(env) > maxVars {
-		return fmt.Errorf("%d variables, the guest takes at most %d", len(env), maxVars)
+		return fmt.Errorf("%d variables, the guest accepts at most %d", len(env), maxVars)
 	}
 	seen := make(map[string]bool, len(env))
 	total := 0
@@ -29,21 +29,21 @@ func CheckEnv(env []EnvVar) error {
 		case !validName(v.Key):
 			return fmt.Errorf("variable %d, %.80q: want letters, digits and underscores, not beginning with a digit", i+1, v.Key)
 		case len(v.Key) > maxNameSize:
-			return fmt.Errorf("variable %d, %.80q: a name of %d bytes, the guest takes at most %d", i+1, v.Key, len(v.Key), maxNameSize)
+			return fmt.Errorf("variable %d, %.80q: a name of %d bytes, the guest accepts at most %d", i+1, v.Key, len(v.Key), maxNameSize)
 		case seen[v.Key]:
-			return fmt.Errorf("variable %s is there twice", v.Key)
+			return fmt.Errorf("variable %s appears twice", v.Key)
 		case len(v.Value) > maxValueSize:
-			return fmt.Errorf("variable %s: a value of %d bytes, the guest takes at most %d", v.Key, len(v.Value), maxValueSize)
+			return fmt.Errorf("variable %s: a value of %d bytes, the guest accepts at most %d", v.Key, len(v.Value), maxValueSize)
 		case !utf8.ValidString(v.Value):
 			return fmt.Errorf("variable %s: the value is not UTF-8 text", v.Key)
 		case strings.IndexByte(v.Value, 0) >= 0:
-			return fmt.Errorf("variable %s: the value holds a NUL byte, which no environment can", v.Key)
+			return fmt.Errorf("variable %s: the value contains a NUL byte, which no environment can", v.Key)
 		}
 		seen[v.Key] = true
 		total += len(v.Key) + len(v.Value)
 	}
 	if total > maxEnvSize {
-		return fmt.Errorf("%d bytes of variables, the guest takes at most %d", total, maxEnvSize)
+		return fmt.Errorf("%d bytes of variables, the guest accepts at most %d", total, maxEnvSize)
 	}
 	return nil
 }

@@ -88,7 +88,7 @@ func (v *verifier) signed(got, timestamp string, body []byte) bool {
 func single(header http.Header, name string) (string, error) {
 	values := header.Values(name)
 	if len(values) != 1 {
-		return "", fmt.Errorf("%w: %s is there %d times, want once", ErrSignature, name, len(values))
+		return "", fmt.Errorf("%w: %s appears %d times, want once", ErrSignature, name, len(values))
 	}
 	return values[0], nil
 }

@@ -97,7 +97,7 @@ func (s *fileSet) read(name string, r io.Reader, keep bool) error {
 		f.data = kept.Bytes()
 	}
 	if _, ok := s.files[name]; ok {
-		return fmt.Errorf("%s is there twice", name)
+		return fmt.Errorf("%s appears twice", name)
 	}
 	s.files[name] = f
 	return nil

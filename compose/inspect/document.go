@@ -24,9 +24,9 @@ func (r *Report) document(app *compose.App) {
 	}
 	switch {
 	case size > maxText:
-		r.add(Finding{Severity: Error, Rule: Size, Detail: fmt.Sprintf("docker-compose file and pre-launch script have %d bytes, the platform takes %d", size, maxText)})
+		r.add(Finding{Severity: Error, Rule: Size, Detail: fmt.Sprintf("docker-compose file and pre-launch script have %d bytes, the platform accepts %d", size, maxText)})
 	case size > manyBytes:
-		r.add(Finding{Severity: Warning, Rule: Size, Detail: fmt.Sprintf("docker-compose file and pre-launch script have %d bytes of the %d that the platform takes", size, maxText)})
+		r.add(Finding{Severity: Warning, Rule: Size, Detail: fmt.Sprintf("docker-compose file and pre-launch script have %d bytes of the %d that the platform accepts", size, maxText)})
 	}
 	if app.PublicLogs == nil || *app.PublicLogs {
 		r.add(Finding{Severity: Warning, Rule: PublicLogs, Detail: "everybody can read the logs of the containers; switch public_logs off"})

@@ -176,7 +176,7 @@ func TestLoad_FailsAsDockerComposeDoes(t *testing.T) {
 		"neither an image":    "services:\n  web: {}\n",
 		"closing brace":       "services:\n  web:\n    image: ${A\n",
 		"undefined network":   "services:\n  web: {image: a, networks: [x]}\n",
-		"there twice":         "services:\n  web: {image: a}\n  web: {image: b}\n",
+		"appears twice":         "services:\n  web: {image: a}\n  web: {image: b}\n",
 		"empty compose file":  "",
 	} {
 		_, err := inspect.Load(t.Context(), text)
@@ -219,7 +219,7 @@ func TestApp(t *testing.T) {
 	*app.DockerComposeFile += strings.Repeat("#", 201<<10)
 	r, err := inspect.App(t.Context(), app)
 	require.NoError(t, err)
-	require.ErrorContains(t, r.Err(), "the platform takes 204800")
+	require.ErrorContains(t, r.Err(), "the platform accepts 204800")
 	*app.DockerComposeFile = "services: ["
 	_, err = inspect.App(t.Context(), app)
 	require.Error(t, err)

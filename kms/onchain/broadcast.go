@@ -33,7 +33,7 @@ func (s *sending) broadcast(ctx context.Context) error {
 	case tooEarly:
 		// The node accepts it later, when those before it are mined or its pool has space.
 		s.fail(ctx, err)
-		s.note("the node does not take it yet: %s", brief(err))
+		s.note("the node does not accept it yet: %s", brief(err))
 	case nonceTooLow:
 		s.note("its nonce is used")
 	case nonceTaken:

@@ -167,7 +167,7 @@ func TestBroadcast_TooEarly(t *testing.T) {
 		_, err = open(t, c, onchain.WithWait(time.Second)).AddDevice(t.Context(), app, device2)
 		var pending *onchain.PendingError
 		require.ErrorAs(t, err, &pending, text)
-		assert.Contains(t, pending.Last, "does not take it yet")
+		assert.Contains(t, pending.Last, "does not accept it yet")
 	}
 }
 

@@ -80,7 +80,7 @@ var (
 	ErrInvalidInitialization   = errors.New("initialised already")
 	ErrNotInitializing         = errors.New("only while initialising")
 	ErrUnauthorizedCallContext = errors.New("the implementation was called, not its proxy")
-	ErrNonPayable              = errors.New("money sent where none is taken")
+	ErrNonPayable              = errors.New("money sent to a function that accepts none")
 	ErrFailedCall              = errors.New("a call of the contract failed")
 )
 

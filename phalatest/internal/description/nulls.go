@@ -42,7 +42,7 @@ func acceptNulls(doc any) {
 	}
 }
 
-// acceptDocuments lets an app-compose document be what the platform takes and our types cannot hold: version 3 of the
+// acceptDocuments lets an app-compose document be what the platform accepts and our types cannot hold: version 3 of the
 // manifest, which is text, and a list of init scripts, which newer guests take.
 func acceptDocuments(doc any) {
 	for _, name := range []string{"AppCompose", "ProvisionComposeUpdateRequest"} {
