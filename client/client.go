@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/phala-go/phala/internal/creations"
 	"github.com/phala-go/phala/openapi"
 )
 
@@ -29,6 +30,7 @@ type Client struct {
 	logger   *slog.Logger
 	budget   *retryBudget
 	watchers chan struct{}
+	made     *creations.Log
 }
 
 // New returns a client. Without options it reads the API key from PHALA_CLOUD_API_KEY and the base URL from
@@ -55,6 +57,7 @@ func New(opts ...Option) (*Client, error) {
 		logger:   cfg.logger,
 		budget:   newRetryBudget(),
 		watchers: make(chan struct{}, maxStreams),
+		made:     &creations.Log{},
 	}
 	if cfg.apiKey != "" {
 		c.key = &apiKey{header: []string{cfg.apiKey}}

@@ -251,7 +251,7 @@ func explainLog(ctx context.Context, err error, host string, timeout time.Durati
 	case cause != nil:
 		err = cause
 	}
-	return fmt.Errorf("%s: from %s: %w", logOperation, host, err)
+	return &TransportError{Operation: logOperation, Err: fmt.Errorf("from %s: %w", host, err)}
 }
 
 // logBody limits a log in size, and the time of each read.

@@ -92,11 +92,11 @@ func (p *plan) explain(ctx context.Context, req *http.Request, err error) error 
 	err = withoutURL(err)
 	switch {
 	case req.Context().Err() != nil:
-		return fmt.Errorf("%s: %w", p.name, context.Cause(req.Context()))
+		err = endOf(req.Context(), nil)
 	case errors.Is(context.Cause(ctx), errAttemptTimeout):
-		return fmt.Errorf("%s: %w (%s): %w", p.name, errAttemptTimeout, p.config.timeout, context.DeadlineExceeded)
+		err = fmt.Errorf("%w (%s): %w", errAttemptTimeout, p.config.timeout, context.DeadlineExceeded)
 	}
-	return fmt.Errorf("%s: %w", p.name, err)
+	return &TransportError{Operation: p.name, Err: err}
 }
 
 // withoutURL removes the errors of net/http clients, which repeat the URL. A transport may have wrapped one more.

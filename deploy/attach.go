@@ -111,10 +111,7 @@ func (f *flow) running(ctx context.Context) ([]*openapi.CVMDetail, error) {
 	}
 	var cvms []*openapi.CVMDetail
 	for _, one := range listed {
-		id := one.VMUUID
-		if id == "" {
-			id = string(one.ID)
-		}
+		id := listedID(one)
 		detail, err := f.c.CVMs.Get(ctx, id)
 		if err != nil {
 			return nil, fmt.Errorf("cvm %.100q: %w", id, err)

@@ -203,6 +203,10 @@ func TestCommit_AsksALaggingNodeAgain(t *testing.T) {
 
 // Who commits without an API key and loses the answer gets an error that says so, and nothing is asked a second time.
 func TestCommit_SendsNothingTwiceWithoutAKey(t *testing.T) {
+	synctest.Test(t, commitWithoutAKey)
+}
+
+func commitWithoutAKey(t *testing.T) {
 	s := phalatest.New(t)
 	c, err := s.Client()
 	require.NoError(t, err)
@@ -213,8 +217,18 @@ func TestCommit_SendsNothingTwiceWithoutAKey(t *testing.T) {
 	p.Approved(common.Hash{})
 	s.Fault("CVMs.CommitReplica", phalatest.Fault{LoseAnswer: true})
 	nobody := keyless(t, s)
-	require.ErrorContains(t, deploy.Commit(t.Context(), nobody, p), "nobody can tell whether it was made")
-	require.ErrorContains(t, deploy.Commit(t.Context(), nobody, handOver(t, p)), "nobody can tell")
+	require.ErrorIs(t, deploy.Commit(t.Context(), nobody, p), client.ErrNoAPIKey)
+	require.ErrorIs(t, deploy.Commit(t.Context(), nobody, handOver(t, p)), client.ErrNoAPIKey)
+	assert.Len(t, instances(t, c, app), 2)
+
+	// With a key it can be found, and as nobody knows what was there before, the caller names it.
+	again := handOver(t, p)
+	var ambiguous *deploy.AmbiguousError
+	require.ErrorAs(t, second(deploy.Finish(t.Context(), c, again, with.change...)), &ambiguous)
+	require.Len(t, ambiguous.CVMs, 1)
+	require.NoError(t, again.Resolve(ambiguous.CVMs[0]))
+	_, err = deploy.Finish(t.Context(), c, again, with.change...)
+	require.NoError(t, err)
 	assert.Len(t, instances(t, c, app), 2)
 
 	p.Token, p.Asked = "", false

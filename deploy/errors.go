@@ -3,10 +3,12 @@ package deploy
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/phala-go/phala/attest"
+	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
 )
 
@@ -51,6 +53,49 @@ func (e *MismatchError) Error() string {
 		text += "; " + e.Hint
 	}
 	return text
+}
+
+// InputError is returned if a value that the caller handed in breaks a rule, before anything is sent.
+type InputError struct {
+	// Field names the value, such as "Spec.Compose" or "WithChain".
+	Field string
+	// Value is the value as text; empty if it is missing or too long to show.
+	Value string
+	// Rule is what it must be.
+	Rule string
+	// Err is the cause; nil if there is none.
+	Err error
+}
+
+func (e *InputError) Error() string {
+	text := e.Field
+	if e.Value != "" {
+		text += " " + strconv.Quote(e.Value)
+	}
+	if e.Rule != "" {
+		text += ": " + e.Rule
+	}
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	return text
+}
+
+// Unwrap returns Err.
+func (e *InputError) Unwrap() error { return e.Err }
+
+// AmbiguousError is returned if the answer to a call that makes a CVM was lost, and nobody can tell which CVM of the
+// app it made. Find the CVM, name it with [Pending.Resolve], and go on with [Finish].
+type AmbiguousError struct {
+	// App is the app id, Kind what was made.
+	App  kms.AppID
+	Kind PendingKind
+	// CVMs are the vm_uuids of those that can be it.
+	CVMs []string
+}
+
+func (e *AmbiguousError) Error() string {
+	return fmt.Sprintf("app %s has new CVMs (%.200q) and the answer that named the %s is lost; name it with Pending.Resolve", e.App, e.CVMs, e.Kind)
 }
 
 // BootError is returned if the CVM exists but did not come to run.

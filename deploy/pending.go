@@ -2,9 +2,9 @@ package deploy
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -34,6 +34,8 @@ const (
 // It is also the error of a flow that ends here because no [Chain] was given.
 type Pending struct {
 	Kind PendingKind `json:"kind"`
+	// ID tells a replica or instance from the others that this process makes. It is chosen at random.
+	ID string `json:"id,omitempty"`
 	// App is the anchor from before the change.
 	App *App `json:"app"`
 	// CVM is the CVM that changes, or that a replica is made of; zero for an instance.
@@ -63,13 +65,14 @@ type Pending struct {
 	Token openapi.Secret `json:"token,omitempty"`
 
 	// Asked reports that the API was asked to make a CVM and has not answered; Siblings are the vm_uuids of the
-	// app's CVMs at that time, so that a new one is known.
+	// app's CVMs at that time, so that a new one is known; nil if the client could not list them without an API key.
 	Asked    bool     `json:"asked,omitempty"`
 	Siblings []string `json:"siblings,omitzero"`
 	// Committed reports that the cloud has taken the change.
 	Committed bool `json:"committed,omitempty"`
-	// Created is the vm_uuid of the new CVM of a replica or instance.
-	Created string `json:"created,omitempty"`
+	// Created is the vm_uuid of the new CVM of a replica or instance. Resolved reports that [Pending.Resolve] named it.
+	Created  string `json:"created,omitempty"`
+	Resolved bool   `json:"resolved,omitempty"`
 
 	// RetireOld takes the compose hash from before the change off the contract once the new one runs.
 	RetireOld bool `json:"retire_old,omitempty"`
@@ -121,17 +124,25 @@ func (p *Pending) Approved(transaction common.Hash) {
 	}
 }
 
-// Resolve names the CVM that an ambiguous replica or instance made: its vm_uuid, as found by hand. [Finish] goes on
-// from there and compares and verifies it as if the cloud had answered with it.
+// Resolve names the CVM that a replica or instance made, by its vm_uuid as found by hand, if the flow ended in an
+// [*AmbiguousError]. [Finish] goes on from there and compares and verifies it as if the cloud had answered with it. An
+// empty name states that none of the CVMs is the one: then Finish asks for it again. A wrong name can be replaced by
+// another call.
 func (p *Pending) Resolve(cvm string) error {
-	if p.Kind == PendingUpdate || !p.Asked || p.Committed {
-		return fmt.Errorf("%s of %s: there is nothing to resolve", p.Kind, p.Approval.Name)
+	switch {
+	case p.Kind == PendingUpdate || !p.Asked || p.Committed && !p.Resolved:
+		return &InputError{Field: "Pending", Value: string(p.Kind) + " of " + p.Approval.Name, Rule: "there is nothing to resolve"}
+	case p.existed(cvm):
+		return &InputError{Field: "CVM", Value: cvm, Rule: "it was there before, so name the new one"}
 	}
-	if cvm == "" {
-		return errors.New("resolve: name the CVM by its vm_uuid")
-	}
-	p.Created, p.Committed = cvm, true
+	p.Created, p.Committed, p.Resolved, p.Asked = cvm, cvm != "", cvm != "", cvm != ""
 	return nil
+}
+
+// existed reports whether a CVM was there before a creation was asked for.
+func (p *Pending) existed(cvm string) bool {
+	same := func(id string) bool { return bareUUID(id) == bareUUID(cvm) }
+	return slices.ContainsFunc(p.Siblings, same) || slices.ContainsFunc(p.App.CVMs, func(c CVM) bool { return same(c.ID) })
 }
 
 // ParsePending reads a [Pending] that was written as JSON.

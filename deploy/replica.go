@@ -29,9 +29,13 @@ type ReplicaSpec struct {
 
 // Replicate makes one more CVM and returns when it runs and is verified. The API makes a new one at each call, so the
 // call is sent once: if its answer is lost, Replicate looks for a CVM of the app that was not there before, for a
-// time that outlasts the server's work. [WithPending] saves what [Finish] needs to do the same after a crash. Two
-// processes that replicate one app at the same time cannot tell their CVMs apart; the error then says so, and
-// [Pending.Resolve] settles it.
+// time that outlasts the server's work. [WithPending] saves what [Finish] needs to do the same after a crash.
+//
+// Flows with one client make the CVMs of an app one after the other, and never take each other's; the boots overlap. Two clients, or two processes, know nothing of each
+// other: if an answer is lost while the other one makes a CVM, the CVMs are told apart by the compose hash, by the node
+// and by the name of an instance, as far as the spec sets them. If that is not enough, the error is an
+// [*AmbiguousError], and [Pending.Resolve] names the CVM. With equal specs the CVM of the other may be taken if it comes
+// first; give instances names, or use one client.
 //
 // With a KMS on a chain the contract must allow the compose hash already: a replica never adds one. It adds the
 // machine, if the caller accepts it: with [WithChain] here, else the [*Pending] is the error.

@@ -162,7 +162,7 @@ func TestFinish_TakesNoStrangerForTheReplica(t *testing.T) {
 // If several CVMs have come since, nobody can tell which one it is. The caller can.
 func TestFinish_ReturnsAnErrorIfSeveralCVMsAreNew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, c, with := cloud(t)
+		s, c, with := cloud(t)
 		first := running(t, c, with)
 		var asked *deploy.Pending
 		keep := deploy.WithPending(func(p *deploy.Pending) error {
@@ -173,36 +173,47 @@ func TestFinish_ReturnsAnErrorIfSeveralCVMsAreNew(t *testing.T) {
 		})
 		var app *deploy.App
 		for range 2 {
-			var err error
+			c, err := s.Client() // as another process would
+			require.NoError(t, err)
 			app, err = deploy.Replicate(t.Context(), c, first, deploy.ReplicaSpec{}, append(with.change, keep)...)
 			require.NoError(t, err)
 		}
 		_, err := deploy.Finish(t.Context(), c, handOver(t, asked), with.change...)
-		require.ErrorContains(t, err, "several new CVMs")
-		require.ErrorContains(t, err, "Pending.Resolve")
+		var ambiguous *deploy.AmbiguousError
+		require.ErrorAs(t, err, &ambiguous)
+		assert.Len(t, ambiguous.CVMs, 2)
+		assert.Contains(t, ambiguous.CVMs, last(app).ID)
 		assert.Len(t, instances(t, c, first), 3)
 
-		require.Error(t, asked.Resolve(""))
+		require.ErrorContains(t, asked.Resolve(first.CVMs[0].ID), "it was there before")
+		require.NoError(t, asked.Resolve("0b8e3c30-5f0c-4d43-8a08-d7f0e2e4d1aa"), "a wrong one")
+		_, err = deploy.Finish(t.Context(), c, handOver(t, asked), with.change...)
+		require.ErrorIs(t, err, client.ErrNotFound)
 		require.NoError(t, asked.Resolve(last(app).ID))
 		done, err := deploy.Finish(t.Context(), c, handOver(t, asked), with.change...)
 		require.NoError(t, err)
 		assert.Equal(t, app.CVMs, done.CVMs)
-		require.ErrorContains(t, asked.Resolve(last(app).ID), "nothing to resolve")
+
+		require.NoError(t, asked.Resolve(""), "none of them")
+		done, err = deploy.Finish(t.Context(), c, handOver(t, asked), with.change...)
+		require.NoError(t, err)
+		assert.Len(t, instances(t, c, first), 4)
+		require.ErrorContains(t, done.Last.Pending.Resolve(last(app).ID), "nothing to resolve")
 	})
 }
 
 // creation is a flow that makes one more CVM, and the operation of the API that it asks once.
 type creation struct {
-	operation string
-	flow      func(t testing.TB, c *client.Client, app *deploy.App, opts ...deploy.Option) (*deploy.App, error)
+	operation, path string
+	flow            func(t testing.TB, c *client.Client, app *deploy.App, opts ...deploy.Option) (*deploy.App, error)
 }
 
 func creations() map[string]creation {
 	return map[string]creation{
-		"replica": {"CVMs.Replicate", func(t testing.TB, c *client.Client, app *deploy.App, opts ...deploy.Option) (*deploy.App, error) {
+		"replica": {"CVMs.Replicate", "/replicas", func(t testing.TB, c *client.Client, app *deploy.App, opts ...deploy.Option) (*deploy.App, error) {
 			return deploy.Replicate(t.Context(), c, app, deploy.ReplicaSpec{}, opts...)
 		}},
-		"instance": {"Apps.CreateInstance", func(t testing.TB, c *client.Client, app *deploy.App, opts ...deploy.Option) (*deploy.App, error) {
+		"instance": {"Apps.CreateInstance", "/instances", func(t testing.TB, c *client.Client, app *deploy.App, opts ...deploy.Option) (*deploy.App, error) {
 			return deploy.AddInstance(t.Context(), c, app, deploy.InstanceSpec{}, opts...)
 		}},
 	}
