@@ -1,7 +1,6 @@
 package deploy
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/internal/cloudtext"
 	"github.com/phala-go/phala/internal/strictjson"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
@@ -120,7 +120,7 @@ type Result struct {
 func ParseApp(data []byte) (*App, error) {
 	var a App
 	if err := strictjson.Unmarshal(data, &a); err != nil {
-		return nil, fmt.Errorf("app: %w", err)
+		return nil, &InputError{Field: "app", Rule: "want what SaveFile wrote", Err: err}
 	}
 	return &a, a.check()
 }
@@ -128,16 +128,16 @@ func ParseApp(data []byte) (*App, error) {
 // check refuses an anchor that contradicts itself.
 func (a *App) check() error {
 	if a == nil || a.ID.IsZero() {
-		return errors.New("app: it has no app id")
+		return &InputError{Field: "app", Rule: "it has no app id"}
 	}
 	if a.Document == "" {
 		return nil
 	}
 	if sum := compose.Sum([]byte(a.Document)); !sum.Equal(a.ComposeHash) {
-		return fmt.Errorf("app %s: its document has the compose hash %s, not %s", a.ID, sum, a.ComposeHash)
+		return &InputError{Field: "app " + a.ID.String(), Rule: fmt.Sprintf("its document has the compose hash %s, not %s", sum, a.ComposeHash)}
 	}
 	if _, err := compose.Parse([]byte(a.Document)); err != nil {
-		return fmt.Errorf("app %s: its document: %w", a.ID, err)
+		return &InputError{Field: "app " + a.ID.String(), Rule: "its document", Err: err}
 	}
 	return nil
 }
@@ -145,7 +145,7 @@ func (a *App) check() error {
 // Compose returns the document as a value that can be changed and handed to [UpdateSpec].
 func (a *App) Compose() (*compose.App, error) {
 	if a.Document == "" {
-		return nil, fmt.Errorf("app %s: its document is not known: %s", a.ID, a.Unproven)
+		return nil, fmt.Errorf("app %s: %w: %s", a.ID, ErrUnknownDocument, cloudtext.Clean(a.Unproven))
 	}
 	return compose.Parse([]byte(a.Document))
 }
@@ -172,7 +172,7 @@ func (a *App) find(name string) (CVM, error) {
 	}
 	if name == "" {
 		if len(a.CVMs) == 0 {
-			return CVM{}, fmt.Errorf("app %s: it has no CVM; name one", a.ID)
+			return CVM{}, &InputError{Field: "app " + a.ID.String(), Rule: "it has no CVM; name one"}
 		}
 		return a.CVMs[0], nil
 	}
@@ -223,7 +223,7 @@ func bareUUID(id string) string { return strings.ToLower(strings.ReplaceAll(id, 
 // handle identifies a CVM to the API: its vm_uuid, or its id if it has none.
 func handle(cvm *openapi.CVMDetail) string {
 	if cvm.VMUUID != "" {
-		return cvm.VMUUID
+		return cloudtext.Clean(cvm.VMUUID)
 	}
-	return string(cvm.ID)
+	return cloudtext.Clean(string(cvm.ID))
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -55,7 +54,7 @@ type Approval struct {
 func ParseApproval(data []byte) (*Approval, error) {
 	var a Approval
 	if err := strictjson.Unmarshal(data, &a); err != nil {
-		return nil, fmt.Errorf("approval: %w", err)
+		return nil, &InputError{Field: "approval", Rule: "want what SaveFile wrote", Err: err}
 	}
 	return &a, a.Check()
 }
@@ -65,9 +64,9 @@ func ParseApproval(data []byte) (*Approval, error) {
 func (a *Approval) Check() error {
 	switch {
 	case a.App.IsZero():
-		return errors.New("approval: it has no app id")
+		return &InputError{Field: "approval", Rule: "it has no app id"}
 	case a.ComposeHash == (compose.Hash{}):
-		return errors.New("approval: it has no compose hash")
+		return &InputError{Field: "approval", Rule: "it has no compose hash"}
 	}
 	if !a.Unpredicted {
 		if sum := compose.Sum([]byte(a.Document)); !sum.Equal(a.ComposeHash) {
@@ -87,11 +86,11 @@ func (a *Approval) Check() error {
 func (a *Approval) Diff() (string, error) {
 	before, err := readable(a.Before)
 	if err != nil {
-		return "", fmt.Errorf("the document before: %w", err)
+		return "", &InputError{Field: "Approval.Before", Err: err}
 	}
 	after, err := readable(a.Document)
 	if err != nil {
-		return "", fmt.Errorf("the document: %w", err)
+		return "", &InputError{Field: "Approval.Document", Err: err}
 	}
 	return udiff.Unified(a.BeforeHash.String(), a.ComposeHash.String(), before, after), nil
 }
@@ -146,7 +145,7 @@ func Approve(ctx context.Context, chain Chain, a *Approval, opts ...Option) erro
 		return err
 	}
 	if chain == nil {
-		return errors.New("approve: a chain is required")
+		return &InputError{Field: "approve", Rule: "a chain is required"}
 	}
 	if a.Unpredicted && !cfg.hashFromCloud {
 		return fmt.Errorf("approve: %w", ErrUnpredictable)

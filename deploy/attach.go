@@ -9,6 +9,7 @@ import (
 	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/internal/cloudtext"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
 	"github.com/phala-go/phala/verify"
@@ -35,7 +36,7 @@ func Attach(ctx context.Context, c *client.Client, id kms.AppID, policy attest.P
 
 func (f *flow) attach(ctx context.Context, policy attest.Policy) error {
 	if f.app.ID.IsZero() {
-		return errors.New("the app id is zero")
+		return &InputError{Field: "Attach", Rule: "the app id is zero"}
 	}
 	if err := policy.Validate(); err != nil {
 		return err
@@ -60,7 +61,7 @@ func (f *flow) attach(ctx context.Context, policy attest.Policy) error {
 		f.app.CVMs[i].ComposeHash = hash
 	}
 	if os := cvms[0].OS; os != nil {
-		f.app.OS = Image{Name: os.Name, Version: os.Version, Hash: os.OSImageHash}
+		f.app.OS = Image{Name: cloudtext.Clean(os.Name), Version: cloudtext.Clean(os.Version), Hash: cloudtext.Clean(os.OSImageHash)}
 		// Not because the cloud reports one: a development image is accepted only by a policy that waives its check.
 		f.app.OS.Development = os.IsDev != nil && *os.IsDev && slices.Contains(policy.Waive, attest.CheckProductionOS)
 	}
@@ -84,7 +85,7 @@ func (f *flow) attachKMS(ctx context.Context, policy *attest.Policy) error {
 	f.app.ChainID, f.app.KMSContract = chain.ChainID(), chain.KMS()
 	root, err := chain.RootKey(ctx)
 	if err != nil {
-		return fmt.Errorf("root key in the contract of the KMS: %w", err)
+		return onChainError("root key in the contract of the KMS", err)
 	}
 	if len(f.cfg.roots) == 0 {
 		f.app.KMSRoot = root
@@ -94,7 +95,7 @@ func (f *flow) attachKMS(ctx context.Context, policy *attest.Policy) error {
 	if len(policy.KMSRootCAs) == 0 {
 		ca, err := chain.RootCA(ctx)
 		if err != nil {
-			return fmt.Errorf("the root CA of the KMS: %w", err)
+			return onChainError("the root CA of the KMS", err)
 		}
 		if len(ca) > 0 {
 			policy.KMSRootCAs = [][]byte{ca}
@@ -114,7 +115,7 @@ func (f *flow) running(ctx context.Context) ([]*openapi.CVMDetail, error) {
 		id := listedID(one)
 		detail, err := f.c.CVMs.Get(ctx, id)
 		if err != nil {
-			return nil, fmt.Errorf("cvm %.100q: %w", id, err)
+			return nil, fmt.Errorf("cvm %s: %w", cloudtext.Clean(id), err)
 		}
 		if err := f.compareIdentity(CVM{ID: id}, detail); err != nil {
 			return nil, err
@@ -135,7 +136,7 @@ func (f *flow) proveHashes(ctx context.Context, cvms []*openapi.CVMDetail, polic
 	policy.AppID = f.app.ID
 	hashes := make([]compose.Hash, len(cvms))
 	for i, cvm := range cvms {
-		f.app.CVMs = append(f.app.CVMs, CVM{ID: handle(cvm), Name: cvm.Name})
+		f.app.CVMs = append(f.app.CVMs, CVM{ID: handle(cvm), Name: cloudtext.Clean(cvm.Name)})
 		instance, err := verify.CVM(ctx, f.c, handle(cvm), policy)
 		var unverified *verify.Error
 		switch {
@@ -181,7 +182,7 @@ func (f *flow) attachDocument(ctx context.Context, cvms []*openapi.CVMDetail, ha
 		}
 	}
 	if len(distinct) > 1 {
-		return fmt.Errorf("its CVMs run %d documents: %s; name one in policy.ComposeHashes", len(distinct), distinct)
+		return &InputError{Field: "policy.ComposeHashes", Rule: fmt.Sprintf("its CVMs run %d documents: %s; name one in policy.ComposeHashes", len(distinct), distinct)}
 	}
 	hash := distinct[0]
 	if chain := f.cfg.chain; chain != nil {
@@ -201,7 +202,7 @@ func (f *flow) attachUnproven(ctx context.Context, cvms []*openapi.CVMDetail, ha
 	cvm := cvms[0]
 	hash, err := compose.ParseHash(cvm.ComposeHash)
 	if err != nil {
-		return fmt.Errorf("the compose hash of cvm %s: %w", handle(cvm), err)
+		return mismatch(CheckComposeHash, "that of cvm "+handle(cvm), cvm.ComposeHash)
 	}
 	if named := f.cfg.policy.ComposeHashes; len(named) > 0 && !slices.Contains(named, hash) {
 		return &MismatchError{What: CheckComposeHash, Local: named[0].String(), Remote: hash.String()}
@@ -233,7 +234,7 @@ func (f *flow) attachContract(ctx context.Context, hash compose.Hash, result *Re
 	a, err := f.cfg.chain.Allowance(ctx, f.app.ID, hash, kms.DeviceID{})
 	switch {
 	case err != nil:
-		return fmt.Errorf("its contract: %w", err)
+		return onChainError("its contract", err)
 	case !a.ComposeHash:
 		return fmt.Errorf("compose hash %s: %w", hash, ErrNotAllowed)
 	}
@@ -245,7 +246,7 @@ func (f *flow) attachContract(ctx context.Context, hash compose.Hash, result *Re
 func (f *flow) keepDocument(text string, hash compose.Hash) error {
 	app, err := compose.Parse([]byte(text))
 	if err != nil {
-		return fmt.Errorf("the document of compose hash %s: %w", hash, err)
+		return fmt.Errorf("the document of compose hash %s: %w: %w", hash, ErrUnknownDocument, err)
 	}
 	f.app.Document, f.app.ComposeHash = text, hash
 	f.app.Secrets = slices.Sorted(slices.Values(app.AllowedEnvs))

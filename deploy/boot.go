@@ -9,6 +9,7 @@ import (
 
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/internal/cloudtext"
 	"github.com/phala-go/phala/openapi"
 )
 
@@ -83,9 +84,9 @@ func waitError(ctx context.Context, cvm CVM, err error) error {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
-		return fmt.Errorf("wait for cvm %s: %w: %w", cvm.ID, context.Cause(ctx), err)
+		return fmt.Errorf("wait for cvm %s: %w: %w", cvm.ID, ended(ctx), err)
 	case errors.As(err, &wait) && wait.State != nil && errors.Is(err, client.ErrFailedState):
-		return &BootError{CVM: cvm.ID, Status: wait.State.Status, Progress: wait.State.BootProgress, Text: wait.State.BootError, Err: err}
+		return &BootError{CVM: cvm.ID, Status: openapi.CVMStatus(cloudtext.Clean(string(wait.State.Status))), Progress: cloudtext.Clean(wait.State.BootProgress), Text: cloudtext.Clean(wait.State.BootError), Err: err}
 	}
 	return fmt.Errorf("wait for cvm %s: %w", cvm.ID, err)
 }
@@ -94,7 +95,7 @@ func waitError(ctx context.Context, cvm CVM, err error) error {
 func (f *flow) stateProgress() client.WaitOption {
 	var last StateEvent
 	return client.WithWaitProgress(func(s client.StateEvent) {
-		if e := (StateEvent{Status: s.State.Status, BootProgress: s.State.BootProgress}); e != last {
+		if e := (StateEvent{Status: openapi.CVMStatus(cloudtext.Clean(string(s.State.Status))), BootProgress: cloudtext.Clean(s.State.BootProgress)}); e != last {
 			last = e
 			f.cfg.progress(e)
 		}
@@ -110,7 +111,8 @@ func (f *flow) compareOS(cvm *openapi.CVMDetail, checks *[]Check) error {
 	if err := f.app.OS.compare(cvm.OS.Name, cvm.OS.IsDev); err != nil {
 		return fmt.Errorf("cvm %s: %w", handle(cvm), err)
 	}
-	f.app.OS.Name, f.app.OS.Version, f.app.OS.Hash, f.app.OS.Measured = cvm.OS.Name, cvm.OS.Version, cvm.OS.OSImageHash, false
+	f.app.OS.Name, f.app.OS.Version = cloudtext.Clean(cvm.OS.Name), cloudtext.Clean(cvm.OS.Version)
+	f.app.OS.Hash, f.app.OS.Measured = cloudtext.Clean(cvm.OS.OSImageHash), false
 	f.report(checks, Check{Name: CheckOS, Outcome: Passed, Local: f.app.OS.kind(), Remote: cvm.OS.Name, Reason: "as the cloud reports it"})
 	return nil
 }
@@ -163,14 +165,14 @@ func (f *flow) idle(ctx context.Context, cvm CVM, wasStopped bool) error {
 	case openapi.CVMRunning, openapi.CVMStopped, openapi.CVMExited:
 		return nil
 	}
-	return &BootError{CVM: cvm.ID, Status: detail.Status, Err: client.ErrFailedState}
+	return &BootError{CVM: cvm.ID, Status: openapi.CVMStatus(cloudtext.Clean(string(detail.Status))), Err: client.ErrFailedState}
 }
 
 func urls(cvm *openapi.CVMDetail) []string {
 	var all []string
 	for _, e := range cvm.Endpoints {
 		if e.App != "" {
-			all = append(all, e.App)
+			all = append(all, cloudtext.Clean(e.App))
 		}
 	}
 	return all

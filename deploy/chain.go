@@ -106,19 +106,19 @@ func (c *config) acceptDevice(device kms.DeviceID, accepted []kms.DeviceID) (Che
 
 // demands compares what a contract demands with what the caller named.
 func (s ContractSpec) demands(app kms.AppID, a kms.Allowance) (Check, error) {
-	mismatch := func(what, local, remote string) error {
-		return fmt.Errorf("contract of app %s: %s: %w", app, what, &MismatchError{What: CheckContract, Local: local, Remote: remote})
+	differ := func(what, local, remote string) error {
+		return fmt.Errorf("contract of app %s: %s: %w", app, what, mismatch(CheckContract, local, remote))
 	}
 	tcb := a.RequireTCBUpToDate != nil && *a.RequireTCBUpToDate
 	switch {
 	case s.Owner != (common.Address{}) && a.Owner != s.Owner:
-		return Check{}, mismatch("owner", s.Owner.Hex(), a.Owner.Hex())
+		return Check{}, differ("owner", s.Owner.Hex(), a.Owner.Hex())
 	case s.AllowAnyDevice && !a.AnyDevice:
-		return Check{}, mismatch("any device", "allowed", "not allowed")
+		return Check{}, differ("any device", "allowed", "not allowed")
 	case len(s.Devices) > 0 && !s.AllowAnyDevice && a.AnyDevice:
-		return Check{}, mismatch("any device", "not allowed", "allowed")
+		return Check{}, differ("any device", "not allowed", "allowed")
 	case s.RequireTCBUpToDate && !tcb:
-		return Check{}, mismatch("TCB up to date", "required", "not required")
+		return Check{}, differ("TCB up to date", "required", "not required")
 	}
 	return Check{Name: CheckContract, Outcome: Passed, Local: app.String(), Reason: "owned by " + a.Owner.Hex()}, nil
 }
@@ -156,12 +156,12 @@ func allow(ctx context.Context, chain Chain, a *Approval, log journals) (string,
 	if !a.Device.IsZero() {
 		allowed, err := chain.Allowance(ctx, a.App, a.ComposeHash, a.Device)
 		if err != nil {
-			return "", fmt.Errorf("contract of app %s: %w", a.App, err)
+			return "", onChainError("contract of app "+a.App.String(), err)
 		}
 		if !allowed.Device && !allowed.AnyDevice || log.has("device") {
 			tx, err := chain.AddDevice(ctx, a.App, a.Device, log.of("device"))
 			if err != nil {
-				return "", fmt.Errorf("allow device %s for app %s: %w", a.Device, a.App, err)
+				return "", onChainError(fmt.Sprintf("allow device %s for app %s", a.Device, a.App), err)
 			}
 			note(tx)
 		}
@@ -171,7 +171,7 @@ func allow(ctx context.Context, chain Chain, a *Approval, log journals) (string,
 	}
 	tx, err := chain.AddComposeHash(ctx, a.App, a.ComposeHash, log.of("hash"))
 	if err != nil {
-		return "", fmt.Errorf("allow compose hash %s for app %s: %w", a.ComposeHash, a.App, err)
+		return "", onChainError(fmt.Sprintf("allow compose hash %s for app %s", a.ComposeHash, a.App), err)
 	}
 	note(tx)
 	return last, nil
@@ -182,7 +182,7 @@ func mustAllow(ctx context.Context, chain Chain, app kms.AppID, hash compose.Has
 	a, err := chain.Allowance(ctx, app, hash, kms.DeviceID{})
 	switch {
 	case err != nil:
-		return fmt.Errorf("contract of app %s: %w", app, err)
+		return onChainError("contract of app "+app.String(), err)
 	case !a.ComposeHash:
 		return fmt.Errorf("compose hash %s of app %s: %w; an update that the owner approves adds it", hash, app, ErrNotAllowed)
 	}

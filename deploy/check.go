@@ -71,7 +71,7 @@ const (
 // compare returns a passed check if both values are equal, else a mismatch.
 func compare(name, local, remote string) (Check, error) {
 	if local != remote {
-		return Check{}, &MismatchError{What: name, Local: local, Remote: remote}
+		return Check{}, mismatch(name, local, remote)
 	}
 	return Check{Name: name, Outcome: Passed, Local: local, Remote: remote}, nil
 }

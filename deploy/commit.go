@@ -35,7 +35,7 @@ func (f *flow) commit(ctx context.Context, p *Pending) error {
 	case p.NeedsApproval && p.Approval.Transaction == "":
 		return fmt.Errorf("commit %s: %w", what, ErrNotApproved)
 	case p.Kind != PendingUpdate && p.Token == "":
-		return fmt.Errorf("commit %s: the cloud issued no commit token for it", what)
+		return &InputError{Field: "commit " + what, Rule: "it has no commit token; finish it with Finish and an API key"}
 	}
 	if p.Expired(time.Now()) {
 		if err := f.renew(ctx, p); err != nil {
@@ -117,7 +117,7 @@ func (f *flow) renew(ctx context.Context, p *Pending) error {
 			fresh, err = f.prepareReplica(ctx, p, request)
 		}
 	default:
-		err = errors.New("an instance is prepared by asking for it again")
+		err = &InputError{Field: "instance", Rule: "it is prepared by asking for it again"}
 	}
 	if err != nil {
 		return fmt.Errorf("%w at %s: %w", ErrExpired, p.Approval.Expires.Format(time.RFC3339), err)

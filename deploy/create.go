@@ -2,12 +2,12 @@ package deploy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/phala-go/phala/client"
+	"github.com/phala-go/phala/internal/cloudtext"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
 )
@@ -64,7 +64,7 @@ func created(vm *openapi.VM, app kms.AppID) (string, error) {
 	if vm.AppID != "" {
 		answered, err := kms.ParseAppID(vm.AppID)
 		if err != nil {
-			return "", fmt.Errorf("the app id of the new CVM: %w", err)
+			return "", mismatch(CheckAppID, app.String(), vm.AppID)
 		}
 		if _, err := compare(CheckAppID, app.String(), answered.String()); err != nil {
 			return "", err
@@ -75,9 +75,9 @@ func created(vm *openapi.VM, app kms.AppID) (string, error) {
 		id = string(vm.ID)
 	}
 	if id == "" {
-		return "", errors.New("the cloud named no CVM")
+		return "", mismatch(CheckCVM, "a vm_uuid", "")
 	}
-	return id, nil
+	return cloudtext.Clean(id), nil
 }
 
 // createAdopted replaces the secrets of a CVM that an earlier run had made. It names no keys: a list of them that is

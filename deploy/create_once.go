@@ -12,6 +12,7 @@ import (
 
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/internal/cloudtext"
 	"github.com/phala-go/phala/internal/creations"
 	"github.com/phala-go/phala/openapi"
 )
@@ -47,7 +48,7 @@ func (f *flow) finishCreation(ctx context.Context, p *Pending) (*App, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: cvm %s runs, but: %w", what, p.Created, err)
 	}
-	made.Name = cvm.Name
+	made.Name = cloudtext.Clean(cvm.Name)
 	if err := f.compareCVM(made, cvm); err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
@@ -152,9 +153,9 @@ func (f *flow) list(ctx context.Context, p *Pending) ([]openapi.CVM, error) {
 // listedID identifies a CVM of a list: its vm_uuid, or its id if it has none.
 func listedID(cvm openapi.CVM) string {
 	if cvm.VMUUID != "" {
-		return cvm.VMUUID
+		return cloudtext.Clean(cvm.VMUUID)
 	}
-	return string(cvm.ID)
+	return cloudtext.Clean(string(cvm.ID))
 }
 
 // lookFor looks for the CVM of the app that was not there when p was asked for, for as long as the server may be at

@@ -22,15 +22,19 @@ type document struct {
 func newDocument(app *compose.App) (document, error) {
 	text, err := app.Canonical()
 	if err != nil {
-		return document{}, err
+		return document{}, &InputError{Field: "app-compose", Err: err}
 	}
-	return document{app: app, text: text, hash: compose.Sum(text), predictable: app.Predictable()}, app.Validate()
+	d := document{app: app, text: text, hash: compose.Sum(text), predictable: app.Predictable()}
+	if err := app.Validate(); err != nil {
+		return document{}, &InputError{Field: "app-compose", Err: err}
+	}
+	return d, nil
 }
 
 func parseDocument(text string) (document, error) {
 	app, err := compose.Parse([]byte(text))
 	if err != nil {
-		return document{}, err
+		return document{}, &InputError{Field: "app-compose", Err: err}
 	}
 	return newDocument(app)
 }
@@ -47,7 +51,7 @@ func documentOf(sent openapi.AppCompose) (document, error) {
 // into puts the document into a request, and checks that the request holds it whole.
 func (d document) into(to *openapi.AppCompose) error {
 	if err := json.Unmarshal(d.text, to); err != nil {
-		return fmt.Errorf("the app-compose does not fit the API: %w", err)
+		return &InputError{Field: "app-compose", Rule: "it does not fit the API", Err: err}
 	}
 	return nil
 }
@@ -115,7 +119,7 @@ func (d document) withAccepted(ran string, scripts []compose.Hash) ([]byte, bool
 // intoUpdate puts the document into an update.
 func (d document) intoUpdate(to *openapi.ProvisionComposeUpdateRequest) error {
 	if err := json.Unmarshal(d.text, to); err != nil {
-		return fmt.Errorf("the app-compose does not fit the API: %w", err)
+		return &InputError{Field: "app-compose", Rule: "it does not fit the API", Err: err}
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -86,8 +85,11 @@ func (f *flow) seal(ctx context.Context, env []compose.EnvVar, from keySource) (
 	}
 	sorted := slices.SortedFunc(slices.Values(env), func(a, b compose.EnvVar) int { return compareText(a.Key, b.Key) })
 	ciphertext, err := kms.EncryptEnv(sorted, key)
+	if err != nil {
+		return nil, &InputError{Field: "Env", Err: err}
+	}
 	s.ciphertext = openapi.Secret(ciphertext)
-	return s, err
+	return s, nil
 }
 
 func compareText(a, b string) int {
@@ -103,7 +105,7 @@ func compareText(a, b string) int {
 // envKey returns the key to encrypt for, and records the checks that it has passed.
 func (f *flow) envKey(ctx context.Context, from keySource, s *sealed) (kms.PublicKey, error) {
 	if f.app.KMS == "" {
-		return kms.PublicKey{}, errors.New("the cloud did not name the KMS to ask")
+		return kms.PublicKey{}, &InputError{Field: "App.KMS", Rule: "the KMS is not known; name its slug or id"}
 	}
 	answer, err := f.c.KMS.GetAppEnvPublicKey(ctx, f.app.KMS, f.app.ID.String())
 	if err != nil {
@@ -111,12 +113,12 @@ func (f *flow) envKey(ctx context.Context, from keySource, s *sealed) (kms.Publi
 	}
 	key, err := kms.ParsePublicKey(answer.PublicKey)
 	if err != nil {
-		return kms.PublicKey{}, err
+		return kms.PublicKey{}, mismatch(CheckEnvKey, "64 hexadecimal digits", answer.PublicKey)
 	}
 	if from.provisioned != "" {
 		named, err := kms.ParsePublicKey(from.provisioned)
 		if err != nil {
-			return kms.PublicKey{}, err
+			return kms.PublicKey{}, mismatch(CheckEnvKey, key.String(), from.provisioned)
 		}
 		check, err := compare(CheckEnvKey, named.String(), key.String())
 		if err != nil {
@@ -135,11 +137,11 @@ func (f *flow) envKey(ctx context.Context, from keySource, s *sealed) (kms.Publi
 func (f *flow) checkRoot(ctx context.Context, key kms.PublicKey, signature string, from keySource, s *sealed) error {
 	sig, err := kms.ParseSignature(signature)
 	if err != nil {
-		return err
+		return mismatch(CheckKMSRoot, "a signature of 130 hexadecimal digits", signature)
 	}
 	signer, err := kms.RecoverSigner(f.app.ID, key, sig)
 	if err != nil {
-		return err
+		return mismatch(CheckKMSRoot, "a signature of a root key", signature)
 	}
 	roots, reason, err := f.trustedRoots(ctx, from)
 	if err != nil {
@@ -165,7 +167,7 @@ func (f *flow) trustedRoots(ctx context.Context, from keySource) ([]kms.Signer, 
 	case f.cfg.chain != nil:
 		root, err := f.cfg.chain.RootKey(ctx)
 		if err != nil {
-			return nil, "", fmt.Errorf("root key in the contract of the KMS: %w", err)
+			return nil, "", onChainError("root key in the contract of the KMS", err)
 		}
 		return []kms.Signer{root}, fmt.Sprintf("the root is the one in the KMS's contract on chain %d", f.cfg.chain.ChainID()), nil
 	}
@@ -184,13 +186,13 @@ func (f *flow) cloudRoot(ctx context.Context, text string) (kms.Signer, error) {
 			return kms.Signer{}, fmt.Errorf("root key of KMS %s: %w", f.app.KMS, err)
 		}
 		if info.RPC == nil {
-			return kms.Signer{}, fmt.Errorf("root key of KMS %s: the cloud does not show it (%.200q)", f.app.KMS, info.RPCError)
+			return kms.Signer{}, mismatch(CheckKMSRoot, "the root key of KMS "+f.app.KMS, "the cloud does not show it: "+info.RPCError)
 		}
 		text = info.RPC.BootstrapInfo.K256PublicKey
 	}
 	root, err := kms.ParseSigner(text)
 	if err != nil {
-		return kms.Signer{}, fmt.Errorf("root key of KMS %s: %w", f.app.KMS, err)
+		return kms.Signer{}, mismatch(CheckKMSRoot, "the root key of KMS "+f.app.KMS, text)
 	}
 	return root, nil
 }

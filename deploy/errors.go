@@ -3,11 +3,11 @@ package deploy
 import (
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/phala-go/phala/attest"
+	"github.com/phala-go/phala/internal/cloudtext"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
 )
@@ -48,7 +48,7 @@ type MismatchError struct {
 }
 
 func (e *MismatchError) Error() string {
-	text := fmt.Sprintf("%s mismatch: expected %s, got %.200q", e.What, e.Local, e.Remote)
+	text := fmt.Sprintf("%s mismatch: expected %s, got %.200q", e.What, cloudtext.Clean(e.Local), e.Remote)
 	if e.Hint != "" {
 		text += "; " + e.Hint
 	}
@@ -70,7 +70,7 @@ type InputError struct {
 func (e *InputError) Error() string {
 	text := e.Field
 	if e.Value != "" {
-		text += " " + strconv.Quote(e.Value)
+		text += " is " + cloudtext.Clean(e.Value)
 	}
 	if e.Rule != "" {
 		text += ": " + e.Rule
@@ -98,6 +98,27 @@ func (e *AmbiguousError) Error() string {
 	return fmt.Sprintf("app %s has new CVMs (%.200q) and the answer that named the %s is lost; name it with Pending.Resolve", e.App, e.CVMs, e.Kind)
 }
 
+// OnChainError is returned if the chain or its endpoint fails. Err is one of the errors of package kms/onchain, if the
+// chain is of that package.
+type OnChainError struct {
+	// What was read or sent.
+	What string
+	// Err is what the chain returned.
+	Err error
+}
+
+func (e *OnChainError) Error() string { return e.What + ": " + e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *OnChainError) Unwrap() error { return e.Err }
+
+func onChainError(what string, err error) error { return &OnChainError{What: what, Err: err} }
+
+// mismatch is a difference from a value of the cloud, which may be malformed.
+func mismatch(check, local, remote string) error {
+	return &MismatchError{What: check, Local: cloudtext.Clean(local), Remote: cloudtext.Clean(remote)}
+}
+
 // BootError is returned if the CVM exists but did not come to run.
 type BootError struct {
 	// CVM identifies it.
@@ -114,7 +135,7 @@ type BootError struct {
 
 func (e *BootError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "cvm %s did not boot: status %.100q", e.CVM, e.Status)
+	fmt.Fprintf(&b, "cvm %s did not boot: status %.100q", cloudtext.Clean(e.CVM), e.Status)
 	if e.Progress != "" {
 		fmt.Fprintf(&b, ", at %.200q", e.Progress)
 	}
@@ -151,7 +172,7 @@ type VerificationError struct {
 }
 
 func (e *VerificationError) Error() string {
-	return fmt.Sprintf("cvm %s runs, but is not verified: %v", e.CVM, e.Err)
+	return fmt.Sprintf("cvm %s runs, but is not verified: %v", cloudtext.Clean(e.CVM), e.Err)
 }
 
 func (e *VerificationError) Unwrap() error { return e.Err }

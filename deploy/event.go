@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/phala-go/phala/attest"
+	"github.com/phala-go/phala/internal/cloudtext"
 	"github.com/phala-go/phala/openapi"
 )
 
@@ -110,19 +111,19 @@ func (e EncryptedEvent) String() string {
 
 func (e CreatedEvent) String() string {
 	if e.Adopted {
-		return "found cvm " + printable(e.CVM) + " of an earlier run"
+		return "found cvm " + cloudtext.Clean(e.CVM) + " of an earlier run"
 	}
-	return "created cvm " + printable(e.CVM)
+	return "created cvm " + cloudtext.Clean(e.CVM)
 }
 
 func (e StateEvent) String() string {
 	if e.BootProgress != "" {
-		return printable(string(e.Status) + ": " + e.BootProgress)
+		return cloudtext.Clean(string(e.Status)) + ": " + cloudtext.Clean(e.BootProgress)
 	}
-	return printable(string(e.Status))
+	return cloudtext.Clean(string(e.Status))
 }
 
-func (e RunningEvent) String() string { return "running: " + printable(e.CVM.Name) }
+func (e RunningEvent) String() string { return "running: " + cloudtext.Clean(e.CVM.Name) }
 
 func (e AttestationEvent) String() string {
 	counts := map[attest.Outcome]int{}

@@ -2,12 +2,12 @@ package deploy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/internal/cloudtext"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
 )
@@ -132,7 +132,7 @@ func (p *Pending) document() (document, error) {
 // anchor writes what a change came to into the anchor of the flow.
 func (f *flow) anchor(p *Pending, cvm *openapi.CVMDetail, proof *proof) {
 	app := f.app
-	made := CVM{ID: handle(cvm), Name: cvm.Name, InstanceID: proof.instance()}
+	made := CVM{ID: handle(cvm), Name: cloudtext.Clean(cvm.Name), InstanceID: proof.instance()}
 	if proof.document != "" {
 		made.ComposeHash = compose.Sum([]byte(proof.document))
 		if p.Kind == PendingUpdate {
@@ -159,7 +159,7 @@ func (f *flow) retireOld(ctx context.Context, p *Pending, checks *[]Check) error
 	old := p.Approval.BeforeHash
 	switch {
 	case f.cfg.chain == nil:
-		return errors.New("RetireOld needs WithChain")
+		return &InputError{Field: "RetireOld", Rule: "it needs WithChain"}
 	case old == (compose.Hash{}) || old.Equal(p.Approval.ComposeHash):
 		return nil
 	case slices.ContainsFunc(f.app.CVMs, func(c CVM) bool { return c.ComposeHash.Equal(old) }):
@@ -169,7 +169,7 @@ func (f *flow) retireOld(ctx context.Context, p *Pending, checks *[]Check) error
 	log := journals{all: &p.Retirements, save: func() error { return f.cfg.keep(p) }}
 	tx, err := f.cfg.chain.RemoveComposeHash(ctx, p.App.ID, old, log.of("hash"))
 	if err != nil {
-		return fmt.Errorf("the update runs, but compose hash %s is still allowed: %w", old, err)
+		return onChainError(fmt.Sprintf("the update runs, but compose hash %s is still allowed", old), err)
 	}
 	f.cfg.progress(RetiredEvent{ComposeHash: old.String(), Transaction: tx.Hex()})
 	return f.cfg.keep(p)

@@ -2,11 +2,13 @@ package deploy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/internal/cloudtext"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
 )
@@ -31,7 +33,7 @@ func begin(kind flows, c *client.Client, app *App, opts []Option) (*flow, error)
 		return &flow{c: c, cfg: cfg, app: app}, nil
 	}
 	if !app.onChain() {
-		return nil, fmt.Errorf("app %s: WithChain is for an app whose KMS is on a chain; its KMS is the central one", app.ID)
+		return nil, &InputError{Field: "WithChain", Rule: fmt.Sprintf("it is for an app whose KMS is on a chain; that of app %s is the central one", app.ID)}
 	}
 	return &flow{c: c, cfg: cfg, app: app}, sameChain(cfg.chain, app.ChainID, app.KMSContract)
 }
@@ -59,7 +61,7 @@ func (f *flow) compareCVM(cvm CVM, detail *openapi.CVMDetail) error {
 	}
 	hash, err := compose.ParseHash(detail.ComposeHash)
 	if err != nil {
-		return &MismatchError{What: CheckComposeHash, Local: cvm.ComposeHash.String(), Remote: detail.ComposeHash}
+		return mismatch(CheckComposeHash, cvm.ComposeHash.String(), detail.ComposeHash)
 	}
 	if !hash.Equal(cvm.ComposeHash) {
 		return &MismatchError{
@@ -77,7 +79,7 @@ func (f *flow) compareIdentity(cvm CVM, detail *openapi.CVMDetail) error {
 	}
 	id, err := kms.ParseAppID(detail.AppID)
 	if err != nil || id != f.app.ID {
-		return &MismatchError{What: CheckAppID, Local: f.app.ID.String(), Remote: detail.AppID}
+		return mismatch(CheckAppID, f.app.ID.String(), detail.AppID)
 	}
 	if k := detail.KMSInfo; f.app.onChain() && k != nil {
 		id, contract := chainOf(&openapi.KMS{ChainID: k.ChainID, KMSContractAddress: k.DstackKMSAddress})
@@ -89,6 +91,7 @@ func (f *flow) compareIdentity(cvm CVM, detail *openapi.CVMDetail) error {
 // report passes checks on and keeps them.
 func (f *flow) report(to *[]Check, checks ...Check) {
 	for _, check := range checks {
+		check.Local, check.Remote, check.Reason = cloudtext.Clean(check.Local), cloudtext.Clean(check.Remote), cloudtext.Clean(check.Reason)
 		*to = append(*to, check)
 		f.cfg.progress(CheckEvent{check})
 	}
@@ -101,6 +104,15 @@ func pause(ctx context.Context, d time.Duration) error {
 	case <-timer.C:
 		return nil
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return ended(ctx)
 	}
+}
+
+// ended is the error of a context that has ended, with its cause.
+func ended(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if errors.Is(cause, err) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", err, cause)
 }

@@ -2,11 +2,11 @@ package deploy
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/phala-go/phala/compose/inspect"
+	"github.com/phala-go/phala/internal/cloudtext"
 )
 
 // FindingsError is returned if a docker-compose file asks for what cannot work in a confidential VM.
@@ -18,7 +18,7 @@ type FindingsError struct {
 func (e *FindingsError) Error() string {
 	lines := make([]string, len(e.Findings))
 	for i, finding := range e.Findings {
-		lines[i] = printable(finding.String())
+		lines[i] = cloudtext.Clean(finding.String())
 	}
 	return "docker-compose file: " + strings.Join(lines, "; ")
 }
@@ -27,7 +27,7 @@ func (e *FindingsError) Error() string {
 func (c *config) inspect(ctx context.Context, doc document) ([]Check, error) {
 	report, err := inspect.App(ctx, doc.app)
 	if err != nil {
-		return nil, fmt.Errorf("docker-compose file: %w", err)
+		return nil, &InputError{Field: "docker-compose file", Err: err}
 	}
 	var checks []Check
 	var wrong FindingsError
@@ -36,7 +36,7 @@ func (c *config) inspect(ctx context.Context, doc document) ([]Check, error) {
 			wrong.Findings = append(wrong.Findings, finding)
 			continue
 		}
-		checks = append(checks, Check{Name: CheckInspection, Outcome: Noticed, Reason: printable(finding.String())})
+		checks = append(checks, Check{Name: CheckInspection, Outcome: Noticed, Reason: cloudtext.Clean(finding.String())})
 	}
 	if len(wrong.Findings) > 0 {
 		return nil, &wrong

@@ -49,7 +49,7 @@ func (f *flow) planInstance(ctx context.Context, spec InstanceSpec) (*Pending, e
 	}
 	if spec.Name != "" {
 		if err := compose.ValidateName(spec.Name); err != nil {
-			return nil, err
+			return nil, &InputError{Field: "InstanceSpec.Name", Err: err}
 		}
 	}
 	hash := f.app.ComposeHash

@@ -66,7 +66,7 @@ func TestFlows_ShowNoSecret(t *testing.T) {
 		require.Error(t, err)
 		look(err)
 		for _, err := range []error{
-			&deploy.MismatchError{What: "a"}, &deploy.BootError{}, &deploy.TimeoutError{}, &deploy.VerificationError{Err: err}, &deploy.SecretsError{}, &deploy.FindingsError{}, &deploy.InputError{Err: err}, &deploy.AmbiguousError{},
+			&deploy.MismatchError{What: "a"}, &deploy.BootError{}, &deploy.TimeoutError{}, &deploy.VerificationError{Err: err}, &deploy.SecretsError{}, &deploy.FindingsError{}, &deploy.InputError{Err: err}, &deploy.AmbiguousError{}, &deploy.OnChainError{Err: err},
 		} {
 			look(err)
 		}

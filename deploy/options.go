@@ -90,13 +90,13 @@ func configure(flow flows, opts []Option) (*config, error) {
 	}
 	for _, o := range opts {
 		if o.set == nil {
-			return nil, errors.New("deploy: the zero Option")
+			return nil, &InputError{Field: "option", Rule: "it is the zero Option"}
 		}
 		if o.flows&flow == 0 {
-			return nil, fmt.Errorf("deploy: %s has no effect in %s; it is for %s", o.name, flow, o.flows)
+			return nil, &InputError{Field: "option", Rule: fmt.Sprintf("%s has no effect in %s; it is for %s", o.name, flow, o.flows)}
 		}
 		if err := o.set(cfg); err != nil {
-			return nil, fmt.Errorf("deploy: %s: %w", o.name, err)
+			return nil, &InputError{Field: o.name, Err: err}
 		}
 	}
 	ways := 0
@@ -107,9 +107,9 @@ func configure(flow flows, opts []Option) (*config, error) {
 	}
 	switch {
 	case ways > 1:
-		return nil, errors.New("deploy: WithKMSRoot, TrustKMSRootFromCloud and SkipKMSKeyCheck exclude one another")
+		return nil, &InputError{Field: "options", Rule: "WithKMSRoot, TrustKMSRootFromCloud and SkipKMSKeyCheck exclude one another"}
 	case cfg.strict && cfg.skipVerify:
-		return nil, errors.New("deploy: WithVerification and SkipVerification exclude one another")
+		return nil, &InputError{Field: "options", Rule: "WithVerification and SkipVerification exclude one another"}
 	}
 	return cfg, nil
 }

@@ -149,16 +149,16 @@ func (p *Pending) existed(cvm string) bool {
 func ParsePending(data []byte) (*Pending, error) {
 	var p Pending
 	if err := strictjson.Unmarshal(data, &p); err != nil {
-		return nil, fmt.Errorf("pending change: %w", err)
+		return nil, &InputError{Field: "pending change", Rule: "want what SaveFile wrote", Err: err}
 	}
 	switch p.Kind {
 	case PendingUpdate, PendingReplica:
 		if p.CVM.ID == "" {
-			return nil, fmt.Errorf("pending %s: without a cvm", p.Kind)
+			return nil, &InputError{Field: "pending " + string(p.Kind), Rule: "without a cvm"}
 		}
 	case PendingInstance:
 	default:
-		return nil, fmt.Errorf("pending change: unknown kind %q", p.Kind)
+		return nil, &InputError{Field: "pending change", Rule: fmt.Sprintf("unknown kind %.100q", p.Kind)}
 	}
 	if err := p.App.check(); err != nil {
 		return nil, fmt.Errorf("pending %s: %w", p.Kind, err)

@@ -43,7 +43,7 @@ func PreLaunch(ctx context.Context, c *client.Client, app *App) (*PreLaunchStatu
 		return nil, fmt.Errorf("pre-launch script of cvm %s: %w", cvm.ID, err)
 	}
 	if status.Announced, err = compose.ParseHash(upgrade.LatestOfficialHash); err != nil {
-		return nil, fmt.Errorf("pre-launch script of cvm %s: the latest official one: %w", cvm.ID, err)
+		return nil, mismatch(CheckDocument, "the hash of the latest official pre-launch script", upgrade.LatestOfficialHash)
 	}
 	if script, ok := compose.LookupPreLaunchHash(status.Announced.String()); ok {
 		status.Latest = &script

@@ -32,7 +32,7 @@ func Prepare(ctx context.Context, c *client.Client, app *App, spec UpdateSpec, o
 		return nil, err
 	}
 	if !p.changesDocument() {
-		return nil, fmt.Errorf("prepare %s: the document does not change, so that there is nothing to approve; use Update", p.Approval.Name)
+		return nil, &InputError{Field: "prepare " + p.Approval.Name, Rule: "the document does not change, so that there is nothing to approve; use Update"}
 	}
 	request, err := f.preparable(p, doc)
 	if err != nil {
@@ -83,7 +83,7 @@ func (f *flow) preparable(p *Pending, doc document) (openapi.UpdateCVMRequest, e
 		return request, err
 	}
 	if !reached.hash.Equal(doc.hash) {
-		return request, errors.New("the API can prepare only another docker-compose file, pre-launch script, allowed_envs and what is public; the document changes more than that, so use Update")
+		return request, &InputError{Field: "UpdateSpec", Rule: "the API can prepare only another docker-compose file, pre-launch script, allowed_envs and what is public; the document changes more than that, so use Update"}
 	}
 	if p.Secrets != nil {
 		request.EncryptedEnv = &p.EncryptedEnv
@@ -108,7 +108,7 @@ func (f *flow) prepareUpdate(ctx context.Context, p *Pending, request openapi.Up
 	accepted, err := f.c.CVMs.Update(ctx, p.CVM.ID, request, &openapi.CVMsUpdateParams{PrepareOnly: openapi.Ptr(true)},
 		client.WithConflictWait(conflictWait))
 	if err == nil {
-		return nil, fmt.Errorf("the cloud took the change at once (%.100q); its KMS is on no chain", accepted.Status)
+		return nil, mismatch(CheckChain, "a change that waits for the chain", "taken at once: "+string(accepted.Status))
 	}
 	return preparationOf(err, request)
 }
@@ -122,13 +122,13 @@ func preparationOf(err error, request any) (*preparation, error) {
 	p := &preparation{token: required.CommitToken, expires: time.Now().Add(preparedFor).UTC().Truncate(time.Second)}
 	var parseErr error
 	if p.hash, parseErr = compose.ParseHash(required.ComposeHash); parseErr != nil {
-		return nil, fmt.Errorf("%w; %w", parseErr, err)
+		return nil, errors.Join(mismatch(CheckComposeHash, "that of the change", required.ComposeHash), err)
 	}
 	if p.app, parseErr = kms.ParseAppID(required.AppID); parseErr != nil {
-		return nil, fmt.Errorf("%w; %w", parseErr, err)
+		return nil, errors.Join(mismatch(CheckAppID, "that of the change", required.AppID), err)
 	}
 	if p.device, parseErr = parseDevice(required.DeviceID); parseErr != nil {
-		return nil, fmt.Errorf("%w; %w", parseErr, err)
+		return nil, errors.Join(mismatch(CheckDevice, "64 hexadecimal digits", required.DeviceID), err)
 	}
 	p.chain, p.kms = chainOf(required.KMSInfo)
 	data, parseErr := openapi.Marshal(request)
@@ -190,7 +190,7 @@ func (f *flow) acceptPending(ctx context.Context, p *Pending, device kms.DeviceI
 	if f.cfg.chain != nil && !allowed {
 		a, err := f.cfg.chain.Allowance(ctx, p.App.ID, p.Approval.ComposeHash, device)
 		if err != nil {
-			return fmt.Errorf("contract of app %s: %w", p.App.ID, err)
+			return onChainError("contract of app "+p.App.ID.String(), err)
 		}
 		allowed = a.Device || a.AnyDevice
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/internal/cloudtext"
 	"github.com/phala-go/phala/internal/strictjson"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
@@ -91,7 +92,7 @@ func (f *flow) announce(ctx context.Context, request *openapi.ProvisionRequest, 
 		return nil, err
 	}
 	if err := strictjson.Unmarshal(data, &answer); err != nil {
-		return nil, fmt.Errorf("%w: CVMs.Provision: %w", client.ErrDecode, err)
+		return nil, &client.DecodeError{Operation: "CVMs.Provision", StatusCode: response.StatusCode, Err: err}
 	}
 	return &answer, nil
 }
@@ -147,7 +148,7 @@ func (f *flow) plan(ctx context.Context, spec Spec) (*State, *openapi.ProvisionR
 func (f *flow) compareHash(st *State, answered string) error {
 	remote, err := compose.ParseHash(answered)
 	if err != nil {
-		return fmt.Errorf("the cloud's compose hash: %w", err)
+		return mismatch(CheckComposeHash, st.ComposeHash.String(), answered)
 	}
 	if !st.Predicted {
 		st.ComposeHash = remote
@@ -178,7 +179,7 @@ func (f *flow) compareChain(st *State, answer *openapi.Provision) error {
 	}
 	device, err := parseDevice(answer.DeviceID)
 	if err != nil {
-		return fmt.Errorf("provision %s: %w", st.Name, err)
+		return mismatch(CheckDevice, "64 hexadecimal digits", answer.DeviceID)
 	}
 	check, err := f.cfg.acceptDevice(device, st.Contract.Devices)
 	if err != nil {
@@ -198,11 +199,11 @@ func (f *flow) compareAppID(st *State, spec Spec, answered string) error {
 		return nil // the id is the address of a contract, which is yet to be deployed
 	}
 	if answered == "" {
-		return fmt.Errorf("provision %s: the cloud named no app id; a KMS on a chain needs WithChain", spec.Name)
+		return &MismatchError{What: CheckAppID, Local: "an app id", Hint: "a KMS on a chain needs WithChain"}
 	}
 	remote, err := kms.ParseAppID(answered)
 	if err != nil {
-		return fmt.Errorf("the cloud's app id: %w", err)
+		return mismatch(CheckAppID, "40 hexadecimal digits", answered)
 	}
 	check, err := f.checkAppID(st, spec, remote)
 	if err != nil {
@@ -249,7 +250,7 @@ func (f *flow) checkAppID(st *State, spec Spec, remote kms.AppID) (Check, error)
 // compareImage compares the image that the cloud chose with what was asked for, as far as its catalogue shows it.
 // The hardware has the last word after the boot.
 func (f *flow) compareImage(ctx context.Context, st *State, hash string) error {
-	st.OS.Hash = hash
+	st.OS.Hash = cloudtext.Clean(hash)
 	if hash == "" {
 		return nil
 	}
@@ -264,7 +265,7 @@ func (f *flow) compareImage(ctx context.Context, st *State, hash string) error {
 		if err := st.OS.compare(image.Name, &image.IsDev); err != nil {
 			return fmt.Errorf("provision %s: %w", st.Name, err)
 		}
-		st.OS.Name, st.OS.Version = image.Name, image.Version
+		st.OS.Name, st.OS.Version = cloudtext.Clean(image.Name), cloudtext.Clean(image.Version)
 		f.report(&st.Checks, Check{Name: CheckOS, Outcome: Passed, Local: st.OS.kind(), Remote: image.Name, Reason: "as the cloud lists it"})
 		return nil
 	}
@@ -274,10 +275,10 @@ func (f *flow) compareImage(ctx context.Context, st *State, hash string) error {
 // compare compares an image with what was asked for.
 func (i Image) compare(name string, isDev *bool) error {
 	if isDev != nil && *isDev != i.Development {
-		return &MismatchError{What: CheckOS, Local: i.kind(), Remote: Image{Name: name, Development: *isDev}.kind()}
+		return mismatch(CheckOS, i.kind(), Image{Name: name, Development: *isDev}.kind())
 	}
 	if i.Name != "" && name != "" && i.Name != name {
-		return &MismatchError{What: CheckOS, Local: i.Name, Remote: name}
+		return mismatch(CheckOS, i.Name, name)
 	}
 	return nil
 }
@@ -320,7 +321,7 @@ func (f *flow) adopt(ctx context.Context, st *State, spec Spec, taken error) (*S
 	}
 	id, err := kms.ParseAppID(cvm.AppID)
 	if err != nil {
-		return refuse(fmt.Errorf("the CVM of that name has no usable app id: %w", err))
+		return refuse(mismatch(CheckAppID, "that of the CVM of that name", cvm.AppID))
 	}
 	if f.cfg.chain != nil {
 		if err := f.adoptContract(ctx, st, spec, id); err != nil {
@@ -345,7 +346,7 @@ func (f *flow) adoptContract(ctx context.Context, st *State, spec Spec, id kms.A
 	}
 	a, err := chain.Allowance(ctx, id, st.ComposeHash, kms.DeviceID{})
 	if err != nil {
-		return fmt.Errorf("contract of app %s: %w", id, err)
+		return onChainError("contract of app "+id.String(), err)
 	}
 	owner := spec.Contract.Owner
 	if owner == (common.Address{}) {
@@ -364,7 +365,7 @@ func (f *flow) adoptContract(ctx context.Context, st *State, spec Spec, id kms.A
 
 func slugOrID(slug string, id openapi.ID) string {
 	if slug != "" {
-		return slug
+		return cloudtext.Clean(slug)
 	}
-	return string(id)
+	return cloudtext.Clean(string(id))
 }

@@ -24,7 +24,7 @@ func (f *flow) register(ctx context.Context, st *State) error {
 	}
 	chain := f.cfg.chain
 	if chain == nil {
-		return fmt.Errorf("deploy %s: its KMS is on chain %d, which needs WithChain", st.Name, st.ChainID)
+		return &InputError{Field: "deploy " + st.Name, Rule: fmt.Sprintf("its KMS is on chain %d, which needs WithChain", st.ChainID)}
 	}
 	if err := sameChain(chain, st.ChainID, st.KMSContract); err != nil {
 		return err
@@ -38,7 +38,7 @@ func (f *flow) register(ctx context.Context, st *State) error {
 		}
 		app, tx, err := chain.DeployApp(ctx, contract, log.of("deploy"))
 		if err != nil {
-			return fmt.Errorf("contract of %s: %w", st.Name, err)
+			return onChainError("contract of "+st.Name, err)
 		}
 		st.AppID, st.Deployer, transaction = app, chain.Sender(), tx.Hex()
 		f.report(&st.Checks, Check{
@@ -52,7 +52,7 @@ func (f *flow) register(ctx context.Context, st *State) error {
 	}
 	before, err := chain.Allowance(ctx, st.AppID, st.ComposeHash, st.Device)
 	if err != nil {
-		return fmt.Errorf("contract of app %s: %w", st.AppID, err)
+		return onChainError("contract of app "+st.AppID.String(), err)
 	}
 	check, err := st.Contract.demands(st.AppID, before)
 	if err != nil {
@@ -68,14 +68,14 @@ func (f *flow) register(ctx context.Context, st *State) error {
 	after, err := chain.Allowance(ctx, st.AppID, st.ComposeHash, st.Device)
 	switch {
 	case err != nil:
-		return fmt.Errorf("contract of app %s: %w", st.AppID, err)
+		return onChainError("contract of app "+st.AppID.String(), err)
 	case !after.ComposeHash:
 		return fmt.Errorf("contract of app %s: compose hash %s was added, but: %w", st.AppID, st.ComposeHash, ErrNotAllowed)
 	case !st.Device.IsZero() && !after.Device && !after.AnyDevice:
 		return fmt.Errorf("contract of app %s: device %s was added, but: %w", st.AppID, st.Device, ErrNotAllowed)
 	}
 	if st.KMSRoot, err = chain.RootKey(ctx); err != nil {
-		return fmt.Errorf("root key in the contract of the KMS: %w", err)
+		return onChainError("root key in the contract of the KMS", err)
 	}
 	st.Owner, st.Phase = after.Owner, PhaseRegistered
 	f.report(&st.Checks, check)

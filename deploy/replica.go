@@ -8,6 +8,7 @@ import (
 
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/internal/cloudtext"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
 )
@@ -95,11 +96,11 @@ func (f *flow) planReplica(ctx context.Context, spec ReplicaSpec) (*Pending, err
 	if spec.ComposeHash != (compose.Hash{}) {
 		hash = spec.ComposeHash
 	}
-	p, err := f.planCreation(ctx, creation{kind: PendingReplica, name: detail.Name, hash: hash, env: spec.Env, devices: spec.Devices})
+	p, err := f.planCreation(ctx, creation{kind: PendingReplica, name: cloudtext.Clean(detail.Name), hash: hash, env: spec.Env, devices: spec.Devices})
 	if err != nil {
 		return nil, err
 	}
-	p.CVM = CVM{ID: handle(detail), Name: detail.Name, ComposeHash: cvm.ComposeHash}
+	p.CVM = CVM{ID: handle(detail), Name: cloudtext.Clean(detail.Name), ComposeHash: cvm.ComposeHash}
 	return p, p.setRequest(openapi.ReplicateRequest{
 		NodeID: unlessZero(int(spec.NodeID)), TeepodID: unlessZero(int(spec.TeepodID)),
 		ComposeHash: openapi.Ptr(hash.String()), EncryptedEnv: unlessZero(p.EncryptedEnv),
@@ -163,7 +164,7 @@ func (p *Pending) setRequest(request any) error {
 func (f *flow) prepareReplica(ctx context.Context, p *Pending, request openapi.ReplicateRequest) (*preparation, error) {
 	vm, err := f.c.CVMs.Replicate(ctx, p.CVM.ID, &request, &openapi.CVMsReplicateParams{PrepareOnly: openapi.Ptr(true)})
 	if err == nil {
-		return nil, fmt.Errorf("the cloud made cvm %.100q at once; its KMS is on no chain", vm.VMUUID)
+		return nil, mismatch(CheckChain, "a replica that waits for the chain", "made at once: "+vm.VMUUID)
 	}
 	return preparationOf(err, request)
 }

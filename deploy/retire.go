@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -32,21 +31,21 @@ func Retire(ctx context.Context, chain Chain, app *App, spec RetireSpec, opts ..
 		return nil, fmt.Errorf("retire: %w", err)
 	}
 	if chain == nil {
-		return nil, errors.New("retire: a chain is required")
+		return nil, &InputError{Field: "retire", Rule: "a chain is required"}
 	}
 	if err := sameChain(chain, app.ChainID, app.KMSContract); err != nil {
 		return nil, fmt.Errorf("retire: %w", err)
 	}
 	for _, hash := range spec.ComposeHashes {
 		if i := slices.IndexFunc(app.CVMs, func(c CVM) bool { return c.ComposeHash.Equal(hash) }); i >= 0 {
-			return nil, fmt.Errorf("retire: cvm %s runs compose hash %s and could not boot again", app.CVMs[i].ID, hash)
+			return nil, &InputError{Field: "RetireSpec.ComposeHashes", Value: hash.String(), Rule: fmt.Sprintf("cvm %s runs compose hash %s and could not boot again", app.CVMs[i].ID, hash)}
 		}
 	}
 	after := app.clone()
 	for _, hash := range spec.ComposeHashes {
 		tx, err := chain.RemoveComposeHash(ctx, app.ID, hash, kms.Journal{})
 		if err != nil {
-			return nil, fmt.Errorf("retire compose hash %s of app %s: %w", hash, app.ID, err)
+			return nil, onChainError(fmt.Sprintf("retire compose hash %s of app %s", hash, app.ID), err)
 		}
 		cfg.progress(RetiredEvent{ComposeHash: hash.String(), Transaction: text(tx)})
 		after.Revisions = slices.DeleteFunc(after.Revisions, func(r Revision) bool { return r.ComposeHash.Equal(hash) })
@@ -54,7 +53,7 @@ func Retire(ctx context.Context, chain Chain, app *App, spec RetireSpec, opts ..
 	for _, device := range spec.Devices {
 		tx, err := chain.RemoveDevice(ctx, app.ID, device, kms.Journal{})
 		if err != nil {
-			return nil, fmt.Errorf("retire device %s of app %s: %w", device, app.ID, err)
+			return nil, onChainError(fmt.Sprintf("retire device %s of app %s", device, app.ID), err)
 		}
 		cfg.progress(RetiredEvent{Device: device.String(), Transaction: text(tx)})
 		after.Devices = slices.DeleteFunc(after.Devices, device.Equal)

@@ -3,11 +3,11 @@ package deploy
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/internal/cloudtext"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
 )
@@ -41,10 +41,10 @@ func Rollback(ctx context.Context, c *client.Client, app *App, spec RollbackSpec
 	}
 	back, err := compose.Parse([]byte(document))
 	if err != nil {
-		return nil, fmt.Errorf("rollback: %w", err)
+		return nil, &InputError{Field: "rollback", Err: err}
 	}
 	if hash, err := back.Hash(); err != nil || !hash.Equal(spec.ComposeHash) {
-		return nil, fmt.Errorf("rollback: the document of compose hash %s is not in canonical form, so that sending it makes another one (%s)", spec.ComposeHash, hash)
+		return nil, &InputError{Field: "rollback", Rule: fmt.Sprintf("the document of compose hash %s is not in canonical form, so that sending it makes another one (%s)", spec.ComposeHash, hash)}
 	}
 	return Update(ctx, c, app, UpdateSpec{
 		CVM: spec.CVM, Compose: back, Env: spec.Env, RemoveSecrets: spec.RemoveSecrets, Devices: spec.Devices, RetireOld: spec.RetireOld,
@@ -54,7 +54,7 @@ func Rollback(ctx context.Context, c *client.Client, app *App, spec RollbackSpec
 // earlier returns the text of an earlier compose hash.
 func (f *flow) earlier(ctx context.Context, hash compose.Hash) (string, error) {
 	if hash == (compose.Hash{}) {
-		return "", errors.New("ComposeHash is required")
+		return "", &InputError{Field: "RollbackSpec", Rule: "ComposeHash is required"}
 	}
 	if r, ok := f.app.revision(hash); ok {
 		return r.Document, nil
@@ -68,7 +68,7 @@ func (f *flow) earlier(ctx context.Context, hash compose.Hash) (string, error) {
 		}
 		detail, err := f.c.Apps.GetRevision(ctx, f.app.ID.String(), revision.RevisionID, &openapi.AppsGetRevisionParams{RawComposeFile: openapi.Ptr(true)})
 		if err != nil {
-			return "", fmt.Errorf("revision %.100q of app %s: %w", revision.RevisionID, f.app.ID, err)
+			return "", fmt.Errorf("revision %s of app %s: %w", cloudtext.Clean(revision.RevisionID), f.app.ID, err)
 		}
 		var text string
 		if json.Unmarshal(detail.ComposeFile, &text) != nil {
@@ -78,5 +78,5 @@ func (f *flow) earlier(ctx context.Context, hash compose.Hash) (string, error) {
 			return text, nil
 		}
 	}
-	return "", fmt.Errorf("compose hash %s: neither the App nor the cloud has the text of it; hand the document to Update", hash)
+	return "", fmt.Errorf("compose hash %s: neither the App nor the cloud has the text of it; hand the document to Update: %w", hash, ErrUnknownDocument)
 }

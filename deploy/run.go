@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/phala-go/phala/client"
 )
@@ -66,7 +65,7 @@ func Resume(ctx context.Context, c *client.Client, spec Spec, st *State, opts ..
 // belongsTo returns an error unless st began with this spec.
 func (s Spec) belongsTo(st *State) error {
 	if s.Compose == nil {
-		return fmt.Errorf("spec: Compose is required")
+		return &InputError{Field: "Spec", Rule: "Compose is required"}
 	}
 	doc, err := withSecrets(s.Compose, s.Env)
 	if err != nil {

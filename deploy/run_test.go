@@ -315,7 +315,7 @@ func TestRun_RefusesABadSpecBeforeAnythingIsSent(t *testing.T) {
 		"VCPU is -1":                          func(s *deploy.Spec) { s.VCPU = -1 },
 		"NodeID is -1":                        func(s *deploy.Spec) { s.NodeID = -1 },
 		"two ways to name a node":             func(s *deploy.Spec) { s.NodeID, s.TeepodID = 1, 1 },
-		`OS is "windows"`:                     func(s *deploy.Spec) { s.OS = "windows" },
+		`OS is windows`:                     func(s *deploy.Spec) { s.OS = "windows" },
 		"AppID and Nonce go together":         func(s *deploy.Spec) { s.AppID = &id },
 		"AppID and Nonce go together; give":   func(s *deploy.Spec) { s.Nonce = &nonce },
 		`"A-B"`:                               func(s *deploy.Spec) { s.Env = append(s.Env, compose.EnvVar{Key: "A-B"}) },
@@ -479,7 +479,7 @@ func TestCreate_MakesNoSecondCVM(t *testing.T) {
 		_, c, with := cloud(t)
 		st, err := deploy.Provision(t.Context(), c, spec(t), with.run...)
 		require.NoError(t, err)
-		require.ErrorContains(t, deploy.Create(t.Context(), c, st), "is provisioned, want encrypted")
+		require.ErrorContains(t, deploy.Create(t.Context(), c, st), "is provisioned: want encrypted")
 		err = deploy.Encrypt(t.Context(), c, st, secrets()[:1], with.run...)
 		require.ErrorIs(t, err, deploy.ErrOtherSpec)
 		require.ErrorContains(t, err, "the secrets are [TOKEN], were [TOKEN URL]")

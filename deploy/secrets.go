@@ -1,7 +1,6 @@
 package deploy
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -14,11 +13,11 @@ import (
 // each other, before anything is sent. What is wrong is a [*SecretsError]; what is only odd is a check.
 func (c *config) checkSecrets(app *compose.App, env []compose.EnvVar) ([]Check, error) {
 	if err := kms.CheckEnv(env); err != nil {
-		return nil, err
+		return nil, &InputError{Field: "Env", Err: err}
 	}
 	for _, v := range env {
 		if err := compose.CheckGuestValue(v); err != nil && !slices.Contains(c.mayAlter, v.Key) {
-			return nil, fmt.Errorf("%w (accept it with AcceptAlteredSecrets)", err)
+			return nil, &InputError{Field: "Env", Rule: "accept it with AcceptAlteredSecrets", Err: err}
 		}
 	}
 	return c.checkUses(app, envNames(env))
@@ -31,7 +30,7 @@ func (c *config) checkUses(app *compose.App, given []string) ([]Check, error) {
 	}
 	uses, err := compose.EnvUses(*app.DockerComposeFile)
 	if err != nil {
-		return nil, fmt.Errorf("docker-compose file: %w", err)
+		return nil, &InputError{Field: "docker-compose file", Err: err}
 	}
 	script := ""
 	if app.PreLaunchScript != nil {

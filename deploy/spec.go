@@ -1,7 +1,6 @@
 package deploy
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -117,10 +116,10 @@ func (s ContractSpec) isZero() bool {
 // check refuses a spec that cannot be deployed, before anything is sent.
 func (s Spec) check(onChain bool) error {
 	if err := compose.ValidateName(s.Name); err != nil {
-		return err
+		return &InputError{Field: "Spec.Name", Err: err}
 	}
 	if s.Compose == nil {
-		return errors.New("spec: Compose is required")
+		return &InputError{Field: "Spec", Rule: "Compose is required"}
 	}
 	if err := checkNode("spec", s.NodeID, s.TeepodID); err != nil {
 		return err
@@ -130,17 +129,17 @@ func (s Spec) check(onChain bool) error {
 	}
 	switch {
 	case s.OS != Production && s.OS != Development:
-		return fmt.Errorf("spec: OS is %q, want Production or Development", s.OS)
+		return &InputError{Field: "Spec.OS", Value: string(s.OS), Rule: "want Production or Development"}
 	case onChain && s.Nonce != nil:
-		return errors.New("spec: Nonce is for the central KMS; on a chain AppID alone names the contract of an app")
+		return &InputError{Field: "Spec.Nonce", Rule: "Nonce is for the central KMS; on a chain AppID alone names the contract of an app"}
 	case !onChain && !s.Contract.isZero():
-		return errors.New("spec: Contract is for a KMS on a chain; give WithChain")
+		return &InputError{Field: "Spec.Contract", Rule: "Contract is for a KMS on a chain; give WithChain"}
 	case !onChain && (s.AppID == nil) != (s.Nonce == nil):
-		return errors.New("spec: AppID and Nonce go together; give both or neither")
+		return &InputError{Field: "Spec", Rule: "AppID and Nonce go together; give both or neither"}
 	}
 	for _, device := range s.Contract.Devices {
 		if device.IsZero() {
-			return errors.New("spec: Contract.Devices has a device id that is zero")
+			return &InputError{Field: "Spec.Contract", Rule: "Contract.Devices has a device id that is zero"}
 		}
 	}
 	return nil
@@ -149,7 +148,7 @@ func (s Spec) check(onChain bool) error {
 // checkNode refuses two names of one node.
 func checkNode(what string, node NodeID, teepod TeepodID) error {
 	if node != 0 && teepod != 0 {
-		return fmt.Errorf("%s: NodeID %d and TeepodID %d are two ways to name a node; give one", what, node, teepod)
+		return &InputError{Field: what, Rule: fmt.Sprintf("NodeID %d and TeepodID %d are two ways to name a node; give one", node, teepod)}
 	}
 	return notNegative(what, size{"NodeID", int(node)}, size{"TeepodID", int(teepod)})
 }
@@ -162,7 +161,7 @@ type size struct {
 func notNegative(what string, sizes ...size) error {
 	for _, s := range sizes {
 		if s.value < 0 {
-			return fmt.Errorf("%s: %s is %d, want 0 or more", what, s.name, s.value)
+			return &InputError{Field: what + ": " + s.name, Value: strconv.Itoa(s.value), Rule: "want 0 or more"}
 		}
 	}
 	return nil
@@ -235,20 +234,20 @@ func (s Spec) amend(r *openapi.ProvisionRequest, doc document) error {
 	s.Amend(r)
 	after, err := documentOf(r.ComposeFile)
 	if err != nil {
-		return fmt.Errorf("spec: Amend changed the document: %w", err)
+		return &InputError{Field: "Spec.Amend", Rule: "Amend changed the document", Err: err}
 	}
 	switch {
 	case !after.hash.Equal(doc.hash):
-		return fmt.Errorf("spec: Amend changed the document: compose hash %s, want %s", after.hash, doc.hash)
+		return &InputError{Field: "Spec.Amend", Rule: fmt.Sprintf("Amend changed the document: compose hash %s, want %s", after.hash, doc.hash)}
 	case r.Name != before.Name || !slices.Equal(r.EnvKeys, before.EnvKeys):
-		return errors.New("spec: Amend changed the name or the names of the secrets")
+		return &InputError{Field: "Spec.Amend", Rule: "Amend changed the name or the names of the secrets"}
 	case !equal(r.AppID, before.AppID) || !equal(r.Nonce, before.Nonce):
-		return errors.New("spec: Amend changed the app id")
+		return &InputError{Field: "Spec.Amend", Rule: "Amend changed the app id"}
 	case !equal(r.KMS, before.KMS) || !equal(r.KMSContract, before.KMSContract) || !equal(r.KMSContractID, before.KMSContractID) ||
 		!equal(r.KMSID, before.KMSID) || !slices.Equal(r.KMSURLs, before.KMSURLs):
-		return errors.New("spec: Amend changed the KMS")
+		return &InputError{Field: "Spec.Amend", Rule: "Amend changed the KMS"}
 	case r.EncryptedEnv != nil:
-		return errors.New("spec: Amend set encrypted_env; secrets go into Spec.Env")
+		return &InputError{Field: "Spec.Amend", Rule: "Amend set encrypted_env; secrets go into Spec.Env"}
 	}
 	return nil
 }

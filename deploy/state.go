@@ -99,19 +99,19 @@ func (s State) LogValue() slog.Value {
 func ParseState(data []byte) (*State, error) {
 	var s State
 	if err := strictjson.Unmarshal(data, &s); err != nil {
-		return nil, fmt.Errorf("deployment state: %w", err)
+		return nil, &InputError{Field: "deployment state", Rule: "want what SaveFile wrote", Err: err}
 	}
 	switch s.Phase {
 	case PhaseProvisioned, PhaseRegistered, PhaseEncrypted:
 	case PhaseCreated, PhaseRunning:
 		if s.CVM == "" {
-			return nil, fmt.Errorf("deployment state: phase %q without a cvm", s.Phase)
+			return nil, &InputError{Field: "deployment state", Rule: fmt.Sprintf("phase %q without a cvm", s.Phase)}
 		}
 	default:
-		return nil, fmt.Errorf("deployment state: unknown phase %q", s.Phase)
+		return nil, &InputError{Field: "deployment state", Rule: fmt.Sprintf("unknown phase %.100q", s.Phase)}
 	}
 	if sum := compose.Sum([]byte(s.Document)); s.Predicted && !sum.Equal(s.ComposeHash) {
-		return nil, fmt.Errorf("deployment state: the document has compose hash %s, not %s", sum, s.ComposeHash)
+		return nil, &InputError{Field: "deployment state", Rule: fmt.Sprintf("the document has compose hash %s, not %s", sum, s.ComposeHash)}
 	}
 	return &s, nil
 }
@@ -124,7 +124,7 @@ func (s *State) checkPhase(phases ...Phase) error {
 	if slices.Contains(phases, s.Phase) {
 		return nil
 	}
-	return fmt.Errorf("the deployment of %s is %s, want %s", s.Name, s.Phase, phases[0])
+	return &InputError{Field: "the deployment of " + s.Name, Value: string(s.Phase), Rule: "want " + string(phases[0])}
 }
 
 // checkSpec returns [ErrOtherSpec] unless the state began with a spec of this summary.

@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/internal/cloudtext"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
 )
@@ -121,10 +121,10 @@ func (f *flow) plannedUpdate(ctx context.Context, spec UpdateSpec) (*Pending, do
 	p := &Pending{Kind: PendingUpdate, App: f.app, CVM: cvm, Settings: spec.settings(), RetireOld: spec.RetireOld, Devices: spec.Devices}
 	p.Approval = f.app.approval(PendingUpdate, doc, cvm.ComposeHash)
 	if !p.changesDocument() && spec.Env == nil && p.Settings == nil {
-		return nil, document{}, fmt.Errorf("cvm %s: nothing to change", cvm.ID)
+		return nil, document{}, &InputError{Field: "UpdateSpec", Rule: fmt.Sprintf("cvm %s: nothing to change", cvm.ID)}
 	}
 	if spec.RetireOld && f.cfg.chain == nil {
-		return nil, document{}, errors.New("RetireOld needs WithChain")
+		return nil, document{}, &InputError{Field: "UpdateSpec.RetireOld", Rule: "RetireOld needs WithChain"}
 	}
 	if p.changesDocument() {
 		found, err := f.cfg.inspect(ctx, doc)
@@ -140,7 +140,8 @@ func (f *flow) plannedUpdate(ctx context.Context, spec UpdateSpec) (*Pending, do
 	if err != nil {
 		return nil, document{}, err
 	}
-	p.CVM.ID, p.CVM.Name, p.Approval.Name = handle(detail), detail.Name, detail.Name
+	p.CVM.ID, p.CVM.Name = handle(detail), cloudtext.Clean(detail.Name)
+	p.Approval.Name = p.CVM.Name
 	p.WasStopped = detail.Status == openapi.CVMStopped || detail.Status == openapi.CVMExited
 	if spec.Env == nil {
 		return p, doc, nil
@@ -210,17 +211,17 @@ func (s UpdateSpec) check() error {
 	}
 	parts := s.DockerCompose != "" || s.PreLaunchScript != "" || s.AllowedEnvs != nil || s.PublicLogs != nil || s.PublicSysInfo != nil || s.PublicTCBInfo != nil
 	if s.Compose != nil && parts {
-		return errors.New("update: Compose is a whole document; change that one instead of giving DockerCompose, PreLaunchScript, AllowedEnvs or Public… as well")
+		return &InputError{Field: "UpdateSpec", Rule: "Compose is a whole document; change that one instead of giving DockerCompose, PreLaunchScript, AllowedEnvs or Public… as well"}
 	}
 	if s.ShutdownTimeout != 0 && (s.ShutdownTimeout < 10*time.Second || s.ShutdownTimeout > 20*time.Minute || s.ShutdownTimeout%time.Second != 0) {
-		return fmt.Errorf("update: ShutdownTimeout is %s, want whole seconds from 10 s to 20 min", s.ShutdownTimeout)
+		return &InputError{Field: "UpdateSpec.ShutdownTimeout", Value: s.ShutdownTimeout.String(), Rule: "want whole seconds from 10 s to 20 min"}
 	}
 	if s.Env == nil && len(s.RemoveSecrets) > 0 {
-		return errors.New("update: RemoveSecrets needs Env: the secrets that remain")
+		return &InputError{Field: "UpdateSpec", Rule: "RemoveSecrets needs Env: the secrets that remain"}
 	}
 	for _, device := range s.Devices {
 		if device.IsZero() {
-			return errors.New("update: Devices has a device id that is zero")
+			return &InputError{Field: "UpdateSpec.Devices", Rule: "Devices has a device id that is zero"}
 		}
 	}
 	return nil
@@ -365,11 +366,11 @@ func (f *flow) provisionUpdate(ctx context.Context, p *Pending) error {
 	}
 	id, err := kms.ParseAppID(answer.AppID)
 	if err != nil || id != p.App.ID {
-		return &MismatchError{What: CheckAppID, Local: p.App.ID.String(), Remote: answer.AppID}
+		return mismatch(CheckAppID, p.App.ID.String(), answer.AppID)
 	}
 	hash, err := compose.ParseHash(answer.ComposeHash)
 	if err != nil {
-		return fmt.Errorf("the cloud's compose hash: %w", err)
+		return mismatch(CheckComposeHash, p.Approval.ComposeHash.String(), answer.ComposeHash)
 	}
 	if err := f.compareApproved(p, hash); err != nil {
 		return err
@@ -382,7 +383,7 @@ func (f *flow) provisionUpdate(ctx context.Context, p *Pending) error {
 	}
 	device, err := parseDevice(answer.DeviceID)
 	if err != nil {
-		return err
+		return mismatch(CheckDevice, "64 hexadecimal digits", answer.DeviceID)
 	}
 	p.NeedsApproval = true
 	return f.acceptPending(ctx, p, device)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/internal/cloudtext"
 	"github.com/phala-go/phala/openapi"
 	"github.com/phala-go/phala/verify"
 )
@@ -109,7 +110,7 @@ func (f *flow) proveDocument(ctx context.Context, s subject, p *proof) error {
 	}
 	text, err := f.textOf(ctx, s.cvm, hash)
 	if err != nil {
-		p.unproven = err.Error()
+		p.unproven = cloudtext.Clean(err.Error())
 		f.report(&p.checks, Check{Name: CheckDocument, Outcome: NotPossible, Remote: hash.String(), Reason: p.unproven})
 		if f.cfg.strict {
 			return &VerificationError{CVM: handle(s.cvm), Report: p.report, Bundle: p.bundle, Err: fmt.Errorf("%w: %w", attest.ErrNotPossible, err)}
@@ -144,7 +145,7 @@ func (f *flow) textOf(ctx context.Context, cvm *openapi.CVMDetail, hash compose.
 			return string(text), nil
 		}
 	}
-	return "", fmt.Errorf("the cloud shows no text with the compose hash %s", hash)
+	return "", fmt.Errorf("%w: the cloud shows no text with the compose hash %s", ErrUnknownDocument, hash)
 }
 
 // rawText is the stored text, which comes as it is or within a JSON string.
@@ -186,7 +187,7 @@ func (f *flow) verify(ctx context.Context, s subject, p *proof) (Check, error) {
 	}
 	instance, err := verify.CVM(ctx, f.c, handle(s.cvm), policy, verify.WithWait(f.evidenceWait()))
 	if ctx.Err() != nil {
-		return Check{}, fmt.Errorf("verify cvm %s: %w", handle(s.cvm), context.Cause(ctx))
+		return Check{}, fmt.Errorf("verify cvm %s: %w", handle(s.cvm), ended(ctx))
 	}
 	if instance != nil {
 		p.report, p.bundle = instance.Report, instance.Bundle
@@ -231,7 +232,7 @@ func (f *flow) policy(ctx context.Context, s subject) (attest.Policy, error) {
 	if f.cfg.chain != nil {
 		ca, err := f.cfg.chain.RootCA(ctx)
 		if err != nil {
-			return p, fmt.Errorf("the root CA of the KMS: %w", err)
+			return p, onChainError("the root CA of the KMS", err)
 		}
 		if len(ca) > 0 {
 			p.KMSRootCAs = [][]byte{ca}
@@ -241,7 +242,7 @@ func (f *flow) policy(ctx context.Context, s subject) (attest.Policy, error) {
 	if f.app.KeyProvider != "" {
 		ca, err := hex.DecodeString(f.app.KeyProvider)
 		if err != nil {
-			return p, fmt.Errorf("key provider of app %s: want hexadecimal: %w", f.app.ID, err)
+			return p, &InputError{Field: "App.KeyProvider", Rule: "want hexadecimal", Err: err}
 		}
 		p.KMSRootCAs = [][]byte{ca}
 	}

@@ -539,6 +539,7 @@ var types = map[string]reflect.Type{
 	"deploy.MismatchError":                                  reflect.TypeFor[deploy.MismatchError](),
 	"deploy.NodeID":                                         reflect.TypeFor[deploy.NodeID](),
 	"deploy.OS":                                             reflect.TypeFor[deploy.OS](),
+	"deploy.OnChainError":                                   reflect.TypeFor[deploy.OnChainError](),
 	"deploy.Option":                                         reflect.TypeFor[deploy.Option](),
 	"deploy.Outcome":                                        reflect.TypeFor[deploy.Outcome](),
 	"deploy.Pending":                                        reflect.TypeFor[deploy.Pending](),
