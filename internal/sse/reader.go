@@ -43,6 +43,7 @@ type Reader struct {
 	line  []byte
 	data  []byte
 	name  string
+	named string // the name that was read last
 	id    string // as the last field gave it
 	last  string // as the last whole event left it
 	retry time.Duration
@@ -105,7 +106,10 @@ func (r *Reader) field(line []byte) {
 	value = bytes.TrimPrefix(value, []byte{' '})
 	switch string(name) {
 	case "event":
-		r.name = string(value)
+		if r.name = r.named; string(value) != r.name { // mostly the name of the event before
+			r.name = string(value)
+			r.named = r.name
+		}
 	case "data":
 		r.data = append(append(r.data, value...), '\n')
 	case "id":
@@ -145,13 +149,13 @@ func (r *Reader) readLine(limit int) ([]byte, error) {
 				continue
 			}
 		}
-		end := bytes.IndexByte(chunk, '\n')
-		if cr := bytes.IndexByte(chunk, '\r'); cr >= 0 && (end < 0 || cr < end) {
-			end = cr
-		}
 		take := chunk
+		end := bytes.IndexByte(chunk, '\n')
 		if end >= 0 {
 			take = chunk[:end]
+		}
+		if cr := bytes.IndexByte(take, '\r'); cr >= 0 {
+			take, end = chunk[:cr], cr
 		}
 		if len(r.line)+len(take) > limit {
 			return nil, &TooLargeError{Limit: r.limit}

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/phala-go/phala/internal/sse"
+	"github.com/phala-go/phala/internal/turns"
 )
 
 func read(r io.Reader, limit int) (events []string, err error) {
@@ -183,30 +184,27 @@ func FuzzReader(f *testing.F) {
 	})
 }
 
-// BenchmarkReader reads 1,000 events against its floor: finding the ends of the lines.
+// BenchmarkReader reads 1,000 events against finding the ends of the lines.
 func BenchmarkReader(b *testing.B) {
 	stream := strings.Repeat("event: state\ndata: {\"status\":\"starting\",\"boot_progress\":\"pulling images\"}\n\n", 1000)
-	b.Run("phala", func(b *testing.B) {
-		b.SetBytes(int64(len(stream)))
-		b.ReportAllocs()
-		for b.Loop() {
-			r := sse.NewReader(strings.NewReader(stream), 0)
-			for {
-				if _, err := r.Next(); err != nil {
-					break
-				}
+	turns.Compare(b, func() error {
+		r, events := sse.NewReader(strings.NewReader(stream), 0), 0
+		for ; ; events++ {
+			if _, err := r.Next(); err != nil {
+				break
 			}
 		}
-	})
-	b.Run("lines", func(b *testing.B) {
-		b.SetBytes(int64(len(stream)))
-		b.ReportAllocs()
-		for b.Loop() {
-			for rest := []byte(stream); len(rest) > 0; {
-				_, rest, _ = bytes.Cut(rest, []byte{'\n'})
-			}
+		if events != 1000 {
+			return fmt.Errorf("%d events", events)
 		}
-	})
+		return nil
+	}, turns.Baseline{Name: "lines", Do: func() error {
+		for rest := []byte(stream); len(rest) > 0; {
+			_, rest, _ = bytes.Cut(rest, []byte{'\n'})
+		}
+		return nil
+	}})
+	b.ReportMetric(float64(len(stream)), "stream-bytes")
 }
 
 func ExampleReader() {
