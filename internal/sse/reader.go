@@ -49,12 +49,15 @@ type Reader struct {
 	retry time.Duration
 }
 
+// bufferSize is small, because a stream mostly waits, and thousands may.
+const bufferSize = 1 << 10
+
 // NewReader reads from r. limit bounds an event in bytes; 0 means [DefaultMaxSize].
 func NewReader(r io.Reader, limit int) *Reader {
 	if limit <= 0 {
 		limit = DefaultMaxSize
 	}
-	return &Reader{in: bufio.NewReader(r), limit: limit}
+	return &Reader{in: bufio.NewReaderSize(r, bufferSize), limit: limit}
 }
 
 // Retry is the pause before connecting anew that the stream asks for; 0 where it does not.
