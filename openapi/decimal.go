@@ -3,6 +3,7 @@ package openapi
 import (
 	"fmt"
 	"math/big"
+	"strings"
 )
 
 // Decimal is an amount of money or a rate, exact, as decimal text.
@@ -17,11 +18,31 @@ func (d *Decimal) UnmarshalJSON(data []byte) error {
 	if err != nil {
 		return fmt.Errorf("decimal: %w", err)
 	}
-	if _, ok := Decimal(text).Rat(); text != "" && !ok {
+	if text != "" && !plainDecimal(text) && !Decimal(text).isDecimal() {
 		return fmt.Errorf("decimal: %.40q is not a decimal number", text)
 	}
 	*d = Decimal(text)
 	return nil
+}
+
+// plainDecimal reports whether text is digits with at most one point between them, as nearly all money is.
+func plainDecimal(text string) bool {
+	whole, fraction, point := strings.Cut(text, ".")
+	return len(text) <= maxDecimal && allDigits(whole) && (!point || allDigits(fraction))
+}
+
+func allDigits[T string | []byte](text T) bool {
+	for i := range len(text) {
+		if text[i] < '0' || text[i] > '9' {
+			return false
+		}
+	}
+	return len(text) > 0
+}
+
+func (d Decimal) isDecimal() bool {
+	_, ok := d.Rat()
+	return ok
 }
 
 // maxDecimal bounds the text that is read as a number, in bytes, so that an exponent cannot ask for

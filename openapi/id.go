@@ -37,6 +37,9 @@ func stringOrNumber(data []byte) (string, error) {
 		err := json.Unmarshal(data, &s)
 		return s, err
 	case data[0] == '-' || data[0] >= '0' && data[0] <= '9':
+		if data[0] != '0' && allDigits(data) {
+			return string(data), nil
+		}
 		var n json.Number
 		err := json.Unmarshal(data, &n)
 		return n.String(), err

@@ -47,6 +47,7 @@ func TestDecimal_KeepsEveryDigit(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]openapi.Decimal{
 		`"0.058000000000000000001"`: "0.058000000000000000001", `0.1`: "0.1", `12`: "12", `1e-7`: "1e-7", `null`: "", `""`: "",
+		`"0.058"`: "0.058", `"-0.5"`: "-0.5", `"007.50"`: "007.50", `"1."`: "1.", `".5"`: ".5",
 	} {
 		var got openapi.Decimal
 		require.NoError(t, json.Unmarshal([]byte(in), &got), in)
@@ -59,7 +60,7 @@ func TestDecimal_KeepsEveryDigit(t *testing.T) {
 
 func TestDecimal_RefusesWhatIsNoNumber(t *testing.T) {
 	t.Parallel()
-	for _, in := range []string{`"free"`, `"1/3"`, `"0x10"`, `"1e999999999"`, `"1_000"`, `"Inf"`, `true`, `"` + strings.Repeat("9", 100) + `"`} {
+	for _, in := range []string{`"free"`, `"1/3"`, `"0x10"`, `"1e999999999"`, `"1_000"`, `"Inf"`, `true`, `"."`, `"1.2.3"`, `"1 "`, `"٣"`, `"` + strings.Repeat("9", 100) + `"`} {
 		var got openapi.Decimal
 		require.ErrorContains(t, json.Unmarshal([]byte(in), &got), "decimal: ", in)
 	}
