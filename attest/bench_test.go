@@ -45,14 +45,14 @@ func BenchmarkVerify(b *testing.B) {
 	policy := authority.Policy()
 	policy.Collateral = attest.NewCollateralCache(authority.Collateral).Collateral
 	answers, roots := pcsAnswers(b, authority.CloudCollateral()), authority.Roots()
-	turns.Compare(b, "tdxguest", func() error {
+	turns.Compare(b, func() error {
 		_, err := attest.Verify(b.Context(), evidence, policy)
 		return err
-	}, func() error {
+	}, turns.Baseline{Name: "tdxguest", Do: func() error {
 		return tdx.RawTdxQuote(evidence.Quote, &tdx.Options{
 			GetCollateral: true, CheckRevocations: true, Getter: answers, Now: time.Now(), TrustedRoots: roots,
 		})
-	})
+	}})
 }
 
 // BenchmarkVerifyFirst is the same for a platform that the collateral was not compared with before: 64 machines, and
@@ -70,7 +70,7 @@ func BenchmarkVerifyFirst(b *testing.B) {
 	answers, roots := pcsAnswers(b, authority.CloudCollateral()), authority.Roots()
 	policy := authority.Policy()
 	ours, theirs := 0, 0
-	turns.Compare(b, "tdxguest", func() error {
+	turns.Compare(b, func() error {
 		if ours%len(all) == 0 {
 			collateral, err := attest.NewCollateral(authority.CloudCollateral())
 			if err != nil {
@@ -81,12 +81,12 @@ func BenchmarkVerifyFirst(b *testing.B) {
 		ours++
 		_, err := attest.Verify(b.Context(), all[ours%len(all)], policy)
 		return err
-	}, func() error {
+	}, turns.Baseline{Name: "tdxguest", Do: func() error {
 		theirs++
 		return tdx.RawTdxQuote(all[theirs%len(all)].Quote, &tdx.Options{
 			GetCollateral: true, CheckRevocations: true, Getter: answers, Now: time.Now(), TrustedRoots: roots,
 		})
-	})
+	}})
 }
 
 // BenchmarkReplay replays 1,000 events of RTMR3, and extends the same digests without computing them.
@@ -101,10 +101,10 @@ func BenchmarkReplay(b *testing.B) {
 	}
 	want, err := attest.Replay(log)
 	require.NoError(b, err)
-	turns.Compare(b, "sha384", func() error {
+	turns.Compare(b, func() error {
 		_, err := attest.Replay(log)
 		return err
-	}, func() error {
+	}, turns.Baseline{Name: "sha384", Do: func() error {
 		var register attest.Measurement
 		var buffer [96]byte
 		for i := range digests {
@@ -116,7 +116,7 @@ func BenchmarkReplay(b *testing.B) {
 			return attest.ErrReplay
 		}
 		return nil
-	})
+	}})
 }
 
 // BenchmarkShared verifies 100 quotes of one kind of platform at once, with an empty cache.

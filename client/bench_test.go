@@ -1,12 +1,16 @@
 package client
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -58,19 +62,6 @@ func byHand[T any](b *testing.B, h *http.Client, url string) (*T, error) {
 	}
 	v := new(T)
 	return v, json.Unmarshal(data, v)
-}
-
-// BenchmarkCall reads one CVM through the pipeline, and by hand over net/http.
-func BenchmarkCall(b *testing.B) {
-	transport := benchTransport(benchCVM(1))
-	c, h := newTest(b, transport), &http.Client{Transport: transport}
-	turns.Compare(b, "nethttp", func() error {
-		_, err := c.CVMs.Get(b.Context(), "web-1")
-		return err
-	}, func() error {
-		_, err := byHand[openapi.CVMDetail](b, h, "https://cloud-api.phala.com/api/v1/cvms/web-1")
-		return err
-	})
 }
 
 // plainCVM is what one declares by hand for the same CVM: plain fields, no types of the wire.
@@ -133,20 +124,24 @@ type plainCVM struct {
 	Listed    bool      `json:"listed"`
 }
 
-// BenchmarkCallPlain is BenchmarkCall with a baseline that decodes into plain structs.
-func BenchmarkCallPlain(b *testing.B) {
+// BenchmarkCall reads one CVM through the pipeline, and by hand over net/http: into the same type, and into plain structs.
+func BenchmarkCall(b *testing.B) {
 	transport := benchTransport(benchCVM(1))
 	c, h := newTest(b, transport), &http.Client{Transport: transport}
-	turns.Compare(b, "plain", func() error {
+	const url = "https://cloud-api.phala.com/api/v1/cvms/web-1"
+	turns.Compare(b, func() error {
 		_, err := c.CVMs.Get(b.Context(), "web-1")
 		return err
-	}, func() error {
-		_, err := byHand[plainCVM](b, h, "https://cloud-api.phala.com/api/v1/cvms/web-1")
+	}, turns.Baseline{Name: "nethttp", Do: func() error {
+		_, err := byHand[openapi.CVMDetail](b, h, url)
 		return err
-	})
+	}}, turns.Baseline{Name: "plain", Do: func() error {
+		_, err := byHand[plainCVM](b, h, url)
+		return err
+	}})
 }
 
-// BenchmarkPage reads a page of 100 CVMs through the pipeline, and by hand over net/http.
+// BenchmarkPage reads a page of 100 CVMs through the pipeline, and by hand over net/http into the same and plain types.
 func BenchmarkPage(b *testing.B) {
 	cvms := make([]string, 100)
 	for i := range cvms {
@@ -155,15 +150,117 @@ func BenchmarkPage(b *testing.B) {
 	transport := benchTransport(`{"items":[` + strings.Join(cvms, ",") + `],"total":100,"page":1,"page_size":100,"pages":1}`)
 	c, h := newTest(b, transport), &http.Client{Transport: transport}
 	params := &openapi.CVMsListParams{PageSize: openapi.Ptr(100)}
-	whole := func(page *openapi.CVMPage, err error) error {
-		if err == nil && len(page.Items) != 100 {
-			err = fmt.Errorf("%d items", len(page.Items))
+	whole := func(items int, err error) error {
+		if err == nil && items != 100 {
+			err = fmt.Errorf("%d items", items)
 		}
 		return err
 	}
-	turns.Compare(b, "nethttp", func() error {
-		return whole(c.CVMs.List(b.Context(), params))
-	}, func() error {
-		return whole(byHand[openapi.CVMPage](b, h, "https://cloud-api.phala.com/api/v1/cvms/paginated?page_size=100"))
+	const url = "https://cloud-api.phala.com/api/v1/cvms/paginated?page_size=100"
+	turns.Compare(b, func() error {
+		page, err := c.CVMs.List(b.Context(), params)
+		return whole(len(page.Items), err)
+	}, turns.Baseline{Name: "nethttp", Do: func() error {
+		page, err := byHand[openapi.CVMPage](b, h, url)
+		return whole(len(page.Items), err)
+	}}, turns.Baseline{Name: "plain", Do: func() error {
+		page, err := byHand[plainPage](b, h, url)
+		return whole(len(page.Items), err)
+	}})
+}
+
+// plainPage is what one declares by hand for a page.
+type plainPage struct {
+	Items    []plainCVM `json:"items"`
+	Total    int        `json:"total"`
+	Page     int        `json:"page"`
+	PageSize int        `json:"page_size"`
+	Pages    int        `json:"pages"`
+}
+
+// BenchmarkWaitAll waits for CVMs that run already: what asking for all of them costs, without the pauses between.
+func BenchmarkWaitAll(b *testing.B) {
+	transport := roundTripper(func(r *http.Request) (*http.Response, error) {
+		var asked openapi.GetStatusesRequest
+		if err := json.NewDecoder(r.Body).Decode(&asked); err != nil {
+			return nil, err
+		}
+		states := make(map[string]json.RawMessage, len(asked.VMUUIDs))
+		for _, id := range asked.VMUUIDs {
+			states[id] = json.RawMessage(`{"vm_uuid":"` + id + `","status":"running","uptime":"3m","in_progress":false}`)
+		}
+		body, err := json.Marshal(states)
+		if err != nil {
+			return nil, err
+		}
+		return benchTransport(string(body))(r)
 	})
+	c := newTest(b, transport)
+	ids := make([]string, 100_000)
+	for i := range ids {
+		ids[i] = uuidOf(i)
+	}
+	each := map[int]float64{}
+	for _, n := range []int{1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			for b.Loop() {
+				if err := c.WaitAll(b.Context(), ids[:n], openapi.CVMRunning); err != nil {
+					b.Fatal(err)
+				}
+			}
+			each[n] = float64(b.Elapsed()) / float64(b.N) / float64(n)
+			b.ReportMetric(each[n], "ns/cvm")
+			b.ReportMetric(each[n]/each[1000], "linear-ratio")
+		})
+	}
+}
+
+// BenchmarkWatchMemory measures what a watch holds that waits for the next event of its stream: what it has allocated, and
+// the stack of its goroutine, without the connection, which is the transport's.
+func BenchmarkWatchMemory(b *testing.B) {
+	const watches = 1000
+	inUse := func() (heap, stack float64) {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return float64(m.HeapAlloc), float64(m.StackInuse)
+	}
+	var heap, stack float64
+	for b.Loop() {
+		ctx, cancel := context.WithCancel(b.Context())
+		c := newTest(b, func(r *http.Request) (*http.Response, error) {
+			return sseReply(io.MultiReader(strings.NewReader(state("starting")), untilDone{r.Context()})), nil
+		})
+		c.watchers = make(chan struct{}, watches)
+		var waiting, ended sync.WaitGroup
+		heapBefore, stackBefore := inUse()
+		waiting.Add(watches)
+		for range watches {
+			ended.Go(func() {
+				for event := range c.CVMs.Watch(ctx, "web-1", WatchOptions{Target: openapi.CVMRunning}) {
+					if event.Type == EventState {
+						waiting.Done()
+					}
+				}
+			})
+		}
+		waiting.Wait()
+		time.Sleep(100 * time.Millisecond) // until the goroutines are back in Read
+		heapNow, stackNow := inUse()
+		heap, stack = max(heap, (heapNow-heapBefore)/watches), max(stack, (stackNow-stackBefore)/watches)
+		cancel()
+		ended.Wait()
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(heap, "heap-bytes")
+	b.ReportMetric(stack, "stack-bytes")
+}
+
+// untilDone is the rest of a stream that says nothing more.
+type untilDone struct{ context.Context }
+
+func (u untilDone) Read([]byte) (int, error) {
+	<-u.Done()
+	return 0, u.Err()
 }

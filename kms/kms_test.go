@@ -19,6 +19,8 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/phala-go/phala/internal/turns"
 )
 
 func TestParseAppID(t *testing.T) {
@@ -334,18 +336,11 @@ func BenchmarkEncryptEnv(b *testing.B) {
 		env[i] = EnvVar{Key: fmt.Sprintf("VARIABLE_%d", i), Value: strings.Repeat("secret value ", 8)}
 	}
 	plain := string(appendEnv(nil, env))
-	b.Run("phala", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := EncryptEnv(env, pub); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-	b.Run("primitives", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			_ = seal(b, plain, pub)
-		}
-	})
+	turns.Compare(b, func() error {
+		_, err := EncryptEnv(env, pub)
+		return err
+	}, turns.Baseline{Name: "primitives", Do: func() error {
+		_ = seal(b, plain, pub)
+		return nil
+	}})
 }

@@ -3,6 +3,9 @@ package phalatest_test
 import (
 	"context"
 	"fmt"
+	"runtime"
+	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -33,6 +36,60 @@ func BenchmarkDeploy(b *testing.B) {
 		_, err = deploy.Run(b.Context(), c, spec(b, "web-1"), deploy.WithKMSRoot(s.KMSRoot()), deploy.WithTeamWallet(s.TeamWallet()), deploy.WithVerification(s.AttestationPolicy()))
 		require.NoError(b, err)
 		s.Close()
+	}
+}
+
+// BenchmarkManyDeploys makes whole deployments, verified, on one cloud: one after the other, and as many at once as its
+// name says. "p99-ratio" compares the 99th percentile of the latter with what the machine's cores would need for all of
+// them at the pace of one after the other.
+func BenchmarkManyDeploys(b *testing.B) {
+	s, err := phalatest.Start(phalatest.WithTick(time.Millisecond))
+	require.NoError(b, err)
+	b.Cleanup(s.Close)
+	c, err := s.Client()
+	require.NoError(b, err)
+	made := 0
+	many := func(n int) (took []time.Duration) {
+		took = make([]time.Duration, n)
+		specs := make([]deploy.Spec, n)
+		for i := range specs {
+			made++
+			specs[i] = spec(b, fmt.Sprintf("web-%d", made))
+		}
+		var all sync.WaitGroup
+		start := time.Now()
+		for i := range n {
+			all.Go(func() {
+				_, err := deploy.Run(b.Context(), c, specs[i], deploy.WithKMSRoot(s.KMSRoot()), deploy.WithTeamWallet(s.TeamWallet()), deploy.WithVerification(s.AttestationPolicy()))
+				if took[i] = time.Since(start); err != nil {
+					b.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		slices.Sort(took)
+		return took
+	}
+	many(1) // makes the authority
+	for _, n := range []int{1, 10, 50, 100, 200, 500} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			var serial, p50, p99 time.Duration
+			for b.Loop() {
+				start := time.Now()
+				for range 20 {
+					many(1)
+				}
+				serial += time.Since(start) / 20
+				took := many(n)
+				p50, p99 = p50+took[n/2], p99+took[(n*99-1)/100]
+			}
+			ms := func(d time.Duration) float64 { return d.Seconds() * 1000 / float64(b.N) }
+			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(ms(serial), "serial-ms")
+			b.ReportMetric(ms(p50), "p50-ms")
+			b.ReportMetric(ms(p99), "p99-ms")
+			b.ReportMetric(float64(p99)/(float64(serial)*float64(n)/float64(min(n, runtime.GOMAXPROCS(0)))), "p99-ratio")
+		})
 	}
 }
 

@@ -3,6 +3,7 @@ package phalatest_test
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -124,15 +125,17 @@ func fill(t testing.TB, cvms int) (*phalatest.Server, *client.Client, []string) 
 	return s, c, ids
 }
 
-// BenchmarkScale compares requests to a cloud of 20,000 CVMs with the same to one of 100, both in turns.
+// BenchmarkScale compares requests to a cloud of 20,000 CVMs with the same to smaller ones, all in turns. ListAll, whose
+// answer grows with the cloud, and AppsByStatus, which looks at every app, are there to show what is not flat.
 func BenchmarkScale(b *testing.B) {
 	type cloud struct {
 		s   *phalatest.Server
 		c   *client.Client
 		ids []string
 	}
-	var clouds [2]cloud
-	for i, n := range []int{20_000, 100} {
+	sizes := []int{20_000, 100, 1000, 5000}
+	clouds := make([]cloud, len(sizes))
+	for i, n := range sizes {
 		clouds[i].s, clouds[i].c, clouds[i].ids = fill(b, n)
 	}
 	made := 0
@@ -148,7 +151,12 @@ func BenchmarkScale(b *testing.B) {
 			_, err := x.c.CVMs.List(b.Context(), &openapi.CVMsListParams{Family: openapi.Ptr("cpu")})
 			return err
 		},
-		"Apps":          func(x cloud) error { _, err := x.c.Apps.List(b.Context(), nil); return err },
+		"Apps": func(x cloud) error { _, err := x.c.Apps.List(b.Context(), nil); return err },
+		"AppsByStatus": func(x cloud) error {
+			_, err := x.c.Apps.List(b.Context(), &openapi.AppsListParams{Status: []string{"running"}})
+			return err
+		},
+		"ListAll":       func(x cloud) error { _, err := x.c.CVMs.ListAll(b.Context(), nil); return err },
 		"FilterOptions": func(x cloud) error { _, err := x.c.Apps.GetFilterOptions(b.Context()); return err },
 		"Nodes":         func(x cloud) error { _, err := x.c.Nodes.ListAvailable(b.Context()); return err },
 		"Quotas":        func(x cloud) error { _, err := x.c.Workspaces.GetQuotas(b.Context(), "test"); return err },
@@ -180,7 +188,11 @@ func BenchmarkScale(b *testing.B) {
 		},
 	} {
 		b.Run(name, func(b *testing.B) {
-			turns.Compare(b, "hundred", func() error { return ask(clouds[0]) }, func() error { return ask(clouds[1]) })
+			var smaller []turns.Baseline
+			for i, n := range sizes[1:] {
+				smaller = append(smaller, turns.Baseline{Name: strconv.Itoa(n), Do: func() error { return ask(clouds[i+1]) }})
+			}
+			turns.Compare(b, func() error { return ask(clouds[0]) }, smaller...)
 		})
 	}
 }

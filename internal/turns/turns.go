@@ -1,4 +1,4 @@
-// Package turns benchmarks a function against its floor so that the result holds on a busy machine.
+// Package turns benchmarks a function against baselines so that the result holds on a busy machine.
 package turns
 
 import (
@@ -7,36 +7,53 @@ import (
 	"time"
 )
 
-// Compare benchmarks ours as "phala" and the floor under its name, each alone, and then as "ratio" both in turns:
-// the metric "ratio" is the quotient of their medians. What else the machine does meanwhile meets both alike.
-func Compare(b *testing.B, name string, ours, floor func() error) {
-	alone := func(f func() error) func(*testing.B) {
-		return func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if err := f(); err != nil {
-					b.Fatal(err)
-				}
+// Baseline is what a function is measured against.
+type Baseline struct {
+	Name string
+	Do   func() error
+}
+
+// turn is how long a function runs before the next one has its turn, at least.
+const turn = 200 * time.Microsecond
+
+// Compare runs a function and its baselines in turns, in alternating order: what else the machine does meanwhile meets all
+// of them alike. It reports the median time of each as "phala-ns" and "<name>-ns", the allocations as "phala-allocs" and
+// "<name>-allocs", and the quotient of the medians as "<name>-ratio".
+func Compare(b *testing.B, ours func() error, baselines ...Baseline) {
+	all := append([]Baseline{{"phala", ours}}, baselines...)
+	run := func(i, calls int) time.Duration {
+		start := time.Now()
+		for range calls {
+			if err := all[i].Do(); err != nil {
+				b.Fatalf("%s: %v", all[i].Name, err)
 			}
+		}
+		return time.Since(start)
+	}
+	calls := make([]int, len(all)) // in a turn
+	for i := range all {
+		run(i, 1) // warm
+		calls[i] = 1 + int(turn/(run(i, 1)+1))
+	}
+	times := make([][]float64, len(all))
+	for round := 0; b.Loop(); round++ {
+		for k := range all {
+			i := k
+			if round%2 == 1 {
+				i = len(all) - 1 - k
+			}
+			times[i] = append(times[i], float64(run(i, calls[i]))/float64(calls[i]))
 		}
 	}
-	b.Run("phala", alone(ours))
-	b.Run(name, alone(floor))
-	b.Run("ratio", func(b *testing.B) {
-		var times [2][]time.Duration
-		for b.Loop() {
-			for i, f := range []func() error{ours, floor} {
-				start := time.Now()
-				if err := f(); err != nil {
-					b.Fatal(err)
-				}
-				times[i] = append(times[i], time.Since(start))
-			}
+	b.ReportMetric(0, "ns/op") // the sum of all says nothing
+	for i := range all {
+		slices.Sort(times[i])
+		b.ReportMetric(median(times[i]), all[i].Name+"-ns")
+		b.ReportMetric(testing.AllocsPerRun(5, func() { run(i, 1) }), all[i].Name+"-allocs")
+		if i > 0 {
+			b.ReportMetric(median(times[0])/median(times[i]), all[i].Name+"-ratio")
 		}
-		for i := range times {
-			slices.Sort(times[i])
-		}
-		median := len(times[0]) / 2
-		b.ReportMetric(float64(times[0][median])/float64(times[1][median]), "ratio")
-	})
+	}
 }
+
+func median(sorted []float64) float64 { return sorted[len(sorted)/2] }
