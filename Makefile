@@ -103,8 +103,20 @@ geth: ## Run the tests of kms/onchain on geth.
 	.ci/geth
 
 .PHONY: bench
-bench: ## Measure against plain net/http and bare primitives.
+bench: ## Measure against the baselines: the tables and plots of docs/performance.md. COUNT=10 takes more runs.
 	.ci/bench
+
+.PHONY: bench-plots
+bench-plots: ## Draw the plots from what was measured last.
+	.ci/bench plots
+
+.PHONY: bench-check
+bench-check: ## Compare the main ratios with their recorded bands.
+	.ci/bench check
+
+.PHONY: bench-record
+bench-record: ## Record the bands around what was measured last.
+	.ci/bench record
 
 .PHONY: fuzz
 fuzz: ## Fuzz every target for FUZZTIME.

@@ -125,8 +125,8 @@ func fill(t testing.TB, cvms int) (*phalatest.Server, *client.Client, []string) 
 	return s, c, ids
 }
 
-// BenchmarkScale compares requests to a cloud of 20,000 CVMs with the same to smaller ones, all in turns. ListAll, whose
-// answer grows with the cloud, and AppsByStatus, which looks at every app, are there to show what is not flat.
+// BenchmarkScale compares requests to a cloud of 20,000 CVMs with the same to smaller ones, all in turns. AppsByStatus,
+// which looks at every app, is there to show what is not flat.
 func BenchmarkScale(b *testing.B) {
 	type cloud struct {
 		s   *phalatest.Server
@@ -156,7 +156,6 @@ func BenchmarkScale(b *testing.B) {
 			_, err := x.c.Apps.List(b.Context(), &openapi.AppsListParams{Status: []string{"running"}})
 			return err
 		},
-		"ListAll":       func(x cloud) error { _, err := x.c.CVMs.ListAll(b.Context(), nil); return err },
 		"FilterOptions": func(x cloud) error { _, err := x.c.Apps.GetFilterOptions(b.Context()); return err },
 		"Nodes":         func(x cloud) error { _, err := x.c.Nodes.ListAvailable(b.Context()); return err },
 		"Quotas":        func(x cloud) error { _, err := x.c.Workspaces.GetQuotas(b.Context(), "test"); return err },
