@@ -220,7 +220,12 @@ var (
 	link      = regexp.MustCompile(`\]\(([^)\s]+)\)|(?:href|src|srcset)="([^"]+)"`)
 	inline    = regexp.MustCompile("`([^`]+)`")
 	qualified = regexp.MustCompile(`^\(?\*?([a-z]+)\.([A-Z]\w*)\)?(?:\.([A-Z]\w*))?`)
-	inTree    = regexp.MustCompile(`^(?:go run (?:-C )?)?\.?/?((?:examples|docs|tools|internal|\.ci|\.github|openapi|client|compose|kms|attest|verify|deploy|webhook|phalatest)/[\w./-]*\w)`)
+	// service is a call of a client: c.CVMs.Get.
+	service = regexp.MustCompile(`^c\.([A-Z]\w*)(?:\.([A-Z]\w*))?`)
+	// testFunction is the name of a function that go test runs.
+	testFunction = regexp.MustCompile(`^(?:Test|Fuzz|Benchmark|Example)[A-Z_]`)
+	// inTree is a path of this repository.
+	inTree = regexp.MustCompile(`^(?:go run (?:-C )?)?\.?/?((?:examples|docs|tools|internal|\.ci|\.github|openapi|client|compose|kms|attest|verify|deploy|webhook|phalatest)/[\w./-]*\w)`)
 )
 
 // Each link within the repository leads to a file, and to a heading of it.
@@ -304,10 +309,20 @@ func TestDocuments_NamesExist(t *testing.T) {
 		_, prose := d.split()
 		for _, match := range inline.FindAllStringSubmatch(prose, -1) {
 			code := match[1]
-			if name := qualified.FindStringSubmatch(code); name != nil && byName[name[1]] != nil {
+			name := qualified.FindStringSubmatch(code)
+			if name != nil && testFunction.MatchString(name[2]) {
+				continue // SECURITY.md names tests, and has a check of its own
+			}
+			if name != nil && byName[name[1]] != nil {
 				names++
 				if !exists(byName[name[1]], name[2], name[3]) {
 					t.Errorf("%s: `%s`: package %s has no such name", d.path, code, name[1])
+				}
+			}
+			if call := service.FindStringSubmatch(code); call != nil {
+				names++
+				if !existsMember(byName["client"], "Client", call[1], call[2]) {
+					t.Errorf("%s: `%s`: a client has no such name", d.path, code)
 				}
 			}
 			if path := inTree.FindStringSubmatch(code); path != nil {
@@ -323,6 +338,9 @@ func TestDocuments_NamesExist(t *testing.T) {
 	assert.False(t, exists(byName["deploy"], "Gone", ""))
 	assert.False(t, exists(byName["deploy"], "App", "Gone"))
 	assert.True(t, exists(byName["deploy"], "App", "Compose"))
+	assert.True(t, existsMember(byName["client"], "Client", "CVMs", "Get"))
+	assert.False(t, existsMember(byName["client"], "Client", "CVMs", "Gone"))
+	assert.False(t, existsMember(byName["client"], "Client", "Gone", ""))
 }
 
 // exists reports whether a package has a name, and, if a member is given, whether that is a field or a method of it.
@@ -336,6 +354,20 @@ func exists(pkg *types.Package, name, member string) bool {
 	}
 	found, _, _ := types.LookupFieldOrMethod(object.Type(), true, pkg, member)
 	return found != nil
+}
+
+// existsMember reports whether a member of a type exists, and, if given, a member of that.
+func existsMember(pkg *types.Package, name, member, of string) bool {
+	object := pkg.Scope().Lookup(name)
+	if object == nil {
+		return false
+	}
+	found, _, _ := types.LookupFieldOrMethod(object.Type(), true, pkg, member)
+	if found == nil || of == "" {
+		return found != nil
+	}
+	inner, _, _ := types.LookupFieldOrMethod(found.Type(), true, pkg, of)
+	return inner != nil
 }
 
 // Commands that the documents give name programs that exist.
