@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-tdx-guest/pcs"
 
 	"github.com/phala-go/phala/attest"
-	"github.com/phala-go/phala/internal/turns"
+	"github.com/phala-go/phala/internal/interleave"
 	"github.com/phala-go/phala/openapi"
 	"github.com/phala-go/phala/phalatest/quotetest"
 )
@@ -45,10 +45,10 @@ func BenchmarkVerify(b *testing.B) {
 	policy := authority.Policy()
 	policy.Collateral = attest.NewCollateralCache(authority.Collateral).Collateral
 	answers, roots := pcsAnswers(b, authority.CloudCollateral()), authority.Roots()
-	turns.Compare(b, func() error {
+	interleave.Compare(b, func() error {
 		_, err := attest.Verify(b.Context(), evidence, policy)
 		return err
-	}, turns.Baseline{Name: "tdxguest", Do: func() error {
+	}, interleave.Baseline{Name: "tdxguest", Do: func() error {
 		return tdx.RawTdxQuote(evidence.Quote, &tdx.Options{
 			GetCollateral: true, CheckRevocations: true, Getter: answers, Now: time.Now(), TrustedRoots: roots,
 		})
@@ -70,7 +70,7 @@ func BenchmarkVerifyFirst(b *testing.B) {
 	answers, roots := pcsAnswers(b, authority.CloudCollateral()), authority.Roots()
 	policy := authority.Policy()
 	ours, theirs := 0, 0
-	turns.Compare(b, func() error {
+	interleave.Compare(b, func() error {
 		if ours%len(all) == 0 {
 			collateral, err := attest.NewCollateral(authority.CloudCollateral())
 			if err != nil {
@@ -81,7 +81,7 @@ func BenchmarkVerifyFirst(b *testing.B) {
 		ours++
 		_, err := attest.Verify(b.Context(), all[ours%len(all)], policy)
 		return err
-	}, turns.Baseline{Name: "tdxguest", Do: func() error {
+	}, interleave.Baseline{Name: "tdxguest", Do: func() error {
 		theirs++
 		return tdx.RawTdxQuote(all[theirs%len(all)].Quote, &tdx.Options{
 			GetCollateral: true, CheckRevocations: true, Getter: answers, Now: time.Now(), TrustedRoots: roots,
@@ -101,10 +101,10 @@ func BenchmarkReplay(b *testing.B) {
 	}
 	want, err := attest.Replay(log)
 	require.NoError(b, err)
-	turns.Compare(b, func() error {
+	interleave.Compare(b, func() error {
 		_, err := attest.Replay(log)
 		return err
-	}, turns.Baseline{Name: "sha384", Do: func() error {
+	}, interleave.Baseline{Name: "sha384", Do: func() error {
 		var register attest.Measurement
 		var buffer [96]byte
 		for i := range digests {

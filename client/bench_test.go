@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/phala-go/phala/internal/turns"
+	"github.com/phala-go/phala/internal/interleave"
 	"github.com/phala-go/phala/openapi"
 )
 
@@ -129,13 +129,13 @@ func BenchmarkCall(b *testing.B) {
 	transport := benchTransport(benchCVM(1))
 	c, h := newTest(b, transport), &http.Client{Transport: transport}
 	const url = "https://cloud-api.phala.com/api/v1/cvms/web-1"
-	turns.Compare(b, func() error {
+	interleave.Compare(b, func() error {
 		_, err := c.CVMs.Get(b.Context(), "web-1")
 		return err
-	}, turns.Baseline{Name: "nethttp", Do: func() error {
+	}, interleave.Baseline{Name: "nethttp", Do: func() error {
 		_, err := byHand[openapi.CVMDetail](b, h, url)
 		return err
-	}}, turns.Baseline{Name: "plain", Do: func() error {
+	}}, interleave.Baseline{Name: "plain", Do: func() error {
 		_, err := byHand[plainCVM](b, h, url)
 		return err
 	}})
@@ -157,13 +157,13 @@ func BenchmarkPage(b *testing.B) {
 		return err
 	}
 	const url = "https://cloud-api.phala.com/api/v1/cvms/paginated?page_size=100"
-	turns.Compare(b, func() error {
+	interleave.Compare(b, func() error {
 		page, err := c.CVMs.List(b.Context(), params)
 		return whole(len(page.Items), err)
-	}, turns.Baseline{Name: "nethttp", Do: func() error {
+	}, interleave.Baseline{Name: "nethttp", Do: func() error {
 		page, err := byHand[openapi.CVMPage](b, h, url)
 		return whole(len(page.Items), err)
-	}}, turns.Baseline{Name: "plain", Do: func() error {
+	}}, interleave.Baseline{Name: "plain", Do: func() error {
 		page, err := byHand[plainPage](b, h, url)
 		return whole(len(page.Items), err)
 	}})
@@ -204,11 +204,11 @@ func BenchmarkWaitAll(b *testing.B) {
 	wait := func(n int) func() error {
 		return func() error { return c.WaitAll(b.Context(), ids[:n], openapi.CVMRunning) }
 	}
-	var fewer []turns.Baseline
+	var fewer []interleave.Baseline
 	for _, n := range []int{1000, 2000, 5000, 10_000, 20_000, 50_000} {
-		fewer = append(fewer, turns.Baseline{Name: strconv.Itoa(n), Do: wait(n)})
+		fewer = append(fewer, interleave.Baseline{Name: strconv.Itoa(n), Do: wait(n)})
 	}
-	turns.Compare(b, wait(len(ids)), fewer...)
+	interleave.Compare(b, wait(len(ids)), fewer...)
 }
 
 // BenchmarkWatchMemory measures what a watch holds that waits for the next event of its stream: what it has allocated, and

@@ -12,7 +12,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/phala-go/phala/compose"
-	"github.com/phala-go/phala/internal/turns"
+	"github.com/phala-go/phala/internal/interleave"
 )
 
 // large is the canonical text of an app-compose of 200 KB.
@@ -105,18 +105,18 @@ func compareAppHash(b *testing.B, size int) {
 		}
 		return err
 	}
-	turns.Compare(b, func() error {
+	interleave.Compare(b, func() error {
 		return check(app.Hash())
-	}, turns.Baseline{Name: "map", Do: func() error {
+	}, interleave.Baseline{Name: "map", Do: func() error {
 		text, err := json.Marshal(plain)
 		if err != nil {
 			return err
 		}
 		return check(throughMap(text))
-	}}, turns.Baseline{Name: "official", Do: func() error {
+	}}, interleave.Baseline{Name: "official", Do: func() error {
 		_, err := official(plain)
 		return err
-	}}, turns.Baseline{Name: "sha256", Do: func() error { return check(compose.Sum(doc), nil) }})
+	}}, interleave.Baseline{Name: "sha256", Do: func() error { return check(compose.Sum(doc), nil) }})
 }
 
 // BenchmarkAppHash hashes an App of 200 KB.
@@ -129,14 +129,14 @@ func BenchmarkAppHashSmall(b *testing.B) { compareAppHash(b, 2<<10) }
 // hashing alone.
 func BenchmarkHash(b *testing.B) {
 	doc := large(b)
-	turns.Compare(b, func() error {
+	interleave.Compare(b, func() error {
 		c, err := compose.Canonicalize(doc)
 		_ = compose.Sum(c)
 		return err
-	}, turns.Baseline{Name: "map", Do: func() error {
+	}, interleave.Baseline{Name: "map", Do: func() error {
 		_, err := throughMap(doc)
 		return err
-	}}, turns.Baseline{Name: "sha256", Do: func() error {
+	}}, interleave.Baseline{Name: "sha256", Do: func() error {
 		_ = compose.Sum(doc)
 		return nil
 	}})
@@ -146,10 +146,10 @@ func BenchmarkHash(b *testing.B) {
 func BenchmarkEnvUses(b *testing.B) {
 	app := largeApp(b, 199<<10)
 	text := *app.DockerComposeFile
-	turns.Compare(b, func() error {
+	interleave.Compare(b, func() error {
 		_, err := compose.EnvUses(text)
 		return err
-	}, turns.Baseline{Name: "yaml", Do: func() error {
+	}, interleave.Baseline{Name: "yaml", Do: func() error {
 		var tree any
 		return yaml.Unmarshal([]byte(text), &tree)
 	}})

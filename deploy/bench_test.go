@@ -16,7 +16,7 @@ import (
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/deploy"
-	"github.com/phala-go/phala/internal/turns"
+	"github.com/phala-go/phala/internal/interleave"
 )
 
 // answering is a transport that reads a request and answers a provision.
@@ -54,17 +54,17 @@ func BenchmarkProvision(b *testing.B) {
 	c, err := client.New(client.WithAPIKey("phak_bench"), client.WithHTTPClient(&http.Client{Transport: transport}))
 	require.NoError(b, err)
 	h := &http.Client{Transport: transport}
-	turns.Compare(b, func() error {
+	interleave.Compare(b, func() error {
 		_, err := deploy.Provision(b.Context(), c, deploy.Spec{Name: "web-1", Compose: app})
 		return err
-	}, turns.Baseline{Name: "marshal", Do: func() error {
+	}, interleave.Baseline{Name: "marshal", Do: func() error {
 		return provisionByHand(b.Context(), h, app, func(text []byte) ([]byte, error) {
 			return json.Marshal(struct {
 				Name        string          `json:"name"`
 				ComposeFile json.RawMessage `json:"compose_file"`
 			}{"web-1", text})
 		})
-	}}, turns.Baseline{Name: "concat", Do: func() error {
+	}}, interleave.Baseline{Name: "concat", Do: func() error {
 		return provisionByHand(b.Context(), h, app, func(text []byte) ([]byte, error) {
 			return slices.Concat([]byte(`{"name":"web-1","compose_file":`), text, []byte("}")), nil
 		})

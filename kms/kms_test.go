@@ -20,7 +20,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/phala-go/phala/internal/turns"
+	"github.com/phala-go/phala/internal/interleave"
 )
 
 func TestParseAppID(t *testing.T) {
@@ -157,7 +157,7 @@ func TestCheckEnv_NamesTheVariableOnly(t *testing.T) {
 		`"1A"`:         {{Key: "1A", Value: "hunter2"}},
 		`""`:           {{Key: "", Value: "hunter2"}},
 		"255":          {{Key: strings.Repeat("a", 256), Value: "hunter2"}},
-		"A appears":   {{Key: "A", Value: "hunter2"}, {Key: "A", Value: "hunter2"}},
+		"A appears":    {{Key: "A", Value: "hunter2"}, {Key: "A", Value: "hunter2"}},
 		"131072":       {{Key: "A", Value: strings.Repeat("hunter2", 20000)}},
 		"UTF-8":        {{Key: "A", Value: "hunter2\xff"}},
 		"NUL":          {{Key: "A", Value: "hunter2\x00"}},
@@ -336,10 +336,10 @@ func BenchmarkEncryptEnv(b *testing.B) {
 		env[i] = EnvVar{Key: fmt.Sprintf("VARIABLE_%d", i), Value: strings.Repeat("secret value ", 8)}
 	}
 	plain := string(appendEnv(nil, env))
-	turns.Compare(b, func() error {
+	interleave.Compare(b, func() error {
 		_, err := EncryptEnv(env, pub)
 		return err
-	}, turns.Baseline{Name: "primitives", Do: func() error {
+	}, interleave.Baseline{Name: "primitives", Do: func() error {
 		_ = seal(b, plain, pub)
 		return nil
 	}})

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/phala-go/phala/client"
-	"github.com/phala-go/phala/internal/turns"
+	"github.com/phala-go/phala/internal/interleave"
 	"github.com/phala-go/phala/openapi"
 	"github.com/phala-go/phala/phalatest"
 )
@@ -125,7 +125,7 @@ func fill(t testing.TB, cvms int) (*phalatest.Server, *client.Client, []string) 
 	return s, c, ids
 }
 
-// BenchmarkScale compares requests to a cloud of 20,000 CVMs with the same to smaller ones, all in turns. AppsByStatus,
+// BenchmarkScale compares requests to a cloud of 20,000 CVMs with the same to smaller ones, interleaved. AppsByStatus,
 // which looks at every app, is there to show what is not flat.
 func BenchmarkScale(b *testing.B) {
 	type cloud struct {
@@ -187,11 +187,11 @@ func BenchmarkScale(b *testing.B) {
 		},
 	} {
 		b.Run(name, func(b *testing.B) {
-			var smaller []turns.Baseline
+			var smaller []interleave.Baseline
 			for i, n := range sizes[1:] {
-				smaller = append(smaller, turns.Baseline{Name: strconv.Itoa(n), Do: func() error { return ask(clouds[i+1]) }})
+				smaller = append(smaller, interleave.Baseline{Name: strconv.Itoa(n), Do: func() error { return ask(clouds[i+1]) }})
 			}
-			turns.Compare(b, func() error { return ask(clouds[0]) }, smaller...)
+			interleave.Compare(b, func() error { return ask(clouds[0]) }, smaller...)
 		})
 	}
 }

@@ -176,7 +176,7 @@ func TestLoad_FailsAsDockerComposeDoes(t *testing.T) {
 		"neither an image":    "services:\n  web: {}\n",
 		"closing brace":       "services:\n  web:\n    image: ${A\n",
 		"undefined network":   "services:\n  web: {image: a, networks: [x]}\n",
-		"appears twice":         "services:\n  web: {image: a}\n  web: {image: b}\n",
+		"appears twice":       "services:\n  web: {image: a}\n  web: {image: b}\n",
 		"empty compose file":  "",
 	} {
 		_, err := inspect.Load(t.Context(), text)

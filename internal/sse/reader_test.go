@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/phala-go/phala/internal/interleave"
 	"github.com/phala-go/phala/internal/sse"
-	"github.com/phala-go/phala/internal/turns"
 )
 
 func read(r io.Reader, limit int) (events []string, err error) {
@@ -187,7 +187,7 @@ func FuzzReader(f *testing.F) {
 // BenchmarkReader reads 1,000 events against finding the ends of the lines.
 func BenchmarkReader(b *testing.B) {
 	stream := strings.Repeat("event: state\ndata: {\"status\":\"starting\",\"boot_progress\":\"pulling images\"}\n\n", 1000)
-	turns.Compare(b, func() error {
+	interleave.Compare(b, func() error {
 		r, events := sse.NewReader(strings.NewReader(stream), 0), 0
 		for ; ; events++ {
 			if _, err := r.Next(); err != nil {
@@ -198,7 +198,7 @@ func BenchmarkReader(b *testing.B) {
 			return fmt.Errorf("%d events", events)
 		}
 		return nil
-	}, turns.Baseline{Name: "lines", Do: func() error {
+	}, interleave.Baseline{Name: "lines", Do: func() error {
 		for rest := []byte(stream); len(rest) > 0; {
 			_, rest, _ = bytes.Cut(rest, []byte{'\n'})
 		}

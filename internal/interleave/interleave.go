@@ -1,5 +1,6 @@
-// Package turns benchmarks a function against baselines so that the result holds on a busy machine.
-package turns
+// Package interleave benchmarks a function against baselines, interleaved, so that the result is valid on a busy
+// machine.
+package interleave
 
 import (
 	"slices"
@@ -7,20 +8,20 @@ import (
 	"time"
 )
 
-// Baseline is what a function is measured against.
+// Baseline is a function to compare with.
 type Baseline struct {
 	Name string
 	Do   func() error
 }
 
-// turn is how long a function runs before the next one has its turn, at least.
+// turn is the minimum time for which a function runs before the next one.
 const turn = 200 * time.Microsecond
 
-// Compare runs a function and its baselines in turns, in alternating order: what else the machine does meanwhile meets all
-// of them alike. It reports the time of each as "phala-ns" and "<name>-ns", the allocations as "phala-allocs" and
-// "<name>-allocs", and the quotient of the times as "<name>-ratio". A time is the one that a tenth of the turns stay below:
-// on a machine that is busy most turns of a millisecond are interrupted, the longer ones more often, so that a median
-// would compare the scheduler.
+// Compare runs a function and its baselines interleaved, in alternating order, so that other load of the machine
+// affects all of them alike. It reports the time of each as "phala-ns" and "<name>-ns", the allocations as
+// "phala-allocs" and "<name>-allocs", and the quotient of the times as "<name>-ratio". A time is the 10th percentile of
+// the turns: on a busy machine most turns of a millisecond are interrupted, the longer ones more often, so that a
+// median would compare the scheduler.
 func Compare(b *testing.B, ours func() error, baselines ...Baseline) {
 	all := append([]Baseline{{"phala", ours}}, baselines...)
 	run := func(i, calls int) time.Duration {
@@ -47,7 +48,7 @@ func Compare(b *testing.B, ours func() error, baselines ...Baseline) {
 			times[i] = append(times[i], float64(run(i, calls[i]))/float64(calls[i]))
 		}
 	}
-	b.ReportMetric(0, "ns/op") // the sum of all says nothing
+	b.ReportMetric(0, "ns/op") // the sum of all has no meaning
 	for i := range all {
 		slices.Sort(times[i])
 		b.ReportMetric(fast(times[i]), all[i].Name+"-ns")
