@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 
 	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/client"
@@ -19,6 +17,7 @@ var errKilled = errors.New("the process was killed")
 var sentinels = []error{
 	deploy.ErrNoKMSRoot, deploy.ErrNoAppID, deploy.ErrUnpredictable, deploy.ErrNotAllowed, deploy.ErrDeviceNotAccepted, deploy.ErrNotApproved,
 	deploy.ErrExpired, deploy.ErrOtherSpec, deploy.ErrUnknownDocument, client.ErrNoAPIKey, client.ErrNoLog, client.ErrRoute, client.ErrFailedState,
+	attest.ErrNotPossible,
 }
 
 // kindOf returns the documented type of an error, and whether it has one.
@@ -34,7 +33,7 @@ func kindOf(err error) (string, bool) {
 		var mismatch *deploy.MismatchError
 		errors.As(err, &mismatch)
 		return "*deploy.MismatchError of " + mismatch.What, true
-	case is[*deploy.BootError](err), is[*deploy.TimeoutError](err), is[*deploy.VerificationError](err), is[*deploy.SecretsError](err), is[*deploy.Pending](err), is[*attest.Error](err):
+	case is[*deploy.AmbiguousError](err), is[*deploy.InputError](err), is[*deploy.BootError](err), is[*deploy.TimeoutError](err), is[*deploy.VerificationError](err), is[*deploy.SecretsError](err), is[*deploy.Pending](err), is[*attest.Error](err):
 		return name(err), true
 	case errors.As(err, &chain):
 		return "the caller's chain", true
@@ -48,8 +47,8 @@ func kindOf(err error) (string, bool) {
 		return "context.Canceled", true
 	case errors.Is(err, context.DeadlineExceeded):
 		return "context.DeadlineExceeded", true
-	case is[net.Error](err), errors.Is(err, io.ErrUnexpectedEOF):
-		return "net.Error, io.ErrUnexpectedEOF", true
+	case is[*client.TransportError](err):
+		return "*client.TransportError", true
 	case is[*client.WaitError](err):
 		return "*client.WaitError", true
 	}
@@ -64,7 +63,7 @@ func is[T error](err error) bool {
 // name is the type of the first documented error in a chain of errors.
 func name(err error) string {
 	for _, try := range []func(error) (string, bool){
-		named[*deploy.BootError], named[*deploy.TimeoutError], named[*deploy.VerificationError], named[*deploy.SecretsError], named[*deploy.Pending], named[*attest.Error],
+		named[*deploy.AmbiguousError], named[*deploy.InputError], named[*deploy.BootError], named[*deploy.TimeoutError], named[*deploy.VerificationError], named[*deploy.SecretsError], named[*deploy.Pending], named[*attest.Error],
 	} {
 		if text, ok := try(err); ok {
 			return text
