@@ -67,7 +67,7 @@ func (m measurement) plotRatios() (*plot.Plot, error) {
 	for i := len(rows) - 1; i >= 0; i-- {
 		if r := rows[i]; r.aim > 0 {
 			parts = append(parts, m.Values[r.benchmark+" "+r.against+"-ratio"]/r.aim)
-			names = append(names, r.benchmark+" / "+r.against)
+			names = append(names, "  "+r.benchmark+" / "+r.against)
 		}
 	}
 	bars, err := plotter.NewBarChart(parts, vg.Points(7))
@@ -82,6 +82,7 @@ func (m measurement) plotRatios() (*plot.Plot, error) {
 	aim.Color = plotutil.Color(0)
 	p.Add(bars, aim)
 	p.NominalY(names...)
+	p.X.Max = slices.Max(parts) + 0.05
 	return p, nil
 }
 
@@ -114,12 +115,14 @@ func (m measurement) plotCloud() (*plot.Plot, error) {
 		}
 		lines = append(lines, op, points)
 	}
-	return p, plotutil.AddLinePoints(p, lines...)
+	err := plotutil.AddLinePoints(p, lines...)
+	p.Y.Max *= 10 // room for the legend
+	return p, err
 }
 
 func (m measurement) plotDeploys() (*plot.Plot, error) {
 	p := plot.New()
-	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = "Verified deployments at once, on one fake cloud", "deployments", "milliseconds until done"
+	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = "Verified deployments at once, on one fake cloud", "deployments", "seconds until done"
 	p.Legend.Top, p.Legend.Left = true, true
 	var lines []any
 	for _, metric := range []string{"p50-ms", "p99-ms"} {
@@ -127,7 +130,7 @@ func (m measurement) plotDeploys() (*plot.Plot, error) {
 		for _, n := range []int{1, 10, 50, 100, 200, 500} {
 			names[n] = fmt.Sprintf("ManyDeploys/%d %s", n, metric)
 		}
-		points, err := m.series(1, names)
+		points, err := m.series(1e-3, names)
 		if err != nil {
 			return nil, err
 		}
