@@ -15,49 +15,49 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// App is what the owner of an app keeps of it: the anchor of every later flow. Each of its values came from the
-// caller, from the chain, or from evidence that the hardware signed, or the field says otherwise. The cloud's
-// answers are compared with it. It is plain JSON without a plaintext secret; [SaveFile] writes it.
+// App is the anchor of an app, which its owner keeps for every later flow. Each of its values came from the caller,
+// from the chain, or from evidence that the hardware signed, unless the field is documented otherwise. Flows compare
+// the cloud's responses with it. It is plain JSON without a plaintext secret; [SaveFile] writes it.
 type App struct {
 	// ID is the app id.
 	ID kms.AppID `json:"app_id"`
 	// Document is the exact text of the app-compose that the app runs, and ComposeHash is its SHA-256. Document is
-	// empty if nobody could prove what runs; Unproven has the reason.
+	// empty if it could not be proven; Unproven has the reason.
 	Document    string       `json:"document,omitempty"`
 	ComposeHash compose.Hash `json:"compose_hash,omitzero"`
 	Unproven    string       `json:"unproven,omitempty"`
-	// Secrets are the names of the secrets that were set last, sorted. They are not known after [Attach], if the
-	// app allows names: then Secrets are all names that the app allows.
+	// Secrets are the names of the current secrets, sorted. They are unknown after [Attach], if the app allows names:
+	// then Secrets are all names that the app allows.
 	Secrets []string `json:"secrets"`
 
-	// KMS names the key service to ask for the app's key: a slug or an id. It is no proof of anything.
+	// KMS is the key service of the app's key: a slug or an id. It proves nothing.
 	KMS string `json:"kms,omitempty"`
-	// KMSRoot is the root key that signed the app's key; zero if it was not checked. RootFromCloud reports whether
-	// the cloud itself named it ([TrustKMSRootFromCloud]): it is pinned since then.
+	// KMSRoot is the root key that signed the app's key; zero if it was not checked. RootFromCloud reports whether it
+	// came from the cloud itself ([TrustKMSRootFromCloud]): it is pinned since then.
 	KMSRoot       kms.Signer `json:"kms_root,omitzero"`
 	RootFromCloud bool       `json:"kms_root_from_cloud,omitempty"`
-	// KeyProvider is the public key of the KMS's root CA (DER SubjectPublicKeyInfo, hexadecimal) that the hardware
+	// KeyProvider is the public key of the KMS's root CA (DER SubjectPublicKeyInfo, in hex) that the hardware
 	// measured; empty if no evidence was verified.
 	KeyProvider string `json:"key_provider,omitempty"`
 
-	// ChainID and KMSContract are the chain and the contract that govern the KMS; zero with the central KMS. Owner
-	// is who owned the contract of the app when it was last read.
+	// ChainID and KMSContract are the chain and the contract that govern the KMS; zero with the central KMS. Owner is
+	// the owner of the app's contract when it was last read.
 	ChainID     uint64         `json:"chain_id,omitempty"`
 	KMSContract common.Address `json:"kms_contract,omitzero"`
 	Owner       common.Address `json:"owner,omitzero"`
 	// Devices are the machines that the caller accepted for the contract of the app.
 	Devices []kms.DeviceID `json:"devices,omitempty"`
-	// AnyDevice reports that the contract was to allow every machine.
+	// AnyDevice reports whether the contract should allow every machine.
 	AnyDevice bool `json:"any_device,omitempty"`
 
-	// OS is the operating system image that was accepted.
+	// OS is the accepted operating system image.
 	OS Image `json:"os,omitzero"`
-	// CVMs are the instances of the app that were made or found by the flows, oldest first.
+	// CVMs are the instances of the app that the flows created or found, oldest first.
 	CVMs []CVM `json:"cvms"`
 	// Revisions are the documents that ran before, newest first, at most [MaxRevisions].
 	Revisions []Revision `json:"revisions,omitempty"`
 
-	// Last is what the flow found that returned this value. It is not kept in the JSON.
+	// Last is the result of the flow that returned this value. It is not part of the JSON.
 	Last *Result `json:"-"`
 }
 
@@ -70,18 +70,18 @@ type CVM struct {
 	ID string `json:"id"`
 	// Name is its name in the workspace.
 	Name string `json:"name"`
-	// ComposeHash is what it runs.
+	// ComposeHash is the compose hash that it runs.
 	ComposeHash compose.Hash `json:"compose_hash,omitzero"`
-	// InstanceID is what the hardware measured, 40 hexadecimal digits; empty if no evidence was verified, or if the app
-	// has no instance ids.
+	// InstanceID is the measured instance id, 40 hex digits; empty if no evidence was verified, or if the app has no
+	// instance ids.
 	InstanceID string `json:"instance_id,omitempty"`
 }
 
-// Revision is a document that an app ran before.
+// Revision is an earlier document of an app.
 type Revision struct {
 	ComposeHash compose.Hash `json:"compose_hash"`
 	Document    string       `json:"document"`
-	// Secrets are the names of the secrets that went with it, sorted.
+	// Secrets are the names of its secrets, sorted.
 	Secrets []string `json:"secrets"`
 }
 
@@ -90,22 +90,22 @@ type Image struct {
 	// Name and Version are the platform's, such as "dstack-0.5.5" and "0.5.5".
 	Name    string `json:"name,omitempty"`
 	Version string `json:"version,omitempty"`
-	// Development reports whether the caller asked for a development image.
+	// Development reports whether the caller requested a development image.
 	Development bool `json:"development,omitempty"`
-	// Hash identifies the image, hexadecimal: what the hardware measured, if Measured, else what the cloud reported.
+	// Hash identifies the image, in hex: the measured hash if Measured, otherwise the one that the cloud reported.
 	Hash     string `json:"hash,omitempty"`
 	Measured bool   `json:"measured,omitempty"`
 }
 
-// Result is what a flow found.
+// Result is the result of a flow.
 type Result struct {
-	// CVM is the CVM that was made or changed, as the cloud describes it.
+	// CVM is the CVM that was created or changed, as the cloud describes it.
 	CVM *openapi.CVMDetail
 	// URLs are the public addresses of the app, as the cloud reports them.
 	URLs []string
-	// Checks are the comparisons that were made, in order.
+	// Checks are the comparisons of the flow, in order.
 	Checks []Check
-	// Report is what the hardware proves of the CVM, check by check; nil if there was no evidence, or by
+	// Report is the verification of the CVM, check by check; nil if there was no evidence, or with
 	// [SkipVerification].
 	Report *attest.Report
 	// Bundle has the evidence with everything that its verification used, so that it can be verified offline years
@@ -116,7 +116,7 @@ type Result struct {
 	Pending *Pending `json:"-"`
 }
 
-// ParseApp reads an [App] that was written as JSON. It refuses one whose document does not have its compose hash.
+// ParseApp parses an [App] in JSON. It returns an error if the document does not have the compose hash.
 func ParseApp(data []byte) (*App, error) {
 	var a App
 	if err := strictjson.Unmarshal(data, &a); err != nil {
@@ -142,7 +142,7 @@ func (a *App) check() error {
 	return nil
 }
 
-// Compose returns the document as a value that can be changed and handed to [UpdateSpec].
+// Compose returns the document as a value that can be changed and passed to [UpdateSpec].
 func (a *App) Compose() (*compose.App, error) {
 	if a.Document == "" {
 		return nil, fmt.Errorf("app %s: %w: %s", a.ID, ErrUnknownDocument, cloudtext.Clean(a.Unproven))

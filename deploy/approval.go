@@ -16,11 +16,11 @@ import (
 	"github.com/phala-go/phala/kms"
 )
 
-// Approval is what the owner of an app's contract must allow. It is plain JSON without any secret, made to be handed
-// to somebody else: it holds the whole document, so that who approves can read it, see what changed, and compute
-// the compose hash again. [Approve] carries it out; a multisig proposes the same calls.
+// Approval is the change that the owner of an app's contract must allow. It is plain JSON without any secret, for
+// passing on: it contains the whole document, so that the approver can read it, see the differences, and compute the
+// compose hash again. [Approve] makes the change; a multisig proposes the same calls.
 type Approval struct {
-	// Kind is what it is for, and Name the CVM or app.
+	// Kind is the kind of change, and Name the CVM or app.
 	Kind PendingKind `json:"kind"`
 	Name string      `json:"name,omitempty"`
 
@@ -29,28 +29,28 @@ type Approval struct {
 	ChainID     uint64         `json:"chain_id"`
 	KMSContract common.Address `json:"kms_contract"`
 
-	// ComposeHash is to be allowed, unless OnlyDevice: then it is allowed already. It is the hash of Document, unless
-	// Unpredicted: then the platform completes the document, and the hash is the cloud's.
+	// ComposeHash is the hash to allow, unless OnlyDevice: then it is allowed already. It is the hash of Document,
+	// unless Unpredicted: then the platform completes the document, and the hash is the cloud's.
 	ComposeHash compose.Hash `json:"compose_hash"`
 	OnlyDevice  bool         `json:"only_device,omitempty"`
 	Unpredicted bool         `json:"unpredicted,omitempty"`
-	// Document is the exact text of the app-compose that is to run.
+	// Document is the exact text of the new app-compose.
 	Document string `json:"document"`
-	// Before is the text that runs now, and BeforeHash its hash; empty and zero if it is not known.
+	// Before is the present text, and BeforeHash its hash; empty and zero if it is unknown.
 	Before     string       `json:"before,omitempty"`
 	BeforeHash compose.Hash `json:"before_hash,omitzero"`
 	// Device is the machine to allow; zero if none is to be allowed.
 	Device kms.DeviceID `json:"device,omitzero"`
 
-	// Transaction allowed it, or is [AlreadyRegistered]; empty before that.
+	// Transaction is the transaction that allowed the change, or [AlreadyRegistered]; empty before that.
 	Transaction string `json:"transaction,omitempty"`
-	// Transactions are those that were sent or are about to be, by what they do.
+	// Transactions are the sent and prepared transactions, by their purpose.
 	Transactions map[string]json.RawMessage `json:"transactions,omitempty"`
-	// Expires is when the cloud forgets what was prepared; zero if it does not.
+	// Expires is the time at which the prepared change expires; zero if it does not.
 	Expires time.Time `json:"expires,omitzero"`
 }
 
-// ParseApproval reads an [Approval] that was written as JSON, and checks it as [Approval.Check] does.
+// ParseApproval parses an [Approval] in JSON, and checks it as [Approval.Check] does.
 func ParseApproval(data []byte) (*Approval, error) {
 	var a Approval
 	if err := strictjson.Unmarshal(data, &a); err != nil {
@@ -81,8 +81,8 @@ func (a *Approval) Check() error {
 	return nil
 }
 
-// Diff returns how the document differs from the one before, as a unified diff of the members, text by line; empty
-// if they are equal. Without a document before, all of the document is new.
+// Diff returns the difference from the document before, as a unified diff of the members, text by line; empty if they
+// are equal. Without a document before, all of the document is new.
 func (a *Approval) Diff() (string, error) {
 	before, err := readable(a.Before)
 	if err != nil {
@@ -130,15 +130,15 @@ func readable(document string) (string, error) {
 	return b.String(), nil
 }
 
-// Approve allows on chain what a waits for, with the account of chain, which must own the app's contract. It
-// sends only what the contract does not allow yet, and needs no access to the cloud. With [WithApproval] a is
-// saved before each transaction, so that a run after a crash sends nothing twice. Afterwards a.Transaction is what
-// [Pending.Approved] takes.
+// Approve makes the contract allow the change of a, with the account of chain, which must own the app's contract. It
+// sends only what the contract does not allow yet, and needs no access to the cloud. With [WithApproval] a is saved
+// before each transaction, so that a run after a crash sends nothing twice. Afterwards a.Transaction is the argument
+// of [Pending.Approved].
 //
 // It returns a [*MismatchError] if the compose hash does not follow from the document, or if the contract does not
-// allow the document that runs now according to a, so that its Diff could be misleading.
+// allow the present document of a, so that its Diff could be misleading.
 //
-// An owner that is a contract itself, such as a Safe, approves by a proposal instead; see [Pending.Approved].
+// An owner that is a contract itself, such as a Safe, approves with a proposal instead; see [Pending.Approved].
 func Approve(ctx context.Context, chain Chain, a *Approval, opts ...Option) error {
 	cfg, err := configure(inApprove, opts)
 	if err != nil {

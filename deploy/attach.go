@@ -15,13 +15,13 @@ import (
 	"github.com/phala-go/phala/verify"
 )
 
-// Attach makes the anchor of an app that runs already. Its document and compose hash are proven by the hardware's
-// evidence of that app id, which is verified against policy; or, with [WithChain], by the contract of the app, which
-// must allow the hash of the text. All CVMs that run must run one document; if they do not, name it in
-// policy.ComposeHashes. [TrustDocumentFromCloud] takes the document from the cloud if neither can prove it.
+// Attach returns the anchor of an app that runs already. Its document and compose hash are proven by the hardware's
+// evidence for that app id, which is verified against policy; or, with [WithChain], by the contract of the app, which
+// must allow the hash of the text. All CVMs that run must run one document; if they do not, set it in
+// policy.ComposeHashes. [TrustDocumentFromCloud] accepts the document of the cloud if neither can prove it.
 //
-// The key root for later secrets is that of [WithKMSRoot], or the one in the contract with [WithChain]. Nobody can
-// prove the names of the secrets: they are those that the document allows.
+// The key root for later secrets is that of [WithKMSRoot], or the one in the contract with [WithChain]. The names of
+// the secrets cannot be proven: they are those that the document allows.
 func Attach(ctx context.Context, c *client.Client, id kms.AppID, policy attest.Policy, opts ...Option) (*App, error) {
 	cfg, err := configure(inAttach, opts)
 	if err != nil {

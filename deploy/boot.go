@@ -13,9 +13,8 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// Wait follows the CVM until it runs and no operation is under way, verifies it as [Run] does, and returns what
-// became of the deployment. A CVM that stops short of that is a [*BootError]; a context that ends is its error,
-// and the CVM goes on booting.
+// Wait follows the CVM until it runs and no operation runs on it, verifies it as [Run] does, and returns the app. If
+// the CVM does not reach that, the error is a [*BootError]; if the context ends, the CVM continues to boot.
 func Wait(ctx context.Context, c *client.Client, st *State, opts ...Option) (*App, error) {
 	cfg, err := configure(inRun, opts)
 	if err != nil {

@@ -14,11 +14,11 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// Chain is the contract of a KMS on a chain, with an account to act for: Flow of a *onchain.Chain in package
-// kms/onchain is one. The interface is here so that only who deploys on a chain compiles it.
+// Chain is the contract of a KMS on a chain, with an account to act for. Flow of a *onchain.Chain in package
+// kms/onchain returns one. It is an interface so that only programs that deploy on a chain compile it.
 //
-// Calls that send a transaction take a journal. They save what they are about to send before they send it, and go
-// on from what was saved instead of sending something else, so that nothing is sent twice.
+// Calls that send a transaction have a journal. They save what they are about to send before they send it, and
+// continue from the saved value instead of sending something else, so that nothing is sent twice.
 type Chain interface {
 	// ChainID is the EIP-155 id: 1 is Ethereum, 8453 is Base.
 	ChainID() uint64

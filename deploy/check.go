@@ -2,7 +2,7 @@ package deploy
 
 import "fmt"
 
-// Outcome is what became of a check.
+// Outcome is the outcome of a check.
 type Outcome string
 
 // The outcomes of a check. A check that fails ends the flow with an error instead.
@@ -14,14 +14,14 @@ const (
 	Noticed     Outcome = "noticed"      // no error, but worth a look
 )
 
-// Check is one comparison between what this side knows and what the cloud answered.
+// Check is one comparison of a local value with the cloud's.
 type Check struct {
 	Name    string  `json:"name"`
 	Outcome Outcome `json:"outcome"`
-	// Local is the value of this side, Remote the cloud's.
+	// Local is the local value, Remote the cloud's.
 	Local  string `json:"local,omitempty"`
 	Remote string `json:"remote,omitempty"`
-	// Reason explains a check that did not happen, or what a passed one rests on.
+	// Reason is the reason why a check was not made, or the basis of one that passed.
 	Reason string `json:"reason,omitempty"`
 }
 
@@ -42,29 +42,29 @@ const (
 	CheckComposeHash = "compose hash"
 	// CheckDocument compares the text that booted with the text that was sent, if the platform completed it.
 	CheckDocument = "document"
-	// CheckAppID compares the app id that this side knows with the cloud's.
+	// CheckAppID compares the known app id with the cloud's.
 	CheckAppID = "app id"
-	// CheckCVM compares the CVM that was asked for with the CVM that the cloud described.
+	// CheckCVM compares the requested CVM with the CVM in the cloud's response.
 	CheckCVM = "cvm"
 	// CheckInstance compares the instance that the hardware measured with those of the other CVMs.
 	CheckInstance = "instance"
-	// CheckEnvKey compares the key named while provisioning with the app's key.
+	// CheckEnvKey compares the key of the provision with the app's key.
 	CheckEnvKey = "env key"
 	// CheckKMSRoot checks that the KMS root signed the app's key for this app.
 	CheckKMSRoot = "kms root"
-	// CheckOS compares the operating system image with what was asked for.
+	// CheckOS compares the operating system image with the requested one.
 	CheckOS = "operating system"
 	// CheckSecrets compares the names of secrets with the variables of the docker-compose file.
 	CheckSecrets = "secrets"
-	// CheckInspection has what package compose/inspect noticed in the docker-compose file.
+	// CheckInspection has the findings of package compose/inspect in the docker-compose file.
 	CheckInspection = "docker-compose file"
 	// CheckChain, CheckKMSContract, CheckContract and CheckDevice belong to a KMS on a chain: the chain id, the
-	// address of the KMS's contract, what the app's contract demands, and the machine that it allows.
+	// address of the KMS's contract, the requirements of the app's contract, and the machine that it allows.
 	CheckChain       = "chain id"
 	CheckKMSContract = "kms contract"
 	CheckContract    = "app contract"
 	CheckDevice      = "device"
-	// CheckAttestation checks that the hardware proves what runs. The report beside it has the details.
+	// CheckAttestation checks that the hardware proves the running app. The report has the details.
 	CheckAttestation = "attestation"
 )
 

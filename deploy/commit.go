@@ -12,11 +12,11 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// Commit carries out what was prepared and approved. Its commit token is all that it needs: c may be a client
-// without an API key. What has expired meanwhile is prepared anew first, which does need one; the compose hash
-// must come out the same, else it is a [*MismatchError].
+// Commit commits a prepared and approved change. Its commit token is sufficient: c may be a client without an API
+// key. An expired change is prepared again first, which needs a key; the compose hash must be the same, otherwise the
+// error is a [*MismatchError].
 //
-// Commit returns when the cloud has taken it; [Finish] follows it from there. A commit whose answer was
+// Commit returns when the cloud has accepted the change; [Finish] follows it from there. A commit whose response was
 // lost may be repeated.
 func Commit(ctx context.Context, c *client.Client, p *Pending, opts ...Option) error {
 	cfg, err := configure(inCommit, opts)

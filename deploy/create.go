@@ -12,8 +12,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// Create creates the CVM. It may be repeated: the cloud answers the same app id and compose hash with the
-// same CVM.
+// Create creates the CVM. It may be repeated: the cloud returns the same CVM for the same app id and compose hash.
 func Create(ctx context.Context, c *client.Client, st *State, opts ...Option) error {
 	cfg, err := configure(inRun, opts)
 	if err != nil {

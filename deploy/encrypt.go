@@ -11,11 +11,11 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// Encrypt fetches the app's env key, checks it and encrypts env for it, into the state. Without secrets it
-// only moves the state on. The names of env must be those that the provision announced.
+// Encrypt fetches the app's env key, checks it and encrypts env for it, into the state. Without secrets it only
+// advances the state. The names of env must be those of the provision.
 //
-// It returns a [*MismatchError] if the key is not the one named while provisioning, or not signed by the
-// pinned KMS root for this app id.
+// It returns a [*MismatchError] if the key is not the one of the provision, or not signed by the pinned KMS root for
+// this app id.
 func Encrypt(ctx context.Context, c *client.Client, st *State, env []compose.EnvVar, opts ...Option) error {
 	cfg, err := configure(inRun, opts)
 	if err != nil {

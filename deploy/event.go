@@ -9,16 +9,16 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// Event is one step of a deployment, given to the function of [WithProgress]. It is one of the event types
-// of this package; String gives it as one line for people, without any secret.
+// Event is one step of a deployment, passed to the function of [WithProgress]. It is one of the event types of this
+// package; String returns it as one line of text, without any secret.
 type Event interface {
 	fmt.Stringer
 	event()
 }
 
-// ProvisionedEvent says that the cloud took the app-compose.
+// ProvisionedEvent reports that the cloud accepted the app-compose.
 type ProvisionedEvent struct {
-	// AppID is empty where the contract of the app is yet to be deployed.
+	// AppID is empty if the contract of the app is not deployed yet.
 	AppID       string
 	ComposeHash string
 }
@@ -26,15 +26,15 @@ type ProvisionedEvent struct {
 // CheckEvent reports a check that did not fail.
 type CheckEvent struct{ Check }
 
-// RegisteredEvent says that the chain allows the app-compose.
+// RegisteredEvent reports that the chain allows the app-compose.
 type RegisteredEvent struct {
 	AppID   string
 	ChainID uint64
-	// Transaction deployed the contract or allowed the hash; [AlreadyRegistered] where it was allowed before.
+	// Transaction deployed the contract or allowed the hash; [AlreadyRegistered] if it was allowed before.
 	Transaction string
 }
 
-// EncryptedEvent says that the secrets were encrypted here.
+// EncryptedEvent reports that the secrets were encrypted locally.
 type EncryptedEvent struct {
 	// Names of the secrets, never their values.
 	Names []string
@@ -42,14 +42,14 @@ type EncryptedEvent struct {
 	Bytes int
 }
 
-// CreatedEvent says that the CVM exists.
+// CreatedEvent reports that the CVM exists.
 type CreatedEvent struct {
 	CVM string
-	// Adopted says that an earlier run of the same spec had made it.
+	// Adopted reports whether an earlier run of the same spec had created it.
 	Adopted bool
 }
 
-// StateEvent reports what the CVM is doing.
+// StateEvent reports the state of the CVM.
 type StateEvent struct {
 	Status       openapi.CVMStatus
 	BootProgress string
@@ -61,8 +61,8 @@ type RunningEvent struct {
 	CVM *openapi.CVMDetail
 }
 
-// AttestationEvent says what the hardware proves of the CVM. A report that is not verified follows as an error,
-// unless nothing in it failed and no policy was given.
+// AttestationEvent reports the verification of the CVM. If the report is not verified, an error follows, unless
+// nothing in it failed and no policy was given.
 type AttestationEvent struct {
 	CVM    string
 	Report *attest.Report
@@ -70,10 +70,10 @@ type AttestationEvent struct {
 
 // RetiredEvent reports that the contract of the app does not allow something any more.
 type RetiredEvent struct {
-	// ComposeHash or Device is what was taken off, the other one is empty.
+	// ComposeHash or Device was removed, the other one is empty.
 	ComposeHash string
 	Device      string
-	// Transaction took it off; empty if it was not allowed.
+	// Transaction removed it; empty if it was not allowed.
 	Transaction string
 }
 

@@ -35,7 +35,7 @@ func SaveFile(path string, v any) (err error) {
 	return os.Rename(file.Name(), path)
 }
 
-// LoadFile reads what [SaveFile] wrote, with [ParseApp], [ParseState], [ParsePending] or [ParseApproval] as parse.
+// LoadFile reads a file of [SaveFile], with [ParseApp], [ParseState], [ParsePending] or [ParseApproval] as parse.
 func LoadFile[T any](path string, parse func([]byte) (*T, error)) (*T, error) {
 	file, err := os.Open(path)
 	if err != nil {

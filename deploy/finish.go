@@ -12,9 +12,9 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// Finish finishes a change from wherever it stands: it asks, has the chain allow it, commits, waits and verifies,
-// each if that is still to be done. It is how [Update], [Replicate] and [AddInstance] go on after a crash,
-// from what [WithPending] saved, and what follows [Commit]. Without [WithChain] it returns p as its error if an
+// Finish finishes a change from any state: it requests it, makes the chain allow it, commits, waits and verifies,
+// each if it is still to be done. With it [Update], [Replicate] and [AddInstance] continue after a crash, from the
+// value that [WithPending] saved, and it follows [Commit]. Without [WithChain] it returns p as its error if an
 // approval is missing.
 func Finish(ctx context.Context, c *client.Client, p *Pending, opts ...Option) (*App, error) {
 	f, err := begin(inChange, c, p.App, opts)

@@ -13,11 +13,11 @@ import (
 
 // InstanceSpec is one more CVM of an app, with a document that the app runs already.
 type InstanceSpec struct {
-	// Name of the new CVM; empty is the platform's choice. Only newer servers take it.
+	// Name is the name of the new CVM; the platform chooses an empty one. Only newer servers support it.
 	Name string
-	// ComposeHash chooses the document among those that the [App] has; zero is the present one.
+	// ComposeHash selects one of the documents of the [App]; zero is the present one.
 	ComposeHash compose.Hash
-	// NodeID or TeepodID pins the new CVM to a node; zero is the platform's choice.
+	// NodeID or TeepodID pins the new CVM to a node; the platform chooses if they are zero.
 	NodeID   NodeID
 	TeepodID TeepodID
 	// Env are the new CVM's secrets, with the names that the app allows; nil copies the app's.
@@ -26,8 +26,7 @@ type InstanceSpec struct {
 	Devices []kms.DeviceID
 }
 
-// AddInstance makes one more CVM of an app and returns when it runs and is verified. What is said of [Replicate] holds
-// here.
+// AddInstance creates one more CVM of an app and returns when it runs and is verified. It behaves like [Replicate].
 func AddInstance(ctx context.Context, c *client.Client, app *App, spec InstanceSpec, opts ...Option) (*App, error) {
 	f, err := begin(inChange, c, app, opts)
 	if err != nil {

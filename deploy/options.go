@@ -17,8 +17,8 @@ import (
 	"github.com/phala-go/phala/kms"
 )
 
-// Option sets how a flow works. Each option documents the flows that use it; any other flow returns an error for
-// it, so that no option is ignored.
+// Option configures a flow. Each option documents the flows that use it; any other flow returns an error for it, so
+// that no option is ignored.
 type Option struct {
 	name  string
 	flows flows
@@ -128,7 +128,7 @@ func flag(name string, flows flows, field func(*config) *bool) Option {
 
 var errNoFunction = errors.New("a function is required")
 
-// WithProgress calls fn with each step, in order, from the goroutine of the flow. It is for every flow.
+// WithProgress calls fn with each step, in order, in the goroutine of the flow. It is for every flow.
 func WithProgress(fn func(Event)) Option {
 	return option("WithProgress", inAll, func(c *config) error {
 		if fn == nil {
@@ -139,7 +139,7 @@ func WithProgress(fn func(Event)) Option {
 	})
 }
 
-// WithCheckpoint calls save with the state after each phase of a deployment, so that [Resume] can go on from it.
+// WithCheckpoint calls save with the state after each phase of a deployment, so that [Resume] can continue from it.
 // An error of save ends the deployment.
 func WithCheckpoint(save func(*State) error) Option {
 	return option("WithCheckpoint", inRun, func(c *config) error {
@@ -151,8 +151,8 @@ func WithCheckpoint(save func(*State) error) Option {
 	})
 }
 
-// WithPending calls save with a change that is under way, before anything is sent and whenever it changes, so that
-// [Finish] can go on from it. An error of save ends the flow. It is for changes, preparations and [Commit].
+// WithPending calls save with a running change, before anything is sent and whenever it changes, so that [Finish] can
+// continue from it. An error of save ends the flow. It is for changes, preparations and [Commit].
 func WithPending(save func(*Pending) error) Option {
 	return option("WithPending", inChange|inPrepare|inCommit, func(c *config) error {
 		if save == nil {
@@ -175,8 +175,8 @@ func WithApproval(save func(*Approval) error) Option {
 	})
 }
 
-// WithKMSRoot pins the root key of the KMS: the key that secrets are encrypted for must be signed by one of
-// roots. Get it from a place that the cloud does not control. A change without it uses the root of the [App].
+// WithKMSRoot pins the root key of the KMS: the key that secrets are encrypted for must be signed by one of roots.
+// Take it from a source that the cloud does not control. A change without it uses the root of the [App].
 func WithKMSRoot(roots ...kms.Signer) Option {
 	return option("WithKMSRoot", inDeploying|inAttach, func(c *config) error {
 		if len(roots) == 0 {
@@ -187,15 +187,15 @@ func WithKMSRoot(roots ...kms.Signer) Option {
 	})
 }
 
-// TrustKMSRootFromCloud takes the KMS root key from the cloud itself. It loses the protection against a
-// cloud that replaces both the root and the key of the app: such a cloud could read the secrets. What
-// remains is that the key is consistent with the root that the cloud shows, which the [App] pins for later changes.
+// TrustKMSRootFromCloud accepts the KMS root key of the cloud itself. It gives up the protection against a cloud that
+// replaces both the root and the key of the app: such a cloud could read the secrets. The key is still checked
+// against the root that the cloud returns, which the [App] pins for later changes.
 func TrustKMSRootFromCloud() Option {
 	return flag("TrustKMSRootFromCloud", inDeploying, func(c *config) *bool { return &c.rootFromCloud })
 }
 
-// SkipKMSKeyCheck encrypts for whatever key the cloud names. It loses all protection of the secrets
-// against the cloud.
+// SkipKMSKeyCheck encrypts for any key that the cloud returns. It gives up all protection of the secrets against the
+// cloud.
 func SkipKMSKeyCheck() Option {
 	return flag("SkipKMSKeyCheck", inDeploying, func(c *config) *bool { return &c.skipKeyCheck })
 }
@@ -209,14 +209,15 @@ func WithTeamWallet(address common.Address) Option {
 	})
 }
 
-// TrustAppIDFromCloud accepts the app id that the cloud chooses for a new app with secrets. It loses the protection
-// against a cloud that names the app of somebody else: the secrets are encrypted for the key of that app.
+// TrustAppIDFromCloud accepts the app id that the cloud chooses for a new app with secrets. It gives up the
+// protection against a cloud that returns the app of somebody else: the secrets are encrypted for the key of that
+// app.
 func TrustAppIDFromCloud() Option {
 	return flag("TrustAppIDFromCloud", inRun, func(c *config) *bool { return &c.idFromCloud })
 }
 
-// WithChain deploys and updates with the KMS that chain is, and acts on the chain for it. The key that
-// secrets are encrypted for is checked against the root key in the KMS's contract, unless [WithKMSRoot] pins
+// WithChain sets the chain of the KMS for deployments and updates, and the account that changes its contracts. The
+// key that secrets are encrypted for is checked against the root key in the KMS's contract, unless [WithKMSRoot] pins
 // another. It is for deployments, changes, preparations and [Attach].
 func WithChain(chain Chain) Option {
 	return option("WithChain", inDeploying|inAttach, func(c *config) error {
@@ -228,26 +229,26 @@ func WithChain(chain Chain) Option {
 	})
 }
 
-// TrustComposeHashFromCloud allows a compose hash on chain that could not be computed here. It loses the
-// protection against a cloud that has something else allowed than was asked for.
+// TrustComposeHashFromCloud allows a compose hash on chain that could not be computed locally. It gives up the
+// protection against a cloud that returns another hash than that of the requested document.
 func TrustComposeHashFromCloud() Option {
 	return flag("TrustComposeHashFromCloud", inDeploying, func(c *config) *bool { return &c.hashFromCloud })
 }
 
-// TrustDeviceFromCloud accepts the machine that the cloud names for the contract of the app. It loses the choice of
-// machines: the cloud may name any. Name the machines in the spec to keep it.
+// TrustDeviceFromCloud accepts the machine that the cloud chooses for the contract of the app. It gives up the choice
+// of machines. List the machines in the spec to keep it.
 func TrustDeviceFromCloud() Option {
 	return flag("TrustDeviceFromCloud", inDeploying, func(c *config) *bool { return &c.devFromCloud })
 }
 
-// TrustDocumentFromCloud makes [Attach] take the document of an app from the cloud if neither hardware nor chain
-// can prove it. It loses the protection of everything that follows from the document: an update signs and allows
+// TrustDocumentFromCloud makes [Attach] accept the document of an app from the cloud if neither hardware nor chain
+// can prove it. It gives up the protection of everything that follows from the document: an update signs and allows
 // what the cloud put into it.
 func TrustDocumentFromCloud() Option {
 	return flag("TrustDocumentFromCloud", inAttach, func(c *config) *bool { return &c.docFromCloud })
 }
 
-// AllowMissing names variables that the docker-compose file requires and that may stay empty.
+// AllowMissing allows variables that the docker-compose file requires to be missing.
 func AllowMissing(names ...string) Option {
 	return option("AllowMissing", inDeploying, func(c *config) error {
 		c.mayMiss = append(c.mayMiss, names...)
@@ -255,8 +256,8 @@ func AllowMissing(names ...string) Option {
 	})
 }
 
-// AcceptAlteredSecrets names secrets whose value the guest alters on the way to the app, see
-// [compose.CheckGuestValue], and which are sent all the same.
+// AcceptAlteredSecrets allows secrets whose values the guest alters on the way to the app, see
+// [compose.CheckGuestValue].
 func AcceptAlteredSecrets(names ...string) Option {
 	return option("AcceptAlteredSecrets", inDeploying, func(c *config) error {
 		c.mayAlter = append(c.mayAlter, names...)
@@ -264,7 +265,7 @@ func AcceptAlteredSecrets(names ...string) Option {
 	})
 }
 
-// AcceptFindings names rules of package compose/inspect whose findings are errors, and which are only reported then.
+// AcceptFindings turns the findings of rules of package compose/inspect from errors into reports.
 func AcceptFindings(rules ...inspect.Rule) Option {
 	return option("AcceptFindings", inDeploying, func(c *config) error {
 		c.mayFind = append(c.mayFind, rules...)
@@ -272,8 +273,8 @@ func AcceptFindings(rules ...inspect.Rule) Option {
 	})
 }
 
-// AcceptPreLaunchScripts adds SHA-256 hashes of pre-launch scripts that the platform may insert, to those that
-// package compose knows. It is for platforms other than Phala's own, and for scripts that are newer than this SDK.
+// AcceptPreLaunchScripts adds SHA-256 hashes of pre-launch scripts that the platform may insert, to the known ones of
+// package compose. It is for platforms other than Phala's own, and for scripts that are newer than this SDK.
 func AcceptPreLaunchScripts(hashes ...compose.Hash) Option {
 	return option("AcceptPreLaunchScripts", inRun|inChange|inAttach, func(c *config) error {
 		c.scripts = append(c.scripts, hashes...)
@@ -281,8 +282,8 @@ func AcceptPreLaunchScripts(hashes ...compose.Hash) Option {
 	})
 }
 
-// WithBootTimeout bounds each wait for a CVM to boot; the default is 30 minutes. A wait that takes longer ends in
-// an error that names what was waited for, and the CVM goes on booting.
+// WithBootTimeout limits each wait for a CVM to boot; the default is 30 minutes. A wait that takes longer ends with
+// an error, and the CVM continues to boot.
 func WithBootTimeout(d time.Duration) Option {
 	return option("WithBootTimeout", inRun|inChange, func(c *config) error {
 		if d <= 0 {
@@ -293,12 +294,12 @@ func WithBootTimeout(d time.Duration) Option {
 	})
 }
 
-// WithVerification verifies what runs against policy, and makes an error of whatever cannot be checked: without
-// it, a flow verifies what the app shows, and the outcome has what that left open.
+// WithVerification sets the policy of the verification, and makes everything that cannot be checked an error. Without
+// it, a flow verifies the evidence that the app publishes, and the result contains the checks that were not possible.
 //
-// App id, compose hash and the key provider that was measured before need not be given; they are those of the flow.
-// With [WithChain] the root CA of the KMS is the one in its contract, unless the policy names others. If the policy
-// names no source of collateral, it is [verify.CloudCollateral].
+// App id, compose hash and the key provider that was measured before need not be set; they are those of the flow.
+// With [WithChain] the root CA of the KMS is the one in its contract, unless the policy has others. If the policy has
+// no source of collateral, it is [verify.CloudCollateral].
 func WithVerification(policy attest.Policy) Option {
 	return option("WithVerification", inRun|inChange, func(c *config) error {
 		if err := policy.Validate(); err != nil {
@@ -309,8 +310,8 @@ func WithVerification(policy attest.Policy) Option {
 	})
 }
 
-// SkipVerification does not ask the hardware. It loses the proof that the CVM runs on genuine hardware, and that
-// it runs this app-compose.
+// SkipVerification skips the verification of the hardware. It gives up the proof that the CVM runs on genuine
+// hardware, and that it runs this app-compose.
 func SkipVerification() Option {
 	return flag("SkipVerification", inRun|inChange, func(c *config) *bool { return &c.skipVerify })
 }
