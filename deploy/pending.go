@@ -34,68 +34,71 @@ const (
 // It is also the error of a flow that ends here because no [Chain] was given.
 type Pending struct {
 	Kind PendingKind `json:"kind"`
-	// ID tells a replica or instance from the others that this process makes. It is chosen at random.
+	// ID distinguishes a replica or instance from others of this process. It is random.
 	ID string `json:"id,omitempty"`
 	// App is the anchor from before the change.
 	App *App `json:"app"`
-	// CVM is the CVM that changes, or that a replica is made of; zero for an instance.
+	// CVM is the CVM that changes, or the origin of a replica; zero for an instance.
 	CVM CVM `json:"cvm,omitzero"`
 	// WasStopped reports that the CVM did not run before the change.
 	WasStopped bool `json:"was_stopped,omitempty"`
 
-	// Approval is what the chain must allow. Its document and compose hash are those after the change, with every
-	// kind of KMS. NeedsApproval reports whether anything must be allowed.
+	// Approval is the change that the chain must allow. Its document and compose hash are those after the change,
+	// with every type of KMS. NeedsApproval reports whether anything must be allowed.
 	Approval      Approval `json:"approval"`
 	NeedsApproval bool     `json:"needs_approval,omitempty"`
 
 	// Devices are the machines that the caller accepted for this change, in addition to those of App.
 	Devices []kms.DeviceID `json:"devices,omitempty"`
-	// Device is the machine that it was prepared for: one that was accepted, or that the contract allowed already.
+	// Device is the machine of the preparation: one that was accepted, or that the contract allowed already.
 	Device kms.DeviceID `json:"device,omitzero"`
 
 	// Secrets are the names after the change, sorted; nil if the secrets stay. EncryptedEnv is their ciphertext.
 	Secrets      []string       `json:"secrets,omitzero"`
 	EncryptedEnv openapi.Secret `json:"encrypted_env,omitempty"`
-	// Settings are what else of a CVM changes, as the API takes it, to be sent after the document.
+	// Settings are the other changes of a CVM, in the format of the API, sent after the document.
 	Settings     *openapi.UpdateCVMRequest `json:"settings,omitempty"`
 	SettingsSent bool                      `json:"settings_sent,omitempty"`
-	// Request is what was prepared, as JSON, to prepare it anew once it has expired. Its secrets are encrypted.
+	// Request is the prepared request, as JSON, for preparing it again after it has expired. Its secrets are
+	// encrypted.
 	Request openapi.Secret `json:"request,omitempty"`
 	// Token authorises the commit; empty if the cloud issued none, so that the commit needs an API key.
 	Token openapi.Secret `json:"token,omitempty"`
 
-	// Asked reports that the API was asked to make a CVM and has not answered; Siblings are the vm_uuids of the
-	// app's CVMs at that time, so that a new one is known; nil if the client could not list them without an API key.
+	// Asked reports that the API was requested to create a CVM and has not responded. Siblings are the vm_uuids of
+	// the app's CVMs at that time, so that a new one is detected; nil if the client could not list them without an
+	// API key.
 	Asked    bool     `json:"asked,omitempty"`
 	Siblings []string `json:"siblings,omitzero"`
-	// Committed reports that the cloud has taken the change.
+	// Committed reports that the cloud has accepted the change.
 	Committed bool `json:"committed,omitempty"`
-	// Created is the vm_uuid of the new CVM of a replica or instance. Resolved reports that [Pending.Resolve] named it.
+	// Created is the vm_uuid of the new CVM of a replica or instance. Resolved reports that it was set by
+	// [Pending.Resolve].
 	Created  string `json:"created,omitempty"`
 	Resolved bool   `json:"resolved,omitempty"`
 
-	// RetireOld takes the compose hash from before the change off the contract once the new one runs.
+	// RetireOld removes the compose hash from before the change from the contract after the new one runs.
 	RetireOld bool `json:"retire_old,omitempty"`
-	// Retirements are the transactions of that.
+	// Retirements are the transactions of that removal.
 	Retirements map[string]json.RawMessage `json:"retirements,omitempty"`
 
-	// KMSRoot signed the key of the secrets, if it was checked. RootFromCloud reports whether the cloud named it.
+	// KMSRoot signed the key of the secrets, if it was checked. RootFromCloud reports whether it came from the cloud.
 	KMSRoot       kms.Signer `json:"kms_root,omitzero"`
 	RootFromCloud bool       `json:"kms_root_from_cloud,omitempty"`
 	// Checks are the comparisons made so far.
 	Checks []Check `json:"checks,omitempty"`
 }
 
-// MarshalJSON writes the change as it is kept, with its ciphertext and its commit token.
+// MarshalJSON writes the complete change, with its ciphertext and its commit token.
 func (p Pending) MarshalJSON() ([]byte, error) {
 	type plain Pending
 	return openapi.Marshal(plain(p))
 }
 
-// LogValue returns what [Pending.Error] does, because the JSON of a change is no text for a log.
+// LogValue returns the text of [Pending.Error]: the JSON of a change must not be logged.
 func (p Pending) LogValue() slog.Value { return slog.StringValue(p.Error()) }
 
-// Error names what is to be approved.
+// Error returns the change to approve.
 func (p *Pending) Error() string {
 	if p.Approval.OnlyDevice {
 		return fmt.Sprintf("%s of %s waits for the owner of app %s to allow device %s on chain %d",
@@ -105,18 +108,18 @@ func (p *Pending) Error() string {
 		p.Kind, p.Approval.Name, p.Approval.App, p.Approval.ComposeHash, p.Approval.ChainID)
 }
 
-// Prepared reports whether the cloud holds the change under a token, see [Prepare].
+// Prepared reports whether the cloud keeps the change under a token, see [Prepare].
 func (p *Pending) Prepared() bool { return !p.Approval.Expires.IsZero() }
 
-// Expired reports whether the cloud has forgotten what was prepared, by the clock of this side.
+// Expired reports whether the prepared change has expired, by the local clock.
 func (p *Pending) Expired(now time.Time) bool {
 	return p.Prepared() && !now.Before(p.Approval.Expires)
 }
 
-// Approved records that somebody else has allowed what p waits for. After a Safe, or another owner that is a
-// contract, has executed a proposal, pass the zero hash: the contract allows it already, and the cloud looks at the
-// contract itself. Whether it takes the transaction in which a Safe executed is not published. Pass a transaction if
-// it called the app's contract itself.
+// Approved records that somebody else has allowed the change of p. After a Safe, or another owner that is a contract,
+// has executed a proposal, pass the zero hash: the contract allows it already, and the cloud reads the contract
+// itself. It is not documented whether the cloud accepts the transaction in which a Safe executed. Pass a transaction
+// if it called the app's contract itself.
 func (p *Pending) Approved(transaction common.Hash) {
 	p.Approval.Transaction = AlreadyRegistered
 	if transaction != (common.Hash{}) {
@@ -124,10 +127,10 @@ func (p *Pending) Approved(transaction common.Hash) {
 	}
 }
 
-// Resolve names the CVM that a replica or instance made, by its vm_uuid as found by hand, if the flow ended in an
-// [*AmbiguousError]. [Finish] goes on from there and compares and verifies it as if the cloud had answered with it. An
-// empty name states that none of the CVMs is the one: then Finish asks for it again. A wrong name can be replaced by
-// another call.
+// Resolve sets the CVM that a replica or instance created, by its vm_uuid as found by hand, if the flow ended with an
+// [*AmbiguousError]. [Finish] continues from there, and compares and verifies the CVM as if the cloud had returned
+// it. An empty name states that none of the CVMs is the one: then Finish requests it again. Another call replaces a
+// wrong name.
 func (p *Pending) Resolve(cvm string) error {
 	switch {
 	case p.Kind == PendingUpdate || !p.Asked || p.Committed && !p.Resolved:
@@ -145,7 +148,7 @@ func (p *Pending) existed(cvm string) bool {
 	return slices.ContainsFunc(p.Siblings, same) || slices.ContainsFunc(p.App.CVMs, func(c CVM) bool { return same(c.ID) })
 }
 
-// ParsePending reads a [Pending] that was written as JSON.
+// ParsePending parses a [Pending] in JSON.
 func ParsePending(data []byte) (*Pending, error) {
 	var p Pending
 	if err := strictjson.Unmarshal(data, &p); err != nil {

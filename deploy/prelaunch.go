@@ -8,20 +8,20 @@ import (
 	"github.com/phala-go/phala/compose"
 )
 
-// PreLaunchStatus is which pre-launch script an app runs, and which one the platform would insert today.
+// PreLaunchStatus is the comparison of an app's pre-launch script with the platform's current one.
 type PreLaunchStatus struct {
 	// Hash is the SHA-256 of the script in the document of the [App]; zero if it has none.
 	Hash compose.Hash
 	// Running is the platform's script that the document has; nil if it has a script of its own, or none.
 	Running *compose.PreLaunchScript
-	// Announced is the hash that the cloud announces as the latest official one, and Latest the script of that hash
-	// that package compose knows. If Latest is nil, nobody vouches for the script: do not take it over unread.
+	// Announced is the hash that the cloud reports as the latest official one, and Latest the known script with that
+	// hash in package compose. If Latest is nil, the script is unverified: do not adopt it unread.
 	Announced compose.Hash
 	Latest    *compose.PreLaunchScript
 }
 
-// PreLaunch compares the pre-launch script of an app with the scripts that the platform has published. What the cloud
-// announces is only looked up among them. Only newer servers announce it.
+// PreLaunch compares the pre-launch script of an app with the published scripts of the platform. The hash that the
+// cloud reports is only looked up among them. Only newer servers report it.
 func PreLaunch(ctx context.Context, c *client.Client, app *App) (*PreLaunchStatus, error) {
 	doc, err := app.Compose()
 	if err != nil {

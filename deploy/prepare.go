@@ -16,11 +16,11 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// Prepare prepares an update of a CVM whose KMS is on a chain, and leaves the CVM as it is. The Approval of the result
-// is what the owner of the app's contract must allow; hand it to [Approve], or to the multisig that owns the
-// contract, and at last the whole [Pending] to [Commit]. The secrets of the change are encrypted here and bound to it.
+// Prepare prepares an update of a CVM whose KMS is on a chain, and does not change the CVM. The owner of the app's
+// contract must allow the Approval of the result: pass it to [Approve], or to the multisig that owns the contract,
+// and finally pass the whole [Pending] to [Commit]. The secrets of the change are encrypted locally and bound to it.
 //
-// A prepared update can change only what the API prepares: the docker-compose file, the pre-launch script,
+// A prepared update can change only what the API can prepare: the docker-compose file, the pre-launch script,
 // allowed_envs, and what is public. A newer preparation for the same CVM supersedes the older one.
 func Prepare(ctx context.Context, c *client.Client, app *App, spec UpdateSpec, opts ...Option) (*Pending, error) {
 	f, err := begin(inPrepare, c, app, opts)

@@ -17,12 +17,12 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// Provision announces the app-compose of spec to the cloud and compares the compose hash and the app id
-// that it answers. Nothing runs yet and no secret is sent. A provision is kept for 14 days.
+// Provision sends the app-compose of spec to the cloud and compares the compose hash and the app id in the response.
+// Nothing runs yet and no secret is sent. The cloud keeps a provision for 14 days.
 //
-// It returns a [*MismatchError] if the cloud's compose hash is not the one computed here, or its app id
-// not the one asked for. If the hash cannot be predicted (the app-compose has no pre-launch script of
-// its own, so the platform adds one) the check is recorded as not possible; what boots is compared afterwards.
+// It returns a [*MismatchError] if the cloud's compose hash is not the one computed locally, or its app id not the
+// requested one. If the hash cannot be predicted (the app-compose has no pre-launch script of its own, so the
+// platform adds one), the check is recorded as not possible; the booted document is compared afterwards.
 func Provision(ctx context.Context, c *client.Client, spec Spec, opts ...Option) (*State, error) {
 	cfg, err := configure(inRun, opts)
 	if err != nil {

@@ -7,9 +7,8 @@ import (
 	"github.com/phala-go/phala/kms"
 )
 
-// Register makes the chain allow the provisioned hash: it deploys the contract of a new app, or completes the
-// one that the spec names. It needs [WithChain]. What the contract demands is read back and compared before the
-// state moves on.
+// Register makes the chain allow the provisioned hash: it deploys the contract of a new app, or completes that of the
+// spec. It needs [WithChain]. It then reads the contract and compares it before the state advances.
 func Register(ctx context.Context, st *State, opts ...Option) error {
 	cfg, err := configure(inRun, opts)
 	if err != nil {

@@ -13,13 +13,13 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// ReplicaSpec is one more CVM as another one is: same app, same app-compose.
+// ReplicaSpec describes one more CVM like an existing one: same app, same app-compose.
 type ReplicaSpec struct {
-	// CVM is the one that is copied: its vm_uuid, its name, or the app id; empty is the first one of the [App].
+	// CVM is the CVM to copy: its vm_uuid, its name, or the app id; empty means the first one of the [App].
 	CVM string
-	// ComposeHash chooses the revision if several run; zero is what CVM runs.
+	// ComposeHash selects the revision if several run; zero means that of CVM.
 	ComposeHash compose.Hash
-	// NodeID or TeepodID pins the new one to a node; zero is the platform's choice.
+	// NodeID or TeepodID pins the new CVM to a node; the platform chooses if they are zero.
 	NodeID   NodeID
 	TeepodID TeepodID
 	// Env are the new one's secrets, with the names that the app allows; nil copies those of CVM.
@@ -55,8 +55,8 @@ func Replicate(ctx context.Context, c *client.Client, app *App, spec ReplicaSpec
 	return f.finish(ctx, p)
 }
 
-// PrepareReplica prepares a replica as [Prepare] prepares an update: nothing is made until its machine is allowed on
-// chain and it is committed.
+// PrepareReplica prepares a replica as [Prepare] prepares an update: nothing is created until its machine is allowed
+// on chain and it is committed.
 func PrepareReplica(ctx context.Context, c *client.Client, app *App, spec ReplicaSpec, opts ...Option) (*Pending, error) {
 	f, err := begin(inPrepare, c, app, opts)
 	if err != nil {

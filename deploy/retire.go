@@ -11,7 +11,7 @@ import (
 	"github.com/phala-go/phala/kms"
 )
 
-// RetireSpec names what the contract of an app must not allow any more.
+// RetireSpec lists what the contract of an app must not allow any more.
 type RetireSpec struct {
 	// ComposeHashes are documents that must not run again. One that a CVM of the [App] runs is an error.
 	ComposeHashes []compose.Hash
@@ -19,9 +19,9 @@ type RetireSpec struct {
 	Devices []kms.DeviceID
 }
 
-// Retire takes compose hashes and machines off the contract of an app, with the account of chain, which must own the
-// contract. What the contract does not allow needs no transaction, so Retire can be repeated after a crash. It returns
-// the anchor from afterwards, without the machines and revisions that were retired.
+// Retire removes compose hashes and machines from the contract of an app, with the account of chain, which must own
+// the contract. A value that the contract does not allow needs no transaction, so Retire can be repeated after a
+// crash. It returns the new anchor, without the retired machines and revisions.
 func Retire(ctx context.Context, chain Chain, app *App, spec RetireSpec, opts ...Option) (*App, error) {
 	cfg, err := configure(inRetire, opts)
 	if err != nil {

@@ -12,12 +12,12 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// RollbackSpec names the document to go back to.
+// RollbackSpec selects the document to return to.
 type RollbackSpec struct {
-	// ComposeHash is the document's. The text is taken from the [App], or from the cloud's revisions if it has this
-	// hash.
+	// ComposeHash is the hash of the document. The text comes from the [App], or from the cloud's revisions if it has
+	// this hash.
 	ComposeHash compose.Hash
-	// CVM is the one to change: its vm_uuid, its name, or the app id; empty is the first one of the [App].
+	// CVM is the CVM to change: its vm_uuid, its name, or the app id; empty means the first one of the [App].
 	CVM string
 	// Env replaces all secrets; nil keeps them, if the document allows the same names. RemoveSecrets is as in
 	// [UpdateSpec].

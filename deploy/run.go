@@ -28,9 +28,9 @@ func Run(ctx context.Context, c *client.Client, spec Spec, opts ...Option) (*App
 	return Resume(ctx, c, spec, nil, opts...)
 }
 
-// Resume goes on with a deployment from st, as [WithCheckpoint] saved it; nil starts from the beginning. The spec
-// must be the one that the state began with, or Resume returns [ErrOtherSpec]. The values of the secrets are needed
-// only while st is in phase "provisioned" or "registered".
+// Resume continues a deployment from st, as [WithCheckpoint] saved it; nil starts from the beginning. The spec must
+// be the one of the state, otherwise Resume returns [ErrOtherSpec]. The values of the secrets are needed only while
+// st is in phase "provisioned" or "registered".
 func Resume(ctx context.Context, c *client.Client, spec Spec, st *State, opts ...Option) (*App, error) {
 	cfg, err := configure(inRun, opts)
 	if err != nil {

@@ -19,25 +19,26 @@ type NodeID int
 // than the [NodeID] of the same node.
 type TeepodID int
 
-// Spec is what to deploy. Name and Compose are required, everything else may be left out.
+// Spec describes a deployment. Name and Compose are required, everything else is optional.
 type Spec struct {
-	// Name of the CVM, unique in the workspace; see [compose.ValidateName] for the rule.
+	// Name is the name of the CVM, unique in the workspace; see [compose.ValidateName] for the rule.
 	Name string
 
 	// Compose is the app-compose document. Its allowed_envs may be left empty: they are then the names of
 	// Env, sorted. It is not changed.
 	Compose *compose.App
 
-	// Env are the secrets, encrypted here for the app's key. Each must be among the allowed_envs of Compose,
-	// if that has any.
+	// Env are the secrets, encrypted locally for the app's key. Each must be among the allowed_envs of Compose, if
+	// that has any.
 	Env []compose.EnvVar
 
 	// OS is the kind of operating system image; the zero value is a production image.
 	OS OS
-	// Image is the name of a guest OS image; empty is the platform's choice among those of OS.
+	// Image is the name of a guest OS image; if it is empty, the platform chooses among those of OS.
 	Image string
 
-	// InstanceType is a size such as "tdx.small"; empty lets VCPU and Memory choose, or else the platform.
+	// InstanceType is a size such as "tdx.small"; if it is empty, VCPU and Memory determine the size, or else the
+	// platform.
 	InstanceType string
 	// VCPU is a number of virtual CPUs; 0 is the instance type's.
 	VCPU int
@@ -50,19 +51,19 @@ type Spec struct {
 	// Hugepages and PinNUMA set how the memory of the CVM is laid out on its node.
 	Hugepages, PinNUMA bool
 
-	// Region restricts where the CVM runs; empty is anywhere.
+	// Region restricts where the CVM runs; empty means anywhere.
 	Region string
-	// NodeID or TeepodID pins the CVM to one node; zero is the platform's choice. Give one of them at the most.
+	// NodeID or TeepodID pins the CVM to one node; the platform chooses if they are zero. Set at most one of them.
 	NodeID   NodeID
 	TeepodID TeepodID
 
-	// Listed shows the app in the public directory. The SDK never lists an app unless asked to.
+	// Listed lists the app in the public directory. The default is not to list it.
 	Listed bool
-	// SkipGateway does without the gateway, so that no public URL leads to the app.
+	// SkipGateway disables the gateway, so that the app has no public URL.
 	SkipGateway bool
-	// KeyProviderMode is where the app's keys come from: "kms" or "local"; empty is the platform's choice.
+	// KeyProviderMode is the source of the app's keys: "kms" or "local"; the platform chooses if it is empty.
 	KeyProviderMode string
-	// KMSContractID chooses a KMS by the platform's id of its contract (kc_…). With [WithChain] the contract's
+	// KMSContractID selects a KMS by the platform's id of its contract (kc_…). With [WithChain] the contract's
 	// address is sent as well, and compared.
 	KMSContractID string
 	// UserConfig is text for the guest, which is not measured.
@@ -70,14 +71,14 @@ type Spec struct {
 	// Ports are host ports to map.
 	Ports []openapi.ProvisionPort
 
-	// AppID and Nonce, given together, ask for a known app id: a pair from KMS.GetNextAppIDs. A pair is a
-	// prediction, not a reservation: another deployment of the workspace can use the nonce first. On a chain
-	// AppID alone is the contract of an app that exists already.
+	// AppID and Nonce, set together, request a known app id: a pair from KMS.GetNextAppIDs. A pair is a prediction,
+	// not a reservation: another deployment of the workspace can use the nonce first. On a chain AppID alone is the
+	// contract of an existing app.
 	AppID *kms.AppID
 	// Nonce belongs to AppID.
 	Nonce *uint64
 
-	// Contract is what the contract of the app must demand, with a KMS on a chain.
+	// Contract contains the requirements for the contract of the app, with a KMS on a chain.
 	Contract ContractSpec
 
 	// Amend changes the request before it is sent, for members that this SDK does not know yet. It must leave
@@ -89,14 +90,14 @@ type Spec struct {
 type OS string
 
 const (
-	// Production images let nobody in.
+	// Production images do not allow anybody to log in.
 	Production OS = ""
-	// Development images let anybody in who reaches their SSH port, and so show the secrets of the app.
+	// Development images allow everybody to log in who reaches their SSH port, and so expose the secrets of the app.
 	Development OS = "development"
 )
 
-// ContractSpec is what the contract of an app must demand. For a new app it is deployed so; for an existing one each
-// value that is not zero is compared with the contract.
+// ContractSpec contains the requirements for the contract of an app. A new one is deployed with them; in an existing
+// one each value that is not zero is compared.
 type ContractSpec struct {
 	// Owner decides what the app may run; zero is the account of the [Chain] for a new app.
 	Owner common.Address
@@ -104,8 +105,8 @@ type ContractSpec struct {
 	Devices []kms.DeviceID
 	// AllowAnyDevice allows every machine.
 	AllowAnyDevice bool
-	// RequireTCBUpToDate refuses keys to platforms that are out of date. Contracts before dstack 0.5.9 do not
-	// know it.
+	// RequireTCBUpToDate refuses keys to platforms that are out of date. Contracts before dstack 0.5.9 do not support
+	// it.
 	RequireTCBUpToDate bool
 }
 

@@ -16,7 +16,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// Phase names how far a deployment has come.
+// Phase is the progress of a deployment.
 type Phase string
 
 // The phases of a deployment, in order.
@@ -28,34 +28,34 @@ const (
 	PhaseRunning     Phase = "running"     // the CVM runs
 )
 
-// State is a deployment between two phases. It is plain JSON, holds all that the next phase needs and no
-// plaintext secret; what it holds encrypted, and the commit token, still deserve a private file, see [SaveFile].
+// State is a deployment between two phases. It is plain JSON, contains everything that the next phase needs and no
+// plaintext secret. The ciphertext and the commit token still need a private file, see [SaveFile].
 type State struct {
 	Phase Phase  `json:"phase"`
 	Name  string `json:"name"`
 	// Spec is a summary of the spec that the state belongs to, without a value of a secret.
 	Spec map[string]string `json:"spec"`
 
-	// AppID is zero until it is known; Checks has what it rests on.
+	// AppID is zero until it is known; Checks contains its basis.
 	AppID kms.AppID `json:"app_id,omitzero"`
-	// Document is the text that was sent, ComposeHash the hash of what is to run: that of Document, unless the
-	// platform completes it. Predicted reports whether the hash was computed here.
+	// Document is the sent text, and ComposeHash the hash of the document to run: that of Document, unless the
+	// platform completes it. Predicted reports whether the hash was computed locally.
 	Document    string       `json:"document"`
 	ComposeHash compose.Hash `json:"compose_hash"`
 	Predicted   bool         `json:"predicted"`
 	// EnvKeys are the names of the secrets, sorted.
 	EnvKeys []string `json:"env_keys,omitempty"`
-	// OS is the image that was asked for, with the hash that the cloud reported.
+	// OS is the requested image, with the hash that the cloud reported.
 	OS Image `json:"os,omitzero"`
 
-	// KMS names the key service to ask for the app's key: its slug or id.
+	// KMS is the key service of the app's key: its slug or id.
 	KMS string `json:"kms,omitempty"`
-	// KMSRoot is the root key that signed the app's key, once it was checked.
+	// KMSRoot is the root key that signed the app's key, after it was checked.
 	KMSRoot       kms.Signer `json:"kms_root,omitzero"`
 	RootFromCloud bool       `json:"kms_root_from_cloud,omitempty"`
-	// ProvisionKey is the env key that the cloud named while provisioning, hexadecimal.
+	// ProvisionKey is the env key in the cloud's provision, in hex.
 	ProvisionKey string `json:"provision_key,omitempty"`
-	// CloudRoot is the KMS root key that the cloud named while provisioning, hexadecimal.
+	// CloudRoot is the KMS root key in the cloud's provision, in hex.
 	CloudRoot string `json:"cloud_root,omitempty"`
 	// EncryptedEnv is the ciphertext of the secrets.
 	EncryptedEnv openapi.Secret `json:"encrypted_env,omitempty"`
@@ -67,35 +67,35 @@ type State struct {
 	ChainID     uint64         `json:"chain_id,omitempty"`
 	KMSContract common.Address `json:"kms_contract,omitzero"`
 	Device      kms.DeviceID   `json:"device,omitzero"`
-	// Contract is what the contract of the app must demand; Owner is who owns it, once it was read.
+	// Contract contains the requirements for the contract of the app; Owner is its owner, after it was read.
 	Contract ContractSpec   `json:"contract,omitzero"`
 	Owner    common.Address `json:"owner,omitzero"`
 	// Deployer is the account that deployed the contract of the app; zero if it existed before.
 	Deployer common.Address `json:"deployer,omitzero"`
-	// Transactions are the transactions that were sent or are about to be, by what they do.
+	// Transactions are the sent and prepared transactions, by their purpose.
 	Transactions map[string]json.RawMessage `json:"transactions,omitempty"`
 
 	// CVM identifies the CVM once it exists: its vm_uuid, or its id if it has none.
 	CVM string `json:"cvm,omitempty"`
-	// Adopted reports that the CVM had existed already, made by an earlier run of the same spec.
+	// Adopted reports whether the CVM existed already, created by an earlier run of the same spec.
 	Adopted bool `json:"adopted,omitempty"`
 
 	// Checks are the comparisons made so far.
 	Checks []Check `json:"checks,omitempty"`
 }
 
-// MarshalJSON writes the state as it is kept, with its ciphertext and its commit token.
+// MarshalJSON writes the complete state, with its ciphertext and its commit token.
 func (s State) MarshalJSON() ([]byte, error) {
 	type plain State
 	return openapi.Marshal(plain(s))
 }
 
-// LogValue names the deployment and its phase, because the JSON of a state is no text for a log.
+// LogValue returns the deployment and its phase: the JSON of a state must not be logged.
 func (s State) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("name", s.Name), slog.String("phase", string(s.Phase)), slog.String("cvm", s.CVM))
 }
 
-// ParseState reads a state that was written as JSON.
+// ParseState parses a state in JSON.
 func ParseState(data []byte) (*State, error) {
 	var s State
 	if err := strictjson.Unmarshal(data, &s); err != nil {

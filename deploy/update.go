@@ -14,9 +14,9 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// UpdateSpec is what to change of a CVM. What is zero stays.
+// UpdateSpec contains the changes of a CVM. Zero fields do not change.
 type UpdateSpec struct {
-	// CVM is the one to change: its vm_uuid, its name, or the app id; empty is the first one of the [App].
+	// CVM is the CVM to change: its vm_uuid, its name, or the app id; empty means the first one of the [App].
 	CVM string
 
 	// Compose is a whole new app-compose document; nil is the document of the [App], with the changes below. Its
@@ -26,9 +26,8 @@ type UpdateSpec struct {
 	DockerCompose string
 	// PreLaunchScript is a new pre-launch script, shell text.
 	PreLaunchScript string
-	// AllowedEnvs are the names that the guest accepts from now on. nil means those of Env if Env is
-	// given and has other names, else the ones it has. A change of the set needs Env, so that secrets and names never
-	// drift apart.
+	// AllowedEnvs are the names that the guest accepts from now on. nil means those of Env if Env is set and has
+	// other names, otherwise the present ones. A change of the set needs Env, so that secrets and names never differ.
 	AllowedEnvs []string
 	// PublicLogs, PublicSysInfo and PublicTCBInfo set what everybody may read.
 	PublicLogs, PublicSysInfo, PublicTCBInfo *bool
@@ -54,12 +53,13 @@ type UpdateSpec struct {
 	UserConfig *string
 	// AllowRestart and AllowForceStop let the platform restart the CVM, or stop it hard.
 	AllowRestart, AllowForceStop *bool
-	// ShutdownTimeout bounds a graceful shutdown, in whole seconds from 10 s to 20 min; 0 is the platform's choice.
+	// ShutdownTimeout limits a graceful shutdown, in whole seconds from 10 s to 20 min; the platform chooses if it is
+	// 0.
 	ShutdownTimeout time.Duration
 
 	// Devices are machines that the contract of the app may allow for this change.
 	Devices []kms.DeviceID
-	// RetireOld takes the compose hash from before off the contract, once the new one runs and is verified, unless
+	// RetireOld removes the previous compose hash from the contract, after the new one runs and is verified, unless
 	// another CVM of the [App] runs it. It needs [WithChain]. Without it an old document can be run for ever.
 	RetireOld bool
 }
