@@ -259,7 +259,7 @@ func errorKind(err error) string {
 		api    *APIError
 		decode *DecodeError
 		large  *BodyTooLargeError
-		netErr net.Error
+		broken *TransportError
 	)
 	switch {
 	case errors.As(err, &api):
@@ -268,11 +268,9 @@ func errorKind(err error) string {
 		kinds = append(kinds, "`*DecodeError`")
 	case errors.As(err, &large):
 		kinds = append(kinds, "`*BodyTooLargeError`")
+	case errors.As(err, &broken):
+		kinds = append(kinds, "`*TransportError`")
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-	case isTLSFailure(err):
-		kinds = append(kinds, "the transport's TLS error")
-	case errors.As(err, &netErr), errors.Is(err, io.ErrUnexpectedEOF):
-		kinds = append(kinds, "the transport's error")
 	default:
 		kinds = append(kinds, "an error without a type")
 	}

@@ -210,7 +210,7 @@ var errDeadlineTooClose = errors.New("the deadline comes before the next attempt
 func (c *Client) retried(req *http.Request, p *plan) (*http.Response, error) {
 	ctx, cfg := req.Context(), &p.config
 	if ctx.Err() != nil {
-		return nil, fmt.Errorf("%s: %w", p.name, context.Cause(ctx))
+		return nil, &TransportError{Operation: p.name, Err: context.Cause(ctx)}
 	}
 	class := classOf(req, p.route)
 	start := time.Now()
