@@ -373,7 +373,8 @@ func existsMember(pkg *types.Package, name, member, of string) bool {
 func TestDocuments_CommandsNamePrograms(t *testing.T) {
 	t.Parallel()
 	program := regexp.MustCompile(`go run \./([\w/-]+)|go -C ([\w/-]+) `)
-	commands := 0
+	single := regexp.MustCompile(`go test -run (\w+) \./([\w/]+)`)
+	commands, tests := 0, 0
 	for _, d := range documents(t) {
 		blocks, _ := d.split()
 		for _, b := range blocks {
@@ -386,7 +387,20 @@ func TestDocuments_CommandsNamePrograms(t *testing.T) {
 				require.NoError(t, err)
 				assert.NotEmpty(t, files, "%s:%d: %s", d.path, b.line, match[0])
 			}
+			for _, match := range single.FindAllStringSubmatch(b.text, -1) {
+				tests++
+				files, err := filepath.Glob(filepath.Join(match[2], "*_test.go"))
+				require.NoError(t, err)
+				var all strings.Builder
+				for _, file := range files {
+					text, err := os.ReadFile(file)
+					require.NoError(t, err)
+					all.Write(text)
+				}
+				assert.Contains(t, all.String(), "func "+match[1]+"(", "%s:%d", d.path, b.line)
+			}
 		}
 	}
 	assert.NotZero(t, commands)
+	assert.NotZero(t, tests)
 }
