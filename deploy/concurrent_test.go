@@ -37,6 +37,14 @@ type badNetwork struct {
 	// on the key is refused, 0 for none.
 	once              map[string]badFault
 	refuseFrom, calls int
+	late              *lateWork
+}
+
+// lateWork has the work of requests of a method done later, while the client gets no answer.
+type lateWork struct {
+	method string
+	delay  time.Duration
+	done   bool
 }
 
 // badFault is a fault of badNetwork.
@@ -89,6 +97,13 @@ func (n *badNetwork) draw(req *http.Request) (badFault, time.Duration) {
 }
 
 func (n *badNetwork) RoundTrip(req *http.Request) (*http.Response, error) {
+	if n.late != nil && req.Method == n.late.method {
+		if !n.late.done {
+			n.late.done = true
+			n.later(req, n.late.delay)
+		}
+		return nil, errCut
+	}
 	fault, delay := n.draw(req)
 	switch fault {
 	case refusedBefore:
@@ -348,4 +363,30 @@ func refusedAt(t *testing.T, flow func(*testing.T, *client.Client, *deploy.App, 
 		requireEnv(t, s, last(app).ID, urlSecret())
 	}
 	return false
+}
+
+// An old update whose answer was lost lands after a newer one has ended. The next flow finds out that something else runs
+// than the anchor has, and changes nothing.
+func TestUpdate_LateOldUpdateIsCaught(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c, with := cloud(t)
+		first := running(t, c, with)
+		network := newBadNetwork(s.Transport(), 1, 0)
+		defer network.running.Wait()
+		network.late = &lateWork{method: http.MethodPatch, delay: time.Hour}
+		_, err := deploy.Update(t.Context(), network.client(t, s), first, script("old"), with.change...)
+		var lost *client.TransportError
+		require.ErrorAs(t, err, &lost)
+		require.True(t, network.late.done, "the commit of the old one is under way")
+		newer, err := deploy.Update(t.Context(), c, first, script("newer"), with.change...)
+		require.NoError(t, err)
+		network.running.Wait()
+		require.NoError(t, c.CVMs.WaitFor(t.Context(), newer.CVMs[0].ID, "running"))
+		sent := len(s.Requests())
+		_, err = deploy.Update(t.Context(), c, newer, script("newest"), with.change...)
+		requireMismatch(t, err, deploy.CheckComposeHash)
+		for _, operation := range operations(s)[sent:] {
+			assert.NotContains(t, operation, "Commit")
+		}
+	})
 }

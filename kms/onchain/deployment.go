@@ -23,7 +23,8 @@ type Deployment struct {
 // reads the new contract and compares it with spec. The error is one of those of [Chain.Prepare] and [Chain.Send], or
 // [ErrNoTCBFlag].
 //
-// Each call without [Resume] deploys another app.
+// Each call without [Resume] deploys another app. An intent to resume whose nonce another confirmed transaction has
+// used never took effect: it is dropped and prepared anew.
 func (c *Chain) DeployApp(ctx context.Context, spec kms.AppContract, opts ...SendOption) (*Deployment, error) {
 	if c.cfg.signer == nil {
 		return nil, ErrNoSigner
@@ -35,13 +36,9 @@ func (c *Chain) DeployApp(ctx context.Context, spec kms.AppContract, opts ...Sen
 	if err != nil {
 		return nil, err
 	}
-	receipt, err := c.sendOnce(ctx, call, opts)
+	receipt, from, err := c.sendOnce(ctx, call, opts)
 	if err != nil {
 		return nil, err
-	}
-	from := c.Sender()
-	if intent := sendOptions(opts).resume; intent != nil {
-		from = intent.From
 	}
 	app, err := c.deployedApp(receipt, from)
 	if err != nil {

@@ -18,7 +18,7 @@ func (c *Chain) TransferOwnership(ctx context.Context, contract, to common.Addre
 	if _, err := c.Ownership(ctx, contract); err != nil {
 		return nil, err
 	}
-	receipt, err := c.sendOnce(ctx, call, opts)
+	receipt, _, err := c.sendOnce(ctx, call, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func (c *Chain) AcceptOwnership(ctx context.Context, contract common.Address, op
 	if !is.TwoStep {
 		return nil, &ContractError{contract, ErrOneStep}
 	}
-	receipt, err := c.sendOnce(ctx, call, opts)
+	receipt, _, err := c.sendOnce(ctx, call, opts)
 	if err != nil {
 		return nil, err
 	}

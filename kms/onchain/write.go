@@ -125,17 +125,27 @@ func (c *Chain) send(ctx context.Context, call Call, opts []SendOption) (*Receip
 	return c.Send(ctx, intent, opts...)
 }
 
-// sendOnce is send for a call that must not be made twice. It is prepared again only if another transaction of the
-// account used the nonce, and no node can have a transaction of the intent.
-func (c *Chain) sendOnce(ctx context.Context, call Call, opts []SendOption) (*Receipt, error) {
+// sendOnce is send for a call that must not be made twice. It is prepared anew only if another transaction of the
+// account took the nonce, and either no node can have a transaction of the intent, or that other transaction is known
+// and confirmed, so that the intent can never take effect. It returns the account that sent it, too.
+func (c *Chain) sendOnce(ctx context.Context, call Call, opts []SendOption) (*Receipt, common.Address, error) {
 	for try := 1; ; try++ {
+		from := c.Sender()
+		if intent := sendOptions(opts).resume; intent != nil {
+			from = intent.From
+		}
 		receipt, err := c.send(ctx, call, opts)
 		var replaced *ReplacedError
-		if !errors.As(err, &replaced) || !replaced.unknown || try == readAttempts {
-			return receipt, err
+		if !errors.As(err, &replaced) || try == readAttempts {
+			return receipt, from, err
 		}
+		never := replaced.unknown || replaced.Mined && replaced.By != (common.Hash{})
+		if !never || c.cfg.signer == nil {
+			return receipt, from, err
+		}
+		opts = append(opts[:len(opts):len(opts)], Resume(nil))
 		if err := sleep(ctx, backoff(c.cfg.poll, try)); err != nil {
-			return nil, fmt.Errorf("%w: %w", err, replaced)
+			return nil, from, fmt.Errorf("%w: %w", err, replaced)
 		}
 	}
 }
