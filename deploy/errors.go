@@ -13,37 +13,38 @@ import (
 )
 
 var (
-	// ErrNoKMSRoot is returned if secrets are given but no way to check the key they are encrypted for.
+	// ErrNoKMSRoot is returned if secrets are given but there is no way to check the key that they are encrypted for.
 	ErrNoKMSRoot = errors.New("secrets need a checked key: pin the KMS root with WithKMSRoot, or give the check up with TrustKMSRootFromCloud or SkipKMSKeyCheck")
 	// ErrNoAppID is returned if a new app with secrets has an app id that only the cloud knows.
 	ErrNoAppID = errors.New("secrets need an app id that the cloud did not choose: give Spec.AppID with Spec.Nonce, or WithTeamWallet, or deploy with WithChain; or accept the cloud's choice with TrustAppIDFromCloud")
-	// ErrUnpredictable is returned if a compose hash would go on chain that cannot be computed here. Give the
-	// document a pre-launch script, or give the check up by [TrustComposeHashFromCloud].
+	// ErrUnpredictable is returned if a compose hash would be allowed on chain that cannot be computed locally. Add a
+	// pre-launch script to the document, or use [TrustComposeHashFromCloud].
 	ErrUnpredictable = errors.New("the compose hash cannot be computed here, so it must not go on chain")
-	// ErrNotAllowed is returned if the contract of the app does not allow what a flow needs and may not add.
+	// ErrNotAllowed is returned if the contract of the app does not allow what a flow needs, and the flow may not
+	// change it.
 	ErrNotAllowed = errors.New("the contract of the app does not allow it")
-	// ErrDeviceNotAccepted is returned if the cloud names a machine that the caller did not accept.
+	// ErrDeviceNotAccepted is returned if the cloud chooses a machine that the caller did not accept.
 	ErrDeviceNotAccepted = errors.New("the machine was not accepted: name it in the spec, allow any device, or accept the cloud's choice with TrustDeviceFromCloud")
 	// ErrNotApproved is returned if a commit comes before its approval.
 	ErrNotApproved = errors.New("not approved yet: allow the compose hash and the device on chain first")
-	// ErrExpired is returned if the cloud has forgotten what was prepared, and it could not be prepared anew.
+	// ErrExpired is returned if a prepared change has expired, and could not be prepared again.
 	ErrExpired = errors.New("what was prepared has expired")
-	// ErrOtherSpec is returned if a state is resumed with another spec than the one it began with.
+	// ErrOtherSpec is returned if a state is resumed with another spec than its own.
 	ErrOtherSpec = errors.New("the state belongs to another spec")
-	// ErrUnknownDocument is returned if a flow needs the document of an app and the [App] does not have it.
+	// ErrUnknownDocument is returned if a flow needs the document of an app and the [App] does not contain it.
 	ErrUnknownDocument = errors.New("the document of the app is not known; prove it with Attach, or hand in a whole one")
 )
 
-// MismatchError is returned if a value of the cloud, of the chain or of a file is not the one that this side knows.
-// Nothing more is sent after it.
+// MismatchError is returned if a value of the cloud, of the chain or of a file is not the expected one. Nothing more
+// is sent after it.
 type MismatchError struct {
-	// What was compared: the name of a [Check].
+	// What is the name of the comparison, that of a [Check].
 	What string
-	// Local is the value that this side expects.
+	// Local is the expected value.
 	Local string
-	// Remote is the value that was answered.
+	// Remote is the received value.
 	Remote string
-	// Hint is what can be done about it; empty if nothing in particular.
+	// Hint is the suggested reaction; empty if there is none.
 	Hint string
 }
 
@@ -55,13 +56,13 @@ func (e *MismatchError) Error() string {
 	return text
 }
 
-// InputError is returned if a value that the caller handed in breaks a rule, before anything is sent.
+// InputError is returned if an argument of the caller breaks a rule, before anything is sent.
 type InputError struct {
-	// Field names the value, such as "Spec.Compose" or "WithChain".
+	// Field is the name of the value, such as "Spec.Compose" or "WithChain".
 	Field string
-	// Value is the value as text; empty if it is missing or too long to show.
+	// Value is the value as text; empty if it is missing or too long.
 	Value string
-	// Rule is what it must be.
+	// Rule is the rule for the value.
 	Rule string
 	// Err is the cause; nil if there is none.
 	Err error
@@ -84,13 +85,13 @@ func (e *InputError) Error() string {
 // Unwrap returns Err.
 func (e *InputError) Unwrap() error { return e.Err }
 
-// AmbiguousError is returned if the answer to a call that makes a CVM was lost, and nobody can tell which CVM of the
-// app it made. Find the CVM, name it with [Pending.Resolve], and go on with [Finish].
+// AmbiguousError is returned if the response to the creation of a CVM was lost, and it is unknown which CVM of the
+// app was created. Find the CVM, set it with [Pending.Resolve], and continue with [Finish].
 type AmbiguousError struct {
-	// App is the app id, Kind what was made.
+	// App is the app id, Kind the kind of change.
 	App  kms.AppID
 	Kind PendingKind
-	// CVMs are the vm_uuids of those that can be it.
+	// CVMs are the vm_uuids of the candidates.
 	CVMs []string
 }
 
@@ -101,9 +102,9 @@ func (e *AmbiguousError) Error() string {
 // OnChainError is returned if the chain or its endpoint fails. Err is one of the errors of package kms/onchain, if the
 // chain is of that package.
 type OnChainError struct {
-	// What was read or sent.
+	// What is the read or the transaction.
 	What string
-	// Err is what the chain returned.
+	// Err is the error of the chain.
 	Err error
 }
 
@@ -119,9 +120,9 @@ func mismatch(check, local, remote string) error {
 	return &MismatchError{What: check, Local: cloudtext.Clean(local), Remote: cloudtext.Clean(remote)}
 }
 
-// BootError is returned if the CVM exists but did not come to run.
+// BootError is returned if the CVM exists but does not run.
 type BootError struct {
-	// CVM identifies it.
+	// CVM is the identifier of the CVM.
 	CVM string
 	// Status is its last state, such as "error".
 	Status openapi.CVMStatus
@@ -129,7 +130,7 @@ type BootError struct {
 	Progress string
 	// Text is the guest's error text, empty if it reported none.
 	Text string
-	// Err is what the wait returned.
+	// Err is the error of the wait.
 	Err error
 }
 
@@ -147,27 +148,27 @@ func (e *BootError) Error() string {
 
 func (e *BootError) Unwrap() error { return e.Err }
 
-// TimeoutError is returned if a wait of a flow reached its own bound.
+// TimeoutError is returned if a wait of a flow reached its own limit.
 type TimeoutError struct {
-	// What was waited for.
+	// What is the event that was waited for.
 	What string
-	// After is the bound.
+	// After is the limit.
 	After time.Duration
 }
 
 func (e *TimeoutError) Error() string { return fmt.Sprintf("%s took more than %s", e.What, e.After) }
 
-// VerificationError is returned if a CVM runs and the hardware does not prove that it runs what it should. By
-// errors.Is it is the sentinel of each check that failed, such as [attest.ErrComposeHash]. The CVM goes on
-// running: stop or delete it.
+// VerificationError is returned if a CVM runs and the hardware does not prove that it runs what it should. errors.Is
+// matches it with the sentinel of each check that failed, such as [attest.ErrComposeHash]. The CVM continues to run:
+// stop or delete it.
 type VerificationError struct {
-	// CVM identifies it.
+	// CVM is the identifier of the CVM.
 	CVM string
 	// Report is the whole report; nil if there was no evidence.
 	Report *attest.Report
 	// Bundle has the evidence with everything that its verification used; nil if there was no evidence.
 	Bundle *attest.Bundle
-	// Err is what went wrong, mostly an [*attest.Error].
+	// Err is the cause, mostly an [*attest.Error].
 	Err error
 }
 
@@ -177,8 +178,8 @@ func (e *VerificationError) Error() string {
 
 func (e *VerificationError) Unwrap() error { return e.Err }
 
-// SecretsError is returned if the secrets, the names that the app allows and the docker-compose file do not fit
-// together. It names variables, never values.
+// SecretsError is returned if the secrets, the names that the app allows and the docker-compose file contradict each
+// other. It contains names of variables, never values.
 type SecretsError struct {
 	// Names are the variables.
 	Names []string

@@ -9,7 +9,7 @@ import (
 	"github.com/phala-go/phala/internal/cloudtext"
 )
 
-// FindingsError is returned if a docker-compose file asks for what cannot work in a confidential VM.
+// FindingsError is returned if a docker-compose file has findings that cannot work in a confidential VM.
 type FindingsError struct {
 	// Findings are those of severity error; [inspect.App] has the others.
 	Findings []inspect.Finding
@@ -23,7 +23,7 @@ func (e *FindingsError) Error() string {
 	return "docker-compose file: " + strings.Join(lines, "; ")
 }
 
-// inspect looks for what cannot work in a confidential VM, which is an error, and for what should be looked at.
+// inspect returns an error for findings that cannot work in a confidential VM, and the other findings as checks.
 func (c *config) inspect(ctx context.Context, doc document) ([]Check, error) {
 	report, err := inspect.App(ctx, doc.app)
 	if err != nil {

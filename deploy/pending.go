@@ -27,9 +27,9 @@ const (
 	PendingInstance PendingKind = "instance" // one more CVM of an app
 )
 
-// Pending is a change that is under way. It is plain JSON: one process prepares it, people approve it over days,
-// another process commits it. It may hold a commit token and ciphertext, so it deserves a private file, see [SaveFile];
-// printing it shows neither. What an approver needs is Approval alone, which holds no secret.
+// Pending is a running change. It is plain JSON: one process prepares it, people approve it over days, another process
+// commits it. It may contain a commit token and ciphertext, so it needs a private file, see [SaveFile]; printing it shows
+// neither. An approver needs Approval alone, which contains no secret.
 //
 // It is also the error of a flow that ends here because no [Chain] was given.
 type Pending struct {
