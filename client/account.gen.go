@@ -9,7 +9,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// AccountService has the operations about the account behind the API key. It is the field Account of a
+// AccountService contains the operations about the account behind the API key. It is the field Account of a
 // [Client].
 type AccountService struct {
 	client *Client

@@ -9,7 +9,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// AppsService has the operations on apps: one or more CVMs under one app id. It is the field Apps of a
+// AppsService contains the operations on apps: one or more CVMs under one app id. It is the field Apps of a
 // [Client].
 type AppsService struct {
 	client *Client

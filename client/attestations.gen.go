@@ -9,8 +9,8 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// AttestationsService has the operations of the public registry of TDX quotes, which needs no API key. It is
-// the field Attestations of a [Client].
+// AttestationsService contains the operations of the public registry of TDX quotes, which needs no API key.
+// It is the field Attestations of a [Client].
 type AttestationsService struct {
 	client *Client
 }

@@ -108,3 +108,7 @@ func (c *Client) formatService(f fmt.State, name string) {
 	}
 	_, _ = fmt.Fprintf(f, "service %s of %s", name, c.server)
 }
+
+// Creations returns the log of the CVMs that this client created, for package deploy. With it the CVMs of an app are
+// created one after the other, so that concurrent flows with one client do not take each other's CVMs.
+func (c *Client) Creations() *creations.Log { return c.made }

@@ -9,7 +9,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// CVMsService has the operations on confidential VMs. It is the field CVMs of a [Client].
+// CVMsService contains the operations on confidential VMs. It is the field CVMs of a [Client].
 type CVMsService struct {
 	client *Client
 }

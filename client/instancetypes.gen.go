@@ -9,8 +9,8 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// InstanceTypesService has the operations that list the sizes a CVM can have. It is the field InstanceTypes
-// of a [Client].
+// InstanceTypesService contains the operations that list the sizes a CVM can have. It is the field
+// InstanceTypes of a [Client].
 type InstanceTypesService struct {
 	client *Client
 }

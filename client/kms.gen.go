@@ -9,7 +9,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// KMSService has the operations on key management services. It is the field KMS of a [Client].
+// KMSService contains the operations on key management services. It is the field KMS of a [Client].
 type KMSService struct {
 	client *Client
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// NodesService has the operations that list where a CVM can run. It is the field Nodes of a [Client].
+// NodesService contains the operations that list where a CVM can run. It is the field Nodes of a [Client].
 type NodesService struct {
 	client *Client
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// OSImagesService has the operations that list the guest images. It is the field OSImages of a [Client].
+// OSImagesService contains the operations that list the guest images. It is the field OSImages of a [Client].
 type OSImagesService struct {
 	client *Client
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// SSHKeysService has the operations on the account's SSH keys. It is the field SSHKeys of a [Client].
+// SSHKeysService contains the operations on the account's SSH keys. It is the field SSHKeys of a [Client].
 type SSHKeysService struct {
 	client *Client
 }

@@ -1,6 +1,8 @@
 package client
 
-import "net/http"
+import (
+	"net/http"
+)
 
 // maxIdlePerHost is the number of connections to the API that stay open between calls. net/http keeps two, so that 64
 // goroutines over HTTP/1.1 open a new connection for every second call.
@@ -40,3 +42,18 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // CloseIdleConnections closes the idle connections; http.Client.CloseIdleConnections calls it.
 func (t *transport) CloseIdleConnections() { t.own.CloseIdleConnections() }
+
+// TransportError is returned if no complete response of the API arrived: the connection failed or broke, the attempt
+// timed out, or the context ended. It is not known whether the work was done. The error contains no URL, because a query
+// may contain a token.
+type TransportError struct {
+	// Operation is the method that was called, such as "CVMs.Get".
+	Operation string
+	// Err is the cause. If a context ended, errors.Is reports its error.
+	Err error
+}
+
+func (e *TransportError) Error() string { return e.Operation + ": " + e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *TransportError) Unwrap() error { return e.Err }

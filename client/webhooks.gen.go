@@ -9,7 +9,8 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// WebhooksService has the operations on the workspace's webhooks. It is the field Webhooks of a [Client].
+// WebhooksService contains the operations on the workspace's webhooks. It is the field Webhooks of a
+// [Client].
 type WebhooksService struct {
 	client *Client
 }

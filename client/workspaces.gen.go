@@ -9,7 +9,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// WorkspacesService has the operations on workspaces. It is the field Workspaces of a [Client].
+// WorkspacesService contains the operations on workspaces. It is the field Workspaces of a [Client].
 type WorkspacesService struct {
 	client *Client
 }

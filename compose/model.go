@@ -9,8 +9,8 @@ import (
 	"slices"
 )
 
-// FromModel returns the document that another model of it writes as JSON, such as an openapi.AppCompose of an
-// answer. Members that are null or unknown stay.
+// FromModel returns the document that another model of it writes as JSON, such as an openapi.AppCompose of a
+// response. Members that are null or unknown stay.
 func FromModel(model any) (*App, error) {
 	raw, err := json.Marshal(model)
 	if err != nil {

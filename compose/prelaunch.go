@@ -21,7 +21,7 @@ const (
 type PreLaunchScript struct {
 	// Version that the script prints, such as "0.0.19".
 	Version string
-	// SHA256 of the text: 64 lower-case hexadecimal digits.
+	// SHA256 of the text: 64 lower-case hex digits.
 	SHA256 string
 	Form   PreLaunchForm
 	// Date of publication, or of the first document seen: YYYY-MM-DD.
@@ -34,7 +34,7 @@ func LookupPreLaunch(text string) (PreLaunchScript, bool) {
 	return LookupPreLaunchHash(hex.EncodeToString(sum[:]))
 }
 
-// LookupPreLaunchHash returns the platform's script with a SHA-256: 64 hexadecimal digits of either case, with or
+// LookupPreLaunchHash returns the platform's script with a SHA-256: 64 hex digits of either case, with or
 // without "0x", as in latest_official_hash of the API.
 func LookupPreLaunchHash(hash string) (PreLaunchScript, bool) {
 	hash = strings.ToLower(strings.TrimPrefix(hash, "0x"))

@@ -34,6 +34,6 @@
 // change is a [*Pending]: one process gets it from [Prepare], the owner reads and allows its [Approval] ([Approve], or
 // a proposal to a multisig), and a third one carries it out with [Commit], days later and without an API key.
 //
-// The package links go-ethereum, which is licensed under the LGPL-3.0; docs/dependencies.md says what that asks of
-// whoever ships a binary.
+// The package links go-ethereum, which is licensed under the LGPL-3.0; docs/dependencies.md explains the
+// consequences for whoever distributes a binary.
 package deploy

@@ -12,7 +12,7 @@ import (
 // AppID is the identity of an app: 20 bytes. With a KMS on a chain it is the address of the app's contract.
 type AppID [20]byte
 
-// ParseAppID reads 40 hexadecimal digits of either case, bare, with "0x" or with "app_" in front.
+// ParseAppID reads 40 hex digits of either case, bare, with "0x" or with "app_" in front.
 func ParseAppID(text string) (AppID, error) {
 	var id AppID
 	bare, prefixed := strings.CutPrefix(text, "app_")

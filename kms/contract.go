@@ -19,7 +19,7 @@ type AppContract struct {
 	DisableUpgrades bool
 }
 
-// Allowance is the answer of an app's contract for one compose hash and one device.
+// Allowance is the state of an app's contract for one compose hash and one device.
 type Allowance struct {
 	// ComposeHash reports whether the compose hash is allowed.
 	ComposeHash bool

@@ -6,8 +6,8 @@ import (
 	"net/http"
 )
 
-// Client is the raw client: a method for each operation, which returns the answer as it comes. It adds neither
-// a key nor a retry; the field API of a client.Client sends through that client's pipeline.
+// Client is the raw client: a method for each operation, which returns the response unread. It adds neither a key nor
+// a retry; the field API of a client.Client sends through that client's pipeline.
 type Client struct {
 	// Server is the base URL, without /api/v1.
 	Server string

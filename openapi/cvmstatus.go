@@ -23,8 +23,8 @@ const (
 	CVMError        CVMStatus = "error"         // the last operation failed
 	CVMFailed       CVMStatus = "failed"        // the same in older servers
 	CVMDeleting     CVMStatus = "deleting"      // it is being deleted
-	CVMDeleted      CVMStatus = "deleted"       // gone; reading it answers 404
-	CVMUnknown      CVMStatus = "unknown"       // the node could not be asked
+	CVMDeleted      CVMStatus = "deleted"       // deleted; Get returns 404
+	CVMUnknown      CVMStatus = "unknown"       // the node could not be reached
 )
 
 // CVMStatuses returns the statuses that the API is known to send, in the order of a CVM's life.

@@ -8,7 +8,7 @@ import (
 
 // Decimal is an amount of money or a rate, exact, as decimal text.
 //
-// It exists because the API writes money as a string in most answers and as a number in some; either is
+// It exists because the API writes money as a string in most responses and as a number in some; either is
 // kept digit by digit, never rounded through a float. null and an absent field are "".
 type Decimal string
 

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Flag is a yes or no that the API writes as a boolean in some answers and as 0 or 1 in others.
+// Flag is a boolean that the API writes as a boolean in some responses and as 0 or 1 in others.
 type Flag bool
 
 // UnmarshalJSON accepts true, false, 0, 1, the same as text, and null, which is no.

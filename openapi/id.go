@@ -8,7 +8,7 @@ import (
 // ID identifies a thing of the API: a CVM, a user, a node.
 //
 // It exists because the same field is a number under an older API version and a prefixed string
-// ("cvm_…", "usr_…") under a newer one, and reading an answer must not depend on which. A number is kept
+// ("cvm_…", "usr_…") under a newer one, and decoding a response must not depend on which. A number is kept
 // as its decimal digits; null and an absent field are "".
 type ID string
 

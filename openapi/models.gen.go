@@ -177,7 +177,7 @@ type AccountWorkspace struct {
 	Avatar string `json:"avatar,omitempty"`
 }
 
-// Allowance is an answer of an app's contract: whether it allows a compose hash on a device.
+// Allowance is the state of an app's contract for a compose hash and a device.
 type Allowance struct {
 	// Address of the app's contract, 0x and 40 hex digits.
 	AppContractAddress string `json:"app_contract_address"`
@@ -869,8 +869,7 @@ type CVM struct {
 	GPURentalOrder RawJSON `json:"gpu_rental_order,omitempty"`
 }
 
-// CVMAllowance is an answer of an app's contract for one CVM: whether it allows the compose hash and the
-// device of the CVM.
+// CVMAllowance is the state of an app's contract for the compose hash and the device of one CVM.
 type CVMAllowance struct {
 	// The CVM; a number before API version 2026-05-22.
 	CVMID ID `json:"cvm_id"`
@@ -900,7 +899,7 @@ type CVMAllowance struct {
 	Error string `json:"error,omitempty"`
 }
 
-// CVMAllowances contains the answers of an app's contract for all CVMs of the app.
+// CVMAllowances is the state of an app's contract for all CVMs of the app.
 type CVMAllowances struct {
 	// Whether the app's KMS is on a chain; without a chain there are no results.
 	IsOnchain bool `json:"is_onchain"`
@@ -3325,7 +3324,7 @@ type Quote struct {
 	Verified *bool `json:"verified,omitempty"`
 }
 
-// QuoteBody is the report that a TDX quote signs. Byte fields are hexadecimal with 0x.
+// QuoteBody is the report that a TDX quote signs. Byte fields are in hex with 0x.
 type QuoteBody struct {
 	// Security versions of the TDX module, 32 hex digits without 0x.
 	TEETCBSVN string `json:"tee_tcb_svn"`

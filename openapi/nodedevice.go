@@ -2,8 +2,8 @@ package openapi
 
 import "encoding/json"
 
-// UnmarshalJSON accepts what newer servers list, an object, and a bare device id: nodes in some answers
-// carry the one, references to nodes may carry the other.
+// UnmarshalJSON accepts the object of newer servers, and a bare device id: nodes in some responses have the one,
+// references to nodes may have the other.
 func (d *NodeDevice) UnmarshalJSON(data []byte) error {
 	if len(data) > 0 && data[0] == '"' {
 		*d = NodeDevice{}

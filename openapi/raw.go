@@ -2,6 +2,6 @@ package openapi
 
 import "encoding/json"
 
-// RawJSON is a JSON value kept byte for byte: where the API publishes no shape, or where the exact text
-// matters more than its meaning.
+// RawJSON is a JSON value with its exact bytes, for values whose format the API does not document, or whose exact
+// text matters.
 type RawJSON = json.RawMessage

@@ -15,7 +15,7 @@
 //
 // A request that does not fit the description of the API fails the test with a message that names what is wrong, besides
 // being answered as the API does: an unknown route, field, parameter or content type, a missing API key or version
-// header, a wrong type, a value out of range, a null where the API takes none. With [Lenient] only the answer remains.
+// header, a wrong type, a value out of range, a null where the API accepts none. With [Lenient] only the response remains.
 //
 // If the real cloud is careless or hostile, so is this one:
 //   - it hashes a document as it received it, nulls and unknown members included;
@@ -30,7 +30,7 @@
 //
 // # Faults and forgeries
 //
-// [Server.Fault] makes an operation fail in the ways of [Fault]. [Server.TamperAnswer] changes its answers.
+// [Server.Fault] makes an operation fail in the ways of [Fault]. [Server.TamperAnswer] changes its responses.
 // [Server.FailBoot] makes a CVM fail to boot, and [Server.Exit] powers one off from within. [Server.BootInstead] boots
 // another app-compose than the one that was asked for, [Server.ForgeQuote] changes what the hardware signs,
 // [Server.TamperEvidence] what the cloud shows of it, and [WithHardware] the state of the machines.
@@ -53,6 +53,6 @@
 // everything else, such as a client in another language: see examples/fakecloud. What it remembers is bounded: calls by
 // [WithRequestLog], provisions and prepared changes by their 14 days, operations, deliveries and quotes by number.
 //
-// The package links go-ethereum, which is licensed under the LGPL-3.0; docs/dependencies.md says what that asks of
-// whoever ships a binary.
+// The package links go-ethereum, which is licensed under the LGPL-3.0; docs/dependencies.md explains the
+// consequences for whoever distributes a binary.
 package phalatest

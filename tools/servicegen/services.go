@@ -26,7 +26,7 @@ func writeServices(services []string) string {
 func writeService(service string, ops []operation) (string, error) {
 	var b strings.Builder
 	b.WriteString(header + "package client\n\nimport (\n\t\"context\"\n\t\"fmt\"\n\n\t\"github.com/phala-go/phala/openapi\"\n)\n\n")
-	comment(&b, fmt.Sprintf("%sService has the operations %s. It is the field %s of a [Client].", service, serviceTopic(service), service))
+	comment(&b, fmt.Sprintf("%sService contains the operations %s. It is the field %s of a [Client].", service, serviceTopic(service), service))
 	fmt.Fprintf(&b, "type %sService struct {\n\tclient *Client\n}\n\n", service)
 	fmt.Fprintf(&b, "// Format writes the name of the service, whatever the verb.\nfunc (s %sService) Format(f fmt.State, _ rune) { s.client.formatService(f, %q) }\n\n", service, service)
 	for _, o := range ops {
