@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/phala-go/phala/internal/hexbytes"
 	"github.com/phala-go/phala/kms"
 )
 
@@ -291,12 +292,8 @@ type Measurement [48]byte
 // ParseMeasurement parses 96 hex digits of either case, with or without "0x".
 func ParseMeasurement(text string) (Measurement, error) {
 	var m Measurement
-	bare := strings.TrimPrefix(text, "0x")
-	if len(bare) != 2*len(m) {
-		return Measurement{}, fmt.Errorf("measurement %.120q: %d characters, want 96 hexadecimal digits", text, len(bare))
-	}
-	if _, err := hex.Decode(m[:], []byte(bare)); err != nil {
-		return Measurement{}, fmt.Errorf("measurement %.120q: want 96 hexadecimal digits", text)
+	if err := hexbytes.Parse(m[:], "measurement", text); err != nil {
+		return Measurement{}, err
 	}
 	return m, nil
 }

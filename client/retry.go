@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/phala-go/phala/internal/pause"
 )
 
 // RetryPolicy sets how often and how fast failed calls are repeated. Whether a call is repeated depends on its
@@ -194,14 +196,10 @@ func sleep(ctx context.Context, d time.Duration) error {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= d {
 		return errDeadlineTooClose
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
+	if pause.For(ctx, d) != nil {
 		return ctx.Err()
 	}
+	return nil
 }
 
 var errDeadlineTooClose = errors.New("the deadline comes before the next attempt")

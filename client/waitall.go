@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/phala-go/phala/internal/uuid"
 	"github.com/phala-go/phala/openapi"
 )
 
@@ -81,7 +82,7 @@ func (g *group) add(ids []string) error {
 		m := &member{id: id}
 		key := id
 		if isUUID(id) {
-			m.uuid, key = id, bareUUID(id)
+			m.uuid, key = id, uuid.Bare(id)
 		}
 		if !seen[key] {
 			seen[key] = true
@@ -96,9 +97,6 @@ func (g *group) add(ids []string) error {
 func isUUID(id string) bool {
 	return isUUID4(id) || len(id) == 36 && isHex(strings.ReplaceAll(id, "-", ""), 32)
 }
-
-// bareUUID returns the form in which UUIDs are compared.
-func bareUUID(id string) string { return strings.ToLower(strings.ReplaceAll(id, "-", "")) }
 
 func (g *group) wait(ctx context.Context) error {
 	pace := newPace(g.interval)
@@ -211,11 +209,11 @@ func (g *group) lookAtAll(ctx context.Context, batch []*member) []sighting {
 	}
 	byUUID := make(map[string]openapi.CVMStatusReport, len(statuses))
 	for key, status := range statuses {
-		byUUID[bareUUID(key)] = status
+		byUUID[uuid.Bare(key)] = status
 	}
 	seen := make([]sighting, len(batch))
 	for i, m := range batch {
-		if status, ok := byUUID[bareUUID(m.uuid)]; ok && status.Status != "" {
+		if status, ok := byUUID[uuid.Bare(m.uuid)]; ok && status.Status != "" {
 			seen[i] = sighting{member: m, state: stateOf(status), busy: isStatusBusy(status)}
 		} else {
 			seen[i] = g.look(ctx, m)

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/phala-go/phala/internal/uuid"
 	"github.com/phala-go/phala/openapi"
 )
 
@@ -51,7 +52,7 @@ func newFleet() *fleet {
 func uuidOf(n int) string { return fmt.Sprintf("7f3b4c2a-1d5e-4f60-8a9b-%012x", n) }
 
 func (f *fleet) add(n int, statuses ...string) string {
-	f.vms[bareUUID(uuidOf(n))] = &vessel{name: fmt.Sprintf("web-%d", n), statuses: statuses}
+	f.vms[uuid.Bare(uuidOf(n))] = &vessel{name: fmt.Sprintf("web-%d", n), statuses: statuses}
 	return uuidOf(n)
 }
 
@@ -93,8 +94,8 @@ func (f *fleet) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	all := map[string]any{}
 	for _, id := range body.VMUUIDs {
-		v := f.vms[bareUUID(id)]
-		if v == nil || f.omit[bareUUID(id)] {
+		v := f.vms[uuid.Bare(id)]
+		if v == nil || f.omit[uuid.Bare(id)] {
 			continue
 		}
 		status, busy := f.status(v)
@@ -110,7 +111,7 @@ func (f *fleet) RoundTrip(r *http.Request) (*http.Response, error) {
 			one["in_progress"] = false
 		}
 		// The key has the form that the server keeps, not the one that was asked for.
-		all[strings.ToUpper(bareUUID(id))] = one
+		all[strings.ToUpper(uuid.Bare(id))] = one
 	}
 	data, err := json.Marshal(all)
 	return reply(200, string(data)), err
@@ -124,15 +125,15 @@ func (f *fleet) get(r *http.Request) *http.Response {
 			return resp
 		}
 	}
-	for uuid, v := range f.vms {
-		if id != v.name && bareUUID(id) != uuid {
+	for bare, v := range f.vms {
+		if id != v.name && uuid.Bare(id) != bare {
 			continue
 		}
 		status, busy := f.status(v)
 		if status == "gone" {
 			break
 		}
-		return reply(200, fmt.Sprintf(`{"id":"cvm_1","name":%q,"vm_uuid":%q,"status":%q,"in_progress":%t,"resource":{},"gateway":{}}`, v.name, uuid, status, busy))
+		return reply(200, fmt.Sprintf(`{"id":"cvm_1","name":%q,"vm_uuid":%q,"status":%q,"in_progress":%t,"resource":{},"gateway":{}}`, v.name, bare, status, busy))
 	}
 	return reply(404, `{"error_code":"ERR-03-001","message":"CVM not found"}`)
 }
@@ -174,8 +175,8 @@ func TestWaitAllForThousands(t *testing.T) {
 			for i := range n {
 				steps := slices.Repeat([]string{"starting!"}, 1+i%5)
 				if ids = append(ids, f.add(i, append(steps, "running")...)); i%1000 == 999 {
-					f.vms[bareUUID(ids[i])].statuses = []string{"starting!", "error"}
-					f.vms[bareUUID(ids[i])].boot = "pulling"
+					f.vms[uuid.Bare(ids[i])].statuses = []string{"starting!", "error"}
+					f.vms[uuid.Bare(ids[i])].boot = "pulling"
 				}
 			}
 			seen := map[string][]string{}
@@ -230,18 +231,18 @@ func TestWaitAll(t *testing.T) {
 			map[string]error{uuidOf(2): ErrFailedState}, nil},
 		"left out of the answer, but there": {"running", func(f *fleet) []string {
 			id := f.add(1, "starting!", "running")
-			f.omit[bareUUID(id)] = true
+			f.omit[uuid.Bare(id)] = true
 			return []string{id}
 		}, nil, nil},
 		"deleted": {"deleted", func(f *fleet) []string {
 			a, b := f.add(1, "deleting!", "gone"), f.add(2, "running!", "deleting!", "deleted")
-			f.omit[bareUUID(a)] = true
+			f.omit[uuid.Bare(a)] = true
 			return []string{a, b, uuidOf(9)}
 		}, nil, nil},
 		"one that spoils its batch": {"running", func(f *fleet) []string {
 			bad := uuidOf(666)
 			f.refuse = func(_ *http.Request, ids []string) *http.Response {
-				if slices.ContainsFunc(ids, func(id string) bool { return bareUUID(id) == bareUUID(bad) }) {
+				if slices.ContainsFunc(ids, func(id string) bool { return uuid.Bare(id) == uuid.Bare(bad) }) {
 					return reply(422, `{"detail":[{"loc":["body","vm_uuids",1],"msg":"not a uuid","type":"uuid"}]}`)
 				}
 				return nil

@@ -4,8 +4,8 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
-	"fmt"
-	"strings"
+
+	"github.com/phala-go/phala/internal/hexbytes"
 )
 
 // Hash is a compose hash: the SHA-256 of the exact text of an app-compose document.
@@ -18,12 +18,8 @@ func Sum(raw []byte) Hash { return sha256.Sum256(raw) }
 // ParseHash parses 64 hex digits of either case, with or without "0x".
 func ParseHash(text string) (Hash, error) {
 	var h Hash
-	bare := strings.TrimPrefix(text, "0x")
-	if len(bare) != 2*len(h) {
-		return Hash{}, fmt.Errorf("compose hash %.80q: %d characters, want 64 hexadecimal digits", text, len(bare))
-	}
-	if _, err := hex.Decode(h[:], []byte(bare)); err != nil {
-		return Hash{}, fmt.Errorf("compose hash %.80q: want 64 hexadecimal digits", text)
+	if err := hexbytes.Parse(h[:], "compose hash", text); err != nil {
+		return Hash{}, err
 	}
 	return h, nil
 }

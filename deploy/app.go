@@ -3,7 +3,6 @@ package deploy
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/internal/cloudtext"
 	"github.com/phala-go/phala/internal/strictjson"
+	"github.com/phala-go/phala/internal/uuid"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
 )
@@ -177,7 +177,7 @@ func (a *App) find(name string) (CVM, error) {
 		return a.CVMs[0], nil
 	}
 	for _, cvm := range a.CVMs {
-		if bareUUID(cvm.ID) == bareUUID(name) || cvm.Name == name {
+		if uuid.Bare(cvm.ID) == uuid.Bare(name) || cvm.Name == name {
 			return cvm, nil
 		}
 	}
@@ -187,7 +187,7 @@ func (a *App) find(name string) (CVM, error) {
 // put keeps a CVM, and replaces what was known of it.
 func (a *App) put(cvm CVM) {
 	for i := range a.CVMs {
-		if bareUUID(a.CVMs[i].ID) == bareUUID(cvm.ID) {
+		if uuid.Bare(a.CVMs[i].ID) == uuid.Bare(cvm.ID) {
 			a.CVMs[i] = cvm
 			return
 		}
@@ -216,9 +216,6 @@ func (a *App) revision(hash compose.Hash) (Revision, bool) {
 	}
 	return a.Revisions[i], true
 }
-
-// bareUUID makes UUIDs comparable, which come with dashes or without.
-func bareUUID(id string) string { return strings.ToLower(strings.ReplaceAll(id, "-", "")) }
 
 // handle identifies a CVM to the API: its vm_uuid, or its id if it has none.
 func handle(cvm *openapi.CVMDetail) string {

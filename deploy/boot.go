@@ -10,6 +10,7 @@ import (
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/internal/cloudtext"
+	"github.com/phala-go/phala/internal/pause"
 	"github.com/phala-go/phala/openapi"
 )
 
@@ -142,7 +143,7 @@ func (f *flow) settle(ctx context.Context, want CVM, wasStopped bool) (*openapi.
 			}
 			return cvm, err
 		}
-		if err := pause(ctx, min(hashPause, lag)); err != nil {
+		if err := pause.For(ctx, min(hashPause, lag)); err != nil {
 			return nil, fmt.Errorf("wait for cvm %s: %w", want.ID, err)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/internal/pause"
 	"github.com/phala-go/phala/openapi"
 )
 
@@ -145,7 +146,7 @@ func untilSeen(ctx context.Context, send func() error) error {
 		if !errors.Is(err, client.ErrTxVerificationFailed) {
 			return err
 		}
-		if pauseErr := pause(ctx, wait); pauseErr != nil {
+		if pauseErr := pause.For(ctx, wait); pauseErr != nil {
 			return fmt.Errorf("%w while waiting for the cloud to see the transaction: %w", pauseErr, err)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/internal/cloudtext"
 	"github.com/phala-go/phala/internal/creations"
+	"github.com/phala-go/phala/internal/pause"
 	"github.com/phala-go/phala/openapi"
 )
 
@@ -78,7 +79,7 @@ func (f *flow) createOnce(ctx context.Context, p *Pending, send func() error) er
 		}
 	}
 	// What another flow asked for, and has not found, must be there before it can be told from what this one makes.
-	if err := pause(ctx, time.Until(turn.Open(p.ID).Add(lostAnswerWait))); err != nil {
+	if err := pause.For(ctx, time.Until(turn.Open(p.ID).Add(lostAnswerWait))); err != nil {
 		return fmt.Errorf("waiting for what another flow asked for of app %s: %w", p.App.ID, err)
 	}
 	before, err := f.siblings(ctx, p)
@@ -184,7 +185,7 @@ func (f *flow) lookFor(ctx context.Context, p *Pending, turn *creations.Turn) er
 				return nil
 			}
 		}
-		if err := pause(ctx, lostAnswerPause); err != nil {
+		if err := pause.For(ctx, lostAnswerPause); err != nil {
 			return fmt.Errorf("looking for the new CVM of app %s: %w", p.App.ID, err)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/internal/cloudtext"
+	"github.com/phala-go/phala/internal/uuid"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
 )
@@ -74,7 +75,7 @@ func (f *flow) compareCVM(cvm CVM, detail *openapi.CVMDetail) error {
 
 // compareIdentity compares id, app id and KMS of a CVM.
 func (f *flow) compareIdentity(cvm CVM, detail *openapi.CVMDetail) error {
-	if cvm.ID != cvm.Name && bareUUID(cvm.ID) != bareUUID(handle(detail)) && cvm.ID != string(detail.ID) {
+	if cvm.ID != cvm.Name && uuid.Bare(cvm.ID) != uuid.Bare(handle(detail)) && cvm.ID != string(detail.ID) {
 		return &MismatchError{What: CheckCVM, Local: cvm.ID, Remote: handle(detail)}
 	}
 	id, err := kms.ParseAppID(detail.AppID)
@@ -94,17 +95,6 @@ func (f *flow) report(to *[]Check, checks ...Check) {
 		check.Local, check.Remote, check.Reason = cloudtext.Clean(check.Local), cloudtext.Clean(check.Remote), cloudtext.Clean(check.Reason)
 		*to = append(*to, check)
 		f.cfg.progress(CheckEvent{check})
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ended(ctx)
 	}
 }
 

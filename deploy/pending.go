@@ -10,6 +10,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/phala-go/phala/internal/strictjson"
+	"github.com/phala-go/phala/internal/uuid"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
 )
@@ -144,7 +145,7 @@ func (p *Pending) Resolve(cvm string) error {
 
 // existed reports whether a CVM was there before a creation was asked for.
 func (p *Pending) existed(cvm string) bool {
-	same := func(id string) bool { return bareUUID(id) == bareUUID(cvm) }
+	same := func(id string) bool { return uuid.Bare(id) == uuid.Bare(cvm) }
 	return slices.ContainsFunc(p.Siblings, same) || slices.ContainsFunc(p.App.CVMs, func(c CVM) bool { return same(c.ID) })
 }
 

@@ -13,6 +13,8 @@ import (
 	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/internal/cloudtext"
+	"github.com/phala-go/phala/internal/pause"
+	"github.com/phala-go/phala/internal/uuid"
 	"github.com/phala-go/phala/openapi"
 	"github.com/phala-go/phala/verify"
 )
@@ -56,7 +58,7 @@ func (f *flow) prove(ctx context.Context, s subject) (*proof, error) {
 	for {
 		check, err := f.verify(ctx, s, p)
 		if s.changed && errors.Is(err, attest.ErrComposeHash) && time.Since(began) < wait {
-			if err := pause(ctx, min(evidencePause, wait)); err != nil {
+			if err := pause.For(ctx, min(evidencePause, wait)); err != nil {
 				return nil, fmt.Errorf("verify cvm %s: %w", handle(s.cvm), err)
 			}
 			continue
@@ -79,7 +81,7 @@ func (f *flow) prove(ctx context.Context, s subject) (*proof, error) {
 func (f *flow) proveInstance(s subject, p *proof) error {
 	instance := p.instance()
 	for _, other := range f.app.CVMs {
-		if instance != "" && other.InstanceID == instance && bareUUID(other.ID) != bareUUID(handle(s.cvm)) {
+		if instance != "" && other.InstanceID == instance && uuid.Bare(other.ID) != uuid.Bare(handle(s.cvm)) {
 			err := &MismatchError{What: CheckInstance, Local: "not that of cvm " + other.ID, Remote: instance}
 			return &VerificationError{CVM: handle(s.cvm), Report: p.report, Bundle: p.bundle, Err: err}
 		}
@@ -165,7 +167,7 @@ func (f *flow) attestedText(ctx context.Context, cvm *openapi.CVMDetail) []byte 
 		return nil
 	}
 	for _, instance := range all.Instances {
-		if bareUUID(instance.VMUUID) != bareUUID(cvm.VMUUID) {
+		if uuid.Bare(instance.VMUUID) != uuid.Bare(cvm.VMUUID) {
 			continue
 		}
 		if instance.TCBInfo != nil && instance.TCBInfo.AppCompose != "" {

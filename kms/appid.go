@@ -7,6 +7,8 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/crypto"
+
+	"github.com/phala-go/phala/internal/hexbytes"
 )
 
 // AppID is the identity of an app: 20 bytes. With a KMS on a chain it is the address of the app's contract.
@@ -16,14 +18,11 @@ type AppID [20]byte
 func ParseAppID(text string) (AppID, error) {
 	var id AppID
 	bare, prefixed := strings.CutPrefix(text, "app_")
-	if !prefixed {
-		bare = strings.TrimPrefix(bare, "0x")
+	if prefixed && strings.HasPrefix(bare, "0x") {
+		return AppID{}, fmt.Errorf("app id %.80q: two prefixes", text)
 	}
-	if len(bare) != 2*len(id) {
-		return AppID{}, fmt.Errorf("app id %.80q: %d characters, want 40 hexadecimal digits", text, len(bare))
-	}
-	if _, err := hex.Decode(id[:], []byte(bare)); err != nil {
-		return AppID{}, fmt.Errorf("app id %.80q: want 40 hexadecimal digits", text)
+	if err := hexbytes.Parse(id[:], "app id", bare); err != nil {
+		return AppID{}, err
 	}
 	return id, nil
 }

@@ -3,8 +3,8 @@ package kms
 import (
 	"crypto/subtle"
 	"encoding/hex"
-	"fmt"
-	"strings"
+
+	"github.com/phala-go/phala/internal/hexbytes"
 )
 
 // DeviceID identifies a machine: the SHA-256 of an identifier that its hardware reports. It is not a compose hash,
@@ -14,12 +14,8 @@ type DeviceID [32]byte
 // ParseDeviceID parses 64 hex digits of either case, with or without "0x".
 func ParseDeviceID(text string) (DeviceID, error) {
 	var id DeviceID
-	bare := strings.TrimPrefix(text, "0x")
-	if len(bare) != 2*len(id) {
-		return DeviceID{}, fmt.Errorf("device id %.80q: %d characters, want 64 hexadecimal digits", text, len(bare))
-	}
-	if _, err := hex.Decode(id[:], []byte(bare)); err != nil {
-		return DeviceID{}, fmt.Errorf("device id %.80q: want 64 hexadecimal digits", text)
+	if err := hexbytes.Parse(id[:], "device id", text); err != nil {
+		return DeviceID{}, err
 	}
 	return id, nil
 }

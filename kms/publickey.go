@@ -5,7 +5,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"strings"
+
+	"github.com/phala-go/phala/internal/hexbytes"
 )
 
 // PublicKey is the X25519 key that an app's secrets are encrypted for.
@@ -15,12 +16,8 @@ type PublicKey [32]byte
 // order, with which everybody could compute the shared secret.
 func ParsePublicKey(text string) (PublicKey, error) {
 	var key PublicKey
-	bare := strings.TrimPrefix(text, "0x")
-	if len(bare) != 2*len(key) {
-		return PublicKey{}, fmt.Errorf("public key %.80q: %d characters, want 64 hexadecimal digits", text, len(bare))
-	}
-	if _, err := hex.Decode(key[:], []byte(bare)); err != nil {
-		return PublicKey{}, fmt.Errorf("public key %.80q: want 64 hexadecimal digits", text)
+	if err := hexbytes.Parse(key[:], "public key", text); err != nil {
+		return PublicKey{}, err
 	}
 	if err := key.check(); err != nil {
 		return PublicKey{}, fmt.Errorf("public key %.80q: %w", text, err)

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/ethereum/go-ethereum/crypto"
+
+	"github.com/phala-go/phala/internal/hexbytes"
 )
 
 // Signer is the root key of a KMS: a secp256k1 public key in its compressed form of 33 bytes.
@@ -20,12 +22,8 @@ type Signer [33]byte
 // ParseSigner parses 66 hex digits of either case, with or without "0x", that are a point of the curve.
 func ParseSigner(text string) (Signer, error) {
 	var s Signer
-	bare := strings.TrimPrefix(text, "0x")
-	if len(bare) != 2*len(s) {
-		return Signer{}, fmt.Errorf("root key %.80q: %d characters, want 66 hexadecimal digits (a compressed secp256k1 key)", text, len(bare))
-	}
-	if _, err := hex.Decode(s[:], []byte(bare)); err != nil {
-		return Signer{}, fmt.Errorf("root key %.80q: want 66 hexadecimal digits", text)
+	if err := hexbytes.Parse(s[:], "root key", text); err != nil {
+		return Signer{}, err
 	}
 	if _, err := crypto.DecompressPubkey(s[:]); err != nil {
 		return Signer{}, fmt.Errorf("root key %.80q: not a point of secp256k1", text)

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/phala-go/phala/internal/pause"
 )
 
 // Fault is a fault of an operation. Its parts combine.
@@ -102,20 +104,8 @@ func (s *Server) nextFault(operation operationName) Fault {
 
 // before waits, and reports whether the connection is cut before the work.
 func (f Fault) before(r *http.Request) bool {
-	pause(r, f.Delay)
+	_ = pause.For(r.Context(), f.Delay)
 	return f.LoseRequest
-}
-
-func pause(r *http.Request, d time.Duration) {
-	if d <= 0 {
-		return
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-r.Context().Done():
-	}
 }
 
 // instead returns the response in place of the work.
@@ -174,7 +164,7 @@ func (w *faultWriter) Write(p []byte) (int, error) {
 			return len(p), nil
 		}
 		if w.fault.Trickle > 0 {
-			pause(w.request, w.fault.Trickle)
+			_ = pause.For(w.request.Context(), w.fault.Trickle)
 			w.Flush()
 		}
 		if _, err := w.ResponseWriter.Write([]byte{b}); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/client"
+	"github.com/phala-go/phala/internal/pause"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
 )
@@ -68,19 +69,8 @@ func awaitEvidence(ctx context.Context, c *client.Client, cvm *openapi.CVMDetail
 		if !errors.Is(err, attest.ErrNotPossible) || !shown(cvm.PublicTCBInfo) || time.Since(began) >= wait {
 			return evidence, err
 		}
-		if err := pause(ctx, evidencePause); err != nil {
+		if err := pause.For(ctx, evidencePause); err != nil {
 			return attest.Evidence{}, err
 		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/client"
+	"github.com/phala-go/phala/internal/uuid"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
 )
@@ -36,7 +36,7 @@ func ofInstance(ctx context.Context, c *client.Client, cvm *openapi.CVMDetail, a
 		return attest.Evidence{}, none(err)
 	}
 	for _, instance := range all.Instances {
-		if bareUUID(instance.VMUUID) != bareUUID(cvm.VMUUID) {
+		if uuid.Bare(instance.VMUUID) != uuid.Bare(cvm.VMUUID) {
 			continue
 		}
 		found, err := attest.FromApp(&openapi.AppAttestations{AppID: all.AppID, Instances: []openapi.AppAttestation{instance}})
@@ -80,6 +80,3 @@ func reported(text string) error {
 	}
 	return fmt.Errorf("the cloud reports %.200q", text)
 }
-
-// bareUUID makes UUIDs comparable, which come with dashes or without.
-func bareUUID(id string) string { return strings.ToLower(strings.ReplaceAll(id, "-", "")) }

@@ -9,6 +9,8 @@ import (
 
 	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/client"
+	"github.com/phala-go/phala/internal/pause"
+	"github.com/phala-go/phala/internal/uuid"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
 )
@@ -42,7 +44,7 @@ func awaitInstances(ctx context.Context, c *client.Client, app kms.AppID, wait t
 		if err != nil || time.Since(began) >= wait || !incomplete(all) {
 			return attestations, all, err
 		}
-		if err := pause(ctx, evidencePause); err != nil {
+		if err := pause.For(ctx, evidencePause); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -73,7 +75,7 @@ func instancesOf(ctx context.Context, c *client.Client, app kms.AppID) (*openapi
 	var all []listed
 	at := map[string]int{}
 	for _, instance := range attestations.Instances {
-		at[bareUUID(instance.VMUUID)] = len(all)
+		at[uuid.Bare(instance.VMUUID)] = len(all)
 		all = append(all, listed{AppAttestation: instance, app: attestations.AppID})
 	}
 	cvms, err := c.Apps.ListCVMs(ctx, app.String())
@@ -84,7 +86,7 @@ func instancesOf(ctx context.Context, c *client.Client, app kms.AppID) (*openapi
 		return nil, nil, err
 	}
 	for _, cvm := range cvms {
-		i, known := at[bareUUID(cvm.VMUUID)]
+		i, known := at[uuid.Bare(cvm.VMUUID)]
 		if !known {
 			i = len(all)
 			all = append(all, listed{app: attestations.AppID, AppAttestation: openapi.AppAttestation{

@@ -9,6 +9,8 @@ import (
 
 	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/client"
+	"github.com/phala-go/phala/internal/pause"
+	"github.com/phala-go/phala/internal/uuid"
 	"github.com/phala-go/phala/kms"
 )
 
@@ -85,7 +87,7 @@ func Repeat(ctx context.Context, c *client.Client, app kms.AppID, policy attest.
 			if !yield(round, nil) {
 				return
 			}
-			if pause(ctx, wait) != nil {
+			if pause.For(ctx, wait) != nil {
 				yield(Round{}, ended(ctx, app))
 				return
 			}
@@ -166,7 +168,7 @@ func (m memory) drifts(instances []Instance) []Drift {
 // key identifies an instance among the others; replicas share a name.
 func (i *Instance) key() string {
 	if i.CVM != "" {
-		return bareUUID(i.CVM)
+		return uuid.Bare(i.CVM)
 	}
 	return i.Name
 }

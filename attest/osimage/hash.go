@@ -3,8 +3,8 @@ package osimage
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
-	"strings"
+
+	"github.com/phala-go/phala/internal/hexbytes"
 )
 
 // Hash identifies an image: the SHA-256 of its sha256sum.txt, dstack's os_image_hash.
@@ -13,11 +13,10 @@ type Hash [sha256.Size]byte
 // ParseHash parses 64 hex digits of either case, with or without "0x".
 func ParseHash(text string) (Hash, error) {
 	var h Hash
-	raw, err := hex.DecodeString(strings.TrimPrefix(text, "0x"))
-	if err != nil || len(raw) != len(h) {
-		return Hash{}, fmt.Errorf("os image hash %.80q: want 64 hexadecimal digits", text)
+	if err := hexbytes.Parse(h[:], "os image hash", text); err != nil {
+		return Hash{}, err
 	}
-	return Hash(raw), nil
+	return h, nil
 }
 
 // String returns 64 lower-case hex digits.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/phala-go/phala/internal/pause"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/kms/onchain/dstackapp"
 )
@@ -130,7 +131,7 @@ func (c *Chain) allowed(ctx context.Context, app kms.AppID, after Cursor, values
 		if failed++; failed > 2*patience || errors.As(err, &reorg) {
 			return nil, after, err
 		}
-		if err := sleep(ctx, backoff(c.cfg.poll, 1)); err != nil {
+		if err := pause.For(ctx, backoff(c.cfg.poll, 1)); err != nil {
 			return nil, after, err
 		}
 	}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/rpc"
+
+	"github.com/phala-go/phala/internal/pause"
 )
 
 // broadcast sends the newest transaction. Whatever the node returns, only the chain decides later.
@@ -28,7 +30,7 @@ func (s *sending) broadcast(ctx context.Context) error {
 		s.uncertain = true
 		s.fail(ctx, err)
 		if after := pauseAsked(err); after > 0 {
-			_ = sleep(ctx, min(after, maxRetryAfter))
+			_ = pause.For(ctx, min(after, maxRetryAfter))
 		}
 	case tooEarly:
 		// The node accepts it later, when those before it are mined or its pool has space.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/phala-go/phala/internal/pause"
 	"github.com/phala-go/phala/kms"
 )
 
@@ -92,7 +93,7 @@ func (c *Chain) Deployed(ctx context.Context, tx common.Hash, deployer common.Ad
 			}
 			return &Deployment{app, receipt}, nil
 		}
-		if err := sleep(ctx, c.cfg.poll); err != nil {
+		if err := pause.For(ctx, c.cfg.poll); err != nil {
 			return nil, &PendingError{Tx: tx, Waited: time.Since(began), Last: t.last, Err: errors.Join(err, t.lastErr)}
 		}
 	}

@@ -137,5 +137,5 @@ func ExampleProposal_SafeBatch() {
 func ExampleParseBytes32() {
 	_, err := onchain.ParseBytes32("0x01")
 	fmt.Println(err)
-	// Output: "0x01": 2 hexadecimal digits, want 64 (32 bytes)
+	// Output: 32 bytes "0x01": 2 characters, want 64 hexadecimal digits
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/rpc"
+
+	"github.com/phala-go/phala/internal/pause"
 )
 
 // maxLag is how many blocks the nodes behind one endpoint are apart. Free endpoints were seen 0 to 2 apart.
@@ -104,7 +106,7 @@ func (c *Chain) heads(ctx context.Context) (heads, error) {
 		if last = c.checkHeads(&h); last == nil {
 			return h, nil
 		}
-		if err := sleep(ctx, backoff(c.cfg.poll, try)); err != nil {
+		if err := pause.For(ctx, backoff(c.cfg.poll, try)); err != nil {
 			return heads{}, fmt.Errorf("%w: %w", err, last)
 		}
 	}
@@ -140,7 +142,7 @@ func (c *Chain) advance(ctx context.Context, want uint64) (*header, error) {
 		if still >= patience && c.pace.block == 0 {
 			return h.tagged, nil
 		}
-		if err := sleep(ctx, c.cfg.poll); err != nil {
+		if err := pause.For(ctx, c.cfg.poll); err != nil {
 			return nil, fmt.Errorf("%w: %w", err, &HeadError{Number: uint64(h.latest.Number), Want: want})
 		}
 	}
@@ -162,7 +164,7 @@ func (c *Chain) again(ctx context.Context, missing func(at *header) (bool, error
 			}
 			return err
 		}
-		if err := sleep(ctx, c.cfg.poll); err != nil {
+		if err := pause.For(ctx, c.cfg.poll); err != nil {
 			return err
 		}
 		if at, err = c.view(ctx); err != nil {

@@ -11,6 +11,8 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/rpc"
+
+	"github.com/phala-go/phala/internal/pause"
 )
 
 const (
@@ -234,7 +236,7 @@ func (c *Chain) block(ctx context.Context, tag string) (*header, error) {
 		if try == patience {
 			return nil, &EndpointError{Method: "eth_getBlockByNumber", Attempts: try, Err: fmt.Errorf("no block %s", tag)}
 		}
-		if err := sleep(ctx, backoff(c.cfg.poll, try)); err != nil {
+		if err := pause.For(ctx, backoff(c.cfg.poll, try)); err != nil {
 			return nil, err
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/ethereum/go-ethereum/rpc"
+
+	"github.com/phala-go/phala/internal/pause"
 )
 
 const (
@@ -58,7 +60,7 @@ func (r *reader) batch(ctx context.Context, elems []rpc.BatchElem) error {
 		if try == readAttempts || after > maxRetryAfter || ctx.Err() != nil {
 			return &EndpointError{Method: failed.Method, Attempts: try, Err: errors.Join(ctx.Err(), failed.Error)}
 		}
-		if err := sleep(ctx, max(after, backoff(r.poll, try))); err != nil {
+		if err := pause.For(ctx, max(after, backoff(r.poll, try))); err != nil {
 			return &EndpointError{Method: failed.Method, Attempts: try, Err: errors.Join(err, failed.Error)}
 		}
 	}
@@ -136,17 +138,6 @@ func pauseAsked(err error) time.Duration {
 		return busy.After
 	}
 	return 0
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }
 
 // firstError returns the first error among the elements.

@@ -11,6 +11,8 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/core/types"
+
+	"github.com/phala-go/phala/internal/pause"
 )
 
 // SendOption configures one send.
@@ -90,7 +92,7 @@ func (s *sending) run(ctx context.Context) (*Receipt, error) {
 		if mined != nil {
 			return mined.receipt(), nil
 		}
-		if err := sleep(ctx, s.c.cfg.poll); err != nil {
+		if err := pause.For(ctx, s.c.cfg.poll); err != nil {
 			return nil, &PendingError{Intent: s.intent, Tx: s.intent.last().Hash, Waited: time.Since(began), Last: s.last, Err: errors.Join(err, s.lastErr)}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/phala-go/phala/internal/pause"
 	"github.com/phala-go/phala/kms"
 )
 
@@ -54,7 +55,7 @@ func (c *Chain) Watch(ctx context.Context, options WatchOptions) iter.Seq2[Event
 				return
 			}
 			if !more {
-				_ = sleep(ctx, c.cfg.poll)
+				_ = pause.For(ctx, c.cfg.poll)
 			}
 		}
 	}
@@ -145,7 +146,7 @@ func (w *watch) wait(ctx context.Context, failure error) error {
 		w.options.OnError(failure)
 	}
 	w.failed++
-	pause := min(w.c.cfg.poll<<min(w.failed-1, 8), maxPause)
-	_ = sleep(ctx, max(pause, pauseAsked(failure)))
+	wait := min(w.c.cfg.poll<<min(w.failed-1, 8), maxPause)
+	_ = pause.For(ctx, max(wait, pauseAsked(failure)))
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/phala-go/phala/internal/pause"
 	"github.com/phala-go/phala/kms"
 )
 
@@ -60,7 +61,7 @@ func (c *Chain) change(ctx context.Context, ch change, opts []SendOption) (*Rece
 		case errors.As(err, &replaced) && try < readAttempts:
 			// Another transaction of the account took the nonce. A change can be prepared anew without harm.
 			opts = append(opts[:len(opts):len(opts)], Resume(nil))
-			if err := sleep(ctx, backoff(c.cfg.poll, try)); err != nil {
+			if err := pause.For(ctx, backoff(c.cfg.poll, try)); err != nil {
 				return nil, fmt.Errorf("%w: %w", err, replaced)
 			}
 		case err != nil:
@@ -144,7 +145,7 @@ func (c *Chain) sendOnce(ctx context.Context, call Call, opts []SendOption) (*Re
 			return receipt, from, err
 		}
 		opts = append(opts[:len(opts):len(opts)], Resume(nil))
-		if err := sleep(ctx, backoff(c.cfg.poll, try)); err != nil {
+		if err := pause.For(ctx, backoff(c.cfg.poll, try)); err != nil {
 			return nil, from, fmt.Errorf("%w: %w", err, replaced)
 		}
 	}
@@ -157,7 +158,7 @@ func (c *Chain) settle(ctx context.Context, tx common.Hash, what, want string, r
 	var last error
 	for look := range 2 * patience {
 		if look > 0 {
-			if err := sleep(ctx, c.cfg.poll); err != nil {
+			if err := pause.For(ctx, c.cfg.poll); err != nil {
 				return err
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/phala-go/phala/internal/pause"
 	"github.com/phala-go/phala/webhook"
 )
 
@@ -79,7 +80,7 @@ func (s *Sender) Deliver(ctx context.Context, event webhook.Event, aim func() (T
 			o.Delivered = time.Now().UTC()
 			return o
 		}
-		if o.Attempts > len(s.Pauses) || !sleep(ctx, s.Pauses[o.Attempts-1]) {
+		if o.Attempts > len(s.Pauses) || pause.For(ctx, s.Pauses[o.Attempts-1]) != nil {
 			return o
 		}
 	}
@@ -132,16 +133,4 @@ func explain(ctx context.Context, err error) string {
 		err = outer.Err
 	}
 	return err.Error()
-}
-
-// sleep pauses, and reports whether it was not interrupted.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
