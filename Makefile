@@ -118,6 +118,10 @@ bench-check: ## Compare the main ratios with their recorded bands.
 bench-record: ## Record the bands around what was measured last.
 	.ci/bench record
 
+.PHONY: soak
+soak: ## Run the flows of deploy under random faults.
+	$(GO) run ./internal/soak -flows 500 -seed 1 -real 3
+
 .PHONY: fuzz
 fuzz: ## Fuzz every target for FUZZTIME.
 	.ci/fuzz
