@@ -239,6 +239,7 @@ func (t *trial) allows(ctx context.Context, hash compose.Hash) bool {
 type process struct {
 	ctx    context.Context
 	cancel context.CancelFunc
+	timer  *time.Timer // of its death at any time; nil without
 	tally  *tally
 
 	mu            sync.Mutex
@@ -263,9 +264,7 @@ func (t *trial) process(ctx context.Context, mortal bool) *process {
 		if t.dice.often(50) {
 			life /= 50
 		}
-		timer := time.AfterFunc(life, func() { p.kill(killedAnywhere) })
-		cancel := p.cancel
-		p.cancel = func() { timer.Stop(); cancel() }
+		p.timer = time.AfterFunc(life, func() { p.kill(killedAnywhere) })
 	}
 	return p
 }
@@ -283,6 +282,9 @@ func (p *process) kill(how fault) {
 
 // end ends the process and reports whether it was killed.
 func (p *process) end() bool {
+	if p.timer != nil {
+		p.timer.Stop()
+	}
 	p.cancel()
 	p.mu.Lock()
 	defer p.mu.Unlock()
