@@ -11,9 +11,11 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/phala-go/phala/internal/pause"
+	"github.com/phala-go/phala/openapi"
 )
 
 // RetryPolicy sets how often and how fast failed calls are repeated. Whether a call is repeated depends on its
@@ -308,4 +310,94 @@ func rewind(req *http.Request) (*http.Request, error) {
 	next := *req
 	next.Body = body
 	return &next, nil
+}
+
+// The retry budget, a token bucket, ends retry storms: if most calls of a client fail, repeating each of them would
+// only add load. The numbers are those of the standard mode of the AWS SDKs.
+const (
+	budgetSize = 500
+	retryCost  = 5
+	refund     = 1
+)
+
+type retryBudget struct {
+	mu     sync.Mutex
+	tokens int
+}
+
+func newRetryBudget() *retryBudget { return &retryBudget{tokens: budgetSize} }
+
+// take takes the tokens of a repetition from the budget, and reports whether there were enough.
+func (b *retryBudget) take() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.tokens < retryCost {
+		return false
+	}
+	b.tokens -= retryCost
+	return true
+}
+
+// succeed returns the tokens of the repetitions of a call, or a little for a call that succeeded at once.
+func (b *retryBudget) succeed(retries int) {
+	b.mu.Lock()
+	b.tokens = min(budgetSize, b.tokens+max(refund, retries*retryCost))
+	b.mu.Unlock()
+}
+
+// While a CVM boots or changes, calls that would change it return 409 without a code. Booting takes minutes, so a
+// repetition every few seconds is enough.
+const (
+	firstConflictPause = time.Second
+	maxConflictPause   = 10 * time.Second
+)
+
+// conflictPause returns the pause after the n-th 409, counted from 1: half of it fixed, half random.
+func conflictPause(n int) time.Duration {
+	bound := RetryPolicy{BaseDelay: firstConflictPause, MaxDelay: maxConflictPause}.bound(n)
+	return bound/2 + jitter(bound/2)
+}
+
+// isPermanent reports whether neither a new connection nor a repetition can succeed.
+func isPermanent(err error) bool {
+	var api *APIError
+	if errors.As(err, &api) {
+		switch api.StatusCode {
+		case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+			return false
+		case http.StatusConflict:
+			// A 409 with a code is final, such as a name that two CVMs have.
+			return api.Code != ""
+		}
+		return api.StatusCode < 500
+	}
+	return errors.Is(err, ErrDecode) && !errors.Is(err, errEvent) || errors.Is(err, errNoStream) ||
+		isMisconfigured(err) || errors.Is(err, openapi.ErrPathParam)
+}
+
+// isAnswer reports whether a failure is a response of the API, and not a transport failure or the end of the caller's
+// context.
+func isAnswer(err error) bool {
+	var api *APIError
+	return errors.As(err, &api)
+}
+
+// isMisconfigured reports whether a failure has nothing to do with the requested CVM.
+func isMisconfigured(err error) bool {
+	return errors.Is(err, ErrUnauthorized) || errors.Is(err, ErrNoAPIKey) || errors.Is(err, ErrRedirect) ||
+		errors.Is(err, ErrRoute) || isFinalTransport(err)
+}
+
+// endOf returns the error of a context that has ended, with its cause and the last failure.
+func endOf(ctx context.Context, failure error) error {
+	err := ctx.Err()
+	if cause := context.Cause(ctx); errors.Is(cause, err) {
+		err = cause
+	} else {
+		err = fmt.Errorf("%w: %w", err, cause)
+	}
+	if failure != nil {
+		return fmt.Errorf("%w, after: %w", err, failure)
+	}
+	return err
 }
