@@ -232,7 +232,9 @@ func (m measurement) cost(benchmark, part string) string {
 	return fmt.Sprintf("%s, %.0f allocs", text, m.Values[benchmark+" "+part+"-allocs"])
 }
 
+// reached compares what is shown, two digits, with the aim.
 func reached(x, aim float64, least bool, shown func(float64) string) (string, string) {
+	x = math.Round(x*100) / 100
 	sign := "≤ "
 	if least {
 		sign = "≥ "
