@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/phala-go/phala/internal/jsontext"
 )
 
 // appWriter writes the members of an App in canonical form. Its methods are called in the order of the names.
@@ -63,7 +65,7 @@ func (w *appWriter) begin(name string) {
 	if len(w.out) > 1 {
 		w.out = append(w.out, ',')
 	}
-	w.out = append(appendString(w.out, name), ':')
+	w.out = append(jsontext.AppendString(w.out, name), ':')
 }
 
 // field writes the name of a field that is set, with the members of extra before it, and reports whether its
@@ -91,7 +93,7 @@ func (w *appWriter) string(name, value string) {
 		w.err = (&SyntaxError{Reason: "a string that is not UTF-8"}).within(name)
 		return
 	}
-	w.out = appendString(w.out, value)
+	w.out = jsontext.AppendString(w.out, value)
 }
 
 func (w *appWriter) list(name string, values []string) {

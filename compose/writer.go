@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/phala-go/phala/internal/jsontext"
 )
 
 // maxDepth bounds nesting; real documents have four levels.
@@ -288,19 +290,6 @@ func compareUTF16(a, b []byte) int {
 	return len(a) - len(b)
 }
 
-const (
-	ones  = 0x0101010101010101
-	highs = 0x8080808080808080
-)
-
-// special marks, in the high bit of each byte of eight, the bytes that a string cannot take as they are
-// without a look: controls, quotes, backslashes and everything beyond ASCII. Only the lowest mark is exact.
-func special(v uint64) uint64 {
-	quote := v ^ ones*'"'
-	slash := v ^ ones*'\\'
-	return ((v-ones*0x20)&^v | (quote-ones)&^quote | (slash-ones)&^slash | v) & highs
-}
-
 // text writes the string at pos in canonical form. For a name it also returns the unescaped text.
 func (w *writer) text(isName bool) ([]byte, *SyntaxError) {
 	begin := w.pos + 1
@@ -310,7 +299,7 @@ func (w *writer) text(isName bool) ([]byte, *SyntaxError) {
 	ascii, escaped := true, false
 	for {
 		for pos+8 <= len(in) {
-			marks := special(binary.LittleEndian.Uint64(in[pos:]))
+			marks := jsontext.Special(binary.LittleEndian.Uint64(in[pos:]))
 			if marks != 0 {
 				pos += bits.TrailingZeros64(marks) / 8
 				break
@@ -351,7 +340,7 @@ func (w *writer) text(isName bool) ([]byte, *SyntaxError) {
 					return nil, w.fail(pos, "a broken \\u escape or a lone surrogate")
 				}
 				w.out = append(w.out, in[from:pos]...)
-				w.out = appendEscaped(w.out, r)
+				w.out = jsontext.AppendEscaped(w.out, r)
 				pos += size
 				from = pos
 			default:
@@ -404,31 +393,6 @@ func hex4(in []byte) (rune, bool) {
 		}
 	}
 	return r, true
-}
-
-// appendEscaped writes a character with the shortest form that JSON allows.
-func appendEscaped(out []byte, r rune) []byte {
-	switch r {
-	case '"':
-		return append(out, '\\', '"')
-	case '\\':
-		return append(out, '\\', '\\')
-	case '\b':
-		return append(out, '\\', 'b')
-	case '\f':
-		return append(out, '\\', 'f')
-	case '\n':
-		return append(out, '\\', 'n')
-	case '\r':
-		return append(out, '\\', 'r')
-	case '\t':
-		return append(out, '\\', 't')
-	}
-	if r < ' ' {
-		const digits = "0123456789abcdef"
-		return append(out, '\\', 'u', '0', '0', digits[r>>4], digits[r&15])
-	}
-	return utf8.AppendRune(out, r)
 }
 
 // unescaped reads the text of a string in canonical form.
