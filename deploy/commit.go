@@ -155,7 +155,10 @@ func untilSeen(ctx context.Context, send func() error) error {
 
 // explain adds what to do about the refusals that belong to a chain.
 func explain(err error) error {
+	var refused *client.APIError
 	switch {
+	case errors.As(err, &refused) && refused.Code == client.CodeDuplicateCVMName:
+		return fmt.Errorf("%w: if another run of this spec created it, call Run without this state, which takes the CVM over", err)
 	case errors.Is(err, client.ErrHashInvalidOrExpired):
 		return fmt.Errorf("%w: what was prepared has expired (14 days), was superseded by a newer preparation, or the app has changed since; prepare it again", err)
 	case errors.Is(err, client.ErrTxVerificationFailed):

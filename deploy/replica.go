@@ -32,9 +32,9 @@ type ReplicaSpec struct {
 // call is sent once: if its answer is lost, Replicate looks for a CVM of the app that was not there before, for a
 // time that outlasts the server's work. [WithPending] saves what [Finish] needs to do the same after a crash.
 //
-// Flows with one client make the CVMs of an app one after the other, and never take each other's; the boots overlap. Two clients, or two processes, know nothing of each
-// other: if an answer is lost while the other one makes a CVM, the CVMs are told apart by the compose hash, by the node
-// and by the name of an instance, as far as the spec sets them. If that is not enough, the error is an
+// Flows with one client make the CVMs of an app one after the other, and never take each other's; the boots overlap.
+// Two clients, or two processes, know nothing of each other: if an answer is lost while the other one makes a CVM, the
+// CVMs are told apart by the compose hash, by the node and by the name of an instance, as far as the spec sets them. If that is not enough, the error is an
 // [*AmbiguousError], and [Pending.Resolve] names the CVM. With equal specs the CVM of the other may be taken if it comes
 // first; give instances names, or use one client.
 //

@@ -539,6 +539,26 @@ func TestRun_TakesOverTheCVMOfAnEarlierRun(t *testing.T) {
 	})
 }
 
+// Two processes run one spec. The slower one's state cannot create a second CVM; the error says how to go on.
+func TestCreate_AfterAnotherRunOfTheSpec(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c, with := cloud(t)
+		st, err := deploy.Provision(t.Context(), c, spec(t), with.run...)
+		require.NoError(t, err)
+		require.NoError(t, deploy.Encrypt(t.Context(), c, st, secrets(), with.run...))
+		first := running(t, c, with)
+
+		err = deploy.Create(t.Context(), c, st, with.run...)
+		require.ErrorIs(t, err, client.ErrConflict)
+		require.ErrorContains(t, err, "call Run without this state")
+
+		again, err := deploy.Run(t.Context(), c, spec(t), with.run...)
+		require.NoError(t, err)
+		assert.Equal(t, first.CVMs, again.CVMs)
+		requireEnv(t, s, again.CVMs[0].ID, secrets())
+	})
+}
+
 func TestParseState_RefusesWhatNoStateIs(t *testing.T) {
 	t.Parallel()
 	for want, text := range map[string]string{

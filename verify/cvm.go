@@ -36,7 +36,7 @@ func CVM(ctx context.Context, c *client.Client, cvm string, policy attest.Policy
 	app := policy.AppID
 	if app.IsZero() {
 		if app, err = kms.ParseAppID(detail.AppID); err != nil {
-			return nil, fmt.Errorf("verify cvm %.200q: %w", cvm, err)
+			return nil, fmt.Errorf("verify cvm %.200q: %w: the cloud names no app: %w", cvm, attest.ErrNotPossible, err)
 		}
 	}
 	if policy.Collateral == nil {

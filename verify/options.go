@@ -10,6 +10,10 @@ import (
 	"github.com/phala-go/phala/kms"
 )
 
+// ErrInput is returned if an argument or an option breaks a rule, or if an option is for another function. Nothing was
+// sent.
+var ErrInput = errors.New("an input breaks a rule")
+
 // Option configures a verification.
 type Option func(*config) error
 
@@ -34,16 +38,16 @@ func configure(opts []Option, s scope) (*config, error) {
 	c := &config{}
 	for _, o := range opts {
 		if err := o(c); err != nil {
-			return nil, fmt.Errorf("verify: %w", err)
+			return nil, fmt.Errorf("verify: %w: %w", ErrInput, err)
 		}
 	}
 	switch {
 	case c.wait > 0 && s == forEvidence:
-		return nil, errors.New("verify: WithWait is for what is fetched")
+		return nil, fmt.Errorf("verify: %w: WithWait is for what is fetched", ErrInput)
 	case (c.kms != nil || c.gateway != nil) && s < forApp:
-		return nil, errors.New("verify: WithKMS and WithGateway are for App and Repeat")
+		return nil, fmt.Errorf("verify: %w: WithKMS and WithGateway are for App and Repeat", ErrInput)
 	case c.interval > 0 && s != forRepeat:
-		return nil, errors.New("verify: WithInterval is for Repeat")
+		return nil, fmt.Errorf("verify: %w: WithInterval is for Repeat", ErrInput)
 	}
 	if c.interval == 0 {
 		c.interval = time.Hour

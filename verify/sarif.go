@@ -2,7 +2,6 @@ package verify
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/url"
 
@@ -67,7 +66,7 @@ type (
 // in the log as suppressed.
 func (r *Result) SARIF(path string) ([]byte, error) {
 	if path == "" {
-		return nil, errors.New("verify: SARIF needs the path of a file")
+		return nil, fmt.Errorf("verify: %w: SARIF needs the path of a file", ErrInput)
 	}
 	location := []sarifLocation{{sarifPhysical{sarifArtifact{(&url.URL{Path: path}).EscapedPath()}, sarifRegion{1}}}}
 	run := sarifRun{Results: []sarifResult{}, Tool: sarifTool{sarifDriver{

@@ -51,7 +51,7 @@ type ClientOption func(*Transport) error
 func WithDial(dial func(ctx context.Context, network, address string) (net.Conn, error)) ClientOption {
 	return func(t *Transport) error {
 		if dial == nil {
-			return errors.New("verify: WithDial needs a function")
+			return fmt.Errorf("verify: %w: WithDial needs a function", ErrInput)
 		}
 		t.dial = dial
 		return nil
@@ -63,7 +63,7 @@ func WithDial(dial func(ctx context.Context, network, address string) (net.Conn,
 func WithReport(fn func(*attest.Report)) ClientOption {
 	return func(t *Transport) error {
 		if fn == nil {
-			return errors.New("verify: WithReport needs a function")
+			return fmt.Errorf("verify: %w: WithReport needs a function", ErrInput)
 		}
 		t.peers.report = fn
 		return nil
@@ -136,7 +136,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		if r.Body != nil {
 			_ = r.Body.Close()
 		}
-		return nil, fmt.Errorf("request to %.200q: an app is reached by https alone", r.URL)
+		return nil, fmt.Errorf("request to %.200q: %w: an app is reached by https alone", r.URL, ErrInput)
 	}
 	return t.base.RoundTrip(r)
 }
