@@ -1,11 +1,17 @@
 package deploy
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
+	"unicode"
 
+	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/compose/inspect"
+	"github.com/phala-go/phala/internal/cloudtext"
 	"github.com/phala-go/phala/openapi"
 )
 
@@ -122,4 +128,92 @@ func (d document) intoUpdate(to *openapi.ProvisionComposeUpdateRequest) error {
 		return &InputError{Field: "app-compose", Rule: "it does not fit the API", Err: err}
 	}
 	return nil
+}
+
+// FindingsError is returned if a docker-compose file has findings that cannot work in a confidential VM.
+type FindingsError struct {
+	// Findings are those of severity error; [inspect.App] has the others.
+	Findings []inspect.Finding
+}
+
+func (e *FindingsError) Error() string {
+	lines := make([]string, len(e.Findings))
+	for i, finding := range e.Findings {
+		lines[i] = cloudtext.Clean(finding.String())
+	}
+	return "docker-compose file: " + strings.Join(lines, "; ")
+}
+
+// inspect returns an error for findings that cannot work in a confidential VM, and the other findings as checks.
+func (c *config) inspect(ctx context.Context, doc document) ([]Check, error) {
+	report, err := inspect.App(ctx, doc.app)
+	if err != nil {
+		return nil, &InputError{Field: "docker-compose file", Err: err}
+	}
+	var checks []Check
+	var wrong FindingsError
+	for _, finding := range report.Findings {
+		if finding.Severity == inspect.Error && !slices.Contains(c.mayFind, finding.Rule) {
+			wrong.Findings = append(wrong.Findings, finding)
+			continue
+		}
+		checks = append(checks, Check{Name: CheckInspection, Outcome: Noticed, Reason: cloudtext.Clean(finding.String())})
+	}
+	if len(wrong.Findings) > 0 {
+		return nil, &wrong
+	}
+	return checks, nil
+}
+
+// PreLaunchStatus is the comparison of an app's pre-launch script with the platform's current one.
+type PreLaunchStatus struct {
+	// Hash is the SHA-256 of the script in the document of the [App]; zero if it has none.
+	Hash compose.Hash
+	// Running is the platform's script that the document has; nil if it has a script of its own, or none.
+	Running *compose.PreLaunchScript
+	// Announced is the hash that the cloud reports as the latest official one, and Latest the known script with that
+	// hash in package compose. If Latest is nil, the script is unverified: do not adopt it unread.
+	Announced compose.Hash
+	Latest    *compose.PreLaunchScript
+}
+
+// PreLaunch compares the pre-launch script of an app with the published scripts of the platform. The hash that the
+// cloud reports is only looked up among them. Only newer servers report it.
+func PreLaunch(ctx context.Context, c *client.Client, app *App) (*PreLaunchStatus, error) {
+	doc, err := app.Compose()
+	if err != nil {
+		return nil, fmt.Errorf("pre-launch script: %w", err)
+	}
+	cvm, err := app.find("")
+	if err != nil {
+		return nil, fmt.Errorf("pre-launch script: %w", err)
+	}
+	status := &PreLaunchStatus{}
+	if doc.PreLaunchScript != nil {
+		status.Hash = compose.Sum([]byte(*doc.PreLaunchScript))
+		if script, ok := compose.LookupPreLaunch(*doc.PreLaunchScript); ok {
+			status.Running = &script
+		}
+	}
+	upgrade, err := c.CVMs.GetPreLaunchUpgrade(ctx, cvm.ID)
+	if err != nil {
+		return nil, fmt.Errorf("pre-launch script of cvm %s: %w", cvm.ID, err)
+	}
+	if status.Announced, err = compose.ParseHash(upgrade.LatestOfficialHash); err != nil {
+		return nil, mismatch(CheckDocument, "the hash of the latest official pre-launch script", upgrade.LatestOfficialHash)
+	}
+	if script, ok := compose.LookupPreLaunchHash(status.Announced.String()); ok {
+		status.Latest = &script
+	}
+	return status, nil
+}
+
+// printable replaces what would steer a terminal or turn text around.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\t' && !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
 }

@@ -1,12 +1,16 @@
 package deploy
 
 import (
+	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
 
+	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/kms"
+	"github.com/phala-go/phala/openapi"
 )
 
 // checkSecrets compares secrets, the names that a document allows and the variables of its docker-compose file with
@@ -115,4 +119,190 @@ func checkRemoved(before []string, env []compose.EnvVar, remove []string) error 
 		return &SecretsError{Names: kept, Problem: "RemoveSecrets names what Env sets"}
 	}
 	return nil
+}
+
+// Encrypt fetches the app's env key, checks it and encrypts env for it, into the state. Without secrets it only
+// advances the state. The names of env must be those of the provision.
+//
+// It returns a [*MismatchError] if the key is not the one of the provision, or not signed by the pinned KMS root for
+// this app id.
+func Encrypt(ctx context.Context, c *client.Client, st *State, env []compose.EnvVar, opts ...Option) error {
+	cfg, err := configure(inRun, opts)
+	if err != nil {
+		return err
+	}
+	return (&flow{c: c, cfg: cfg}).encrypt(ctx, st, env)
+}
+
+func (f *flow) encrypt(ctx context.Context, st *State, env []compose.EnvVar) error {
+	from := PhaseProvisioned
+	if st.onChain() {
+		from = PhaseRegistered
+	}
+	if err := st.checkPhase(from); err != nil {
+		return err
+	}
+	if names := envNames(env); !slices.Equal(names, st.EnvKeys) {
+		return fmt.Errorf("deploy %s: %w: the secrets are %v, were %v", st.Name, ErrOtherSpec, names, st.EnvKeys)
+	}
+	if len(env) == 0 {
+		f.report(&st.Checks, Check{Name: CheckKMSRoot, Outcome: NotNeeded, Reason: "there are no secrets"})
+	} else {
+		if err := f.checkRootKnown(st.Name); err != nil {
+			return err
+		}
+		f.app = st.anchor()
+		sealed, err := f.seal(ctx, env, keySource{provisioned: st.ProvisionKey, cloudRoot: st.CloudRoot})
+		if err != nil {
+			return err
+		}
+		st.EncryptedEnv, st.KMSRoot, st.RootFromCloud = sealed.ciphertext, sealed.root, f.cfg.rootFromCloud
+		f.report(&st.Checks, sealed.checks...)
+		f.cfg.progress(EncryptedEvent{Names: st.EnvKeys, Bytes: len(sealed.ciphertext) / 2})
+	}
+	st.Phase = PhaseEncrypted
+	return f.cfg.checkpoint(st)
+}
+
+// checkRootKnown refuses to encrypt secrets without a root, before anything is sent.
+func (f *flow) checkRootKnown(name string) error {
+	cfg := f.cfg
+	if len(cfg.roots) > 0 || cfg.rootFromCloud || cfg.skipKeyCheck || cfg.chain != nil || f.app != nil && f.app.KMSRoot != (kms.Signer{}) {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", name, ErrNoKMSRoot)
+}
+
+// keySource is what the cloud named before about the key of the app; empty if it did not.
+type keySource struct {
+	provisioned string // env key, hexadecimal
+	cloudRoot   string // KMS root key, hexadecimal
+}
+
+// sealed are secrets, encrypted for a key that was checked.
+type sealed struct {
+	ciphertext openapi.Secret
+	root       kms.Signer // that signed the key; zero if nobody checked
+	checks     []Check
+}
+
+// seal encrypts secrets for the app of the flow, and for no other: the key must be signed for its app id.
+func (f *flow) seal(ctx context.Context, env []compose.EnvVar, from keySource) (*sealed, error) {
+	s := &sealed{}
+	key, err := f.envKey(ctx, from, s)
+	if err != nil {
+		return nil, fmt.Errorf("env key of app %s: %w", f.app.ID, err)
+	}
+	sorted := slices.SortedFunc(slices.Values(env), func(a, b compose.EnvVar) int { return compareText(a.Key, b.Key) })
+	ciphertext, err := kms.EncryptEnv(sorted, key)
+	if err != nil {
+		return nil, &InputError{Field: "Env", Err: err}
+	}
+	s.ciphertext = openapi.Secret(ciphertext)
+	return s, nil
+}
+
+func compareText(a, b string) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+// envKey returns the key to encrypt for, and records the checks that it has passed.
+func (f *flow) envKey(ctx context.Context, from keySource, s *sealed) (kms.PublicKey, error) {
+	if f.app.KMS == "" {
+		return kms.PublicKey{}, &InputError{Field: "App.KMS", Rule: "the KMS is not known; name its slug or id"}
+	}
+	answer, err := f.c.KMS.GetAppEnvPublicKey(ctx, f.app.KMS, f.app.ID.String())
+	if err != nil {
+		return kms.PublicKey{}, err
+	}
+	key, err := kms.ParsePublicKey(answer.PublicKey)
+	if err != nil {
+		return kms.PublicKey{}, mismatch(CheckEnvKey, "64 hexadecimal digits", answer.PublicKey)
+	}
+	if from.provisioned != "" {
+		named, err := kms.ParsePublicKey(from.provisioned)
+		if err != nil {
+			return kms.PublicKey{}, mismatch(CheckEnvKey, key.String(), from.provisioned)
+		}
+		check, err := compare(CheckEnvKey, named.String(), key.String())
+		if err != nil {
+			return kms.PublicKey{}, err
+		}
+		s.checks = append(s.checks, check)
+	}
+	if f.cfg.skipKeyCheck {
+		s.checks = append(s.checks, Check{Name: CheckKMSRoot, Outcome: Waived, Reason: "SkipKMSKeyCheck"})
+		return key, nil
+	}
+	return key, f.checkRoot(ctx, key, answer.Signature, from, s)
+}
+
+// checkRoot checks that the KMS root signed key for this app.
+func (f *flow) checkRoot(ctx context.Context, key kms.PublicKey, signature string, from keySource, s *sealed) error {
+	sig, err := kms.ParseSignature(signature)
+	if err != nil {
+		return mismatch(CheckKMSRoot, "a signature of 130 hexadecimal digits", signature)
+	}
+	signer, err := kms.RecoverSigner(f.app.ID, key, sig)
+	if err != nil {
+		return mismatch(CheckKMSRoot, "a signature of a root key", signature)
+	}
+	roots, reason, err := f.trustedRoots(ctx, from)
+	if err != nil {
+		return err
+	}
+	if err := kms.CheckSigner(signer, roots...); err != nil {
+		return &MismatchError{What: CheckKMSRoot, Local: roots[0].String(), Remote: signer.String()}
+	}
+	s.root = signer
+	s.checks = append(s.checks, Check{Name: CheckKMSRoot, Outcome: Passed, Local: signer.String(), Remote: signer.String(), Reason: reason})
+	return nil
+}
+
+// trustedRoots are the keys that may have signed the app's key: those that the caller pins, the one in the contract
+// of the KMS, the one that the anchor has, and only by name the one that the cloud shows.
+func (f *flow) trustedRoots(ctx context.Context, from keySource) ([]kms.Signer, string, error) {
+	switch {
+	case f.cfg.rootFromCloud:
+		root, err := f.cloudRoot(ctx, from.cloudRoot)
+		return []kms.Signer{root}, "the cloud named the root (TrustKMSRootFromCloud)", err
+	case len(f.cfg.roots) > 0:
+		return f.cfg.roots, "", nil
+	case f.cfg.chain != nil:
+		root, err := f.cfg.chain.RootKey(ctx)
+		if err != nil {
+			return nil, "", onChainError("root key in the contract of the KMS", err)
+		}
+		return []kms.Signer{root}, fmt.Sprintf("the root is the one in the KMS's contract on chain %d", f.cfg.chain.ChainID()), nil
+	}
+	reason := "the root is the one that was checked before"
+	if f.app.RootFromCloud {
+		reason = "the root is the one that the cloud named when the app was deployed"
+	}
+	return []kms.Signer{f.app.KMSRoot}, reason, nil
+}
+
+// cloudRoot asks the cloud for the root key of the KMS.
+func (f *flow) cloudRoot(ctx context.Context, text string) (kms.Signer, error) {
+	if text == "" {
+		info, err := f.c.KMS.Inspect(ctx, f.app.KMS)
+		if err != nil {
+			return kms.Signer{}, fmt.Errorf("root key of KMS %s: %w", f.app.KMS, err)
+		}
+		if info.RPC == nil {
+			return kms.Signer{}, mismatch(CheckKMSRoot, "the root key of KMS "+f.app.KMS, "the cloud does not show it: "+info.RPCError)
+		}
+		text = info.RPC.BootstrapInfo.K256PublicKey
+	}
+	root, err := kms.ParseSigner(text)
+	if err != nil {
+		return kms.Signer{}, mismatch(CheckKMSRoot, "the root key of KMS "+f.app.KMS, text)
+	}
+	return root, nil
 }
