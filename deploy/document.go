@@ -148,7 +148,7 @@ func (e *FindingsError) Error() string {
 func (c *config) inspect(ctx context.Context, doc document) ([]Check, error) {
 	report, err := inspect.App(ctx, doc.app)
 	if err != nil {
-		return nil, &InputError{Field: "docker-compose file", Err: err}
+		return nil, &InputError{Field: "Compose", Err: err}
 	}
 	var checks []Check
 	var wrong FindingsError
