@@ -8,6 +8,7 @@ import (
 
 	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/client"
+	"github.com/phala-go/phala/internal/cloudtext"
 	"github.com/phala-go/phala/internal/pause"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
@@ -45,7 +46,7 @@ func CVM(ctx context.Context, c *client.Client, cvm string, policy attest.Policy
 			policy.Collateral = noCollateral
 		}
 	}
-	instance := &Instance{CVM: detail.VMUUID, Name: detail.Name, Status: string(detail.Status)}
+	instance := &Instance{CVM: cloudtext.Clean(detail.VMUUID), Name: cloudtext.Clean(detail.Name), Status: cloudtext.Clean(string(detail.Status))}
 	evidence, err := awaitEvidence(ctx, c, detail, app, cfg.wait)
 	if err == nil {
 		err = cfg.judge(ctx, instance, evidence, policy)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/internal/cloudtext"
 )
 
 // checkDocument is the name of the check that [WithDocument] adds.
@@ -22,7 +23,7 @@ func Evidence(ctx context.Context, evidence attest.Evidence, policy attest.Polic
 	if err != nil {
 		return nil, fmt.Errorf("verify %.200q: %w", evidence.Name, err)
 	}
-	instance := &Instance{Name: evidence.Name}
+	instance := &Instance{Name: cloudtext.Clean(evidence.Name)}
 	instance.fail(cfg.judge(ctx, instance, evidence, policy))
 	return instance, instance.Err
 }

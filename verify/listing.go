@@ -9,6 +9,7 @@ import (
 
 	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/client"
+	"github.com/phala-go/phala/internal/cloudtext"
 	"github.com/phala-go/phala/internal/pause"
 	"github.com/phala-go/phala/internal/uuid"
 	"github.com/phala-go/phala/kms"
@@ -24,7 +25,7 @@ type listed struct {
 }
 
 func (l *listed) verify(ctx context.Context, cfg *config) Instance {
-	instance := Instance{CVM: l.VMUUID, Name: l.Name, Status: string(l.Status)}
+	instance := Instance{CVM: cloudtext.Clean(l.VMUUID), Name: cloudtext.Clean(l.Name), Status: cloudtext.Clean(string(l.Status))}
 	evidence, err := attest.FromApp(&openapi.AppAttestations{AppID: l.app, Instances: []openapi.AppAttestation{l.AppAttestation}})
 	if err == nil {
 		err = cfg.judge(ctx, &instance, evidence[0], l.policy)
