@@ -199,8 +199,8 @@ func readAll(resp *http.Response, limit int64) (data []byte, more bool, err erro
 		if len(data) == cap(data) {
 			data = append(data, 0)[:len(data)]
 		}
-		room := data[len(data):min(int64(cap(data)), limit+1)]
-		n, err := resp.Body.Read(room)
+		free := data[len(data):min(int64(cap(data)), limit+1)]
+		n, err := resp.Body.Read(free)
 		data = data[:len(data)+n]
 		if err == io.EOF {
 			if int64(len(data)) > limit {

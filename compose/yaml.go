@@ -112,7 +112,7 @@ func parseYAML(text string) ([]*yamlNode, error) {
 // maxYAMLDepth bounds how deeply values are nested.
 const maxYAMLDepth = 100
 
-// yamlReader holds the nodes that have been read; nil if a node is being read.
+// yamlReader maps the nodes of the parser to those of this package; nil marks a node that is being read.
 type yamlReader map[*yaml.Node]*yamlNode
 
 func (r yamlReader) node(from *yaml.Node, depth int) (*yamlNode, error) {

@@ -288,7 +288,7 @@ func (f *flow) trustedRoots(ctx context.Context, from keySource) ([]kms.Signer, 
 	return []kms.Signer{f.app.KMSRoot}, reason, nil
 }
 
-// cloudRoot asks the cloud for the root key of the KMS.
+// cloudRoot returns the root key of the KMS that the cloud reports.
 func (f *flow) cloudRoot(ctx context.Context, text string) (kms.Signer, error) {
 	if text == "" {
 		info, err := f.c.KMS.Inspect(ctx, f.app.KMS)

@@ -167,7 +167,7 @@ func (j *job) unchanged(app *deploy.App) bool {
 	return err == nil && j.spec.Compose.Predictable() && hash == app.ComposeHash
 }
 
-// verify asks the hardware what runs.
+// verify verifies the hardware's evidence of what runs.
 func (j *job) verify(ctx context.Context, app *deploy.App) error {
 	policy := j.policy
 	policy.ComposeHashes = []compose.Hash{app.ComposeHash}

@@ -196,7 +196,7 @@ func load[T any](file string, parse func([]byte) (*T, error)) (*T, error) {
 	return v, err
 }
 
-// demonstrate lets the process die after every step. Each run is a new job, which has the files alone.
+// demonstrate ends the process after every step. Each run is a new job, which has only the files.
 func demonstrate(ctx context.Context, out io.Writer) error {
 	dir, err := os.MkdirTemp("", "resume-after-crash-")
 	if err != nil {

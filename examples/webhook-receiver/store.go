@@ -100,7 +100,7 @@ func (s *fileStore) Finish(_ context.Context, id string) error {
 	return nil
 }
 
-// Release lets the next attempt have it.
+// Release makes the event available to the next attempt.
 func (s *fileStore) Release(_ context.Context, id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -6,9 +6,10 @@ package creations
 import (
 	"context"
 	"slices"
-	"strings"
 	"sync"
 	"time"
+
+	"github.com/phala-go/phala/internal/uuid"
 )
 
 // Log has the creations of all apps that a client asked for. It is safe for concurrent use; its zero value is empty.
@@ -134,9 +135,9 @@ func (t *Turn) Owner(id, cvm string) Owner {
 	for i, c := range t.app.asked {
 		switch {
 		case c.id == id:
-		case c.cvm != "" && bare(c.cvm) == bare(cvm):
+		case c.cvm != "" && uuid.Bare(c.cvm) == uuid.Bare(cvm):
 			return Other
-		case c.cvm != "" || slices.ContainsFunc(c.siblings, func(s string) bool { return bare(s) == bare(cvm) }):
+		case c.cvm != "" || slices.ContainsFunc(c.siblings, func(s string) bool { return uuid.Bare(s) == uuid.Bare(cvm) }):
 		case at >= 0 && i > at:
 			return Other
 		case at < 0: // id was asked for by another process
@@ -145,9 +146,6 @@ func (t *Turn) Owner(id, cvm string) Owner {
 	}
 	return owner
 }
-
-// bare makes UUIDs comparable, which come with dashes or without.
-func bare(id string) string { return strings.ToLower(strings.ReplaceAll(id, "-", "")) }
 
 func (t *Turn) find(id string) *creation {
 	for _, c := range t.app.asked {
