@@ -14,6 +14,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/phala-go/phala/internal/pause"
 )
 
 // network is a transport that misbehaves at random, before and after the work of the server. It also delays work: the
@@ -168,7 +170,7 @@ func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
 		<-req.Context().Done()
 		return nil, req.Context().Err()
 	case slow:
-		if err := pause(req.Context(), time.Duration(detail%40_000)*time.Millisecond); err != nil {
+		if err := pause.For(req.Context(), time.Duration(detail%40_000)*time.Millisecond); err != nil {
 			return nil, err
 		}
 		return n.inner.RoundTrip(req)
@@ -273,16 +275,5 @@ func answer(req *http.Request, status int, body string, header ...string) *http.
 	return &http.Response{
 		Status: fmt.Sprintf("%d %s", status, http.StatusText(status)), StatusCode: status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: h, ContentLength: int64(len(body)), Body: io.NopCloser(strings.NewReader(body)), Request: req,
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/deploy"
+	"github.com/phala-go/phala/internal/pause"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/phalatest"
 )
@@ -346,7 +347,7 @@ func (t *trial) persist(ctx context.Context, do func(*process, *saved) error) bo
 		if *verbose {
 			fmt.Printf("%d %s, process %d (killed %t): %v\n", t.seed, t.flow, n, killed, err)
 		}
-		_ = pause(ctx, time.Duration(t.dice.n(int(t.patience))))
+		_ = pause.For(ctx, time.Duration(t.dice.n(int(t.patience))))
 	}
 	t.violate("it cannot be finished from what was saved: %v", err)
 	return false
