@@ -5,7 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"unicode"
+
+	"github.com/phala-go/phala/internal/cloudtext"
 )
 
 // Report is the result of [Verify]. It has a line for every check, also for those without an expectation.
@@ -98,17 +99,7 @@ func (r *Report) String() string {
 			}
 		}
 	}
-	return printable(b.String())
-}
-
-// printable removes terminal control sequences from foreign text.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r != '\n' && !unicode.IsPrint(r) {
-			return '\uFFFD'
-		}
-		return r
-	}, text)
+	return b.String()
 }
 
 // Error is returned by [Verify]. errors.Is matches it with the sentinel of each check that failed.
@@ -134,7 +125,7 @@ func (e *Error) Error() string {
 			blocked++
 			continue
 		}
-		fmt.Fprintf(&b, "%s%s: %v", separator, c.Name, c.err)
+		fmt.Fprintf(&b, "%s%s: %s", separator, c.Name, cloudtext.Clean(c.err.Error()))
 		if c.Expected != "" || c.Actual != "" {
 			fmt.Fprintf(&b, " (expected %s, actual %s)", orNone(c.Expected), orNone(c.Actual))
 		}
@@ -143,7 +134,7 @@ func (e *Error) Error() string {
 	if blocked > 0 {
 		fmt.Fprintf(&b, "; %d checks that rest on these were not possible", blocked)
 	}
-	return printable(b.String())
+	return b.String()
 }
 
 // Unwrap returns the errors of the failed checks.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/phala-go/phala/attest/osimage"
+	"github.com/phala-go/phala/internal/cloudtext"
 )
 
 // Verify makes every check of the policy on the evidence. If one fails, or is not possible, the error is an [*Error]:
@@ -18,7 +19,7 @@ func Verify(ctx context.Context, evidence Evidence, policy Policy) (*Report, err
 	if err := policy.Validate(); err != nil {
 		return nil, err
 	}
-	v := &verifier{ctx: ctx, e: &evidence, p: &policy, r: &Report{Name: evidence.Name}, now: time.Now()}
+	v := &verifier{ctx: ctx, e: &evidence, p: &policy, r: &Report{Name: cloudtext.Clean(evidence.Name)}, now: time.Now()}
 	if policy.Now != nil {
 		v.now = policy.Now()
 	}
@@ -96,8 +97,9 @@ func (v *verifier) check(row row) Check {
 	return Check{Name: c.Name, Outcome: NotAsked, Detail: notAsked(c), Pin: c.Pin}
 }
 
-// report adds the result of a check to the report.
+// report adds the result of a check to the report. Its texts can contain some of the evidence.
 func (v *verifier) report(c Check) {
+	c.Detail, c.Expected, c.Actual = cloudtext.Clean(c.Detail), cloudtext.Clean(c.Expected), cloudtext.Clean(c.Actual)
 	c.Waived = (c.Outcome == Failed || c.Outcome == NotPossible) && slices.Contains(v.p.Waive, c.Name)
 	v.r.Checks = append(v.r.Checks, c)
 }

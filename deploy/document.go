@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
@@ -206,14 +205,4 @@ func PreLaunch(ctx context.Context, c *client.Client, app *App) (*PreLaunchStatu
 		status.Latest = &script
 	}
 	return status, nil
-}
-
-// printable replaces what would steer a terminal or turn text around.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r != '\t' && !unicode.IsPrint(r) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, text)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/internal/cloudtext"
 	"github.com/phala-go/phala/internal/strictjson"
 	"github.com/phala-go/phala/internal/uuid"
 	"github.com/phala-go/phala/kms"
@@ -287,9 +288,9 @@ func readable(document string) (string, error) {
 		if json.Unmarshal(value, &text) != nil {
 			text = string(value)
 		}
-		fmt.Fprintf(&b, "%s:\n", printable(fmt.Sprint(name)))
+		fmt.Fprintf(&b, "%s:\n", cloudtext.Escape(fmt.Sprint(name)))
 		for line := range strings.Lines(text) {
-			fmt.Fprintf(&b, "  %s\n", printable(strings.TrimSuffix(line, "\n")))
+			fmt.Fprintf(&b, "  %s\n", cloudtext.Escape(strings.TrimSuffix(line, "\n")))
 		}
 	}
 	return b.String(), nil

@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/phala-go/phala/attest"
+	"github.com/phala-go/phala/internal/cloudtext"
 )
 
 // evidenceFinding is the name of the finding of an instance without a report.
@@ -34,26 +34,26 @@ func (i *Instance) label() string {
 	if i.CVM != "" {
 		label = strings.TrimSpace(label + " (" + i.CVM + ")")
 	}
-	return printable(label)
+	return cloudtext.Escape(label)
 }
 
 func (i *Instance) findings() []finding {
 	if !i.counts() {
-		return []finding{{name: evidenceFinding, outcome: attest.NotAsked, text: printable(fmt.Sprintf("the cloud reports the status %.80q", i.Status))}}
+		return []finding{{name: evidenceFinding, outcome: attest.NotAsked, text: cloudtext.Escape(fmt.Sprintf("the cloud reports the status %.80q", i.Status))}}
 	}
 	if i.Report == nil {
 		f := finding{name: evidenceFinding, outcome: attest.NotPossible, text: "there is no report"}
 		if i.Err != nil {
-			f.text = printable(i.Err.Error())
+			f.text = cloudtext.Escape(i.Err.Error())
 		}
 		return []finding{f}
 	}
 	var all []finding
 	if i.Err != nil && i.Report.Verified { // such as evidence that stands for two instances
-		all = append(all, finding{name: evidenceFinding, outcome: attest.Failed, text: printable(i.Err.Error())})
+		all = append(all, finding{name: evidenceFinding, outcome: attest.Failed, text: cloudtext.Escape(i.Err.Error())})
 	}
 	for _, c := range i.Report.Checks {
-		f := finding{name: printable(string(c.Name)), outcome: c.Outcome, waived: c.Waived}
+		f := finding{name: cloudtext.Escape(string(c.Name)), outcome: c.Outcome, waived: c.Waived}
 		parts := []string{}
 		if c.Waived {
 			f.outcome = attest.NotAsked
@@ -68,18 +68,8 @@ func (i *Instance) findings() []finding {
 		if c.Actual != "" {
 			parts = append(parts, "actual "+c.Actual)
 		}
-		f.text = printable(strings.Join(parts, "; "))
+		f.text = cloudtext.Escape(strings.Join(parts, "; "))
 		all = append(all, f)
 	}
 	return all
-}
-
-// printable replaces characters that could control a terminal or break a document.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, text)
 }

@@ -131,7 +131,7 @@ func TestResult_JUnit(t *testing.T) {
 	assert.Contains(t, suites.Name, app().AppID.String())
 	assert.Equal(t, "2026-03-01T12:00:00Z", suites.Suites[0].Timestamp)
 	assert.Zero(t, suites.Suites[0].Failures+suites.Suites[0].Errors)
-	assert.Equal(t, "evil\uFFFD\uFFFD[31m<&\"]]>\uFFFD (c1)", suites.Suites[1].Name)
+	assert.Equal(t, `evil\x00\x1b[31m<&"]]>\xff (c1)`, suites.Suites[1].Name)
 	assert.Equal(t, 1, suites.Failures)
 	failed := 0
 	for _, c := range suites.Suites[1].Cases {

@@ -2,6 +2,8 @@ package verify_test
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -11,8 +13,8 @@ import (
 	"github.com/phala-go/phala/verify"
 )
 
-// steering is text that moves a terminal's cursor, turns text around and is far too long.
-var steering = "\x1b[2J\u009b1A\u202egnp\u2066\u0007" + strings.Repeat("A", 100_000)
+// steering is text that begins a line of its own, moves a terminal's cursor, turns text around and is far too long.
+var steering = "\nforged\x1b[2J\u009b1A\u202egnp\u2066\u0007" + strings.Repeat("A", 100_000)
 
 // plantedAt appends steering to the text with the number left, and counts left down.
 func plantedAt(value any, left *int) any {
@@ -26,7 +28,7 @@ func plantedAt(value any, left *int) any {
 			v[i] = plantedAt(v[i], left)
 		}
 	case map[string]any:
-		for name := range v {
+		for _, name := range slices.Sorted(maps.Keys(v)) {
 			v[name] = plantedAt(v[name], left)
 		}
 	}
@@ -63,6 +65,9 @@ func TestApp_ShowsNoTextThatSteersATerminal(t *testing.T) {
 			}
 			for _, one := range result.Instances {
 				requirePlain(t, one.CVM+one.Name+one.Status)
+				if one.Err != nil {
+					requirePlain(t, one.Err.Error())
+				}
 				if one.Report != nil {
 					requirePlain(t, one.Report.String())
 				}
@@ -74,6 +79,7 @@ func TestApp_ShowsNoTextThatSteersATerminal(t *testing.T) {
 func requirePlain(t testing.TB, text string) {
 	t.Helper()
 	assert.Less(t, len(text), 20_000)
+	assert.NotContains(t, text, "\nforged")
 	for _, r := range text {
 		if r < ' ' && r != '\n' && r != '\t' || r >= 0x7f && r < 0xa0 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
 			t.Errorf("%U is in %.300q", r, text)

@@ -11,9 +11,7 @@ import (
 // Limit bounds a text, in bytes, before it is escaped.
 const Limit = 1 << 10
 
-// Clean returns the text on one line, at most [Limit] bytes of it, with white space trimmed. A character that
-// does not print is escaped as in a Go string: C0 and C1 controls, such as the ones that move a terminal's
-// cursor, and marks that change the direction of text. A line end or a tab becomes a blank.
+// Clean returns the text as [Escape] does, with white space trimmed and at most [Limit] bytes of it.
 func Clean(text string) string {
 	text = strings.TrimSpace(text)
 	cut := len(text) > Limit
@@ -24,13 +22,21 @@ func Clean(text string) string {
 		}
 		text = text[:end]
 	}
-	if !plain(text) {
-		text = escape(text)
-	}
+	text = Escape(text)
 	if cut {
 		text += "…"
 	}
 	return text
+}
+
+// Escape returns the text on one line. A character that does not print is escaped as in a Go string: C0 and C1
+// controls, such as the ones that move a terminal's cursor, and marks that change the direction of text. A line end or
+// a tab becomes a blank.
+func Escape(text string) string {
+	if plain(text) {
+		return text
+	}
+	return escape(text)
 }
 
 func plain(text string) bool {
