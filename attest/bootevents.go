@@ -276,7 +276,7 @@ func (v *verifier) checkKeyProvider() Check {
 func (v *verifier) checkOSImage() Check {
 	var images []string
 	for _, h := range v.p.OSImageHashes {
-		images = append(images, hex.EncodeToString(h[:]))
+		images = append(images, h.String())
 	}
 	c := compare(ErrOSImage, images, v.events.OSImageHash)
 	if v.events.OSImageHash != "" {

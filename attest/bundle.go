@@ -117,21 +117,21 @@ type (
 		Device         kms.DeviceID            `json:"device,omitzero"`
 	}
 	policyDocument struct {
-		AppID            kms.AppID        `json:"app_id,omitzero"`
-		ComposeHashes    []compose.Hash   `json:"compose_hashes,omitempty"`
-		InstanceID       string           `json:"instance_id,omitempty"`
-		KMSRootCAs       []hexBytes       `json:"kms_root_cas,omitempty"`
-		KeyProviders     []KeyProvider    `json:"key_providers,omitempty"`
-		OSImageHashes    []compose.Hash   `json:"os_image_hashes,omitempty"`
-		Images           []*osimage.Image `json:"images,omitempty"`
-		Measurements     []KnownGood      `json:"measurements,omitempty"`
-		Devices          []kms.DeviceID   `json:"devices,omitempty"`
-		ReportData       hexBytes         `json:"report_data,omitempty"`
-		TCBStatuses      []TCBStatus      `json:"tcb_statuses,omitempty"`
-		OutOfDateGrace   time.Duration    `json:"out_of_date_grace_ns,omitempty"`
-		MinTCBEvaluation int              `json:"min_tcb_evaluation,omitempty"`
-		Advisories       *[]string        `json:"advisories,omitempty"`
-		Waive            []CheckName      `json:"waive,omitempty"`
+		AppID            kms.AppID           `json:"app_id,omitzero"`
+		ComposeHashes    []compose.Hash      `json:"compose_hashes,omitempty"`
+		InstanceID       string              `json:"instance_id,omitempty"`
+		KMSRootCAs       []hexBytes          `json:"kms_root_cas,omitempty"`
+		KeyProviders     []KeyProvider       `json:"key_providers,omitempty"`
+		OSImageHashes    []osimage.ImageHash `json:"os_image_hashes,omitempty"`
+		Images           []*osimage.Image    `json:"images,omitempty"`
+		Measurements     []KnownGood         `json:"measurements,omitempty"`
+		Devices          []kms.DeviceID      `json:"devices,omitempty"`
+		ReportData       hexBytes            `json:"report_data,omitempty"`
+		TCBStatuses      []TCBStatus         `json:"tcb_statuses,omitempty"`
+		OutOfDateGrace   time.Duration       `json:"out_of_date_grace_ns,omitempty"`
+		MinTCBEvaluation int                 `json:"min_tcb_evaluation,omitempty"`
+		Advisories       *[]string           `json:"advisories,omitempty"`
+		Waive            []CheckName         `json:"waive,omitempty"`
 	}
 )
 
@@ -157,7 +157,7 @@ func (b *Bundle) MarshalJSON() ([]byte, error) {
 		},
 		Policy: policyDocument{
 			AppID: p.AppID, ComposeHashes: p.ComposeHashes, InstanceID: p.InstanceID, KeyProviders: p.KeyProviders,
-			Images: p.Images, Measurements: p.Measurements, Devices: p.Devices, TCBStatuses: p.TCBStatuses, OutOfDateGrace: p.OutOfDateGrace,
+			OSImageHashes: p.OSImageHashes, Images: p.Images, Measurements: p.Measurements, Devices: p.Devices, TCBStatuses: p.TCBStatuses, OutOfDateGrace: p.OutOfDateGrace,
 			MinTCBEvaluation: p.MinTCBEvaluation, Waive: p.Waive,
 		},
 	}
@@ -166,9 +166,6 @@ func (b *Bundle) MarshalJSON() ([]byte, error) {
 	}
 	for _, ca := range p.KMSRootCAs {
 		d.Policy.KMSRootCAs = append(d.Policy.KMSRootCAs, ca)
-	}
-	for _, hash := range p.OSImageHashes {
-		d.Policy.OSImageHashes = append(d.Policy.OSImageHashes, hash)
 	}
 	if p.ReportData != nil {
 		d.Policy.ReportData = p.ReportData[:]
@@ -224,15 +221,12 @@ func (b *Bundle) unmarshal(data []byte) error {
 		},
 		Policy: Policy{
 			AppID: p.AppID, ComposeHashes: p.ComposeHashes, InstanceID: p.InstanceID, KeyProviders: p.KeyProviders,
-			Images: p.Images, Measurements: p.Measurements, Devices: p.Devices, TCBStatuses: p.TCBStatuses, OutOfDateGrace: p.OutOfDateGrace,
+			OSImageHashes: p.OSImageHashes, Images: p.Images, Measurements: p.Measurements, Devices: p.Devices, TCBStatuses: p.TCBStatuses, OutOfDateGrace: p.OutOfDateGrace,
 			MinTCBEvaluation: p.MinTCBEvaluation, Waive: p.Waive,
 		},
 	}
 	for _, ca := range p.KMSRootCAs {
 		b.Policy.KMSRootCAs = append(b.Policy.KMSRootCAs, ca)
-	}
-	for _, hash := range p.OSImageHashes {
-		b.Policy.OSImageHashes = append(b.Policy.OSImageHashes, hash)
 	}
 	if p.ReportData != nil {
 		if len(p.ReportData) != 64 {

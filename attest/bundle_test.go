@@ -76,7 +76,7 @@ func TestBundle_ItsAuthorIsNotTrusted(t *testing.T) {
 	a := newAuthority(t)
 	bundle := parsed(t, bundleText(t, a))
 	_, err := bundle.Verify(t.Context(), bundle.Policy)
-	require.ErrorIs(t, err, attest.ErrSignature, "a bundle brings no roots")
+	require.ErrorIs(t, err, attest.ErrQuoteSignature, "a bundle brings no roots")
 
 	_, err = bundle.Verify(t.Context(), attest.Policy{Roots: a.Roots(), ComposeHashes: []compose.Hash{{1}}})
 	require.ErrorIs(t, err, attest.ErrComposeHash, "what is expected is for the verifier to decide")
@@ -102,7 +102,7 @@ func TestBundle_CarriesEveryField(t *testing.T) {
 	policy.ReportData = &[64]byte{1, 63: 2}
 	policy.InstanceID = strings.Repeat("ab", 20)
 	policy.OSImageHashes = append(policy.OSImageHashes, [32]byte{3})
-	policy.Images = []*osimage.Image{{Hash: osimage.Hash{4}, Version: "0.6.0"}}
+	policy.Images = []*osimage.Image{{Hash: osimage.ImageHash{4}, Version: "0.6.0"}}
 	policy.TCBStatuses = []attest.TCBStatus{attest.UpToDate, attest.OutOfDate}
 	policy.OutOfDateGrace = 36 * time.Hour
 	policy.MinTCBEvaluation = 3

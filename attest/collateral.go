@@ -38,7 +38,7 @@ type CollateralRequest struct {
 	platform *pck
 }
 
-// Trusted returns [ErrSignature] if the certificate of the platform does not end in the roots. A source that uses the
+// Trusted returns [ErrQuoteSignature] if the certificate of the platform does not end in the roots. A source that uses the
 // network calls it first: an untrusted certificate could contain any FMSPC, and cause requests for it. The sources of
 // this package call it.
 func (r CollateralRequest) Trusted() error {
@@ -46,7 +46,7 @@ func (r CollateralRequest) Trusted() error {
 		return nil
 	}
 	if err := r.platform.trusted(r.Roots, r.Now); err != nil {
-		return fmt.Errorf("%w: %w", ErrSignature, err)
+		return fmt.Errorf("%w: %w", ErrQuoteSignature, err)
 	}
 	return nil
 }
@@ -336,7 +336,7 @@ func (v *verifier) checkCollateral() Check {
 	case err == nil:
 		v.fetched, v.collateral = true, c
 		return passed(fmt.Sprintf("FMSPC %s, evaluation %d", v.pck.extensions.FMSPC, c.evaluation()), "")
-	case errors.Is(err, ErrSignature):
+	case errors.Is(err, ErrQuoteSignature):
 		return blocked(CheckCollateral, CheckSignature, true)
 	case errors.Is(err, ErrCollateralExpired), errors.Is(err, ErrClock):
 		// That has a check of its own, whoever noticed.
@@ -417,7 +417,7 @@ func FirstCollateral(sources ...CollateralFunc) CollateralFunc {
 			errs = append(errs, fmt.Errorf("source %d of %d: %w", i+1, len(sources), err))
 			// A platform that the first source does not trust is trusted by none, and a context that has ended leaves
 			// no time for the next.
-			if errors.Is(err, ErrSignature) || ctx.Err() != nil {
+			if errors.Is(err, ErrQuoteSignature) || ctx.Err() != nil {
 				break
 			}
 		}

@@ -198,7 +198,7 @@ func TestFirstCollateral(t *testing.T) {
 	before := a.Fetches()
 	p.Collateral = attest.FirstCollateral(a.Collateral, a.Collateral)
 	_, err = attest.Verify(t.Context(), sign(t, foreign, spec()), p)
-	requireOnly(t, err, attest.ErrSignature)
+	requireOnly(t, err, attest.ErrQuoteSignature)
 	assert.Equal(t, before, a.Fetches())
 	ctx, cancel := context.WithCancel(t.Context())
 	p.Collateral = attest.FirstCollateral(func(context.Context, attest.CollateralRequest) (*attest.Collateral, error) {
@@ -224,7 +224,7 @@ func TestVerify_NamesAnUnknownRoot(t *testing.T) {
 	p := a.Policy()
 	p.Roots = nil
 	_, err := attest.Verify(t.Context(), sign(t, a, spec()), p)
-	requireOnly(t, err, attest.ErrSignature)
+	requireOnly(t, err, attest.ErrQuoteSignature)
 	for _, part := range []string{`the root "Intel SGX Root CA" of "phala quotetest"`, "SHA-256 fingerprint", "AttestationPolicy"} {
 		assert.ErrorContains(t, err, part)
 	}

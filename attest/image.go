@@ -12,7 +12,7 @@ import (
 // OSImage is the report's information about the image of the operating system.
 type OSImage struct {
 	// Hash identifies the image.
-	Hash osimage.Hash `json:"hash"`
+	Hash osimage.ImageHash `json:"hash"`
 	// Version of dstack; empty if the policy does not know it.
 	Version string `json:"version,omitempty"`
 	// Development is true for an image that allows its operator to log in, if the policy contains it.

@@ -73,7 +73,7 @@ func TestVerify_ImageByHash(t *testing.T) {
 	t.Run("measured in two passes", func(t *testing.T) {
 		t.Parallel()
 		_, err := attest.Verify(t.Context(), booted(t, a, image, quotetest.ChangeQuote(func(q *attest.Quote) {
-			q.MRTD = image.Measurement.MRTDTwoPass
+			q.MRTD = image.Digests.MRTDTwoPass
 		})), p)
 		assert.NoError(t, err)
 	})

@@ -136,16 +136,16 @@ func (v *verifier) checkQuote() Check {
 func (v *verifier) checkSignature() Check {
 	pck, err := parsePCK(v.q.pckChain)
 	if err != nil {
-		return failed(fmt.Errorf("%w: %w", ErrSignature, err), "", "")
+		return failed(fmt.Errorf("%w: %w", ErrQuoteSignature, err), "", "")
 	}
 	v.pck = pck
 	v.r.Attested.FMSPC = pck.extensions.FMSPC
 	v.r.Attested.Devices = DeviceIDs{PPID: pck.device(), UserData: v.q.device()}
 	if err := pck.trusted(v.p.Roots, v.now); err != nil {
-		return failed(fmt.Errorf("%w: %w", ErrSignature, err), "", "")
+		return failed(fmt.Errorf("%w: %w", ErrQuoteSignature, err), "", "")
 	}
 	if err := v.q.signedBy(pck.leaf); err != nil {
-		return failed(fmt.Errorf("%w: %w", ErrSignature, err), "", "")
+		return failed(fmt.Errorf("%w: %w", ErrQuoteSignature, err), "", "")
 	}
 	return passed("", "quote, quoting enclave and PCK chain")
 }

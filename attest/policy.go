@@ -42,7 +42,7 @@ type Policy struct {
 	KeyProviders []KeyProvider
 	// OSImageHashes are the image hashes that the guest may have measured; see [ParseOSImageHashes]. The guest
 	// received the hash from its KMS and nothing follows from it; Images are the stronger expectation.
-	OSImageHashes [][32]byte
+	OSImageHashes []osimage.ImageHash
 	// Images are the operating system images that may run. MRTD and RTMR0 to RTMR2 are computed from them and
 	// compared with the quote, so that no KMS has to be trusted. For guests from dstack 0.6 on the hash is enough
 	// ([osimage.ByHash]); for others, pass the image itself ([osimage.Open]) and reuse the value: it caches the
@@ -91,14 +91,13 @@ type Policy struct {
 
 // ParseOSImageHashes parses hashes of operating system images for [Policy.OSImageHashes], 64 hex digits each, with or
 // without "0x".
-func ParseOSImageHashes(texts ...string) ([][32]byte, error) {
-	hashes := make([][32]byte, len(texts))
+func ParseOSImageHashes(texts ...string) ([]osimage.ImageHash, error) {
+	hashes := make([]osimage.ImageHash, len(texts))
 	for i, text := range texts {
-		raw, err := hex.DecodeString(strings.TrimPrefix(text, "0x"))
-		if err != nil || len(raw) != len(hashes[i]) {
-			return nil, fmt.Errorf("hash of an operating system image %.80q: want 64 hexadecimal digits", text)
+		var err error
+		if hashes[i], err = osimage.ParseImageHash(text); err != nil {
+			return nil, err
 		}
-		copy(hashes[i][:], raw)
 	}
 	return hashes, nil
 }

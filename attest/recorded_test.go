@@ -244,7 +244,7 @@ func TestRecorded_KMS(t *testing.T) {
 	data := attest.KMSReportData(ca, root)
 	e := attest.Evidence{Quote: quote, EventLog: log}
 	r, err := attest.Verify(t.Context(), e, attest.Policy{ReportData: &data})
-	require.ErrorIs(t, err, attest.ErrSignature)
+	require.ErrorIs(t, err, attest.ErrQuoteSignature)
 	assert.Equal(t, attest.Passed, r.Check(attest.CheckReportData).Outcome)
 	assert.Contains(t, r.Check(attest.CheckSignature).Detail, "PCK chain: certificate 2 of 3")
 

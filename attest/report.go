@@ -228,7 +228,7 @@ const (
 // errors.Is matches an error of [Verify] with each of these whose check failed or was not possible.
 var (
 	ErrQuote             = errors.New("the quote is malformed")
-	ErrSignature         = errors.New("the quote is not signed by trusted hardware")
+	ErrQuoteSignature    = errors.New("the quote is not signed by trusted hardware")
 	ErrCollateral        = errors.New("the collateral cannot be used")
 	ErrCollateralExpired = errors.New("the collateral has expired")
 	ErrClock             = errors.New("the clock is before the time at which the collateral was issued")

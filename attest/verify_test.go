@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/phala-go/phala/attest"
+	"github.com/phala-go/phala/attest/osimage"
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
@@ -58,7 +59,7 @@ func strict(tb testing.TB, a *quotetest.Authority) attest.Policy {
 	p.ComposeHashes = []compose.Hash{compose.Sum([]byte(appCompose))}
 	p.InstanceID = s.InstanceID
 	p.KMSRootCAs = [][]byte{quotetest.KMSRootCA()}
-	p.OSImageHashes = [][32]byte{s.OSImageHash}
+	p.OSImageHashes = []osimage.ImageHash{s.OSImageHash}
 	p.Measurements = []attest.KnownGood{{Name: "test image", MRTD: q.MRTD, RTMR0: q.RTMR[0], RTMR1: q.RTMR[1], RTMR2: q.RTMR[2]}}
 	p.Devices = []kms.DeviceID{attest.DeviceID([]byte("quotetest machine"[:16]))}
 	p.ReportData = &s.ReportData
@@ -79,7 +80,7 @@ func strict(tb testing.TB, a *quotetest.Authority) attest.Policy {
 // sentinels are all errors that a check can fail with.
 func sentinels() []error {
 	return []error{
-		attest.ErrQuote, attest.ErrSignature, attest.ErrCollateral, attest.ErrCollateralExpired, attest.ErrClock,
+		attest.ErrQuote, attest.ErrQuoteSignature, attest.ErrCollateral, attest.ErrCollateralExpired, attest.ErrClock,
 		attest.ErrRevoked, attest.ErrTDXModule, attest.ErrQEIdentity, attest.ErrTCBEvaluation, attest.ErrTCBStatus,
 		attest.ErrAdvisory, attest.ErrSecondOpinion, attest.ErrDebug, attest.ErrSEPTVE, attest.ErrMigratable,
 		attest.ErrAttributes, attest.ErrServiceTD, attest.ErrMeasurement, attest.ErrEventLog, attest.ErrEventDigest,
@@ -419,7 +420,7 @@ func TestVerify_RefusesEachForgery(t *testing.T) {
 		{
 			name:     "a quoting enclave that did not see the key",
 			hardware: []quotetest.Change{quotetest.ChangeQuotingEnclave(func(report []byte) { report[320]++ })},
-			want:     []error{attest.ErrSignature}, check: attest.CheckSignature,
+			want:     []error{attest.ErrQuoteSignature}, check: attest.CheckSignature,
 		},
 		{
 			name:     "mr_config_id of another compose file",
@@ -589,7 +590,7 @@ func TestVerify_RefusesEachForgery(t *testing.T) {
 		{
 			name:   "clock years ahead",
 			policy: func(p *attest.Policy) { p.Now = func() time.Time { return now().AddDate(5, 0, 0) } },
-			want:   []error{attest.ErrSignature}, check: attest.CheckSignature,
+			want:   []error{attest.ErrQuoteSignature}, check: attest.CheckSignature,
 		},
 		{
 			name:   "no source of collateral",
@@ -641,7 +642,7 @@ func TestVerify_RefusesEachForgery(t *testing.T) {
 		{
 			name:     "quote with a changed byte",
 			evidence: func(_ *testing.T, e *attest.Evidence) { e.Quote = slices.Clone(e.Quote); e.Quote[600]++ },
-			want:     []error{attest.ErrSignature, attest.ErrReportData}, check: attest.CheckSignature,
+			want:     []error{attest.ErrQuoteSignature, attest.ErrReportData}, check: attest.CheckSignature,
 		},
 		{
 			name:     "truncated quote",
@@ -764,7 +765,7 @@ func TestVerify_ForgedRoot(t *testing.T) {
 		t.Parallel()
 		before := a.Fetches()
 		_, err := attest.Verify(t.Context(), e, strict(t, a))
-		requireOnly(t, err, attest.ErrSignature)
+		requireOnly(t, err, attest.ErrQuoteSignature)
 		assert.Equal(t, before, a.Fetches(), "nothing is fetched for an unknown platform")
 	})
 	t.Run("against Intel's", func(t *testing.T) {
@@ -772,7 +773,7 @@ func TestVerify_ForgedRoot(t *testing.T) {
 		p := strict(t, forger)
 		p.Roots = nil
 		_, err := attest.Verify(t.Context(), e, p)
-		requireOnly(t, err, attest.ErrSignature)
+		requireOnly(t, err, attest.ErrQuoteSignature)
 	})
 	t.Run("forged collateral", func(t *testing.T) {
 		t.Parallel()
@@ -807,7 +808,7 @@ func TestAcceptedTCBStatus(t *testing.T) {
 	broken := sign(t, a, spec())
 	broken.Quote[600]++
 	_, err = attest.Verify(t.Context(), broken, p)
-	requireOnly(t, err, attest.ErrSignature, attest.ErrReportData)
+	requireOnly(t, err, attest.ErrQuoteSignature, attest.ErrReportData)
 	_, err = attest.Verify(t.Context(), sign(t, a, spec(), quotetest.ChangeQuotingEnclave(func(report []byte) { report[128]++ })), p)
 	requireOnly(t, err, attest.ErrQEIdentity)
 }
@@ -851,7 +852,7 @@ func TestVerify_BitFlips(t *testing.T) {
 				assert.Greater(t, at, 1200, "version %d: the bit in byte %d does not count", version, at)
 				continue
 			}
-			assert.True(t, errors.Is(err, attest.ErrSignature) || errors.Is(err, attest.ErrQuote), "version %d, byte %d: %v", version, at, err)
+			assert.True(t, errors.Is(err, attest.ErrQuoteSignature) || errors.Is(err, attest.ErrQuote), "version %d, byte %d: %v", version, at, err)
 		}
 	}
 }

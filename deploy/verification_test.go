@@ -224,7 +224,7 @@ func TestRun_EndsAtWhatTheHardwareDoesNotProve(t *testing.T) {
 		}, is: attest.ErrMissingEvent},
 		"a forged quote": {change: func(s *phalatest.Server) {
 			s.TamperEvidence("web-1", func(e *attest.Evidence) { e.Quote[600] ^= 1 })
-		}, is: attest.ErrSignature},
+		}, is: attest.ErrQuoteSignature},
 		"a torn quote": {change: func(s *phalatest.Server) {
 			s.TamperEvidence("web-1", func(e *attest.Evidence) { e.Quote = e.Quote[:700] })
 		}, is: attest.ErrQuote},
@@ -232,7 +232,7 @@ func TestRun_EndsAtWhatTheHardwareDoesNotProve(t *testing.T) {
 		"a machine out of date":    {hardware: []quotetest.Option{quotetest.WithTCBStatus(attest.OutOfDate)}, is: attest.ErrTCBStatus},
 		"another app is expected":  {policy: func(p *attest.Policy) { p.AppID = kms.AppID{1} }, is: attest.ErrAppID},
 		"another hash is expected": {policy: func(p *attest.Policy) { p.ComposeHashes = []compose.Hash{{1}} }, is: attest.ErrComposeHash},
-		"Intel is expected":        {policy: func(p *attest.Policy) { p.Roots = nil }, is: attest.ErrSignature},
+		"Intel is expected":        {policy: func(p *attest.Policy) { p.Roots = nil }, is: attest.ErrQuoteSignature},
 		"another device":           {policy: func(p *attest.Policy) { p.Devices = p.Devices[1:] }, is: attest.ErrDevice},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -363,7 +363,7 @@ func TestRun_RefusesQuotesThatAreNotIntelsByDefault(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, _ := cloud(t)
 		_, err := deploy.Run(t.Context(), c, spec(t), pinning(s)...)
-		require.ErrorIs(t, err, attest.ErrSignature)
+		require.ErrorIs(t, err, attest.ErrQuoteSignature)
 	})
 }
 

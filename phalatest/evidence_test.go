@@ -139,7 +139,7 @@ func TestServer_ForgedEvidenceIsFoundOut(t *testing.T) {
 		"quote":       {forge(quotetest.ChangeQuote(func(q *attest.Quote) { q.RTMR[2][0] ^= 1 })), attest.ErrReplay},
 		"log":         {forge(quotetest.ChangeLog(func(log []attest.Event) []attest.Event { return log[:len(log)-1] })), attest.ErrMissingEvent},
 		"enclave":     {forge(quotetest.ChangeQuotingEnclave(func(report []byte) { report[128] ^= 1 })), attest.ErrQEIdentity},
-		"shown quote": {tamper(func(e *attest.Evidence) { e.Quote[200] ^= 1 }), attest.ErrSignature},
+		"shown quote": {tamper(func(e *attest.Evidence) { e.Quote[200] ^= 1 }), attest.ErrQuoteSignature},
 		"shown log":   {tamper(func(e *attest.Evidence) { e.EventLog[3].Digest[0] ^= 1 }), attest.ErrReplay},
 		"shown text":  {tamper(func(e *attest.Evidence) { e.AppCompose += " " }), attest.ErrComposeText},
 		"no quote":    {tamper(func(e *attest.Evidence) { e.Quote = nil }), attest.ErrNotPossible},

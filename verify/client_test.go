@@ -275,7 +275,7 @@ func TestClient_SendsNothingToOthers(t *testing.T) {
 		"another compose":          {certificate(t, a, quotetest.Spec{AppID: app().AppID, AppCompose: "{}"}), attest.ErrComposeHash},
 		"another firmware":         {certificate(t, a, app(), quotetest.ChangeQuote(func(q *attest.Quote) { q.MRTD[0] ^= 1 })), attest.ErrMeasurement},
 		"under debug":              {certificate(t, a, app(), quotetest.ChangeQuote(func(q *attest.Quote) { q.TDAttributes[0] = 1 })), attest.ErrDebug},
-		"hardware of another root": {certificate(t, authority(t), app()), attest.ErrSignature},
+		"hardware of another root": {certificate(t, authority(t), app()), attest.ErrQuoteSignature},
 		"a quote for another key":  {certificate(t, a, app(), quotetest.ChangeQuote(func(q *attest.Quote) { q.ReportData[0] ^= 1 })), attest.ErrReportData},
 		"the app's extensions in a certificate of somebody else": {copied(t, leaf), attest.ErrReportData},
 		"a certificate without a quote":                          {ordinary(t), attest.ErrNoQuote},

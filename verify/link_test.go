@@ -92,7 +92,7 @@ func TestApp_KMSOfTheCloudsMaking(t *testing.T) {
 			info, err := quotetest.GuestInfo(evidence)
 			require.NoError(t, err)
 			return info
-		}, attest.ErrSignature},
+		}, attest.ErrQuoteSignature},
 		"a torn quote": {func(*testing.T, *phalatest.Server) []byte { return []byte(`{"quote":"0400"}`) }, attest.ErrQuote},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -137,7 +137,7 @@ func TestKMS_Recorded(t *testing.T) {
 	policy.KMSRootCAs = append(policy.KMSRootCAs, ca)
 	real := attest.Policy{Roots: attest.IntelRoots(), Now: func() time.Time { return time.Date(2025, 11, 1, 0, 0, 0, 0, time.UTC) }}
 	result, err := verify.App(t.Context(), c, app, policy, verify.WithKMS(real, root))
-	require.ErrorIs(t, err, attest.ErrSignature)
+	require.ErrorIs(t, err, attest.ErrQuoteSignature)
 	assert.Equal(t, attest.Passed, result.KMS.Report.Check("kms-root-keys").Outcome, "the quote was made for the published keys")
 	assert.Equal(t, attest.Failed, result.KMS.Report.Check(attest.CheckSignature).Outcome)
 }

@@ -123,7 +123,7 @@ func TestApp_Refuses(t *testing.T) {
 		_, err = verify.App(t.Context(), c, r.ID, attest.Policy{Measurements: []attest.KnownGood{{}}})
 		require.ErrorIs(t, err, attest.ErrPolicy)
 		_, err = verify.App(t.Context(), c, r.ID, attest.Policy{})
-		require.ErrorIs(t, err, attest.ErrSignature, "Intel is whom to trust where nobody else is named")
+		require.ErrorIs(t, err, attest.ErrQuoteSignature, "Intel is whom to trust where nobody else is named")
 		_, err = verify.App(t.Context(), c, kms.AppID{7}, s.AttestationPolicy())
 		require.ErrorContains(t, err, "verify app 07")
 

@@ -36,7 +36,7 @@ func TestTDHOB_RealLogs(t *testing.T) {
 // all other events are fixed.
 func TestRTMR0_RealGuests(t *testing.T) {
 	t.Parallel()
-	m := &Measurement{TDHOB: dstackRanges().encode()}
+	m := &Digests{TDHOB: dstackRanges().encode()}
 	for name, memory := range map[string]uint64{
 		"nearcloud-2026-06-10-014855-0": 8 << 30,
 		"nearcloud-2026-06-10-014855-2": 2 << 40,
@@ -65,7 +65,7 @@ func TestRTMR1And2_RealGuests(t *testing.T) {
 			kernel, loaded := e.digests(t, 1, 0x80000003), e.digests(t, 2, 6)
 			require.Len(t, kernel, 1)
 			require.Len(t, loaded, 2)
-			m := &Measurement{CommandLine: loaded[0], Initrd: loaded[1]}
+			m := &Digests{CommandLine: loaded[0], Initrd: loaded[1]}
 			events, err := m.events(Machine{}, kernel[0])
 			require.NoError(t, err)
 			registers := m.candidates(events)

@@ -12,15 +12,15 @@ import (
 // "0.6.0"} is one of which only the hash is known. It can be used by several goroutines.
 type Image struct {
 	// Hash identifies the image.
-	Hash Hash
+	Hash ImageHash
 	// Version of dstack, such as "0.5.4"; empty if it is not known.
 	Version string
 	// Development is true for an image that allows its operator to log in. Only [Open] can detect it; in other images
 	// it is the caller's statement.
 	Development bool
 
-	measurement *Measurement // nil if only the hash is known
-	kernel      *kernel      // nil if only the measurement is known
+	digests *Digests // nil if only the hash is known
+	kernel  *kernel  // nil if only the measurement is known
 
 	mu       sync.Mutex
 	memories map[Digest]uint64 // by the digest of the hand-off block; 0 if it is of none
@@ -53,11 +53,11 @@ func FromMaterial(m Material) (*Image, error) {
 	if have := sha256.Sum256(m.Measurement); subtle.ConstantTimeCompare(have[:], want[:]) != 1 {
 		return nil, fmt.Errorf("%s: SHA-256 %x, want %x as listed in %s", measurementFile, have, want, checksumFile)
 	}
-	measurement, err := ParseMeasurement(m.Measurement)
+	digests, err := ParseDigests(m.Measurement)
 	if err != nil {
 		return nil, err
 	}
-	return &Image{Hash: sha256.Sum256(m.ChecksumFile), measurement: measurement}, nil
+	return &Image{Hash: sha256.Sum256(m.ChecksumFile), digests: digests}, nil
 }
 
 // Registers returns the measurements of a guest with this image and machine. There are two results, because QEMU
@@ -68,19 +68,19 @@ func (i *Image) Registers(m Machine) ([]Registers, error) {
 	if err != nil {
 		return nil, err
 	}
-	return i.measurement.candidates(events), nil
+	return i.digests.candidates(events), nil
 }
 
 // Events returns the digests that RTMR0 to RTMR2 consist of. Those of RTMR0 are nil if they cannot be computed. The
 // errors are those of Registers.
 func (i *Image) Events(m Machine) (Events, error) {
-	if i.measurement == nil {
+	if i.digests == nil {
 		return Events{}, ErrHashOnly
 	}
 	if m.Memory == 0 && m.Handoff != nil {
 		m.Memory = i.memory(*m.Handoff)
 	}
-	kernel := i.measurement.Kernel
+	kernel := i.digests.Kernel
 	if !fixedPlacement(m.Memory) {
 		if i.kernel == nil {
 			return Events{}, fmt.Errorf("%w: this one has %d bytes", ErrMemory, m.Memory)
@@ -90,7 +90,7 @@ func (i *Image) Events(m Machine) (Events, error) {
 			return Events{}, err
 		}
 	}
-	return i.measurement.events(m, kernel)
+	return i.digests.events(m, kernel)
 }
 
 // maxSearched is the largest memory that is searched for, in GiB.
@@ -105,7 +105,7 @@ func (i *Image) memory(handoff Digest) uint64 {
 		return found
 	}
 	found := uint64(0)
-	h, err := parseTDHOB(i.measurement.TDHOB)
+	h, err := parseTDHOB(i.digests.TDHOB)
 	for n := uint64(1); n <= maxSearched && err == nil; n++ {
 		if d, err := h.digest(n * gib); err == nil && d == handoff {
 			found = n * gib
@@ -127,7 +127,7 @@ func (i *Image) memory(handoff Digest) uint64 {
 func ByHash(hashes ...string) ([]*Image, error) {
 	images := make([]*Image, len(hashes))
 	for n, text := range hashes {
-		hash, err := ParseHash(text)
+		hash, err := ParseImageHash(text)
 		if err != nil {
 			return nil, err
 		}

@@ -7,9 +7,9 @@ import (
 
 // imageDocument is the JSON form of an image.
 type imageDocument struct {
-	Hash        Hash   `json:"hash"`
-	Version     string `json:"version,omitempty"`
-	Development bool   `json:"development,omitempty"`
+	Hash        ImageHash `json:"hash"`
+	Version     string    `json:"version,omitempty"`
+	Development bool      `json:"development,omitempty"`
 	// Measurement is the content of measurement.tdx.cbor, in base64.
 	Measurement []byte `json:"measurement,omitempty"`
 }
@@ -18,9 +18,9 @@ type imageDocument struct {
 // guests for which [Image.Registers] fails with [ErrMemory].
 func (i *Image) MarshalJSON() ([]byte, error) {
 	d := imageDocument{Hash: i.Hash, Version: i.Version, Development: i.Development}
-	if i.measurement != nil {
+	if i.digests != nil {
 		var err error
-		if d.Measurement, err = i.measurement.Encode(); err != nil {
+		if d.Measurement, err = i.digests.Encode(); err != nil {
 			return nil, err
 		}
 	}
@@ -35,10 +35,10 @@ func (i *Image) UnmarshalJSON(data []byte) error {
 	if err := decoder.Decode(&d); err != nil {
 		return err
 	}
-	i.Hash, i.Version, i.Development, i.measurement, i.kernel = d.Hash, d.Version, d.Development, nil, nil
+	i.Hash, i.Version, i.Development, i.digests, i.kernel = d.Hash, d.Version, d.Development, nil, nil
 	if len(d.Measurement) > 0 {
 		var err error
-		if i.measurement, err = ParseMeasurement(d.Measurement); err != nil {
+		if i.digests, err = ParseDigests(d.Measurement); err != nil {
 			return err
 		}
 	}

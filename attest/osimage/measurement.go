@@ -26,9 +26,9 @@ const (
 // measurementVersion is the version of measurement.tdx.cbor that is understood.
 const measurementVersion = 3
 
-// Measurement is the content of measurement.tdx.cbor: the digests of an image from which its registers follow,
+// Digests are the content of measurement.tdx.cbor: the digests of an image from which its registers follow,
 // whatever the size of the virtual machine.
-type Measurement struct {
+type Digests struct {
 	// MRTDSinglePass and MRTDTwoPass are the MRTD of the firmware for the two orders in which QEMU adds and
 	// measures its pages.
 	MRTDSinglePass, MRTDTwoPass Digest
@@ -71,13 +71,13 @@ type document struct {
 	} `cbor:"tdvf"`
 }
 
-// layout is the order of the firmware's events that [Measurement] describes. dstack names it after the EDK2
+// layout is the order of the firmware's events that [Digests] describes. dstack names it after the EDK2
 // release before which it was so; no guest of another layout is known.
 const layout = "pre202505"
 
-// ParseMeasurement reads measurement.tdx.cbor. It is strict: unknown members, members that occur twice, digests
+// ParseDigests reads measurement.tdx.cbor. It is strict: unknown members, members that occur twice, digests
 // of another length than 48 bytes and trailing bytes are errors.
-func ParseMeasurement(data []byte) (*Measurement, error) {
+func ParseDigests(data []byte) (*Digests, error) {
 	if len(data) > maxMeasurement {
 		return nil, fmt.Errorf("%s: %d bytes, want at most %d", measurementFile, len(data), maxMeasurement)
 	}
@@ -99,7 +99,7 @@ func ParseMeasurement(data []byte) (*Measurement, error) {
 	if d.TDVF.OVMF != layout {
 		return nil, fmt.Errorf("%s: firmware layout %.40q, want %q", measurementFile, d.TDVF.OVMF, layout)
 	}
-	m := &Measurement{TDHOB: d.TDVF.TDHOB}
+	m := &Digests{TDHOB: d.TDVF.TDHOB}
 	for _, field := range []struct {
 		name string
 		from []byte
@@ -123,7 +123,7 @@ func ParseMeasurement(data []byte) (*Measurement, error) {
 }
 
 // Encode returns the bytes of measurement.tdx.cbor, as dstack writes them.
-func (m *Measurement) Encode() ([]byte, error) {
+func (m *Digests) Encode() ([]byte, error) {
 	var d document
 	d.Version = measurementVersion
 	d.Image.CommandLine, d.Image.Kernel, d.Image.Initrd = m.CommandLine[:], m.Kernel[:], m.Initrd[:]

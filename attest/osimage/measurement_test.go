@@ -89,8 +89,8 @@ func TestFromMaterial_EachBitCounts(t *testing.T) {
 	}
 }
 
-func example() *Measurement {
-	m := &Measurement{TDHOB: tdHOB{base: 0x809, ranges: []pageRange{{0x800, 6}, {0x809, 2}, {0x80b, 2}, {0x810, 16}}}.encode()}
+func example() *Digests {
+	m := &Digests{TDHOB: tdHOB{base: 0x809, ranges: []pageRange{{0x800, 6}, {0x809, 2}, {0x80b, 2}, {0x810, 16}}}.encode()}
 	for i, d := range []*Digest{&m.MRTDSinglePass, &m.MRTDTwoPass, &m.Kernel, &m.CommandLine, &m.Initrd} {
 		d[0], d[47] = byte(i+1), byte(i+1)
 	}
@@ -101,7 +101,7 @@ func TestMeasurement_EncodeAndParse(t *testing.T) {
 	t.Parallel()
 	encoded, err := example().Encode()
 	require.NoError(t, err)
-	parsed, err := ParseMeasurement(encoded)
+	parsed, err := ParseDigests(encoded)
 	require.NoError(t, err)
 	assert.Equal(t, example(), parsed)
 }
@@ -109,7 +109,7 @@ func TestMeasurement_EncodeAndParse(t *testing.T) {
 func TestMeasurement_EncodesAsDstackDoes(t *testing.T) {
 	t.Parallel()
 	real := readEvidence(t, "dstack-tdx-lite-getquote").material(t).Measurement
-	parsed, err := ParseMeasurement(real)
+	parsed, err := ParseDigests(real)
 	require.NoError(t, err)
 	again, err := parsed.Encode()
 	require.NoError(t, err)
@@ -157,7 +157,7 @@ func TestParseMeasurement_Refuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := ParseMeasurement(tt.data)
+			_, err := ParseDigests(tt.data)
 			assert.ErrorContains(t, err, tt.want)
 		})
 	}
@@ -204,11 +204,11 @@ func FuzzParseMeasurement(f *testing.F) {
 	f.Add(whole)
 	f.Add([]byte{0xbf, 0xff})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		m, err := ParseMeasurement(data)
+		m, err := ParseDigests(data)
 		if err != nil {
 			return
 		}
-		image := &Image{measurement: m}
+		image := &Image{digests: m}
 		registers, err := image.Registers(Machine{Memory: 4 << 30, ACPI: make([]Digest, 3)})
 		if err != nil {
 			return // ranges beyond the memory
@@ -217,7 +217,7 @@ func FuzzParseMeasurement(f *testing.F) {
 		// What was understood can be written, and is understood again.
 		again, err := m.Encode()
 		require.NoError(t, err)
-		parsed, err := ParseMeasurement(again)
+		parsed, err := ParseDigests(again)
 		require.NoError(t, err)
 		require.Equal(t, m, parsed)
 	})

@@ -242,7 +242,7 @@ func (s *fileSet) image() (*Image, error) {
 	if _, _, err := s.listed(metadataFile); err != nil {
 		return nil, err
 	}
-	image := &Image{Hash: Hash(checksums.sha256), Version: m.Version, Development: m.Development}
+	image := &Image{Hash: ImageHash(checksums.sha256), Version: m.Version, Development: m.Development}
 	bios, hasBIOS, err := s.listed(m.BIOS)
 	if err != nil {
 		return nil, err
@@ -271,7 +271,7 @@ func (s *fileSet) image() (*Image, error) {
 			return nil, err
 		}
 	}
-	if image.measurement == nil {
+	if image.digests == nil {
 		return nil, fmt.Errorf("firmware %s, kernel %s or initial file system %s is missing, and there is no %s instead", m.BIOS, m.Kernel, m.Initrd, measurementFile)
 	}
 	return image, nil
@@ -293,11 +293,11 @@ func (i *Image) compute(m metadata, bios, linux, initrd file) error {
 	if i.kernel, err = newKernel(linux.data, initrd.size); err != nil {
 		return err
 	}
-	i.measurement = &Measurement{
+	i.digests = &Digests{
 		MRTDSinglePass: firmware.mrtd(false), MRTDTwoPass: firmware.mrtd(true),
 		CommandLine: commandLine(m.CommandLine), Initrd: initrd.sha384, TDHOB: hob.encode(),
 	}
-	i.measurement.Kernel, err = i.kernel.digest(highMemory)
+	i.digests.Kernel, err = i.kernel.digest(highMemory)
 	return err
 }
 
@@ -310,15 +310,15 @@ func commandLine(text string) Digest {
 
 // state takes the digests that the image itself states, and compares them with the computed ones.
 func (i *Image) state(data []byte) error {
-	stated, err := ParseMeasurement(data)
+	stated, err := ParseDigests(data)
 	if err != nil {
 		return err
 	}
-	if i.measurement == nil {
-		i.measurement = stated
+	if i.digests == nil {
+		i.digests = stated
 		return nil
 	}
-	a, err := i.measurement.Encode()
+	a, err := i.digests.Encode()
 	if err != nil {
 		return err
 	}

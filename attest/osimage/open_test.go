@@ -92,7 +92,7 @@ func TestOpen_DirectoryAndArchiveAgree(t *testing.T) {
 	files := edit(func(map[string][]byte) {})
 	image, err := Open(writeDirectory(t, files))
 	require.NoError(t, err)
-	assert.Equal(t, Hash(sha256.Sum256(files[checksumFile])), image.Hash)
+	assert.Equal(t, ImageHash(sha256.Sum256(files[checksumFile])), image.Hash)
 	assert.Equal(t, "0.5.4", image.Version)
 	assert.False(t, image.Development)
 
@@ -141,7 +141,7 @@ func TestOpen_WithMeasurementFile(t *testing.T) {
 	t.Parallel()
 	plain, err := Open(writeDirectory(t, edit(func(map[string][]byte) {})))
 	require.NoError(t, err)
-	stated, err := plain.measurement.Encode()
+	stated, err := plain.digests.Encode()
 	require.NoError(t, err)
 	want, err := plain.Registers(Machine{})
 	require.NoError(t, err)
@@ -156,7 +156,7 @@ func TestOpen_WithMeasurementFile(t *testing.T) {
 	})
 	t.Run("that states other digests", func(t *testing.T) {
 		t.Parallel()
-		other := *plain.measurement
+		other := *plain.digests
 		other.Initrd[0] ^= 1
 		data, err := other.Encode()
 		require.NoError(t, err)
@@ -268,13 +268,13 @@ func TestImage_JSON(t *testing.T) {
 	t.Parallel()
 	image, err := Open(writeDirectory(t, edit(setMetadata(t, "is_dev", true))))
 	require.NoError(t, err)
-	for _, want := range []*Image{image, {Hash: Hash{1}}} {
+	for _, want := range []*Image{image, {Hash: ImageHash{1}}} {
 		text, err := json.Marshal(want)
 		require.NoError(t, err)
 		var have Image
 		require.NoError(t, json.Unmarshal(text, &have))
 		assert.Equal(t, want.String(), have.String())
-		assert.Equal(t, want.measurement, have.measurement)
+		assert.Equal(t, want.digests, have.digests)
 	}
 	for _, text := range []string{`{}`, `{"hash":"00"}`, `{"hash":"` + image.Hash.String() + `","measurement":"AA=="}`, `{"hash":"` + image.Hash.String() + `","more":1}`} {
 		assert.Error(t, json.Unmarshal([]byte(text), &Image{}), text)

@@ -62,7 +62,7 @@ type Events [3][]Digest
 
 // events returns what a guest measures; kernel is the digest of the kernel as patched for this machine. The events of
 // RTMR0 are nil if they cannot be computed.
-func (m *Measurement) events(machine Machine, kernel Digest) (Events, error) {
+func (m *Digests) events(machine Machine, kernel Digest) (Events, error) {
 	e := Events{
 		1: {kernel, sum("Calling EFI Application from Boot Option"), separator(), sum("Exit Boot Services Invocation"), sum("Exit Boot Services Returned with Success")},
 		2: {m.CommandLine, m.Initrd},
@@ -93,7 +93,7 @@ func (m *Measurement) events(machine Machine, kernel Digest) (Events, error) {
 }
 
 // candidates returns the registers for both orders in which QEMU measures the firmware.
-func (m *Measurement) candidates(e Events) []Registers {
+func (m *Digests) candidates(e Events) []Registers {
 	r := Registers{RTMR0: extend(e[0]...), RTMR1: extend(e[1]...), RTMR2: extend(e[2]...), AnyRTMR0: e[0] == nil}
 	single, two := r, r
 	single.MRTD, two.MRTD = m.MRTDSinglePass, m.MRTDTwoPass

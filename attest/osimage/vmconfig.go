@@ -12,7 +12,7 @@ const maxVMConfig = 256 << 10
 // VMConfig is what the host states about a virtual machine. Nothing in it is signed.
 type VMConfig struct {
 	// OSImageHash is the stated hash of the image; empty in old guests.
-	OSImageHash Hash `json:"os_image_hash"`
+	OSImageHash ImageHash `json:"os_image_hash"`
 	// Memory is the stated size of the memory in bytes; 0 in old guests.
 	Memory uint64 `json:"memory_size"`
 	// Image is the name under which the host keeps the image, such as "dstack-0.6.0" or "dstack-dev-0.5.4".

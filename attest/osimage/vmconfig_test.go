@@ -58,7 +58,7 @@ func TestHash_Text(t *testing.T) {
 	t.Parallel()
 	text := strings.Repeat("0a", 32)
 	for _, form := range []string{text, "0x" + text, strings.ToUpper(text)} {
-		h, err := ParseHash(form)
+		h, err := ParseImageHash(form)
 		require.NoError(t, err)
 		assert.Equal(t, text, h.String())
 		again, err := h.MarshalText()
@@ -66,10 +66,10 @@ func TestHash_Text(t *testing.T) {
 		assert.Equal(t, text, string(again))
 	}
 	for _, form := range []string{"", "0x", text[2:], text + "00", "zz" + text[2:], " " + text} {
-		_, err := ParseHash(form)
+		_, err := ParseImageHash(form)
 		assert.Error(t, err)
 	}
-	empty, err := Hash{}.MarshalText()
+	empty, err := ImageHash{}.MarshalText()
 	require.NoError(t, err)
 	assert.Empty(t, empty)
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/phala-go/phala/attest"
+	"github.com/phala-go/phala/attest/osimage"
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/kms"
 )
@@ -26,7 +27,7 @@ type Spec struct {
 	// KeyProvider is by default a KMS with the root CA of [KMSRootCA].
 	KeyProvider attest.KeyProvider
 	// OSImageHash is the hash of the operating system's image.
-	OSImageHash [32]byte
+	OSImageHash osimage.ImageHash
 	// OSImage, if not nil, is the image that it boots: MRTD and RTMR0 to RTMR2 follow from it, and the vm_config
 	// describes it. OSImageHash is by default its hash.
 	OSImage *OSImage
@@ -137,10 +138,10 @@ func (s *Spec) fill() {
 	if s.KeyProvider == (attest.KeyProvider{}) {
 		s.KeyProvider = attest.KeyProvider{Name: "kms", ID: hex.EncodeToString(KMSRootCA())}
 	}
-	if s.OSImageHash == [32]byte{} && s.OSImage != nil {
+	if s.OSImageHash.IsZero() && s.OSImage != nil {
 		s.OSImageHash, _ = s.OSImage.Hash() // boot reports the error
 	}
-	if s.OSImageHash == [32]byte{} {
+	if s.OSImageHash.IsZero() {
 		s.OSImageHash = sha256.Sum256([]byte("quotetest image"))
 	}
 	if s.StorageFS == "" {

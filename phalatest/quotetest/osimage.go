@@ -16,8 +16,8 @@ const eventACPI = 10
 
 // OSImage is an image of the dstack operating system that a CVM boots. Its registers follow from it.
 type OSImage struct {
-	// Measurement are the digests of the image; [NewOSImage] fills in plausible ones.
-	Measurement osimage.Measurement
+	// Digests are those of the image; [NewOSImage] fills in plausible ones.
+	Digests osimage.Digests
 	// Version and Development are stated by the image's metadata.json.
 	Version     string
 	Development bool
@@ -32,7 +32,7 @@ func NewOSImage(name string) *OSImage {
 	digest := func(what string) osimage.Digest { return osimage.Digest(named(what + " of " + name)) }
 	return &OSImage{
 		Version: "0.6.0", Memory: 2 << 30,
-		Measurement: osimage.Measurement{
+		Digests: osimage.Digests{
 			MRTDSinglePass: digest("firmware"), MRTDTwoPass: digest("firmware in two passes"), Kernel: digest("kernel"),
 			CommandLine: digest("command line"), Initrd: digest("initial file system"),
 			// The ranges of dstack's firmware.
@@ -43,7 +43,7 @@ func NewOSImage(name string) *OSImage {
 
 // files are the small files of the image: all that is needed to know it.
 func (i *OSImage) files() (map[string][]byte, error) {
-	measurement, err := i.Measurement.Encode()
+	measurement, err := i.Digests.Encode()
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +59,7 @@ func (i *OSImage) files() (map[string][]byte, error) {
 }
 
 // Hash returns the hash of the image.
-func (i *OSImage) Hash() (osimage.Hash, error) {
+func (i *OSImage) Hash() (osimage.ImageHash, error) {
 	files, err := i.files()
 	return sha256.Sum256(files["sha256sum.txt"]), err
 }
@@ -111,7 +111,7 @@ func (i *OSImage) boot() (log []attest.Event, mrtd attest.Measurement, config st
 		return nil, mrtd, "", err
 	}
 	config, err = i.vmConfig(image.Hash, material)
-	return i.log(events), attest.Measurement(i.Measurement.MRTDSinglePass), config, err
+	return i.log(events), attest.Measurement(i.Digests.MRTDSinglePass), config, err
 }
 
 // log interleaves the registers as the firmware of real guests does.
@@ -145,7 +145,7 @@ func (i *OSImage) log(events osimage.Events) []attest.Event {
 	return log
 }
 
-func (i *OSImage) vmConfig(hash osimage.Hash, material osimage.Material) (string, error) {
+func (i *OSImage) vmConfig(hash osimage.ImageHash, material osimage.Material) (string, error) {
 	name := "dstack-" + i.Version
 	if i.Development {
 		name = "dstack-dev-" + i.Version
