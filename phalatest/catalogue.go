@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
@@ -228,4 +231,229 @@ func listAvailableImages(s *Server, _ *call, vm *cvm) answer {
 		all = append(all, entry)
 	}
 	return ok(all)
+}
+
+// size is what a CVM has of its node.
+type size struct {
+	kind   string // instance type
+	vcpu   int
+	memory int // in MB
+	disk   int // in GB
+	gpus   int
+}
+
+func sizeOf(t *instanceType) size { return size{t.id, t.vcpu, t.memory, t.disk, t.gpus} }
+
+// chooseSize returns the requested instance type, or the smallest with the CPUs and the memory.
+func (s *Server) chooseSize(r openapi.ProvisionRequest) (size, *answer) {
+	chosen := &s.types[0]
+	switch {
+	case r.InstanceType != nil:
+		if chosen = s.instanceType(*r.InstanceType); chosen == nil {
+			return size{}, refuse(http.StatusNotFound, "ERR-02-001", "Unknown instance type "+*r.InstanceType)
+		}
+	case r.VCPU != nil || r.Memory != nil:
+		if chosen = s.fitting(deref(r.VCPU), deref(r.Memory)); chosen == nil {
+			return size{}, refuse(http.StatusBadRequest, "ERR-02-002", "No instance type has that many CPUs and that much memory")
+		}
+	}
+	got := sizeOf(chosen)
+	if r.DiskSize != nil {
+		got.disk = *r.DiskSize
+	}
+	if got.disk <= 0 {
+		return size{}, refuse(http.StatusBadRequest, "ERR-02-008", fmt.Sprintf("disk_size %d: want more than 0", got.disk))
+	}
+	return got, nil
+}
+
+func (s *Server) fitting(vcpu, memory int) *instanceType {
+	for i, t := range s.types {
+		if t.gpus == 0 && t.vcpu >= vcpu && t.memory >= memory {
+			return &s.types[i]
+		}
+	}
+	return nil
+}
+
+// resized returns a size with the changes of a request. A disk only grows.
+func (s *Server) resized(old size, kind *string, vcpu, memory, disk *int) (size, *answer) {
+	next := old
+	switch {
+	case kind != nil:
+		t := s.instanceType(*kind)
+		if t == nil {
+			return old, refuse(http.StatusNotFound, "ERR-02-001", "Unknown instance type "+*kind)
+		}
+		next = sizeOf(t)
+		next.disk = max(old.disk, next.disk)
+	case vcpu != nil || memory != nil:
+		if vcpu != nil {
+			next.vcpu = *vcpu
+		}
+		if memory != nil {
+			next.memory = *memory
+		}
+		t := s.fitting(next.vcpu, next.memory)
+		if t == nil || next.vcpu <= 0 || next.memory <= 0 {
+			return old, refuse(http.StatusBadRequest, "ERR-02-002", "No instance type has that many CPUs and that much memory")
+		}
+		next.kind = t.id
+	}
+	if disk != nil {
+		if *disk < old.disk {
+			return old, refuse(http.StatusBadRequest, "ERR-02-008", fmt.Sprintf("disk_size %d: the disk has %d GB and can only grow", *disk, old.disk))
+		}
+		next.disk = *disk
+	}
+	return next, nil
+}
+
+// Quotas limits the resources of all CVMs of the workspace together; 0 is no limit.
+type Quotas struct {
+	// CVMs is the number of CVMs.
+	CVMs int
+	// VCPUs is the number of virtual CPUs.
+	VCPUs int
+	// MemoryMB and DiskGB are megabytes and gigabytes.
+	MemoryMB, DiskGB int
+}
+
+// add counts a CVM of a size, times by.
+func (q *Quotas) add(of size, by int) {
+	q.CVMs, q.VCPUs, q.MemoryMB, q.DiskGB = q.CVMs+by, q.VCPUs+by*of.vcpu, q.MemoryMB+by*of.memory, q.DiskGB+by*of.disk
+}
+
+// overQuota returns the error of one more CVM of that size, or nil.
+func (t *Tenant) overQuota(of size) *answer {
+	then := t.used
+	then.add(of, 1)
+	for _, m := range []struct {
+		name         string
+		limit, would int
+	}{
+		{"CVMs", t.quotas.CVMs, then.CVMs}, {"vCPUs", t.quotas.VCPUs, then.VCPUs},
+		{"MB of memory", t.quotas.MemoryMB, then.MemoryMB}, {"GB of disk", t.quotas.DiskGB, then.DiskGB},
+	} {
+		if m.limit > 0 && m.would > m.limit {
+			return refuse(http.StatusForbidden, "ERR-02-015", fmt.Sprintf("Quota exceeded: %d %s of %d", m.would, m.name, m.limit))
+		}
+	}
+	return nil
+}
+
+// What a node has for all its CVMs.
+const (
+	nodeVCPU   = 4096
+	nodeMemory = 16 << 20 // in MB
+	nodeSlots  = 4096
+)
+
+func (s *Server) availableNode(n *node) openapi.AvailableNode {
+	described := openapi.AvailableNode{
+		TeepodID: numbered(n.teepod), NodeID: numbered(n.id), Name: n.name, Listed: ref(true), ResourceScore: ref(1.0),
+		RemainingVCPU: ref(float64(nodeVCPU - n.used.VCPUs)), RemainingMemory: ref(float64(nodeMemory - n.used.MemoryMB)),
+		RemainingCVMSlots: ref(float64(nodeSlots - n.used.CVMs)), SupportsOnChainKMS: ref(s.chain != nil), FMSPC: fmspc,
+		DeviceID: n.device.String(), RegionIdentifier: n.region, DefaultKMS: s.services[0].slug,
+		DeviceIDs: []openapi.NodeDevice{{DeviceID: n.device.String(), AlgorithmVersion: "1", Enabled: ref(true)}},
+	}
+	for _, k := range s.services {
+		described.KMSList = append(described.KMSList, k.slug)
+	}
+	for _, i := range s.images {
+		described.Images = append(described.Images, openapi.NodeOSImage{
+			Name: i.name, IsDev: ref(i.dev), Version: i.version[:], OSImageHash: i.hash(), Slug: i.slug, Release: i.versionText(),
+			PublishedAt: openapi.Time{Time: time.Date(2026, 1, 21, 8, 30, 5, 0, time.UTC)}, RequiresGPU: ref(false), SupportsCPU: ref(true),
+			SupportsGPU: ref(false), Enabled: ref(true),
+		})
+	}
+	return described
+}
+
+func (s *Server) availableNodes() []openapi.AvailableNode {
+	var all []openapi.AvailableNode
+	for _, n := range s.nodes {
+		all = append(all, s.availableNode(n))
+	}
+	return all
+}
+
+// capacity is what the quotas of a workspace leave it in all; no bound is null.
+func (t *Tenant) capacity() *openapi.WorkspaceCapacity {
+	limit := func(n int) *int {
+		if n == 0 {
+			return nil
+		}
+		return &n
+	}
+	return &openapi.WorkspaceCapacity{
+		MaxInstances: limit(t.quotas.CVMs), MaxVCPU: limit(t.quotas.VCPUs), MaxMemory: limit(t.quotas.MemoryMB), MaxDisk: limit(t.quotas.DiskGB),
+	}
+}
+
+func listAvailable(s *Server, c *call) answer {
+	available := openapi.AvailableNodes{Tier: workspaceTier, Capacity: c.tenant.capacity(), Nodes: s.availableNodes()}
+	for _, k := range s.services {
+		available.KMSList = append(available.KMSList, k.describe())
+	}
+	return ok(available)
+}
+
+// listCreateResources has ids that are numbers in older versions.
+func listCreateResources(s *Server, c *call) answer {
+	// id is the given one, or in older versions a number.
+	id := func(id string, number int) openapi.ID {
+		if c.hashedIDs() {
+			return openapi.ID(id)
+		}
+		return numbered(number)
+	}
+	resources := openapi.CreateResources{
+		Tier: workspaceTier, Capacity: c.tenant.capacity(), Nodes: s.availableNodes(),
+		GPUAvailability: &openapi.GPUAvailability{
+			HasReservedGPUs: ref(false), ReservedGPUCount: ref(0), HasPublicGPUs: ref(false), PublicGPUCount: ref(0),
+		},
+	}
+	var names []string
+	for _, i := range s.images {
+		names = append(names, i.name)
+	}
+	for i, k := range s.services {
+		kind := strings.ToUpper(k.kind)
+		kmsID, contractID := id(k.id, i+1), id(k.contractID, i+1)
+		for _, n := range s.nodes {
+			resources.NodeKMSRelations = append(resources.NodeKMSRelations, openapi.NodeKMSRelation{
+				TeepodID: numbered(n.teepod), KMSID: kmsID, KMSType: kind, KMSContractID: contractID, KMSContractAddress: k.address(),
+				SupportedOSImages: names,
+			})
+		}
+		resources.KMSNodes = append(resources.KMSNodes, openapi.CreateKMS{
+			ID: kmsID, Slug: k.slug, URL: k.url, Version: "0.5.5", KMSType: kind, ChainID: k.chainID(), KMSContractID: contractID,
+			KMSContractAddress: k.address(), SupportedOSImages: names,
+		})
+		resources.GatewayNodes = append(resources.GatewayNodes, openapi.GatewayNode{
+			ID: id(fmt.Sprintf("gn_test%d", i+1), i+1), KMSContractID: contractID, DomainSuffix: gatewayDomain, Enabled: true,
+		})
+	}
+	for i, t := range s.types {
+		resources.InstanceTypes = append(resources.InstanceTypes, openapi.CreateInstanceType{
+			ID: openapi.ID(t.id), Name: t.name, VCPU: t.vcpu, MemoryMB: t.memory, DefaultDiskSizeGB: ref(t.disk), RequiresGPU: t.gpus > 0,
+			RequiresGPUCount: ref(t.gpus), Family: t.family, DisplayOrder: ref(i + 1),
+		})
+	}
+	return ok(resources)
+}
+
+func listImages(s *Server, c *call) answer {
+	var chosen []*image
+	for _, i := range s.images {
+		if dev := c.URL.Query().Get("is_dev"); dev == "" || dev == strconv.FormatBool(i.dev) {
+			chosen = append(chosen, i)
+		}
+	}
+	return page(c, all(chosen), pageNames{"items", "pages", 20}, func(i *image) any {
+		return openapi.OSImage{
+			Name: i.name, Slug: i.slug, Version: i.versionText(), OSImageHash: i.hash(), IsDev: i.dev, RequiresGPU: ref(false),
+		}
+	})
 }

@@ -1,10 +1,14 @@
 package phalatest
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/phala-go/phala/attest"
+	"github.com/phala-go/phala/kms"
 )
 
 // Option configures a server.
@@ -76,6 +80,98 @@ func WithQuotas(q Quotas) Option {
 			return fmt.Errorf("quotas %+v: want none below 0", q)
 		}
 		s.quotas = q
+		return nil
+	}
+}
+
+// unknowns are the points at which nobody has published what the real cloud does. An option chooses each of them, so
+// that tests can run both.
+type unknowns struct {
+	staysStopped bool
+	device       DeviceRule
+	transaction  TransactionRule
+	oldEvidence  bool
+}
+
+// WithStoppedUpdates sets that a stopped CVM stays stopped after an update. By default an update boots it.
+func WithStoppedUpdates() Option {
+	return func(s *Server) error {
+		s.unknown.staysStopped = true
+		return nil
+	}
+}
+
+// DeviceRule is the derivation of a node's device id.
+type DeviceRule int
+
+const (
+	// DeviceOfPPID is the SHA-256 of the PPID, as since dstack 0.5.6.
+	DeviceOfPPID DeviceRule = iota
+	// DeviceOfUserData is the SHA-256 of the 20-byte user data in the header of a quote, as up to dstack 0.5.5.
+	DeviceOfUserData
+	// DevicePlaceholder is the SHA-256 of nothing, which some newer guests report.
+	DevicePlaceholder
+)
+
+// WithDeviceRule sets the derivation of the device ids of all nodes.
+func WithDeviceRule(rule DeviceRule) Option {
+	return func(s *Server) error {
+		if rule < DeviceOfPPID || rule > DevicePlaceholder {
+			return fmt.Errorf("device rule %d: unknown", rule)
+		}
+		s.unknown.device = rule
+		return nil
+	}
+}
+
+// setDevices makes the device ids of the nodes.
+func (s *Server) setDevices() error {
+	for _, n := range s.nodes {
+		switch s.unknown.device {
+		case DeviceOfPPID:
+			n.device = attest.DeviceID(n.hardware[:])
+		case DeviceOfUserData:
+			machine, err := s.machine(n)
+			if err != nil {
+				return err
+			}
+			n.device = machine.Devices().UserData
+		case DevicePlaceholder:
+			n.device = kms.DeviceID(sha256.Sum256(nil))
+		}
+	}
+	return nil
+}
+
+// TransactionRule selects the transactions that the cloud accepts as the registration of a hash. The zero hash and
+// "already-registered" are always accepted after the contract has allowed the request.
+type TransactionRule int
+
+const (
+	// TransactionToApp is a mined transaction to the contract of the app.
+	TransactionToApp TransactionRule = iota
+	// TransactionMined is any mined transaction, such as the one in which a Safe executed its own.
+	TransactionMined
+	// TransactionAny is any 32 bytes, such as the hash that a Safe gives its own transaction.
+	TransactionAny
+)
+
+// WithTransactionRule sets the transactions that the cloud accepts.
+func WithTransactionRule(rule TransactionRule) Option {
+	return func(s *Server) error {
+		if rule < TransactionToApp || rule > TransactionAny {
+			return fmt.Errorf("transaction rule %d: unknown", rule)
+		}
+		s.unknown.transaction = rule
+		return nil
+	}
+}
+
+// WithOldEvidence sets that the evidence of apps has its older format: the text as compose_file and the event log as
+// eventlog, without tcb_info.
+func WithOldEvidence() Option {
+	return func(s *Server) error {
+		s.unknown.oldEvidence = true
 		return nil
 	}
 }

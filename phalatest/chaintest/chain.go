@@ -9,10 +9,12 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/eth/ethconfig"
@@ -233,3 +235,56 @@ func (c *Chain) Sent() []common.Hash {
 	defer c.mu.Unlock()
 	return append([]common.Hash(nil), c.sent...)
 }
+
+// WithAccounts sets the accounts of [Attach]: the first one signs. None receives money.
+func WithAccounts(keys ...*ecdsa.PrivateKey) Option {
+	return func(c *config) { c.accounts = keys }
+}
+
+// WithKMSKey sets the root key of the KMS and the public key of its CA (DER SubjectPublicKeyInfo), which must be in
+// the contract of [Attach].
+func WithKMSKey(root *ecdsa.PrivateKey, ca []byte) Option {
+	return func(c *config) { c.rootKey, c.rootCA = root, ca }
+}
+
+// Attach returns a chain with existing contracts: a KMS of your own on a development chain, or on a fork of a public
+// one. It deploys nothing. Features of the simulated chain (mining, reorganisations) are not available; the faults of
+// the endpoint are. The caller closes rpc.
+func Attach(t TB, rpc onchain.RPC, contract onchain.Contract, opts ...Option) *Chain {
+	t.Helper()
+	c, err := newChain(opts)
+	if err != nil {
+		t.Fatalf("chaintest: %v", err)
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	var chainID hexutil.Uint64
+	if err := rpc.CallContext(ctx, &chainID, "eth_chainId"); err != nil {
+		t.Fatalf("chaintest: eth_chainId: %v", err)
+		return nil
+	}
+	if uint64(chainID) != contract.ChainID {
+		t.Fatalf("chaintest: the endpoint is of chain %d, want %d", uint64(chainID), contract.ChainID)
+		return nil
+	}
+	c.inner, c.chainID, c.KMS, c.Accounts = rpc, contract.ChainID, contract.Address, c.cfg.accounts
+	if c.cfg.rootKey != nil {
+		c.RootKey, c.rootCA = c.cfg.rootKey, c.cfg.rootCA
+	}
+	return c
+}
+
+// ipcPath returns the path of the simulated node's socket. The backend does not export its node, so the socket is the
+// only access to plain JSON-RPC.
+func ipcPath(socket string) string {
+	if runtime.GOOS == "windows" {
+		return `\\.\pipe\` + filepath.Base(filepath.Dir(socket))
+	}
+	return socket
+}
+
+// Endpoint returns the local socket of the simulated node, for other processes: an argument of rpc.DialContext and
+// onchain.Dial. Transactions that come this way are mined with the next block, see [Chain.Mine], and the faults of
+// the endpoint do not apply. It is empty on an external node.
+func (c *Chain) Endpoint() string { return c.socket }

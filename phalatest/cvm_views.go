@@ -1,8 +1,14 @@
 package phalatest
 
 import (
+	"encoding/json"
 	"fmt"
+	"net/http"
+	"slices"
 	"strconv"
+	"time"
+
+	"go.yaml.in/yaml/v4"
 
 	"github.com/phala-go/phala/openapi"
 )
@@ -194,4 +200,181 @@ func (s *Server) rate(vm *cvm) openapi.Decimal {
 func (s *Server) rateNumber(vm *cvm) float64 {
 	rate, _ := strconv.ParseFloat(string(s.rate(vm)), 64) // our own table
 	return rate
+}
+
+// chosen returns the CVMs that match the filters of a list, in the order of their creation.
+func (s *Server) chosen(c *call) (listing[*cvm], *answer) {
+	query := c.URL.Query()
+	for _, gone := range []string{"user_id", "teepod_id"} {
+		if query.Has(gone) {
+			bad := invalid(gone+" is no longer a filter", "value_error", "query", gone)
+			return listing[*cvm]{}, &bad
+		}
+	}
+	family, kinds := query.Get("family"), query["instance_types"]
+	if (family == "" || family == "all") && len(kinds) == 0 {
+		return all(c.tenant.cvms), nil
+	}
+	var lists [][]*cvm
+	for _, t := range s.types {
+		if (family == "" || family == "all" || family == t.family) && (len(kinds) == 0 || slices.Contains(kinds, t.id)) {
+			lists = append(lists, c.tenant.byKind[t.id])
+		}
+	}
+	return merged(lists, (*cvm).order), nil
+}
+
+func listAllCVMs(s *Server, c *call) answer {
+	chosen, bad := s.chosen(c)
+	if bad != nil {
+		return *bad
+	}
+	return ok(describeAll(s, c, chosen.items(0, chosen.total)))
+}
+
+func listCVMs(s *Server, c *call) answer {
+	chosen, bad := s.chosen(c)
+	if bad != nil {
+		return *bad
+	}
+	return page(c, chosen, pageNames{"items", "pages", 30}, func(vm *cvm) any { return vm.inList(s, c) })
+}
+
+// getComposeFile returns the app-compose as JSON, or as its exact text.
+func getComposeFile(_ *Server, c *call, vm *cvm) answer {
+	if c.URL.Query().Get("raw") != "" {
+		return text("text/plain; charset=utf-8", string(vm.doc.text))
+	}
+	return answer{status: http.StatusOK, raw: vm.doc.text, media: "application/json"}
+}
+
+func getDockerCompose(_ *Server, _ *call, vm *cvm) answer {
+	return text("text/yaml", vm.doc.composeFile())
+}
+
+func getPreLaunchScript(_ *Server, _ *call, vm *cvm) answer {
+	return text("text/plain", vm.doc.script())
+}
+
+func getStatuses(s *Server, c *call) answer {
+	var request openapi.GetStatusesRequest
+	if bad, ok := s.decode(c, &request); !ok {
+		return bad
+	}
+	all := map[string]openapi.CVMStatusReport{}
+	for _, id := range request.VMUUIDs {
+		vm, bad := c.tenant.find(id)
+		if bad != nil {
+			continue
+		}
+		all[id] = vm.describeStatus(c)
+	}
+	return ok(all)
+}
+
+// describeStatus is a CVM in a batch. The newest version has what is under way in a member of its own.
+func (vm *cvm) describeStatus(c *call) openapi.CVMStatusReport {
+	status := openapi.CVMStatusReport{
+		VMUUID: dashed(vm.uuid), Status: vm.status, Uptime: vm.uptime(), InProgress: ref(vm.op != nil), BootProgress: vm.boot,
+		BootError: vm.failure, Events: []openapi.GuestEvent{},
+	}
+	if vm.boot != "" {
+		status.Events = append(status.Events, openapi.GuestEvent{Event: "boot.progress", Body: vm.boot, Timestamp: ref(int64(0))})
+	}
+	op := vm.op
+	switch {
+	case op == nil:
+	case c.version >= "2026-06-23":
+		status.Operation = &openapi.CVMOperation{Type: op.kind, Phase: string(vm.status), StartedAt: second(op.started), CorrelationID: op.id}
+	default:
+		status.OperationType, status.OperationStartedAt, status.CorrelationID = op.kind, second(op.started), op.id
+	}
+	return status
+}
+
+// uptime is how long a CVM has run, as text.
+func (vm *cvm) uptime() string {
+	if !vm.running() {
+		return ""
+	}
+	return time.Since(vm.started).Round(time.Second).String()
+}
+
+func getStats(_ *Server, _ *call, vm *cvm) answer {
+	stats := openapi.CVMStats{
+		IsOnline: vm.running(), IsPublic: ref(deref(vm.doc.app.PublicSysInfo)), Status: vm.status, InProgress: ref(vm.op != nil),
+		BootProgress: vm.boot, BootError: vm.failure,
+	}
+	if vm.running() {
+		const mb, gb = 1 << 20, 1 << 30
+		memory, disk := int64(vm.size.memory)*mb, int64(vm.size.disk)*gb
+		stats.SysInfo = &openapi.SystemInfo{
+			OSName: "DStack", OSVersion: vm.image.versionText(), KernelVersion: "6.9.0-dstack", CPUModel: "Intel(R) Xeon(R) Platinum",
+			NumCPUs: vm.size.vcpu, TotalMemory: memory, AvailableMemory: memory / 2, UsedMemory: memory / 2, FreeMemory: memory / 2,
+			Uptime: int64(time.Since(vm.started) / time.Second),
+			Disks:  []openapi.Disk{{Name: "vda", MountPoint: "/", TotalSize: disk, FreeSize: disk / 2}},
+		}
+	}
+	return ok(stats)
+}
+
+// getUserConfig reads the user configuration as the guest does, where it is JSON.
+func getUserConfig(_ *Server, _ *call, vm *cvm) answer {
+	var config struct {
+		Hostname             string   `json:"hostname"`
+		SSHAuthorizedKeys    []string `json:"ssh_authorized_keys"`
+		DefaultGatewayDomain string   `json:"default_gateway_domain"`
+	}
+	if vm.userConfig != "" && json.Unmarshal([]byte(vm.userConfig), &config) != nil {
+		return plain(400, "The user configuration is no JSON")
+	}
+	keys := config.SSHAuthorizedKeys
+	if keys == nil {
+		keys = []string{}
+	}
+	return ok(openapi.CVMUserConfig{
+		Hostname: config.Hostname, SSHAuthorizedKeys: keys, DefaultGatewayDomain: config.DefaultGatewayDomain,
+	})
+}
+
+// service is a service of a docker-compose file.
+type service struct{ name, image string }
+
+// container is the name that Docker gives it.
+func (s service) container() string { return "dstack-" + s.name + "-1" }
+
+// services run in a CVM, as far as its docker-compose file is readable.
+func (vm *cvm) services() []service {
+	var file struct {
+		Services map[string]struct {
+			Image string `yaml:"image"`
+		} `yaml:"services"`
+	}
+	if !vm.running() || yaml.Unmarshal([]byte(vm.doc.composeFile()), &file) != nil {
+		return nil
+	}
+	var all []service
+	for _, name := range sortedKeys(file.Services) {
+		all = append(all, service{name, file.Services[name].Image})
+	}
+	return all
+}
+
+func (vm *cvm) containers(c *call) []openapi.CVMContainer {
+	all := []openapi.CVMContainer{}
+	for _, s := range vm.services() {
+		all = append(all, openapi.CVMContainer{
+			ID: hashHex([]byte(vm.uuid + s.name)), Names: []string{"/" + s.container()}, Image: s.image,
+			ImageID: "sha256:" + hashHex([]byte(s.image)), Created: second(vm.started), State: "running", Status: "Up " + vm.uptime(),
+			LogEndpoint: vm.logURL(c, s.container(), ""),
+		})
+	}
+	return all
+}
+
+func getComposition(_ *Server, c *call, vm *cvm) answer {
+	return ok(openapi.CVMComposition{
+		IsOnline: vm.running(), IsPublic: ref(true), DockerComposeFile: vm.doc.composeFile(), ManifestVersion: ref(2),
+		Version: vm.image.versionText(), Runner: deref(vm.doc.app.Runner), Features: vm.doc.app.Features, Containers: vm.containers(c),
+	})
 }

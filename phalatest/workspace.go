@@ -157,3 +157,119 @@ func (t *Tenant) userRef() openapi.UserRef {
 func (t *Tenant) workspaceRef() openapi.WorkspaceRef {
 	return openapi.WorkspaceRef{ObjectType: "workspace", ID: openapi.ID(t.id()), Name: t.name, Slug: t.slug}
 }
+
+// workspaceTier is the tier of all workspaces.
+const workspaceTier = "PRO"
+
+func getAccount(_ *Server, c *call) answer {
+	t := c.tenant
+	if !c.nested() {
+		return ok(object{
+			"username": t.userName(), "email": t.userEmail(), "credits": 100.0, "granted_credits": 0.0, "avatar": "", "team_name": t.name,
+			"team_tier": workspaceTier,
+		})
+	}
+	return ok(openapi.Account{
+		User: openapi.AccountUser{
+			Username: t.userName(), Email: t.userEmail(), Role: "user", EmailVerified: ref(true), TOTPEnabled: ref(false),
+			HasBackupCodes: ref(false), HasPassword: ref(true),
+		},
+		Workspace: openapi.AccountWorkspace{ID: openapi.ID(t.id()), Name: t.name, Slug: t.slug, Tier: workspaceTier, Role: "owner"},
+		Credits:   openapi.AccountCredits{Balance: "100", GrantedBalance: "0", IsPostPaid: ref(false)},
+	})
+}
+
+// revokeToken revokes the API key of the workspace.
+func revokeToken(_ *Server, c *call) answer {
+	c.tenant.revoked = true
+	return answer{status: http.StatusNoContent}
+}
+
+func (t *Tenant) describe() openapi.Workspace {
+	return openapi.Workspace{
+		ID: openapi.ID(t.id()), Name: t.name, Slug: t.slug, Tier: workspaceTier, Role: "owner", IsDefault: true, CreatedAt: second(t.since),
+		ConfidentialModelsEnabled: ref(false), BillingStatus: "active",
+	}
+}
+
+func listWorkspaces(_ *Server, c *call) answer {
+	return ok(openapi.WorkspacePage{Data: []openapi.Workspace{c.tenant.describe()}, Pagination: openapi.CursorPagination{Total: ref(1)}})
+}
+
+func onWorkspace(h func(*Server, *call) answer) handler {
+	return func(s *Server, c *call) answer {
+		if c.params["slug"] != c.tenant.slug {
+			return plain(http.StatusNotFound, "Workspace not found")
+		}
+		return h(s, c)
+	}
+}
+
+func getWorkspace(_ *Server, c *call) answer { return ok(c.tenant.describe()) }
+
+func listWorkspaceNodes(s *Server, c *call) answer {
+	return page(c, all(s.nodes), pageNames{"items", "pages", 30}, func(n *node) any { return s.nodeRef(n) })
+}
+
+// quota is a bound and what is left of it; -1 is no bound.
+func quota(limit, used int) openapi.Quota {
+	if limit == 0 {
+		return openapi.Quota{Limit: -1, Remaining: -1}
+	}
+	return openapi.Quota{Limit: int64(limit), Remaining: int64(max(limit-used, 0))}
+}
+
+func getQuotas(_ *Server, c *call) answer {
+	t, used := c.tenant, c.tenant.used
+	return ok(openapi.WorkspaceQuotas{
+		TeamSlug: t.slug, Tier: workspaceTier,
+		Quotas: openapi.ResourceQuotas{
+			VMSlots: quota(t.quotas.CVMs, used.CVMs), VCPU: quota(t.quotas.VCPUs, used.VCPUs), MemoryMB: quota(t.quotas.MemoryMB, used.MemoryMB),
+			DiskGB: quota(t.quotas.DiskGB, used.DiskGB),
+		},
+		ReservedNodes: &openapi.Quota{}, ReservedGPU: &openapi.ReservedGPUQuota{InUse: ref(0), Misconfigured: ref(0)}, AsOf: second(time.Now()),
+	})
+}
+
+// facets counts the CVMs of a workspace by the values that lists can be filtered by, so that asking which there are
+// does not walk over all of them.
+type facets struct {
+	statuses, images, kinds, regions, nodes, slugs, kms counts
+}
+
+// counts is how many have a value.
+type counts map[string]int
+
+func newFacets() facets {
+	return facets{counts{}, counts{}, counts{}, counts{}, counts{}, counts{}, counts{}}
+}
+
+func (c counts) add(value string, by int) {
+	if c[value] += by; c[value] == 0 {
+		delete(c, value)
+	}
+}
+
+func (f facets) add(vm *cvm, by int) {
+	f.statuses.add(string(vm.status), by)
+	f.images.add(vm.image.name, by)
+	f.kinds.add(vm.size.kind, by)
+	f.regions.add(vm.node.region, by)
+	f.nodes.add(vm.node.name, by)
+	f.slugs.add(vm.app.kms.slug, by)
+	f.kms.add(vm.app.kms.kind, by)
+}
+
+// turn counts a CVM that changes from one status to another.
+func (f facets) turn(from, to openapi.CVMStatus) {
+	f.statuses.add(string(from), -1)
+	f.statuses.add(string(to), 1)
+}
+
+func filterOptions(_ *Server, c *call) answer {
+	f := c.tenant.facets
+	return ok(openapi.AppFilterOptions{
+		Statuses: sortedKeys(f.statuses), ImageVersions: sortedKeys(f.images), InstanceTypes: sortedKeys(f.kinds),
+		KMSSlugs: sortedKeys(f.slugs), KMSTypes: sortedKeys(f.kms), Regions: sortedKeys(f.regions), Nodes: sortedKeys(f.nodes),
+	})
+}
