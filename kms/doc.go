@@ -1,5 +1,4 @@
-// Package kms implements the client's side of a dstack KMS: it derives app ids, checks that the env key of an app
-// comes from a trusted KMS, and encrypts the app's secrets for that key.
+// Package kms checks the encryption key of an app against its KMS's root key, encrypts secrets, and derives app ids.
 //
 // The KMS derives an X25519 key for each app and signs it with its secp256k1 root key. A cloud in between could
 // return a key of its own and read the secrets, so the order is: recover the signer of the key ([RecoverSigner]),

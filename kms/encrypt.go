@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/phala-go/phala/internal/jsontext"
 )
 
 // The layout of an encrypted environment: the ephemeral X25519 key, the iv, the AES-256-GCM ciphertext with its tag.
@@ -120,4 +122,29 @@ func DecryptEnv(encrypted string, private *ecdh.PrivateKey) ([]EnvVar, error) {
 		env[i] = EnvVar{Key: *v.Key, Value: *v.Value}
 	}
 	return env, CheckEnv(env)
+}
+
+// envSize estimates the size of the plaintext, so that the buffer need not grow.
+func envSize(env []EnvVar) int {
+	size := len(`{"env":[]}`)
+	for _, v := range env {
+		size += len(`{"key":"","value":""},`) + len(v.Key) + len(v.Value) + len(v.Value)/16
+	}
+	return size
+}
+
+// appendEnv writes the plaintext {"env":[{"key":…,"value":…},…]}: compact, with the bytes of the other implementations.
+func appendEnv(out []byte, env []EnvVar) []byte {
+	out = append(out, `{"env":[`...)
+	for i, v := range env {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(out, `{"key":`...)
+		out = jsontext.AppendString(out, v.Key)
+		out = append(out, `,"value":`...)
+		out = jsontext.AppendString(out, v.Value)
+		out = append(out, '}')
+	}
+	return append(out, `]}`...)
 }

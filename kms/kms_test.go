@@ -344,3 +344,10 @@ func BenchmarkEncryptEnv(b *testing.B) {
 		return nil
 	}})
 }
+
+func TestPhalaCentralRootKey_IsAPointOfTheCurve(t *testing.T) {
+	t.Parallel()
+	root, err := ParseSigner(PhalaCentralRootKey)
+	require.NoError(t, err)
+	assert.Equal(t, PhalaCentralRootKey, root.String())
+}

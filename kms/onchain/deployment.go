@@ -10,6 +10,7 @@ import (
 
 	"github.com/phala-go/phala/internal/pause"
 	"github.com/phala-go/phala/kms"
+	"github.com/phala-go/phala/kms/onchain/dstackkms"
 )
 
 // Deployment is an app whose contract was deployed.
@@ -117,4 +118,36 @@ func (t *tracker) find(ctx context.Context, tx common.Hash) (*wireReceipt, error
 		return nil, nil
 	}
 	return t.confirm(ctx, r, tx, h)
+}
+
+// deployedApp finds the one app in the KMS's own events of a receipt, with deployer as its deployer.
+func (c *Chain) deployedApp(receipt *Receipt, deployer common.Address) (kms.AppID, error) {
+	var found []*dstackkms.KmsAppDeployedViaFactory
+	var others int
+	topic := dstackkms.NewKms().GetABI().Events[dstackkms.KmsAppDeployedViaFactoryEventName].ID
+	for _, log := range receipt.Logs {
+		if log == nil || len(log.Topics) == 0 || log.Topics[0] != topic {
+			continue
+		}
+		if log.Address != c.contract.Address || log.Removed {
+			others++
+			continue
+		}
+		event, err := dstackkms.NewKms().UnpackAppDeployedViaFactoryEvent(log)
+		if err != nil {
+			return kms.AppID{}, fmt.Errorf("event of %s: %w", log.Address, err)
+		}
+		found = append(found, event)
+	}
+	if len(found) != 1 {
+		got := fmt.Sprintf("%d from the KMS", len(found))
+		if others > 0 {
+			got += fmt.Sprintf(" and %d from other contracts", others)
+		}
+		return kms.AppID{}, &ReceiptError{Tx: receipt.Tx, What: "the number of AppDeployedViaFactory events", Got: got, Want: "1 from the KMS"}
+	}
+	if got := found[0].Deployer; got != deployer {
+		return kms.AppID{}, &ReceiptError{Tx: receipt.Tx, What: "the deployer", Got: got.String(), Want: deployer.String()}
+	}
+	return kms.AppID(found[0].AppId), nil
 }

@@ -1,5 +1,6 @@
-// Package onchain reads and changes the contracts of a KMS on Ethereum, Base or any other EVM chain: DstackKms, which
-// registers and deploys apps, and DstackApp, one for each app, which decides what the app may run and where.
+// Package onchain reads and changes the contracts of a KMS on an EVM chain, such as Ethereum or Base.
+//
+// DstackKms registers and deploys apps. DstackApp, one for each app, decides what the app may run and where.
 //
 //	chain, err := onchain.Open(ctx, conn, onchain.Contract{ChainID: 8453, Address: address}, onchain.WithSigner(signer))
 //	done, err := chain.DeployApp(ctx, kms.AppContract{Owner: owner, ComposeHash: hash, Device: device})
@@ -34,6 +35,13 @@
 // The RPC endpoint. Its responses are compared with one another (receipt, canonical block, logs, state after the
 // change), which detects an endpoint that lags, forgets or contradicts itself. A consistent forgery is not detected:
 // nothing here verifies consensus. Use an endpoint of your own, or compare two.
+//
+// # Reading the source
+//
+// In the order of the data: endpoint.go and backend.go (the connection), reader.go (repeated requests), head.go (the
+// newest blocks), chain.go ([Open]); kms.go, allowance.go and ownership.go (reads), logs.go and events.go ([Chain.Watch]);
+// call.go, intent.go, account.go, send.go and receipt.go (one transaction), change.go, deployment.go and proposal.go
+// (the changes made of it), flow.go (the same with plain types), errors.go.
 //
 // The package links go-ethereum, which is licensed under the LGPL-3.0; docs/dependencies.md explains the consequences
 // for whoever distributes a binary.

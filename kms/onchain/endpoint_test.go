@@ -3,10 +3,17 @@ package onchain_test
 import (
 	"context"
 	"encoding/json"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
-	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/ethclient"
+	"github.com/ethereum/go-ethereum/ethclient/simulated"
+	"github.com/ethereum/go-ethereum/rpc"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -15,341 +22,218 @@ import (
 	"github.com/phala-go/phala/phalatest/chaintest"
 )
 
-func tick() <-chan time.Time { return time.After(4 * time.Millisecond) }
+var (
+	_ onchain.Backend = simulated.Client(nil)
+	_ onchain.Backend = (*ethclient.Client)(nil)
+	_ onchain.RPC     = (*onchain.Conn)(nil)
+	_ onchain.RPC     = (*rpc.Client)(nil)
+)
 
-// dialed opens the KMS through an endpoint, with the first account.
-func dialed(t testing.TB, c *chaintest.Chain, conn onchain.RPC, opts ...onchain.Option) *onchain.Chain {
-	t.Helper()
-	all := append([]onchain.Option{as(t, c.Accounts[0]), onchain.WithPollInterval(4 * time.Millisecond), onchain.WithWait(time.Minute)}, opts...)
-	chain, err := onchain.Open(t.Context(), conn, c.Contract(), all...)
-	require.NoError(t, err)
-	return chain
-}
-
-// Everything that the package promises holds on each bad endpoint.
-func TestBadEndpoints(t *testing.T) {
+// What go-ethereum's clients can do is enough for everything.
+func TestFromBackend(t *testing.T) {
 	t.Parallel()
-	for name, f := range endpoints() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			ctx := t.Context()
-			c := chaintest.New(t)
-			require.NoError(t, c.Mine(4)) // so that the KMS is there for a node that lags, too
-			mining(t, c)
-			conn := newBadNode(c, 1, f).dial(t)
-			chain := dialed(t, c, conn)
-			done, err := chain.DeployApp(ctx, kms.AppContract{ComposeHash: hash1, Device: device1})
-			require.NoError(t, err)
-			app := done.App
-			// Another process, which does not know of the deployment.
-			other := dialed(t, c, conn)
-			_, err = other.AddComposeHash(ctx, app, hash2)
-			require.NoError(t, err)
-			receipt, err := other.AddComposeHash(ctx, app, hash2)
-			require.NoError(t, err)
-			assert.True(t, receipt.AlreadySo)
-			receipt, err = dialed(t, c, conn).RemoveComposeHash(ctx, app, hash1)
-			require.NoError(t, err)
-			assert.False(t, receipt.AlreadySo, "it was allowed")
-			_, err = dialed(t, c, conn).SetRequireTCBUpToDate(ctx, app, true)
-			require.NoError(t, err)
-			hashes, err := other.AllowedHashes(ctx, app, onchain.AllowedHashes{Cursor: onchain.Cursor{Block: done.Receipt.Block}})
-			require.NoError(t, err)
-			assert.Equal(t, []common.Hash{hash2}, hashes.Hashes)
-
-			stranger := dialed(t, c, conn, as(t, c.Accounts[1]))
-			_, err = stranger.AddDevice(ctx, app, device2)
-			var unauthorized *onchain.UnauthorizedAccountError
-			require.ErrorAs(t, err, &unauthorized)
-			assert.Equal(t, c.Address(1), unauthorized.Account)
-
-			failed := make(chan error, 4)
-			for i := range 4 {
-				go func() {
-					_, err := chain.AddDevice(ctx, app, kms.DeviceID{9, byte(i)})
-					failed <- err
-				}()
-			}
-			for range 4 {
-				require.NoError(t, <-failed)
-			}
-			assert.Len(t, c.Sent(), 1+1+1+1+4, "one transaction for each change")
-		})
-	}
-}
-
-// A watch that is stopped and resumed at any place yields each event once, in order.
-func TestWatch_OnBadEndpoints(t *testing.T) {
-	t.Parallel()
-	const changes = 12
-	for name, f := range endpoints() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			c := chaintest.New(t)
-			chain := open(t, c)
-			done, err := chain.DeployApp(t.Context(), kms.AppContract{ComposeHash: hash1, Device: device1})
-			require.NoError(t, err)
-			app := done.App
-			for i := range changes {
-				_, err := chain.AddComposeHash(t.Context(), app, [32]byte{7, byte(i)})
-				require.NoError(t, err)
-				require.NoError(t, c.Mine(7))
-			}
-			mining(t, c)
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-			defer cancel()
-			watching := dialed(t, c, newBadNode(c, 2, f).dial(t))
-			options := onchain.WatchOptions{From: done.Receipt.Block, Apps: []kms.AppID{app}, Range: 50}
-			var got []string
-			places := map[onchain.Cursor]bool{}
-			for len(got) < 2*(changes+1)+8 && ctx.Err() == nil {
-				taken := 0
-				for event, err := range watching.Watch(ctx, options) {
-					require.NoError(t, err)
-					got = append(got, event.Value.ContractEventName())
-					place := onchain.Cursor{Block: event.Block, Hash: common.BigToHash(common.Big0), Index: nil}
-					place.Hash[0] = byte(event.Index)
-					require.False(t, places[place], "an event was yielded twice")
-					places[place] = true
-					options.After = event.Cursor()
-					if taken++; taken == 5 || len(got) == 2*(changes+1)+8 {
-						break
-					}
-				}
-			}
-			var hashes int
-			for _, name := range got {
-				if name == "ComposeHashAdded" {
-					hashes++
-				}
-			}
-			assert.Equal(t, changes+1, hashes)
-		})
-	}
-}
-
-// An outage is waited for, whatever its length, and a quiet chain shows progress.
-func TestWatch_WaitsOutAnOutage(t *testing.T) {
-	t.Parallel()
+	ctx := t.Context()
 	c := chaintest.New(t)
-	chain := open(t, c)
-	app := deploy(t, chain)
-	bad := newBadNode(c, 3, faults{})
-	watching := dialed(t, c, bad.dial(t))
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	client, err := ethclient.Dial(c.Endpoint())
+	require.NoError(t, err)
+	defer client.Close()
+	mining(t, c)
+	chain := dialed(t, c, onchain.FromBackend(client))
+	done, err := chain.DeployApp(ctx, kms.AppContract{ComposeHash: hash1, Device: device1, RequireTCBUpToDate: true})
+	require.NoError(t, err)
+	app := done.App
+	_, err = chain.AddComposeHash(ctx, app, hash2)
+	require.NoError(t, err)
+	_, err = chain.RemoveComposeHash(ctx, app, hash1)
+	require.NoError(t, err)
+	allowed, err := chain.Allowance(ctx, app, hash2, device1)
+	require.NoError(t, err)
+	assert.True(t, allowed.OK() && *allowed.RequireTCBUpToDate)
+	var unauthorized *onchain.UnauthorizedAccountError
+	_, err = dialed(t, c, onchain.FromBackend(client), as(t, c.Accounts[1])).AddDevice(ctx, app, device2)
+	require.ErrorAs(t, err, &unauthorized)
+	hashes, err := chain.AllowedHashes(ctx, app, onchain.AllowedHashes{Cursor: onchain.Cursor{Block: done.Receipt.Block}})
+	require.NoError(t, err)
+	assert.Len(t, hashes.Hashes, 1)
+	watching, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	bad.set(faults{down: 1})
-	var outages int
-	var reached []onchain.Cursor
-	options := onchain.WatchOptions{From: 1, Apps: []kms.AppID{app}, Progress: func(at onchain.Cursor) { reached = append(reached, at) }}
-	options.OnError = func(err error) {
-		var endpoint *onchain.EndpointError
-		require.ErrorAs(t, err, &endpoint)
-		if outages++; outages == 3 {
-			bad.set(faults{})
-		}
-	}
-	for event, err := range watching.Watch(ctx, options) {
+	for event, err := range chain.Watch(watching, onchain.WatchOptions{From: done.Receipt.Block, Apps: []kms.AppID{app}}) {
 		require.NoError(t, err)
-		if event.Value.ContractEventName() == "AppDeployedViaFactory" {
+		if event.Value.ContractEventName() == "ComposeHashRemoved" {
 			break
 		}
 	}
-	assert.Equal(t, 3, outages)
+	// Whole blocks are read to find who took a nonce.
+	intent, err := chain.Prepare(ctx, addHash(t, app, [32]byte{3}))
+	require.NoError(t, err)
+	_, err = open(t, c).AddDevice(ctx, app, device2)
+	require.NoError(t, err)
+	var replaced *onchain.ReplacedError
+	_, err = chain.Send(ctx, intent)
+	require.ErrorAs(t, err, &replaced)
+	assert.NotZero(t, replaced.By)
 
-	require.NoError(t, c.Mine(30))
-	reached = nil
-	ctx, cancel = context.WithCancel(t.Context())
-	defer cancel()
-	options.From = 0
-	options.Progress = func(at onchain.Cursor) {
-		if reached = append(reached, at); len(reached) == 3 {
-			cancel()
+	require.Error(t, onchain.FromBackend(client).CallContext(ctx, nil, "eth_unknown"))
+	for _, args := range [][]any{{}, {1, 2}, {"x", "y"}} {
+		for _, method := range []string{"eth_getCode", "eth_call", "eth_getBlockByNumber", "eth_getLogs", "eth_sendRawTransaction", "eth_getStorageAt"} {
+			require.Error(t, onchain.FromBackend(client).CallContext(ctx, nil, method, args...), method)
 		}
 	}
-	go func() {
-		for ctx.Err() == nil {
-			_ = c.Mine(1)
-			<-tick()
-		}
-	}()
-	for _, err := range watching.Watch(ctx, options) {
-		require.ErrorIs(t, err, context.Canceled)
-	}
-	require.GreaterOrEqual(t, len(reached), 3)
-	assert.Less(t, reached[0].Block, reached[2].Block)
 }
 
-// What will not pass ends a watch.
-func TestWatch_EndsWhenTheEndpointRefusesForGood(t *testing.T) {
+type chainIDService struct{}
+
+func (chainIDService) ChainId() hexutil.Uint64 { return 7 } //nolint:revive // the name of the method on the wire
+
+func TestDial_WebSocket(t *testing.T) {
+	t.Parallel()
+	node := rpc.NewServer()
+	defer node.Stop()
+	require.NoError(t, node.RegisterName("eth", chainIDService{}))
+	server := httptest.NewServer(node.WebsocketHandler([]string{"*"}))
+	defer server.Close()
+	conn, err := onchain.Dial(t.Context(), strings.Replace(server.URL, "http", "ws", 1))
+	require.NoError(t, err)
+	defer conn.Close()
+	var id hexutil.Uint64
+	require.NoError(t, conn.CallContext(t.Context(), &id, "eth_chainId"))
+	assert.Equal(t, hexutil.Uint64(7), id)
+}
+
+// http to another host is for who asks for it by name.
+func TestDial_AllowPlainHTTP(t *testing.T) {
+	t.Parallel()
+	for _, address := range []string{"http://node.cluster.local:8545", "ws://node.cluster.local:8546"} {
+		_, err := onchain.Dial(t.Context(), address)
+		require.ErrorContains(t, err, "AllowPlainHTTP", address)
+	}
+	conn, err := onchain.Dial(t.Context(), "http://node.cluster.local:8545", onchain.AllowPlainHTTP())
+	require.NoError(t, err)
+	conn.Close()
+	_, err = onchain.Dial(t.Context(), "ftp://node.cluster.local", onchain.AllowPlainHTTP())
+	require.Error(t, err)
+}
+
+// Close closes what idles, so that nothing is left of a connection.
+func TestConn_ClosesIdleConnections(t *testing.T) {
+	t.Parallel()
+	closed := make(chan struct{}, 16)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"jsonrpc":"2.0","id":1,"result":"0x7"}`))
+	}))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateClosed {
+			closed <- struct{}{}
+		}
+	}
+	server.Start()
+	defer server.Close()
+	conn, err := onchain.Dial(t.Context(), server.URL)
+	require.NoError(t, err)
+	var id hexutil.Uint64
+	require.NoError(t, conn.CallContext(t.Context(), &id, "eth_chainId"))
+	conn.Close()
+	select {
+	case <-closed:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the connection is still open")
+	}
+}
+
+// An endpoint that asks for a pause gets it, and one that asks for too long is an error at once.
+func TestRetryAfter(t *testing.T) {
 	t.Parallel()
 	c := chaintest.New(t)
-	chain := open(t, c)
-	c.Intercept("eth_getLogs", func([]any, func() (json.RawMessage, error)) (json.RawMessage, error) {
-		return nil, answered{-32601, "the method eth_getLogs does not exist/is not available"}
-	})
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	for _, err := range chain.Watch(ctx, onchain.WatchOptions{From: 1}) {
-		var endpoint *onchain.EndpointError
-		require.ErrorAs(t, err, &endpoint)
-		assert.Equal(t, "eth_getLogs", endpoint.Method)
-		return
-	}
-	t.Fatal("no error")
-}
-
-// The ranges become as long as the endpoint takes, and not longer.
-func TestWatch_FindsTheRange(t *testing.T) {
-	t.Parallel()
-	c := chaintest.New(t)
-	require.NoError(t, c.Mine(800))
-	bad := newBadNode(c, 4, faults{rangeLimit: 10})
-	watching := dialed(t, c, bad.dial(t))
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	lengths := map[uint64]int{}
-	var last uint64
-	options := onchain.WatchOptions{From: 1, Progress: func(at onchain.Cursor) {
-		lengths[at.Block-last]++
-		if last = at.Block; last > 780 {
-			cancel()
+	after, asked := "1", 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked++; asked == 1 {
+			w.Header().Set("Retry-After", after)
+			http.Error(w, "busy", http.StatusTooManyRequests)
+			return
 		}
-	}}
-	for _, err := range watching.Watch(ctx, options) {
-		if err != nil {
-			require.ErrorIs(t, err, context.Canceled)
-		}
-	}
-	assert.Greater(t, lengths[10], 40, "%v", lengths)
-	assert.Less(t, bad.count("eth_getLogs"), 160)
+		newBadNode(c, 1, faults{}).ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	conn, err := onchain.Dial(t.Context(), server.URL)
+	require.NoError(t, err)
+	defer conn.Close()
+	began := time.Now()
+	chain := dialed(t, c, conn)
+	assert.GreaterOrEqual(t, time.Since(began), time.Second)
+	after, asked = "3600", 0
+	_, err = chain.KMSInfo(t.Context())
+	var endpoint *onchain.EndpointError
+	require.ErrorAs(t, err, &endpoint)
+	assert.Equal(t, 1, endpoint.Attempts)
+	assert.ErrorContains(t, err, "HTTP 429")
 }
 
-// A transport failure is never a statement about a contract.
-func TestEndpointError_IsNoContractError(t *testing.T) {
+// Under a tag, contracts are read at its block, and a transaction is confirmed when its block is not above it.
+func TestWithBlockTag(t *testing.T) {
 	t.Parallel()
-	for name, f := range map[string]faults{
-		"down": {down: 1}, "busy": {busy: 1}, "limited": {limited: 1}, "silent": {lost: 1}, "dropping": {dropped: 1},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			c := chaintest.New(t)
-			app := deploy(t, open(t, c))
-			bad := newBadNode(c, 5, faults{})
-			conn := bad.dial(t)
-			chain := dialed(t, c, conn, onchain.WithWait(time.Second))
-			bad.set(f)
-			sent := len(c.Sent())
-			ctx := t.Context()
-			_, allowance := chain.Allowance(ctx, app, hash1, device1)
-			_, change := chain.AddComposeHash(ctx, app, hash2)
-			_, ownership := chain.Ownership(ctx, app.Address())
-			_, info := chain.KMSInfo(ctx)
-			_, boot := chain.DecideBoot(ctx, onchain.Boot{App: app})
-			_, proposal := chain.ProposeAllowance(ctx, app, hash2, device2)
-			_, opened := onchain.Open(ctx, conn, c.Contract(), onchain.WithPollInterval(time.Millisecond))
-			for call, err := range map[string]error{
-				"Allowance": allowance, "AddComposeHash": change, "Ownership": ownership, "KMSInfo": info, "DecideBoot": boot,
-				"ProposeAllowance": proposal, "Open": opened,
-			} {
-				var endpoint *onchain.EndpointError
-				var contract *onchain.ContractError
-				require.ErrorAs(t, err, &endpoint, call)
-				assert.Greater(t, endpoint.Attempts, 1, call)
-				require.NotErrorAs(t, err, &contract, call)
-				assert.NotContains(t, err.Error(), "/key", call)
-			}
-			assert.Len(t, c.Sent(), sent)
-		})
-	}
-}
-
-// The size of batches follows what the endpoint takes.
-func TestBatches_BecomeSmaller(t *testing.T) {
-	t.Parallel()
-	for _, style := range []string{"http", "object", "each"} {
+	for _, tag := range []onchain.BlockTag{onchain.Safe, onchain.Finalized} {
 		c := chaintest.New(t)
-		bad := newBadNode(c, 6, faults{batchLimit: 3, batchStyle: style})
-		chain := dialed(t, c, bad.dial(t))
-		app := deploy(t, chain)
-		bad.mu.Lock()
-		bad.largest = 0
-		bad.mu.Unlock()
-		_, err := chain.Allowance(t.Context(), app, hash1, device1)
-		require.NoError(t, err)
-		assert.LessOrEqual(t, bad.largest, 3, style)
-		assert.Greater(t, bad.largest, 1, style)
-	}
-}
-
-// An endpoint that has stopped, or is behind what it showed, is an error, and nothing is concluded or sent.
-func TestHeadError(t *testing.T) {
-	t.Parallel()
-	c := chaintest.New(t)
-	ctx := t.Context()
-	bad := newBadNode(c, 7, faults{})
-	chain := dialed(t, c, bad.dial(t), onchain.WithMaxHeadAge(time.Hour))
-	app := deploy(t, chain)
-	sent := len(c.Sent())
-	bad.set(faults{stopped: true})
-	_, change := chain.AddComposeHash(ctx, app, hash2)
-	_, removal := chain.RemoveComposeHash(ctx, app, hash2)
-	_, read := chain.Allowance(ctx, app, hash1, device1)
-	for _, err := range []error{change, removal, read} {
-		var head *onchain.HeadError
-		require.ErrorAs(t, err, &head)
-		assert.Greater(t, head.Age, head.MaxAge)
-		require.ErrorContains(t, err, "has stopped")
-	}
-	// Without a bound the age does not matter.
-	_, err := dialed(t, c, bad.dial(t), onchain.WithMaxHeadAge(0)).Allowance(ctx, app, hash1, device1)
-	require.NoError(t, err)
-	bad.set(faults{})
-	_, err = chain.Allowance(ctx, app, hash1, device1)
-	require.NoError(t, err)
-	assert.Len(t, c.Sent(), sent)
-
-	c2 := chaintest.New(t)
-	lagging := open(t, c2)
-	app = deploy(t, lagging)
-	_, err = lagging.AddComposeHash(ctx, app, hash2)
-	require.NoError(t, err)
-	c2.Lag(1)
-	_, err = lagging.RemoveComposeHash(ctx, app, hash2)
-	var head *onchain.HeadError
-	require.ErrorAs(t, err, &head, "at that block the hash is not allowed yet")
-	assert.Equal(t, head.Want, head.Number+1)
-	c2.Lag(0)
-	receipt, err := lagging.RemoveComposeHash(ctx, app, hash2)
-	require.NoError(t, err)
-	assert.False(t, receipt.AlreadySo)
-}
-
-// A removal is not left out because a node of an endpoint that another process used has not seen the hash yet.
-func TestRemoveComposeHash_OnANodeThatIsBehind(t *testing.T) {
-	t.Parallel()
-	for range 5 {
-		c := chaintest.New(t)
-		mine := open(t, c)
-		app := deploy(t, mine)
+		app := deploy(t, open(t, c))
 		require.NoError(t, c.Mine(3))
-		_, err := mine.AddComposeHash(t.Context(), app, hash2)
+		// The tagged block is three behind.
+		c.Intercept("eth_getBlockByNumber", func(params []any, next func() (json.RawMessage, error)) (json.RawMessage, error) {
+			if params[0] != string(tag) {
+				return next()
+			}
+			var block json.RawMessage
+			err := c.Behind(3).CallContext(t.Context(), &block, "eth_getBlockByNumber", "latest", false)
+			return block, err
+		})
+		chain := open(t, c, onchain.WithBlockTag(tag))
+		assert.NotZero(t, app)
+		type result struct {
+			receipt *onchain.Receipt
+			err     error
+		}
+		done := make(chan result, 1)
+		sent := len(c.Sent())
+		go func() {
+			receipt, err := chain.AddComposeHash(t.Context(), app, hash2)
+			done <- result{receipt, err}
+		}()
+		eventually(t, "sent", func() bool { return len(c.Sent()) == sent+1 })
+		before, err := chain.Allowance(t.Context(), app, hash2, device1)
 		require.NoError(t, err)
-		_, err = mine.AddDevice(t.Context(), app, device2)
+		assert.False(t, before.ComposeHash, "the %s block does not have it yet", tag)
+		select {
+		case got := <-done:
+			t.Fatalf("confirmed too early: %+v", got)
+		default:
+		}
+		require.NoError(t, c.Mine(3))
+		got := <-done
+		require.NoError(t, got.err)
+		now, err := chain.Allowance(t.Context(), app, hash2, device1)
 		require.NoError(t, err)
-		// All nodes are two blocks behind at first, and then go on as the chain does.
-		c.Lag(2)
-		mining(t, c)
-		other := open(t, c)
-		receipt, err := other.RemoveDevice(t.Context(), app, device2)
-		require.NoError(t, err)
-		assert.False(t, receipt.AlreadySo)
-		receipt, err = open(t, c).RemoveComposeHash(t.Context(), app, hash2)
-		require.NoError(t, err)
-		assert.False(t, receipt.AlreadySo)
-		c.Lag(0)
-		allowed, err := c.IsHashAllowed(t.Context(), app, hash2)
-		require.NoError(t, err)
-		assert.False(t, allowed)
+		assert.True(t, now.ComposeHash)
 	}
+}
+
+// A chain that exists already, and a cloud beside it.
+func TestAttach(t *testing.T) {
+	t.Parallel()
+	c := chaintest.New(t)
+	mining(t, c)
+	conn, err := onchain.Dial(t.Context(), c.Endpoint())
+	require.NoError(t, err)
+	defer conn.Close()
+	attached := chaintest.Attach(t, conn, c.Contract(), chaintest.WithAccounts(c.Accounts[1]), chaintest.WithKMSKey(c.RootKey, c.View().KMSRootCA()))
+	chain := open(t, attached)
+	assert.Equal(t, c.Address(1), chain.Sender())
+	app := deploy(t, chain)
+	view := chaintest.ViewOf(conn, c.Contract(), c.RootKey, c.View().KMSRootCA())
+	known, deployer, owner, err := view.App(t.Context(), app)
+	require.NoError(t, err)
+	assert.True(t, known && deployer == c.Address(1) && owner == c.Address(1))
+	allowed, err := view.Allowance(t.Context(), app, hash1, device1)
+	require.NoError(t, err)
+	assert.True(t, allowed.OK())
+	info, err := chain.KMSInfo(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, kms.CheckSigner(info.RootKey, kms.SignerOf(view.KMSKey())))
 }

@@ -133,9 +133,3 @@ func ExampleProposal_SafeBatch() {
 	//   ]
 	// } <nil>
 }
-
-func ExampleParseBytes32() {
-	_, err := onchain.ParseBytes32("0x01")
-	fmt.Println(err)
-	// Output: 32 bytes "0x01": 2 characters, want 64 hexadecimal digits
-}

@@ -172,3 +172,22 @@ func (c *Chain) again(ctx context.Context, missing func(at *header) (bool, error
 		}
 	}
 }
+
+func (c *Chain) block(ctx context.Context, tag string) (*header, error) {
+	for try := 1; ; try++ {
+		var head *header
+		if err := c.reader.call(ctx, &head, "eth_getBlockByNumber", tag, false); err != nil {
+			return nil, err
+		}
+		if head != nil {
+			return head, nil
+		}
+		// A node that lags does not have it.
+		if try == patience {
+			return nil, &EndpointError{Method: "eth_getBlockByNumber", Attempts: try, Err: fmt.Errorf("no block %s", tag)}
+		}
+		if err := pause.For(ctx, backoff(c.cfg.poll, try)); err != nil {
+			return nil, err
+		}
+	}
+}

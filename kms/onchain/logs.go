@@ -11,8 +11,6 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/rpc"
-
-	"github.com/phala-go/phala/internal/pause"
 )
 
 const (
@@ -220,24 +218,5 @@ func (r *logReader) answered(p part) {
 		r.span = (r.span + r.refused) / 2
 	default:
 		r.span = min(2*r.span, r.limit)
-	}
-}
-
-func (c *Chain) block(ctx context.Context, tag string) (*header, error) {
-	for try := 1; ; try++ {
-		var head *header
-		if err := c.reader.call(ctx, &head, "eth_getBlockByNumber", tag, false); err != nil {
-			return nil, err
-		}
-		if head != nil {
-			return head, nil
-		}
-		// A node that lags does not have it.
-		if try == patience {
-			return nil, &EndpointError{Method: "eth_getBlockByNumber", Attempts: try, Err: fmt.Errorf("no block %s", tag)}
-		}
-		if err := pause.For(ctx, backoff(c.cfg.poll, try)); err != nil {
-			return nil, err
-		}
 	}
 }

@@ -22,20 +22,6 @@ import (
 	"github.com/phala-go/phala/kms"
 )
 
-func TestParseBytes32(t *testing.T) {
-	t.Parallel()
-	const bare = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
-	for _, text := range []string{bare, "0x" + bare, strings.ToUpper(bare)} {
-		got, err := ParseBytes32(text)
-		require.NoError(t, err)
-		assert.Equal(t, bare, fmt.Sprintf("%x", got))
-	}
-	for _, text := range []string{"", "0x", "0x01", bare[:62], bare + "00", "0X" + bare, bare[:63] + "g", " " + bare} {
-		_, err := ParseBytes32(text)
-		require.ErrorContains(t, err, "want 64", text)
-	}
-}
-
 func TestCalls_RefuseInvalidValues(t *testing.T) {
 	t.Parallel()
 	var app kms.AppID

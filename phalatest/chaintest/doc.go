@@ -1,6 +1,7 @@
-// Package chaintest is a chain in the test process with the contracts of a KMS deployed on it: go-ethereum's
-// simulated chain, real transactions, and contracts written for it with the documented behaviour of DstackKms
-// and DstackApp, in five generations.
+// Package chaintest runs a simulated chain, with the contracts of a KMS, inside a test.
+//
+// The chain is go-ethereum's simulated one, with real transactions. The contracts are written for it, with the
+// documented behaviour of DstackKms and DstackApp, in five generations.
 //
 //	chain := chaintest.New(t)
 //	kms, err := chain.Open(ctx) // an *onchain.Chain that signs with the first account
@@ -12,6 +13,6 @@
 // [Dial] deploys the same contracts on a node of yours, without mining and reorganisations on command. [Attach] takes
 // contracts that exist.
 //
-// The package links go-ethereum, which is licensed under the LGPL-3.0; docs/dependencies.md says what that asks of
-// whoever ships a binary.
+// The package links go-ethereum, which is licensed under the LGPL-3.0; docs/dependencies.md explains the consequences
+// for whoever distributes a binary.
 package chaintest

@@ -2,12 +2,14 @@ package onchain
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/rpc"
 
+	"github.com/phala-go/phala/internal/pause"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/kms/onchain/dstackapp"
 )
@@ -116,4 +118,173 @@ func (c *Chain) upgradesDisabledAt(ctx context.Context, app kms.AppID, at string
 		return false, err
 	}
 	return elems[0].Error != nil, nil
+}
+
+// change is a change to the contract of an app whose effect can be read from the contract.
+type change struct {
+	app  kms.AppID
+	call Call
+	// err is that of the call.
+	err error
+	// what is changed, for errors.
+	what string
+	// tightens: if the change is skipped by mistake, something stays allowed that should not be.
+	tightens bool
+	// of is what done looks at.
+	of allowanceOf
+	// done reports whether the contract has the requested state. doneAt is for state that an Allowance does not
+	// contain.
+	done   func(kms.Allowance) bool
+	doneAt func(ctx context.Context, at string) (bool, error)
+}
+
+func (c *Chain) isDone(ctx context.Context, ch change, at *header) (bool, error) {
+	is, err := c.allowanceAt(ctx, ch.app, ch.of, at.tag())
+	if err != nil || ch.doneAt == nil {
+		return err == nil && ch.done(is), err
+	}
+	return ch.doneAt(ctx, at.tag())
+}
+
+// change makes a change, unless the contract has the requested state already, and reads the contract again
+// afterwards.
+func (c *Chain) change(ctx context.Context, ch change, opts []SendOption) (*Receipt, error) {
+	if ch.err != nil {
+		return nil, ch.err
+	}
+	var receipt *Receipt
+	for try := 1; receipt == nil; try++ {
+		if sendOptions(opts).resume == nil {
+			already, err := c.alreadyDone(ctx, ch)
+			if err != nil {
+				return nil, err
+			}
+			if already {
+				return &Receipt{AlreadySo: true}, nil
+			}
+		}
+		var err error
+		receipt, err = c.send(ctx, ch.call, opts)
+		var replaced *ReplacedError
+		switch {
+		case errors.As(err, &replaced) && try < readAttempts:
+			// Another transaction of the account took the nonce. A change can be prepared anew without harm.
+			opts = append(opts[:len(opts):len(opts)], Resume(nil))
+			if err := pause.For(ctx, backoff(c.cfg.poll, try)); err != nil {
+				return nil, fmt.Errorf("%w: %w", err, replaced)
+			}
+		case err != nil:
+			return nil, err
+		}
+	}
+	return settled(receipt, c.settle(ctx, receipt.Tx, ch.what, "in the contract", func(ctx context.Context) (string, bool, error) {
+		at, err := c.view(ctx)
+		if err != nil {
+			return "", false, err
+		}
+		ok, err := c.isDone(ctx, ch, at)
+		return "not there", ok, err
+	}))
+}
+
+// alreadyDone reports whether a change is not needed. That is concluded only at a confirmed block. If the change
+// tightens what is allowed, the block must also be so much newer than the first response that no lagging node behind
+// the endpoint can have known more at the time of that response.
+func (c *Chain) alreadyDone(ctx context.Context, ch change) (bool, error) {
+	var done bool
+	var seen uint64
+	if err := c.again(ctx, func(at *header) (missing bool, err error) {
+		seen = uint64(at.Number)
+		done, err = c.isDone(ctx, ch, at)
+		return isMissing(err), err
+	}); err != nil || !done {
+		return false, err
+	}
+	if ch.tightens {
+		seen += maxLag
+	}
+	at, err := c.advance(ctx, seen)
+	if err != nil {
+		return false, fmt.Errorf("whether %s is needed: %w", ch.call.Description, err)
+	}
+	if done, err = c.isDone(ctx, ch, at); err == nil {
+		c.reached.reach(uint64(at.Number))
+	}
+	return done, err
+}
+
+// send prepares a call, or uses the intent to resume, and sends it.
+func (c *Chain) send(ctx context.Context, call Call, opts []SendOption) (*Receipt, error) {
+	cfg := sendOptions(opts)
+	if cfg.resume != nil {
+		if !cfg.resume.Call.same(call) {
+			return nil, fmt.Errorf("the intent to resume is to %s, not to %s", cfg.resume.Call.Description, call.Description)
+		}
+		return c.Send(ctx, cfg.resume, opts...)
+	}
+	intent, err := c.Prepare(ctx, call)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.checkpoint != nil {
+		if err := cfg.checkpoint(intent); err != nil {
+			c.Abandon(intent)
+			return nil, fmt.Errorf("checkpoint: %w", err)
+		}
+	}
+	return c.Send(ctx, intent, opts...)
+}
+
+// sendOnce is send for a call that must not be made twice. It is prepared anew only if another transaction of the
+// account took the nonce, and either no node can have a transaction of the intent, or that other transaction is known
+// and confirmed, so that the intent can never take effect. It returns the account that sent it, too.
+func (c *Chain) sendOnce(ctx context.Context, call Call, opts []SendOption) (*Receipt, common.Address, error) {
+	for try := 1; ; try++ {
+		from := c.Sender()
+		if intent := sendOptions(opts).resume; intent != nil {
+			from = intent.From
+		}
+		receipt, err := c.send(ctx, call, opts)
+		var replaced *ReplacedError
+		if !errors.As(err, &replaced) || try == readAttempts {
+			return receipt, from, err
+		}
+		never := replaced.unknown || replaced.Mined && replaced.By != (common.Hash{})
+		if !never || c.cfg.signer == nil {
+			return receipt, from, err
+		}
+		opts = append(opts[:len(opts):len(opts)], Resume(nil))
+		if err := pause.For(ctx, backoff(c.cfg.poll, try)); err != nil {
+			return nil, from, fmt.Errorf("%w: %w", err, replaced)
+		}
+	}
+}
+
+// settle reads the state until it is the expected result of a confirmed transaction. A lagging endpoint gets some
+// time; one that never returns the expected state contradicts its own receipt.
+func (c *Chain) settle(ctx context.Context, tx common.Hash, what, want string, read func(context.Context) (got string, ok bool, err error)) error {
+	var got string
+	var last error
+	for look := range 2 * patience {
+		if look > 0 {
+			if err := pause.For(ctx, c.cfg.poll); err != nil {
+				return err
+			}
+		}
+		var ok bool
+		if got, ok, last = read(ctx); last == nil && ok {
+			return nil
+		}
+	}
+	if last != nil {
+		return fmt.Errorf("transaction %s is confirmed, but its effect cannot be read: %w", tx, last)
+	}
+	return &ReceiptError{Tx: tx, What: what, Got: got, Want: want}
+}
+
+func settled[T any](done *T, err error) (*T, error) {
+	if err != nil {
+		return nil, err
+	}
+	return done, nil
 }

@@ -3,14 +3,105 @@ package onchain
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/rpc"
 
 	"github.com/phala-go/phala/internal/pause"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/kms/onchain/dstackapp"
+	"github.com/phala-go/phala/kms/onchain/dstackkms"
 )
+
+// Allowance reads whether the contract of app allows a compose hash and a device, at one block. The error is a
+// [*ContractError] with [ErrNoCode] or [ErrNotRegistered] if there is no such app, after several attempts in later
+// blocks, an [*EndpointError] or a [*HeadError].
+func (c *Chain) Allowance(ctx context.Context, app kms.AppID, hash [32]byte, device kms.DeviceID) (kms.Allowance, error) {
+	var out kms.Allowance
+	err := c.again(ctx, func(at *header) (missing bool, err error) {
+		out, err = c.allowanceAt(ctx, app, allowanceOf{hash, device}, at.tag())
+		return isMissing(err), err
+	})
+	return out, err
+}
+
+type allowanceOf struct {
+	hash   [32]byte
+	device kms.DeviceID
+}
+
+func (c *Chain) allowanceAt(ctx context.Context, app kms.AppID, of allowanceOf, at string) (kms.Allowance, error) {
+	var code, registered, hashOK, deviceOK, anyOK, owner, tcb hexutil.Bytes
+	a, address := dstackapp.NewApp(), app.Address()
+	elems := []rpc.BatchElem{
+		request(&code, "eth_getCode", address, at),
+		ethCall(&registered, c.contract.Address, dstackkms.NewKms().PackRegisteredApps(address), at),
+		ethCall(&hashOK, address, a.PackAllowedComposeHashes(of.hash), at),
+		ethCall(&deviceOK, address, a.PackAllowedDeviceIds(of.device), at),
+		ethCall(&anyOK, address, a.PackAllowAnyDevice(), at),
+		ethCall(&owner, address, a.PackOwner(), at),
+		ethCall(&tcb, address, a.PackRequireTcbUpToDate(), at),
+	}
+	if err := c.reader.batch(ctx, elems); err != nil {
+		return kms.Allowance{}, err
+	}
+	last := len(elems) - 1
+	if err := checkApp(elems[:last], address, code, registered); err != nil {
+		return kms.Allowance{}, err
+	}
+	// Contracts before dstack 0.5.9 do not have the function, which is a revert or an empty answer.
+	if err := notReverts(elems[last:]); err != nil {
+		return kms.Allowance{}, err
+	}
+	var out kms.Allowance
+	if required, err := a.UnpackRequireTcbUpToDate(tcb); elems[last].Error == nil && err == nil {
+		out.RequireTCBUpToDate = &required
+	}
+	for _, read := range []func() error{
+		func() (err error) { out.ComposeHash, err = a.UnpackAllowedComposeHashes(hashOK); return },
+		func() (err error) { out.Device, err = a.UnpackAllowedDeviceIds(deviceOK); return },
+		func() (err error) { out.AnyDevice, err = a.UnpackAllowAnyDevice(anyOK); return },
+		func() (err error) { out.Owner, err = a.UnpackOwner(owner); return },
+	} {
+		if err := read(); err != nil {
+			return kms.Allowance{}, &ContractError{address, fmt.Errorf("not a DstackApp contract: %w", err)}
+		}
+	}
+	return out, nil
+}
+
+// isMissing reports whether an app was not found. A node that lags does not find a new one.
+func isMissing(err error) bool {
+	return errors.Is(err, ErrNoCode) || errors.Is(err, ErrNotRegistered)
+}
+
+// checkApp checks the responses of a batch about an app, of which the first two are its code and whether it is
+// registered.
+func checkApp(elems []rpc.BatchElem, app common.Address, code, registered hexutil.Bytes) error {
+	if err := firstError(elems[:2]); err != nil {
+		return err
+	}
+	if len(code) == 0 {
+		return &ContractError{app, ErrNoCode}
+	}
+	known, err := dstackkms.NewKms().UnpackRegisteredApps(registered)
+	if err != nil {
+		return fmt.Errorf("registeredApps: %w", err)
+	}
+	if !known {
+		return &ContractError{app, ErrNotRegistered}
+	}
+	if err := notReverts(elems[2:]); err != nil {
+		return err
+	}
+	if err := firstError(elems[2:]); err != nil {
+		return &ContractError{app, fmt.Errorf("not a DstackApp contract: %w", err)}
+	}
+	return nil
+}
 
 // AllowedHashes are the compose hashes that the contract of an app allows, up to a cursor. It serialises to JSON, so
 // that a later call can continue from it.
@@ -150,4 +241,23 @@ func (c *Chain) allowed(ctx context.Context, app kms.AppID, after Cursor, values
 		}
 	}
 	return found, logs.at, nil
+}
+
+// flags reads values of a mapping to bool from the contract of an app.
+func (c *Chain) flags(ctx context.Context, app kms.AppID, pack func([32]byte) []byte, keys [][32]byte, at string) ([]bool, error) {
+	answers, elems := make([]hexutil.Bytes, len(keys)), make([]rpc.BatchElem, len(keys))
+	for i, key := range keys {
+		elems[i] = ethCall(&answers[i], app.Address(), pack(key), at)
+	}
+	if err := errors.Join(c.reader.batch(ctx, elems), firstError(elems)); err != nil {
+		return nil, err
+	}
+	flags := make([]bool, len(keys))
+	for i, answer := range answers {
+		var err error
+		if flags[i], err = dstackapp.NewApp().UnpackAllowedComposeHashes(answer); err != nil {
+			return nil, &ContractError{app.Address(), err}
+		}
+	}
+	return flags, nil
 }

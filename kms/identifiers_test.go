@@ -21,7 +21,7 @@ func TestDeviceID_Text(t *testing.T) {
 		require.NoError(t, again.UnmarshalText([]byte(form)))
 		assert.True(t, id.Equal(again))
 	}
-	for _, form := range []string{"", "0x", text[2:], text + "00", "zz" + text[2:], "0x0x" + text[4:]} {
+	for _, form := range []string{"", "0x", "0x01", "0X" + text, " " + text, text[2:], text + "00", "zz" + text[2:], "0x0x" + text[4:]} {
 		_, err := kms.ParseDeviceID(form)
 		assert.ErrorContains(t, err, "want 64 hexadecimal digits", form)
 	}
