@@ -108,8 +108,8 @@ type Result struct {
 	CVM *openapi.CVMDetail
 	// URLs are the public addresses of the app, as the cloud reports them.
 	URLs []string
-	// Checks are the comparisons of the flow, in order.
-	Checks []Check
+	// Comparisons are those of the flow, in order.
+	Comparisons []Comparison
 	// Report is the verification of the CVM, check by check; nil if there was no evidence, or with
 	// [SkipVerification].
 	Report *attest.Report
@@ -171,7 +171,7 @@ func (a *App) onChain() bool { return a.ChainID != 0 }
 func (a *App) find(name string) (CVM, error) {
 	if id, err := kms.ParseAppID(name); err == nil {
 		if id != a.ID {
-			return CVM{}, &MismatchError{What: CheckAppID, Local: a.ID.String(), Remote: id.String()}
+			return CVM{}, &MismatchError{What: ComparedAppID, Local: a.ID.String(), Remote: id.String()}
 		}
 		name = ""
 	}

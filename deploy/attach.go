@@ -90,7 +90,7 @@ func (f *flow) attachKMS(ctx context.Context, policy *attest.Policy) error {
 	if len(f.cfg.roots) == 0 {
 		f.app.KMSRoot = root
 	} else if err := kms.CheckSigner(root, f.cfg.roots...); err != nil {
-		return &MismatchError{What: CheckKMSRoot, Local: f.cfg.roots[0].String(), Remote: root.String()}
+		return &MismatchError{What: ComparedKMSRoot, Local: f.cfg.roots[0].String(), Remote: root.String()}
 	}
 	if len(policy.KMSRootCAs) == 0 {
 		ca, err := chain.RootCA(ctx)
@@ -141,7 +141,7 @@ func (f *flow) proveHashes(ctx context.Context, cvms []*openapi.CVMDetail, polic
 		var unverified *verify.Error
 		switch {
 		case errors.As(err, &unverified) && unverified.Report == nil && errors.Is(err, attest.ErrNotPossible):
-			f.report(&result.Checks, attestation(NotPossible, unverified.Err.Error()))
+			f.report(&result.Comparisons, attestation(Undecided, unverified.Err.Error()))
 			continue
 		case errors.As(err, &unverified):
 			return nil, &VerificationError{CVM: handle(cvm), Report: unverified.Report, Bundle: instance.Bundle, Err: unverified.Err}
@@ -161,7 +161,7 @@ func (f *flow) proveHashes(ctx context.Context, cvms []*openapi.CVMDetail, polic
 		if result.Report == nil {
 			result.Report, result.Bundle = instance.Report, instance.Bundle
 		}
-		f.report(&result.Checks, attestation(Passed, "cvm "+handle(cvm)))
+		f.report(&result.Comparisons, attestation(Confirmed, "cvm "+handle(cvm)))
 	}
 	return hashes, nil
 }
@@ -202,10 +202,10 @@ func (f *flow) attachUnproven(ctx context.Context, cvms []*openapi.CVMDetail, ha
 	cvm := cvms[0]
 	hash, err := compose.ParseHash(cvm.ComposeHash)
 	if err != nil {
-		return mismatch(CheckComposeHash, "that of cvm "+handle(cvm), cvm.ComposeHash)
+		return mismatch(ComparedComposeHash, "that of cvm "+handle(cvm), cvm.ComposeHash)
 	}
 	if named := f.cfg.policy.ComposeHashes; len(named) > 0 && !slices.Contains(named, hash) {
-		return &MismatchError{What: CheckComposeHash, Local: named[0].String(), Remote: hash.String()}
+		return &MismatchError{What: ComparedComposeHash, Local: named[0].String(), Remote: hash.String()}
 	}
 	switch {
 	case f.cfg.chain != nil:
@@ -213,7 +213,7 @@ func (f *flow) attachUnproven(ctx context.Context, cvms []*openapi.CVMDetail, ha
 			return err
 		}
 	case f.cfg.docFromCloud:
-		f.report(&result.Checks, Check{Name: CheckDocument, Outcome: Waived, Remote: hash.String(), Reason: "TrustDocumentFromCloud"})
+		f.report(&result.Comparisons, Comparison{Name: ComparedDocument, Outcome: Waived, Remote: hash.String(), Reason: "TrustDocumentFromCloud"})
 	default:
 		return fmt.Errorf("%w: no evidence and no contract proves what it runs; give WithChain, or accept the cloud's document with TrustDocumentFromCloud", attest.ErrNotPossible)
 	}
@@ -239,7 +239,7 @@ func (f *flow) attachContract(ctx context.Context, hash compose.Hash, result *Re
 		return fmt.Errorf("compose hash %s: %w", hash, ErrNotAllowed)
 	}
 	f.app.Owner, f.app.AnyDevice = a.Owner, a.AnyDevice
-	f.report(&result.Checks, Check{Name: CheckContract, Outcome: Passed, Local: hash.String(), Reason: "allowed by the contract, which belongs to " + a.Owner.Hex()})
+	f.report(&result.Comparisons, Comparison{Name: ComparedContract, Outcome: Confirmed, Local: hash.String(), Reason: "allowed by the contract, which belongs to " + a.Owner.Hex()})
 	return nil
 }
 

@@ -70,7 +70,7 @@ func TestAttach_WithoutEvidenceTrustsNothingButByName(t *testing.T) {
 		app, err := deploy.Attach(t.Context(), c, want.ID, s.AttestationPolicy(), deploy.TrustDocumentFromCloud())
 		require.NoError(t, err)
 		assert.Equal(t, want.Document, app.Document)
-		assert.Equal(t, deploy.Waived, outcomes(app.Last.Checks)[deploy.CheckDocument])
+		assert.Equal(t, deploy.Waived, outcomes(app.Last.Comparisons)[deploy.ComparedDocument])
 	})
 }
 
@@ -111,7 +111,7 @@ func TestAttach_EndsAtWhatIsWrong(t *testing.T) {
 			s.TamperAnswer("CVMs.Get", func(status int, body []byte) (int, []byte) {
 				return status, rewritten(body, func(m map[string]any) { m["app_id"] = kms.AppID{1}.String() })
 			})
-		}, nil, deploy.CheckAppID},
+		}, nil, deploy.ComparedAppID},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -195,7 +195,7 @@ func TestAttach_ComparesWithTheContract(t *testing.T) {
 	assert.Equal(t, app.KMSContract, attached.KMSContract)
 
 	_, err = deploy.Attach(t.Context(), x.c, app.ID, x.AttestationPolicy(), deploy.WithChain(x.flow), deploy.WithKMSRoot(kms.Signer{2}))
-	requireMismatch(t, err, deploy.CheckKMSRoot)
+	requireMismatch(t, err, deploy.ComparedKMSRoot)
 	_, err = deploy.Attach(t.Context(), x.c, app.ID, x.AttestationPolicy(), deploy.WithChain(noRoot{x.flow}))
 	require.ErrorContains(t, err, "no root")
 	_, err = x.flow.RemoveComposeHash(t.Context(), app.ID, app.ComposeHash, kms.Journal{})
@@ -212,8 +212,8 @@ func TestAttach_TakesADocumentThatTheContractAllows(t *testing.T) {
 	attached, err := deploy.Attach(t.Context(), x.c, app.ID, x.AttestationPolicy(), deploy.WithChain(x.flow))
 	require.NoError(t, err)
 	assert.Equal(t, app.Document, attached.Document)
-	assert.Equal(t, deploy.Passed, check(t, attached.Last.Checks, deploy.CheckContract).Outcome)
-	assert.Equal(t, deploy.NotPossible, check(t, attached.Last.Checks, deploy.CheckAttestation).Outcome)
+	assert.Equal(t, deploy.Confirmed, check(t, attached.Last.Comparisons, deploy.ComparedContract).Outcome)
+	assert.Equal(t, deploy.Undecided, check(t, attached.Last.Comparisons, deploy.ComparedAttestation).Outcome)
 
 	x.TamperAnswer("CVMs.GetComposeFile", func(status int, body []byte) (int, []byte) {
 		return status, []byte(strings.ReplaceAll(string(body), "nginx", "miner"))
@@ -231,7 +231,7 @@ func TestAttach_RefusesADocumentThatThePolicyDoesNotName(t *testing.T) {
 		policy := s.AttestationPolicy()
 		policy.ComposeHashes = []compose.Hash{{1}}
 		_, err := deploy.Attach(t.Context(), c, app.ID, policy, deploy.TrustDocumentFromCloud())
-		requireMismatch(t, err, deploy.CheckComposeHash)
+		requireMismatch(t, err, deploy.ComparedComposeHash)
 		policy.ComposeHashes = []compose.Hash{app.ComposeHash}
 		attached, err := deploy.Attach(t.Context(), c, app.ID, policy, deploy.TrustDocumentFromCloud())
 		require.NoError(t, err)
@@ -257,7 +257,7 @@ func TestUpdate_SomebodyElseChangedTheApp(t *testing.T) {
 		theirs, err := deploy.Update(t.Context(), c, mine, deploy.UpdateSpec{PreLaunchScript: "#!/bin/sh\necho theirs\n"}, with.change...)
 		require.NoError(t, err)
 		_, err = deploy.Update(t.Context(), c, mine, deploy.UpdateSpec{PreLaunchScript: "#!/bin/sh\necho mine\n"}, with.change...)
-		mismatch := requireMismatch(t, err, deploy.CheckComposeHash)
+		mismatch := requireMismatch(t, err, deploy.ComparedComposeHash)
 		assert.Equal(t, mine.ComposeHash.String(), mismatch.Local)
 		assert.Equal(t, theirs.ComposeHash.String(), mismatch.Remote)
 		assert.Contains(t, err.Error(), "Attach")
@@ -277,7 +277,7 @@ func TestUpdate_CVMOfAnotherAppID(t *testing.T) {
 		before := len(s.Requests())
 		for _, name := range []string{"app_" + kms.AppID{1}.String(), "0x" + kms.AppID{1}.String()} {
 			_, err := deploy.Update(t.Context(), c, app, deploy.UpdateSpec{CVM: name, Env: secrets()}, with.change...)
-			requireMismatch(t, err, deploy.CheckAppID)
+			requireMismatch(t, err, deploy.ComparedAppID)
 		}
 		assert.Len(t, s.Requests(), before, "nothing was sent")
 		for _, name := range []string{"", "web-1", app.CVMs[0].ID, app.ID.String(), "app_" + app.ID.String()} {

@@ -42,8 +42,8 @@ func (f *flow) boot(ctx context.Context, st *State) (*App, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cvm %s runs, but: %w", st.CVM, err)
 	}
-	checks := slices.Clone(st.Checks)
-	if err := f.compareOS(cvm, &checks); err != nil {
+	comparisons := slices.Clone(st.Comparisons)
+	if err := f.compareOS(cvm, &comparisons); err != nil {
 		return nil, err
 	}
 	st.Phase = PhaseRunning
@@ -65,7 +65,7 @@ func (f *flow) boot(ctx context.Context, st *State) (*App, error) {
 	}
 	app.CVMs[0].InstanceID = proof.instance()
 	app.learn(proof)
-	app.Last = &Result{CVM: cvm, URLs: urls(cvm), Checks: append(checks, proof.checks...), Report: proof.report, Bundle: proof.bundle}
+	app.Last = &Result{CVM: cvm, URLs: urls(cvm), Comparisons: append(comparisons, proof.comparisons...), Report: proof.report, Bundle: proof.bundle}
 	return app, nil
 }
 
@@ -103,9 +103,9 @@ func (f *flow) stateProgress() client.WaitOption {
 }
 
 // compareOS compares the image of a CVM with what the caller asked for.
-func (f *flow) compareOS(cvm *openapi.CVMDetail, checks *[]Check) error {
+func (f *flow) compareOS(cvm *openapi.CVMDetail, comparisons *[]Comparison) error {
 	if cvm.OS == nil || cvm.OS.IsDev == nil {
-		f.report(checks, Check{Name: CheckOS, Outcome: NotPossible, Local: f.app.OS.kind(), Reason: "the cloud does not report the image"})
+		f.report(comparisons, Comparison{Name: ComparedOS, Outcome: Undecided, Local: f.app.OS.kind(), Reason: "the cloud does not report the image"})
 		return nil
 	}
 	if err := f.app.OS.compare(cvm.OS.Name, cvm.OS.IsDev); err != nil {
@@ -113,7 +113,7 @@ func (f *flow) compareOS(cvm *openapi.CVMDetail, checks *[]Check) error {
 	}
 	f.app.OS.Name, f.app.OS.Version = cloudtext.Clean(cvm.OS.Name), cloudtext.Clean(cvm.OS.Version)
 	f.app.OS.Hash, f.app.OS.Measured = cloudtext.Clean(cvm.OS.OSImageHash), false
-	f.report(checks, Check{Name: CheckOS, Outcome: Passed, Local: f.app.OS.kind(), Remote: cvm.OS.Name, Reason: "as the cloud reports it"})
+	f.report(comparisons, Comparison{Name: ComparedOS, Outcome: Confirmed, Local: f.app.OS.kind(), Remote: cvm.OS.Name, Reason: "as the cloud reports it"})
 	return nil
 }
 
@@ -136,7 +136,7 @@ func (f *flow) settle(ctx context.Context, want CVM, wasStopped bool) (*openapi.
 		}
 		cvm, err := f.get(ctx, want)
 		var mismatch *MismatchError
-		lags := errors.As(err, &mismatch) && mismatch.What == CheckComposeHash && time.Since(began) <= lag
+		lags := errors.As(err, &mismatch) && mismatch.What == ComparedComposeHash && time.Since(began) <= lag
 		if !lags {
 			if err != nil {
 				err = fmt.Errorf("cvm %s was changed, but: %w", want.ID, err)

@@ -58,10 +58,10 @@ func parseDevice(text string) (kms.DeviceID, error) {
 // sameChain refuses a KMS that is not the one on the chain of this side: what was allowed there would be
 // worth nothing.
 func sameChain(chain Chain, id uint64, contract common.Address) error {
-	if _, err := compare(CheckChain, strconv.FormatUint(chain.ChainID(), 10), strconv.FormatUint(id, 10)); err != nil {
+	if _, err := compare(ComparedChain, strconv.FormatUint(chain.ChainID(), 10), strconv.FormatUint(id, 10)); err != nil {
 		return err
 	}
-	_, err := compare(CheckKMSContract, chain.KMS().Hex(), contract.Hex())
+	_, err := compare(ComparedKMSContract, chain.KMS().Hex(), contract.Hex())
 	return err
 }
 
@@ -92,35 +92,35 @@ func kmsType(chain Chain) *openapi.KMSType {
 }
 
 // acceptDevice checks that the caller accepted a machine that the cloud names.
-func (c *config) acceptDevice(device kms.DeviceID, accepted []kms.DeviceID) (Check, error) {
+func (c *config) acceptDevice(device kms.DeviceID, accepted []kms.DeviceID) (Comparison, error) {
 	switch {
 	case device.IsZero():
-		return Check{Name: CheckDevice, Outcome: NotNeeded, Reason: "no machine is to be allowed"}, nil
+		return Comparison{Name: ComparedDevice, Outcome: NotNeeded, Reason: "no machine is to be allowed"}, nil
 	case slices.ContainsFunc(accepted, device.Equal):
-		return Check{Name: CheckDevice, Outcome: Passed, Local: device.String(), Remote: device.String()}, nil
+		return Comparison{Name: ComparedDevice, Outcome: Confirmed, Local: device.String(), Remote: device.String()}, nil
 	case c.devFromCloud:
-		return Check{Name: CheckDevice, Outcome: Waived, Remote: device.String(), Reason: "TrustDeviceFromCloud"}, nil
+		return Comparison{Name: ComparedDevice, Outcome: Waived, Remote: device.String(), Reason: "TrustDeviceFromCloud"}, nil
 	}
-	return Check{}, fmt.Errorf("device %s: %w", device, ErrDeviceNotAccepted)
+	return Comparison{}, fmt.Errorf("device %s: %w", device, ErrDeviceNotAccepted)
 }
 
 // demands compares what a contract demands with what the caller named.
-func (s ContractSpec) demands(app kms.AppID, a kms.Allowance) (Check, error) {
+func (s ContractSpec) demands(app kms.AppID, a kms.Allowance) (Comparison, error) {
 	differ := func(what, local, remote string) error {
-		return fmt.Errorf("contract of app %s: %s: %w", app, what, mismatch(CheckContract, local, remote))
+		return fmt.Errorf("contract of app %s: %s: %w", app, what, mismatch(ComparedContract, local, remote))
 	}
 	tcb := a.RequireTCBUpToDate != nil && *a.RequireTCBUpToDate
 	switch {
 	case s.Owner != (common.Address{}) && a.Owner != s.Owner:
-		return Check{}, differ("owner", s.Owner.Hex(), a.Owner.Hex())
+		return Comparison{}, differ("owner", s.Owner.Hex(), a.Owner.Hex())
 	case s.AllowAnyDevice && !a.AnyDevice:
-		return Check{}, differ("any device", "allowed", "not allowed")
+		return Comparison{}, differ("any device", "allowed", "not allowed")
 	case len(s.Devices) > 0 && !s.AllowAnyDevice && a.AnyDevice:
-		return Check{}, differ("any device", "not allowed", "allowed")
+		return Comparison{}, differ("any device", "not allowed", "allowed")
 	case s.RequireTCBUpToDate && !tcb:
-		return Check{}, differ("TCB up to date", "required", "not required")
+		return Comparison{}, differ("TCB up to date", "required", "not required")
 	}
-	return Check{Name: CheckContract, Outcome: Passed, Local: app.String(), Reason: "owned by " + a.Owner.Hex()}, nil
+	return Comparison{Name: ComparedContract, Outcome: Confirmed, Local: app.String(), Reason: "owned by " + a.Owner.Hex()}, nil
 }
 
 // journals are the transactions of one flow by what they do.

@@ -112,10 +112,10 @@ func TestRun_DeploysAContractThatAllowsTheHash(t *testing.T) {
 			assert.Equal(t, uint64(1337), app.ChainID)
 			assert.Equal(t, x.flow.KMS(), app.KMSContract)
 			assert.Len(t, app.Devices, 1)
-			got := outcomes(app.Last.Checks)
-			assert.Equal(t, deploy.Passed, got[deploy.CheckKMSRoot], "against the root in the contract")
-			assert.Equal(t, deploy.Passed, got[deploy.CheckContract])
-			assert.Equal(t, deploy.Waived, got[deploy.CheckDevice], "the caller took the cloud's choice")
+			got := outcomes(app.Last.Comparisons)
+			assert.Equal(t, deploy.Confirmed, got[deploy.ComparedKMSRoot], "against the root in the contract")
+			assert.Equal(t, deploy.Confirmed, got[deploy.ComparedContract])
+			assert.Equal(t, deploy.Waived, got[deploy.ComparedDevice], "the caller took the cloud's choice")
 			attestations, err := x.c.Apps.GetAttestations(t.Context(), app.ID.String())
 			require.NoError(t, err)
 			assert.Equal(t, app.ID.Address().Hex(), attestations.ContractAddress)
@@ -138,7 +138,7 @@ func TestRegister_LetsTheChainAllowWhatWasProvisioned(t *testing.T) {
 	require.NoError(t, err)
 	require.ErrorContains(t, deploy.Encrypt(t.Context(), x.c, st, secrets(), x.with.run...), "want registered")
 	require.ErrorContains(t, deploy.Register(t.Context(), st), "needs WithChain")
-	requireMismatch(t, deploy.Register(t.Context(), st, deploy.WithChain(otherKMS{x.flow})), deploy.CheckKMSContract)
+	requireMismatch(t, deploy.Register(t.Context(), st, deploy.WithChain(otherKMS{x.flow})), deploy.ComparedKMSContract)
 	assert.Empty(t, x.chain.Sent())
 	require.NoError(t, deploy.Register(t.Context(), st, x.with.run...))
 	assert.Equal(t, deploy.PhaseRegistered, st.Phase)
@@ -173,8 +173,8 @@ func TestRun_AllowsOnlyAnAcceptedMachine(t *testing.T) {
 	}
 	app, err := deploy.Run(t.Context(), x.c, sp, on...)
 	require.NoError(t, err)
-	accepted := check(t, app.Last.Checks, deploy.CheckDevice)
-	assert.Equal(t, deploy.Passed, accepted.Outcome)
+	accepted := check(t, app.Last.Comparisons, deploy.ComparedDevice)
+	assert.Equal(t, deploy.Confirmed, accepted.Outcome)
 	assert.Equal(t, sp.Contract.Devices, app.Devices)
 
 	sp = spec(t)
@@ -221,7 +221,7 @@ func TestRun_ComparesTheDemandsOnAnExistingContract(t *testing.T) {
 		sp.AppID, sp.Contract = &tt.id, tt.contract
 		_, err := deploy.Run(t.Context(), x.c, sp, x.with.run...)
 		require.Error(t, err, name)
-		requireMismatch(t, err, deploy.CheckContract)
+		requireMismatch(t, err, deploy.ComparedContract)
 	}
 	assert.Len(t, x.chain.Sent(), sent)
 	assert.NotContains(t, operations(x.Server), "CVMs.Create")
@@ -238,7 +238,7 @@ func TestRun_PutsNoUnpredictableHashOnChain(t *testing.T) {
 	_, script := x.PreLaunchScript()
 	app, err := deploy.Run(t.Context(), x.c, sp, append(x.with.run, deploy.TrustComposeHashFromCloud(), deploy.AcceptPreLaunchScripts(script))...)
 	require.NoError(t, err)
-	assert.Equal(t, deploy.Passed, outcomes(app.Last.Checks)[deploy.CheckDocument])
+	assert.Equal(t, deploy.Confirmed, outcomes(app.Last.Comparisons)[deploy.ComparedDocument])
 	assert.True(t, x.allowed(t, app, app.ComposeHash))
 }
 
@@ -270,11 +270,11 @@ func TestRun_EndsAtAWrongAnswerBeforeTheChain(t *testing.T) {
 		operation, pattern, with, what string
 		sent                           int
 	}{
-		"hash":     {"CVMs.Provision", `"compose_hash":"[0-9a-f]{64}"`, `"compose_hash":` + other, deploy.CheckComposeHash, 0},
-		"chain":    {"CVMs.Provision", `"chain_id":1337`, `"chain_id":1`, deploy.CheckChain, 0},
-		"contract": {"CVMs.Provision", `"kms_contract_address":"0x[0-9a-fA-F]{40}"`, `"kms_contract_address":"0x` + strings.Repeat("2", 40) + `"`, deploy.CheckKMSContract, 0},
+		"hash":     {"CVMs.Provision", `"compose_hash":"[0-9a-f]{64}"`, `"compose_hash":` + other, deploy.ComparedComposeHash, 0},
+		"chain":    {"CVMs.Provision", `"chain_id":1337`, `"chain_id":1`, deploy.ComparedChain, 0},
+		"contract": {"CVMs.Provision", `"kms_contract_address":"0x[0-9a-fA-F]{40}"`, `"kms_contract_address":"0x` + strings.Repeat("2", 40) + `"`, deploy.ComparedKMSContract, 0},
 		"key": {"KMS.GetAppEnvPublicKey", `"public_key":"[0-9a-f]{64}"`, `"public_key":"` +
-			"e33a1832c6562067ff8f844a61e51ad051f1180b66ec2551fb0251735f3ee90a" + `"`, deploy.CheckKMSRoot, 1},
+			"e33a1832c6562067ff8f844a61e51ad051f1180b66ec2551fb0251735f3ee90a" + `"`, deploy.ComparedKMSRoot, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -365,9 +365,9 @@ func TestUpdate_AllowsNoHashOfTheCloudsOwn(t *testing.T) {
 	x := newChained(t)
 	app := running(t, x.c, x.with)
 	for what, wrong := range map[string][2]string{
-		deploy.CheckComposeHash: {`"compose_hash":"[0-9a-f]{64}"`, `"compose_hash":"` + strings.Repeat("1", 64) + `"`},
-		deploy.CheckAppID:       {`"app_id":"[0-9a-f]{40}"`, `"app_id":"` + strings.Repeat("1", 40) + `"`},
-		deploy.CheckChain:       {`"chain_id":1337`, `"chain_id":8453`},
+		deploy.ComparedComposeHash: {`"compose_hash":"[0-9a-f]{64}"`, `"compose_hash":"` + strings.Repeat("1", 64) + `"`},
+		deploy.ComparedAppID:       {`"app_id":"[0-9a-f]{40}"`, `"app_id":"` + strings.Repeat("1", 40) + `"`},
+		deploy.ComparedChain:       {`"chain_id":1337`, `"chain_id":8453`},
 	} {
 		x.TamperAnswer("CVMs.ProvisionComposeUpdate", func(status int, body []byte) (int, []byte) {
 			return status, regexp.MustCompile(wrong[0]).ReplaceAll(body, []byte(wrong[1]))
@@ -421,7 +421,7 @@ func TestUpdate_RetiresTheOldHash(t *testing.T) {
 	half, err := deploy.Update(t.Context(), x.c, two, deploy.UpdateSpec{PreLaunchScript: "#!/bin/sh\n:\n", RetireOld: true}, x.with.change...)
 	require.NoError(t, err)
 	assert.True(t, x.allowed(t, first, first.ComposeHash), "the replica runs it")
-	assert.Equal(t, deploy.NotNeeded, check(t, half.Last.Checks, deploy.CheckContract).Outcome)
+	assert.Equal(t, deploy.NotNeeded, check(t, half.Last.Comparisons, deploy.ComparedContract).Outcome)
 
 	var retired []deploy.RetiredEvent
 	done, err := deploy.Update(t.Context(), x.c, half, deploy.UpdateSpec{CVM: last(two).ID, PreLaunchScript: "#!/bin/sh\n:\n", RetireOld: true},
@@ -474,7 +474,7 @@ func TestRetire_TakesHashesAndMachinesOffTheContract(t *testing.T) {
 	_, err = deploy.Retire(t.Context(), nil, after, spec)
 	require.ErrorContains(t, err, "a chain is required")
 	_, err = deploy.Retire(t.Context(), otherKMS{x.flow}, after, spec)
-	requireMismatch(t, err, deploy.CheckKMSContract)
+	requireMismatch(t, err, deploy.ComparedKMSContract)
 	_, err = deploy.Retire(t.Context(), x.flow, &deploy.App{}, spec)
 	require.ErrorContains(t, err, "no app id")
 }
@@ -645,7 +645,7 @@ func TestRun_TakesOverTheCVMOfAnEarlierRunOnAChain(t *testing.T) {
 	assert.Len(t, cvms, 1)
 
 	_, err = deploy.Run(t.Context(), x.c, sp, onThe(x.owned(t, 1), x.Server).run...)
-	mismatch := requireMismatch(t, err, deploy.CheckContract)
+	mismatch := requireMismatch(t, err, deploy.ComparedContract)
 	assert.Equal(t, x.chain.Address(1).Hex(), mismatch.Local, "the app of another owner is not taken over")
 	assert.Equal(t, x.flow.Sender().Hex(), mismatch.Remote)
 }

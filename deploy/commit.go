@@ -249,13 +249,13 @@ func (f *flow) conclude(ctx context.Context, p *Pending, cvm *openapi.CVMDetail)
 	if p.Settings != nil && p.Settings.Image != nil {
 		app.OS = Image{Name: *p.Settings.Image, Development: app.OS.Development}
 	}
-	checks := slices.Clone(p.Checks)
-	if err := f.compareOS(cvm, &checks); err != nil {
+	comparisons := slices.Clone(p.Comparisons)
+	if err := f.compareOS(cvm, &comparisons); err != nil {
 		return nil, err
 	}
 	shown := &proof{document: p.Approval.Document}
 	if cvm.Status != openapi.CVMRunning {
-		f.report(&checks, attestation(NotPossible, fmt.Sprintf("the CVM is %.100q; verify it when it runs", cvm.Status)))
+		f.report(&comparisons, attestation(Undecided, fmt.Sprintf("the CVM is %.100q; verify it when it runs", cvm.Status)))
 		if p.Approval.Unpredicted {
 			shown.document, shown.unproven = "", "the platform completed the document, and the CVM does not run yet"
 		}
@@ -272,11 +272,11 @@ func (f *flow) conclude(ctx context.Context, p *Pending, cvm *openapi.CVMDetail)
 	}
 	f.anchor(p, cvm, shown)
 	if p.RetireOld {
-		if err := f.retireOld(ctx, p, &checks); err != nil {
+		if err := f.retireOld(ctx, p, &comparisons); err != nil {
 			return nil, err
 		}
 	}
-	app.Last = &Result{CVM: cvm, URLs: urls(cvm), Checks: append(checks, shown.checks...), Report: shown.report, Bundle: shown.bundle, Pending: p}
+	app.Last = &Result{CVM: cvm, URLs: urls(cvm), Comparisons: append(comparisons, shown.comparisons...), Report: shown.report, Bundle: shown.bundle, Pending: p}
 	return app, nil
 }
 
@@ -315,7 +315,7 @@ func (f *flow) anchor(p *Pending, cvm *openapi.CVMDetail, proof *proof) {
 }
 
 // retireOld takes the hash from before a change off the contract, unless another CVM runs it.
-func (f *flow) retireOld(ctx context.Context, p *Pending, checks *[]Check) error {
+func (f *flow) retireOld(ctx context.Context, p *Pending, comparisons *[]Comparison) error {
 	old := p.Approval.BeforeHash
 	switch {
 	case f.cfg.chain == nil:
@@ -323,7 +323,7 @@ func (f *flow) retireOld(ctx context.Context, p *Pending, checks *[]Check) error
 	case old == (compose.Hash{}) || old.Equal(p.Approval.ComposeHash):
 		return nil
 	case slices.ContainsFunc(f.app.CVMs, func(c CVM) bool { return c.ComposeHash.Equal(old) }):
-		f.report(checks, Check{Name: CheckContract, Outcome: NotNeeded, Local: old.String(), Reason: "another CVM of the app still runs the old document, so its hash stays allowed"})
+		f.report(comparisons, Comparison{Name: ComparedContract, Outcome: NotNeeded, Local: old.String(), Reason: "another CVM of the app still runs the old document, so its hash stays allowed"})
 		return nil
 	}
 	log := journals{all: &p.Retirements, save: func() error { return f.cfg.keep(p) }}

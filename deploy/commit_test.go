@@ -44,7 +44,7 @@ func TestCommit_CarriesOutWhatWasPrepared(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, kept, 1)
 	assert.NotEqual(t, app.ComposeHash, p.Approval.ComposeHash)
-	assert.Equal(t, deploy.Passed, check(t, p.Checks, deploy.CheckComposeHash).Outcome)
+	assert.Equal(t, deploy.Confirmed, check(t, p.Comparisons, deploy.ComparedComposeHash).Outcome)
 	assert.WithinDuration(t, time.Now().Add(14*24*time.Hour), p.Approval.Expires, time.Minute)
 	requireEnv(t, s, "web-1", secrets())
 
@@ -151,7 +151,7 @@ func TestCommit_PreparesAnewWhatHasExpired(t *testing.T) {
 		require.NoError(t, err)
 		time.Sleep(15 * 24 * time.Hour)
 		err = deploy.Commit(t.Context(), c, p)
-		requireMismatch(t, err, deploy.CheckComposeHash) // the app has changed, so another hash would have to be allowed
+		requireMismatch(t, err, deploy.ComparedComposeHash) // the app has changed, so another hash would have to be allowed
 	})
 }
 

@@ -384,7 +384,7 @@ func TestUpdate_LateOldUpdateIsCaught(t *testing.T) {
 		require.NoError(t, c.CVMs.WaitFor(t.Context(), newer.CVMs[0].ID, "running"))
 		sent := len(s.Requests())
 		_, err = deploy.Update(t.Context(), c, newer, script("newest"), with.change...)
-		requireMismatch(t, err, deploy.CheckComposeHash)
+		requireMismatch(t, err, deploy.ComparedComposeHash)
 		for _, operation := range operations(s)[sent:] {
 			assert.NotContains(t, operation, "Commit")
 		}

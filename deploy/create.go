@@ -45,8 +45,8 @@ func (f *flow) register(ctx context.Context, st *State) error {
 			return onChainError("contract of "+st.Name, err)
 		}
 		st.AppID, st.Deployer, transaction = app, chain.Sender(), tx.Hex()
-		f.report(&st.Checks, Check{
-			Name: CheckAppID, Outcome: Passed, Local: app.String(),
+		f.report(&st.Comparisons, Comparison{
+			Name: ComparedAppID, Outcome: Confirmed, Local: app.String(),
 			Reason: "the address of the contract that the KMS deployed for this account",
 		})
 		// The id is the answer that must not get lost.
@@ -58,7 +58,7 @@ func (f *flow) register(ctx context.Context, st *State) error {
 	if err != nil {
 		return onChainError("contract of app "+st.AppID.String(), err)
 	}
-	check, err := st.Contract.demands(st.AppID, before)
+	comparison, err := st.Contract.demands(st.AppID, before)
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (f *flow) register(ctx context.Context, st *State) error {
 		return onChainError("root key in the contract of the KMS", err)
 	}
 	st.Owner, st.Phase = after.Owner, PhaseRegistered
-	f.report(&st.Checks, check)
+	f.report(&st.Comparisons, comparison)
 	f.cfg.progress(RegisteredEvent{AppID: st.AppID.String(), ChainID: chain.ChainID(), Transaction: transaction})
 	return f.cfg.checkpoint(st)
 }
@@ -138,9 +138,9 @@ func created(vm *openapi.VM, app kms.AppID) (string, error) {
 	if vm.AppID != "" {
 		answered, err := kms.ParseAppID(vm.AppID)
 		if err != nil {
-			return "", mismatch(CheckAppID, app.String(), vm.AppID)
+			return "", mismatch(ComparedAppID, app.String(), vm.AppID)
 		}
-		if _, err := compare(CheckAppID, app.String(), answered.String()); err != nil {
+		if _, err := compare(ComparedAppID, app.String(), answered.String()); err != nil {
 			return "", err
 		}
 	}
@@ -149,7 +149,7 @@ func created(vm *openapi.VM, app kms.AppID) (string, error) {
 		id = string(vm.ID)
 	}
 	if id == "" {
-		return "", mismatch(CheckCVM, "a vm_uuid", "")
+		return "", mismatch(ComparedCVM, "a vm_uuid", "")
 	}
 	return cloudtext.Clean(id), nil
 }

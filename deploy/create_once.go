@@ -281,7 +281,7 @@ func (f *flow) createdAs(p *Pending, vm *openapi.VM) error {
 		return err
 	}
 	if p.existed(id) {
-		return &MismatchError{What: CheckCVM, Local: "a new one", Remote: id}
+		return &MismatchError{What: ComparedCVM, Local: "a new one", Remote: id}
 	}
 	p.Created, p.Committed = id, true
 	f.cfg.progress(CreatedEvent{CVM: id})

@@ -14,7 +14,7 @@
 // # The anchor
 //
 // Run returns an [App]: what the owner must know from then on. Each later flow takes it: [Update], [Rollback],
-// [Replicate], [AddInstance], [Prepare], [Retire]. What a flow signs, allows on chain, encrypts for, or calls "passed"
+// [Replicate], [AddInstance], [Prepare], [Retire]. What a flow signs, allows on chain, encrypts for, or calls "confirmed"
 // follows from the anchor, from what the caller hands in, from the chain, or from evidence that was verified, and never
 // from another answer of the cloud. The name of a CVM only finds it; what the cloud describes is compared with the
 // anchor first. [Attach] makes the anchor of an app that runs already, from verified evidence or from its contract.

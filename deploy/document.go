@@ -88,10 +88,10 @@ func envNames(env []compose.EnvVar) []string {
 
 // follows compares the text that booted with the document that was sent. The platform may have completed it by its
 // documented defaults and one of its own pre-launch scripts: those that package compose knows, and those of scripts.
-func (d document) follows(ran string, scripts []compose.Hash) (Check, error) {
+func (d document) follows(ran string, scripts []compose.Hash) (Comparison, error) {
 	hash := compose.Sum([]byte(ran))
 	if hash.Equal(d.hash) {
-		return Check{Name: CheckDocument, Outcome: Passed, Local: hash.String(), Reason: "byte for byte what was sent"}, nil
+		return Comparison{Name: ComparedDocument, Outcome: Confirmed, Local: hash.String(), Reason: "byte for byte what was sent"}, nil
 	}
 	sent, script := d.text, ""
 	if d.app.PreLaunchScript == nil {
@@ -101,12 +101,12 @@ func (d document) follows(ran string, scripts []compose.Hash) (Check, error) {
 	}
 	completion, err := compose.CompareCompleted(sent, []byte(ran))
 	if err != nil {
-		return Check{}, fmt.Errorf("%w: %w", &MismatchError{What: CheckDocument, Local: d.hash.String(), Remote: hash.String()}, err)
+		return Comparison{}, fmt.Errorf("%w: %w", &MismatchError{What: ComparedDocument, Local: d.hash.String(), Remote: hash.String()}, err)
 	}
 	if p := completion.PreLaunch; p != nil {
 		script = fmt.Sprintf(", with the platform's pre-launch script %s (%s)", p.Version, p.SHA256)
 	}
-	return Check{Name: CheckDocument, Outcome: Passed, Local: d.hash.String(), Remote: hash.String(), Reason: "completed by the platform" + script}, nil
+	return Comparison{Name: ComparedDocument, Outcome: Confirmed, Local: d.hash.String(), Remote: hash.String(), Reason: "completed by the platform" + script}, nil
 }
 
 // withAccepted returns the document with the pre-launch script of ran, if its hash is one of scripts.
@@ -143,25 +143,25 @@ func (e *FindingsError) Error() string {
 	return "docker-compose file: " + strings.Join(lines, "; ")
 }
 
-// inspect returns an error for findings that cannot work in a confidential VM, and the other findings as checks.
-func (c *config) inspect(ctx context.Context, doc document) ([]Check, error) {
+// inspect returns an error for findings that cannot work in a confidential VM, and the other findings as comparisons.
+func (c *config) inspect(ctx context.Context, doc document) ([]Comparison, error) {
 	report, err := inspect.App(ctx, doc.app)
 	if err != nil {
 		return nil, &InputError{Field: "Compose", Err: err}
 	}
-	var checks []Check
+	var comparisons []Comparison
 	var wrong FindingsError
 	for _, finding := range report.Findings {
 		if finding.Severity == inspect.Error && !slices.Contains(c.mayFind, finding.Rule) {
 			wrong.Findings = append(wrong.Findings, finding)
 			continue
 		}
-		checks = append(checks, Check{Name: CheckInspection, Outcome: Noticed, Reason: cloudtext.Clean(finding.String())})
+		comparisons = append(comparisons, Comparison{Name: ComparedInspection, Outcome: Noticed, Reason: cloudtext.Clean(finding.String())})
 	}
 	if len(wrong.Findings) > 0 {
 		return nil, &wrong
 	}
-	return checks, nil
+	return comparisons, nil
 }
 
 // PreLaunchStatus is the comparison of an app's pre-launch script with the platform's current one.
@@ -199,7 +199,7 @@ func PreLaunch(ctx context.Context, c *client.Client, app *App) (*PreLaunchStatu
 		return nil, fmt.Errorf("pre-launch script of cvm %s: %w", cvm.ID, err)
 	}
 	if status.Announced, err = compose.ParseHash(upgrade.LatestOfficialHash); err != nil {
-		return nil, mismatch(CheckDocument, "the hash of the latest official pre-launch script", upgrade.LatestOfficialHash)
+		return nil, mismatch(ComparedDocument, "the hash of the latest official pre-launch script", upgrade.LatestOfficialHash)
 	}
 	if script, ok := compose.LookupPreLaunchHash(status.Announced.String()); ok {
 		status.Latest = &script

@@ -38,7 +38,7 @@ var (
 // MismatchError is returned if a value of the cloud, of the chain or of a file is not the expected one. Nothing more
 // is sent after it.
 type MismatchError struct {
-	// What is the name of the comparison, that of a [Check].
+	// What is the name of a [Comparison].
 	What string
 	// Local is the expected value.
 	Local string
@@ -116,8 +116,8 @@ func (e *OnChainError) Unwrap() error { return e.Err }
 func onChainError(what string, err error) error { return &OnChainError{What: what, Err: err} }
 
 // mismatch is a difference from a value of the cloud, which may be malformed.
-func mismatch(check, local, remote string) error {
-	return &MismatchError{What: check, Local: cloudtext.Clean(local), Remote: cloudtext.Clean(remote)}
+func mismatch(what, local, remote string) error {
+	return &MismatchError{What: what, Local: cloudtext.Clean(local), Remote: cloudtext.Clean(remote)}
 }
 
 // BootError is returned if the CVM exists but does not run.

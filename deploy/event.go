@@ -23,8 +23,8 @@ type ProvisionedEvent struct {
 	ComposeHash string
 }
 
-// CheckEvent reports a check that did not fail.
-type CheckEvent struct{ Check }
+// ComparisonEvent reports a comparison that did not fail.
+type ComparisonEvent struct{ Comparison }
 
 // RegisteredEvent reports that the chain allows the app-compose.
 type RegisteredEvent struct {
@@ -79,7 +79,7 @@ type RetiredEvent struct {
 
 func (RetiredEvent) event()     {}
 func (ProvisionedEvent) event() {}
-func (CheckEvent) event()       {}
+func (ComparisonEvent) event()  {}
 func (RegisteredEvent) event()  {}
 func (EncryptedEvent) event()   {}
 func (CreatedEvent) event()     {}
@@ -138,31 +138,31 @@ func (e AttestationEvent) String() string {
 		verdict, counts[attest.Passed], counts[attest.Failed], counts[attest.NotPossible], counts[attest.NotAsked])
 }
 
-// Outcome is the outcome of a check.
-type Outcome string
+// ComparisonOutcome is the outcome of a comparison.
+type ComparisonOutcome string
 
-// The outcomes of a check. A check that fails ends the flow with an error instead.
+// The outcomes of a comparison. One that fails ends the flow with an error instead.
 const (
-	Passed      Outcome = "passed"
-	Waived      Outcome = "waived"       // turned off by an option
-	NotPossible Outcome = "not possible" // nothing to compare with
-	NotNeeded   Outcome = "not needed"   // there is nothing that it would protect
-	Noticed     Outcome = "noticed"      // no error, but worth a look
+	Confirmed ComparisonOutcome = "confirmed"
+	Waived    ComparisonOutcome = "waived"     // turned off by an option
+	Undecided ComparisonOutcome = "undecided"  // nothing to compare with
+	NotNeeded ComparisonOutcome = "not needed" // there is nothing that it would protect
+	Noticed   ComparisonOutcome = "noticed"    // no error, but worth a look
 )
 
-// Check is one comparison of a local value with the cloud's.
-type Check struct {
-	Name    string  `json:"name"`
-	Outcome Outcome `json:"outcome"`
+// Comparison compares a local value with the cloud's.
+type Comparison struct {
+	Name    string            `json:"name"`
+	Outcome ComparisonOutcome `json:"outcome"`
 	// Local is the local value, Remote the cloud's.
 	Local  string `json:"local,omitempty"`
 	Remote string `json:"remote,omitempty"`
-	// Reason is the reason why a check was not made, or the basis of one that passed.
+	// Reason is the reason why the values were not compared, or the basis of one that passed.
 	Reason string `json:"reason,omitempty"`
 }
 
-// String returns the check as one line.
-func (c Check) String() string {
+// String returns the comparison as one line.
+func (c Comparison) String() string {
 	switch {
 	case c.Reason != "":
 		return fmt.Sprintf("%s %s: %s", c.Name, c.Outcome, c.Reason)
@@ -172,42 +172,42 @@ func (c Check) String() string {
 	return fmt.Sprintf("%s %s", c.Name, c.Outcome)
 }
 
-// The names of the checks.
+// The names of the comparisons.
 const (
-	// CheckComposeHash compares the hash computed here with the cloud's.
-	CheckComposeHash = "compose hash"
-	// CheckDocument compares the text that booted with the text that was sent, if the platform completed it.
-	CheckDocument = "document"
-	// CheckAppID compares the known app id with the cloud's.
-	CheckAppID = "app id"
-	// CheckCVM compares the requested CVM with the CVM in the cloud's response.
-	CheckCVM = "cvm"
-	// CheckInstance compares the instance that the hardware measured with those of the other CVMs.
-	CheckInstance = "instance"
-	// CheckEnvKey compares the key of the provision with the app's key.
-	CheckEnvKey = "env key"
-	// CheckKMSRoot checks that the KMS root signed the app's key for this app.
-	CheckKMSRoot = "kms root"
-	// CheckOS compares the operating system image with the requested one.
-	CheckOS = "operating system"
-	// CheckSecrets compares the names of secrets with the variables of the docker-compose file.
-	CheckSecrets = "secrets"
-	// CheckInspection has the findings of package compose/inspect in the docker-compose file.
-	CheckInspection = "docker-compose file"
-	// CheckChain, CheckKMSContract, CheckContract and CheckDevice belong to a KMS on a chain: the chain id, the
+	// ComparedComposeHash compares the hash computed here with the cloud's.
+	ComparedComposeHash = "compose hash"
+	// ComparedDocument compares the text that booted with the text that was sent, if the platform completed it.
+	ComparedDocument = "document"
+	// ComparedAppID compares the known app id with the cloud's.
+	ComparedAppID = "app id"
+	// ComparedCVM compares the requested CVM with the CVM in the cloud's response.
+	ComparedCVM = "cvm"
+	// ComparedInstance compares the instance that the hardware measured with those of the other CVMs.
+	ComparedInstance = "instance"
+	// ComparedEnvKey compares the key of the provision with the app's key.
+	ComparedEnvKey = "env key"
+	// ComparedKMSRoot checks that the KMS root signed the app's key for this app.
+	ComparedKMSRoot = "kms root"
+	// ComparedOS compares the operating system image with the requested one.
+	ComparedOS = "operating system"
+	// ComparedSecrets compares the names of secrets with the variables of the docker-compose file.
+	ComparedSecrets = "secrets"
+	// ComparedInspection has the findings of package compose/inspect in the docker-compose file.
+	ComparedInspection = "docker-compose file"
+	// ComparedChain, ComparedKMSContract, ComparedContract and ComparedDevice belong to a KMS on a chain: the chain id, the
 	// address of the KMS's contract, the requirements of the app's contract, and the machine that it allows.
-	CheckChain       = "chain id"
-	CheckKMSContract = "kms contract"
-	CheckContract    = "app contract"
-	CheckDevice      = "device"
-	// CheckAttestation checks that the hardware proves the running app. The report has the details.
-	CheckAttestation = "attestation"
+	ComparedChain       = "chain id"
+	ComparedKMSContract = "kms contract"
+	ComparedContract    = "app contract"
+	ComparedDevice      = "device"
+	// ComparedAttestation checks that the hardware proves the running app. The report has the details.
+	ComparedAttestation = "attestation"
 )
 
-// compare returns a passed check if both values are equal, else a mismatch.
-func compare(name, local, remote string) (Check, error) {
+// compare returns a confirmed comparison if both values are equal, else a mismatch.
+func compare(name, local, remote string) (Comparison, error) {
 	if local != remote {
-		return Check{}, mismatch(name, local, remote)
+		return Comparison{}, mismatch(name, local, remote)
 	}
-	return Check{Name: name, Outcome: Passed, Local: local, Remote: remote}, nil
+	return Comparison{Name: name, Outcome: Confirmed, Local: local, Remote: remote}, nil
 }

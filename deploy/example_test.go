@@ -36,18 +36,18 @@ func ExampleRun() {
 		return
 	}
 	fmt.Println(app.CVMs[0].Name, app.Last.CVM.Status, app.Secrets)
-	for _, check := range app.Last.Checks {
+	for _, check := range app.Last.Comparisons {
 		if check.Outcome != deploy.Noticed {
 			fmt.Println(check.Name, check.Outcome)
 		}
 	}
 	// Output:
 	// web-1 running [TOKEN]
-	// compose hash passed
-	// app id passed
-	// operating system passed
-	// env key passed
-	// kms root passed
-	// operating system passed
-	// attestation passed
+	// compose hash confirmed
+	// app id confirmed
+	// operating system confirmed
+	// env key confirmed
+	// kms root confirmed
+	// operating system confirmed
+	// attestation confirmed
 }

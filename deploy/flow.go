@@ -62,11 +62,11 @@ func (f *flow) compareCVM(cvm CVM, detail *openapi.CVMDetail) error {
 	}
 	hash, err := compose.ParseHash(detail.ComposeHash)
 	if err != nil {
-		return mismatch(CheckComposeHash, cvm.ComposeHash.String(), detail.ComposeHash)
+		return mismatch(ComparedComposeHash, cvm.ComposeHash.String(), detail.ComposeHash)
 	}
 	if !hash.Equal(cvm.ComposeHash) {
 		return &MismatchError{
-			What: CheckComposeHash, Local: cvm.ComposeHash.String(), Remote: hash.String(),
+			What: ComparedComposeHash, Local: cvm.ComposeHash.String(), Remote: hash.String(),
 			Hint: "if somebody else changed the app, take over what the hardware proves with Attach",
 		}
 	}
@@ -76,11 +76,11 @@ func (f *flow) compareCVM(cvm CVM, detail *openapi.CVMDetail) error {
 // compareIdentity compares id, app id and KMS of a CVM.
 func (f *flow) compareIdentity(cvm CVM, detail *openapi.CVMDetail) error {
 	if cvm.ID != cvm.Name && uuid.Bare(cvm.ID) != uuid.Bare(handle(detail)) && cvm.ID != string(detail.ID) {
-		return &MismatchError{What: CheckCVM, Local: cvm.ID, Remote: handle(detail)}
+		return &MismatchError{What: ComparedCVM, Local: cvm.ID, Remote: handle(detail)}
 	}
 	id, err := kms.ParseAppID(detail.AppID)
 	if err != nil || id != f.app.ID {
-		return mismatch(CheckAppID, f.app.ID.String(), detail.AppID)
+		return mismatch(ComparedAppID, f.app.ID.String(), detail.AppID)
 	}
 	if k := detail.KMSInfo; f.app.onChain() && k != nil {
 		id, contract := chainOf(&openapi.KMS{ChainID: k.ChainID, KMSContractAddress: k.DstackKMSAddress})
@@ -89,12 +89,12 @@ func (f *flow) compareIdentity(cvm CVM, detail *openapi.CVMDetail) error {
 	return nil
 }
 
-// report passes checks on and keeps them.
-func (f *flow) report(to *[]Check, checks ...Check) {
-	for _, check := range checks {
-		check.Local, check.Remote, check.Reason = cloudtext.Clean(check.Local), cloudtext.Clean(check.Remote), cloudtext.Clean(check.Reason)
-		*to = append(*to, check)
-		f.cfg.progress(CheckEvent{check})
+// report records comparisons and passes them to the progress function.
+func (f *flow) report(to *[]Comparison, comparisons ...Comparison) {
+	for _, comparison := range comparisons {
+		comparison.Local, comparison.Remote, comparison.Reason = cloudtext.Clean(comparison.Local), cloudtext.Clean(comparison.Remote), cloudtext.Clean(comparison.Reason)
+		*to = append(*to, comparison)
+		f.cfg.progress(ComparisonEvent{comparison})
 	}
 }
 

@@ -73,18 +73,18 @@ func ExampleUpdate() {
 		return
 	}
 	fmt.Println(updated.Last.CVM.Status, updated.Secrets, updated.ComposeHash == d.app.ComposeHash)
-	for _, check := range updated.Last.Checks {
+	for _, check := range updated.Last.Comparisons {
 		if check.Outcome != deploy.Noticed {
 			fmt.Println(check.Name, check.Outcome)
 		}
 	}
 	// Output:
 	// running [TOKEN] false
-	// kms root passed
-	// compose hash passed
+	// kms root confirmed
+	// compose hash confirmed
 	// device not needed
-	// operating system passed
-	// attestation passed
+	// operating system confirmed
+	// attestation confirmed
 }
 
 // One process prepares, the owner reads and approves, a third process commits. What they hand on is JSON.
@@ -197,15 +197,15 @@ func ExampleAttach() {
 		return
 	}
 	fmt.Println(app.Document == d.app.Document, app.Owner == d.app.Owner, len(app.CVMs))
-	for _, check := range app.Last.Checks {
+	for _, check := range app.Last.Comparisons {
 		if check.Outcome != deploy.Noticed {
 			fmt.Println(check.Name, check.Outcome)
 		}
 	}
 	// Output:
 	// true true 1
-	// attestation passed
-	// app contract passed
+	// attestation confirmed
+	// app contract confirmed
 }
 
 // The anchor is kept in a file that only its owner can read.

@@ -51,7 +51,7 @@ func plantIn(t *testing.T, operation string, planted func(string) string) {
 	})
 	look := deploy.WithProgress(func(e deploy.Event) {
 		requirePlain(t, e.String())
-		if check, ok := e.(deploy.CheckEvent); ok {
+		if check, ok := e.(deploy.ComparisonEvent); ok {
 			requirePlain(t, check.Local+check.Remote+check.Reason)
 		}
 		if state, ok := e.(deploy.StateEvent); ok {
@@ -73,7 +73,7 @@ func plantIn(t *testing.T, operation string, planted func(string) string) {
 		}
 	}
 	if instanceErr == nil {
-		requirePlain(t, fmt.Sprint(app.Last.Checks, app.Last.URLs, app.CVMs, app.OS))
+		requirePlain(t, fmt.Sprint(app.Last.Comparisons, app.Last.URLs, app.CVMs, app.OS))
 	}
 }
 

@@ -29,8 +29,8 @@ func TestRun_RefusesWhatCannotWorkInAConfidentialVM(t *testing.T) {
 		app, err := deploy.Run(t.Context(), c, sp, append(with.run, deploy.AcceptFindings(inspect.Build))...)
 		require.NoError(t, err)
 		var reasons []string
-		for _, check := range app.Last.Checks {
-			if check.Name == deploy.CheckInspection {
+		for _, check := range app.Last.Comparisons {
+			if check.Name == deploy.ComparedInspection {
 				assert.Equal(t, deploy.Noticed, check.Outcome)
 				reasons = append(reasons, check.Reason)
 			}

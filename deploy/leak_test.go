@@ -42,7 +42,7 @@ func TestFlows_ShowNoSecret(t *testing.T) {
 		look(app.Last)
 		look(app.CVMs[0])
 		look(app.OS)
-		look(app.Last.Checks[0])
+		look(app.Last.Comparisons[0])
 		look(progress)
 		changes := append(with.change, progress, deploy.WithPending(func(p *deploy.Pending) error {
 			look(p)

@@ -19,7 +19,7 @@ func TestRun_ProductionImageUnlessDevelopmentIsAskedFor(t *testing.T) {
 		app := running(t, c, with)
 		assert.False(t, *app.Last.CVM.OS.IsDev)
 		assert.False(t, app.OS.Development)
-		assert.Equal(t, deploy.Passed, outcomes(app.Last.Checks)[deploy.CheckOS])
+		assert.Equal(t, deploy.Confirmed, outcomes(app.Last.Comparisons)[deploy.ComparedOS])
 
 		sp := spec(t)
 		sp.Name, sp.OS = "dev-1", deploy.Development
@@ -55,7 +55,7 @@ func TestRun_CloudChoosesADevelopmentImage(t *testing.T) {
 		}
 		require.NotEmpty(t, sp.Image)
 		_, err := deploy.Run(t.Context(), c, sp, with.run...)
-		requireMismatch(t, err, deploy.CheckOS)
+		requireMismatch(t, err, deploy.ComparedOS)
 		assert.NotContains(t, operations(s), "CVMs.Create", "before a secret is encrypted")
 		assert.NotContains(t, operations(s), "KMS.GetAppEnvPublicKey")
 	})
@@ -79,7 +79,7 @@ func TestRun_CVMRunsAnotherImage(t *testing.T) {
 					})
 				})
 				_, err := deploy.Run(t.Context(), c, spec(t), with.run...)
-				requireMismatch(t, err, deploy.CheckOS)
+				requireMismatch(t, err, deploy.ComparedOS)
 			})
 		})
 	}
@@ -94,7 +94,7 @@ func TestRun_ReportsAnImageThatNobodyNames(t *testing.T) {
 		})
 		s.Fault("OSImages.List", phalatest.Fault{Status: 500, Times: -1})
 		app := running(t, c, with)
-		assert.Equal(t, deploy.NotPossible, check(t, app.Last.Checks, deploy.CheckOS).Outcome)
+		assert.Equal(t, deploy.Undecided, check(t, app.Last.Comparisons, deploy.ComparedOS).Outcome)
 		assert.True(t, app.OS.Measured, "the hardware has measured it")
 	})
 }

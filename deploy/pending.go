@@ -92,8 +92,8 @@ type Pending struct {
 	// KMSRoot signed the key of the secrets, if it was checked. RootFromCloud reports whether it came from the cloud.
 	KMSRoot       kms.Signer `json:"kms_root,omitzero"`
 	RootFromCloud bool       `json:"kms_root_from_cloud,omitempty"`
-	// Checks are the comparisons made so far.
-	Checks []Check `json:"checks,omitempty"`
+	// Comparisons are those made so far.
+	Comparisons []Comparison `json:"comparisons,omitempty"`
 }
 
 // MarshalJSON writes the complete change, with its ciphertext and its commit token.
@@ -177,7 +177,7 @@ func ParsePending(data []byte) (*Pending, error) {
 		return nil, fmt.Errorf("pending %s: %w", p.Kind, err)
 	}
 	if p.Approval.App != p.App.ID {
-		return nil, fmt.Errorf("pending %s: %w", p.Kind, &MismatchError{What: CheckAppID, Local: p.App.ID.String(), Remote: p.Approval.App.String()})
+		return nil, fmt.Errorf("pending %s: %w", p.Kind, &MismatchError{What: ComparedAppID, Local: p.App.ID.String(), Remote: p.Approval.App.String()})
 	}
 	return &p, nil
 }
@@ -236,12 +236,12 @@ func (a *Approval) Check() error {
 	}
 	if !a.Unpredicted {
 		if sum := compose.Sum([]byte(a.Document)); !sum.Equal(a.ComposeHash) {
-			return fmt.Errorf("approval: %w", &MismatchError{What: CheckComposeHash, Local: sum.String(), Remote: a.ComposeHash.String()})
+			return fmt.Errorf("approval: %w", &MismatchError{What: ComparedComposeHash, Local: sum.String(), Remote: a.ComposeHash.String()})
 		}
 	}
 	if a.Before != "" {
 		if sum := compose.Sum([]byte(a.Before)); !sum.Equal(a.BeforeHash) {
-			return fmt.Errorf("approval: the document before: %w", &MismatchError{What: CheckComposeHash, Local: sum.String(), Remote: a.BeforeHash.String()})
+			return fmt.Errorf("approval: the document before: %w", &MismatchError{What: ComparedComposeHash, Local: sum.String(), Remote: a.BeforeHash.String()})
 		}
 	}
 	return nil

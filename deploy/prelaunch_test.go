@@ -32,7 +32,7 @@ func TestRun_UnknownPreLaunchScriptFailsWithItsHash(t *testing.T) {
 		var unverified *deploy.VerificationError
 		require.ErrorAs(t, err, &unverified)
 		assert.Contains(t, err.Error(), hash.String())
-		requireMismatch(t, err, deploy.CheckDocument)
+		requireMismatch(t, err, deploy.ComparedDocument)
 	})
 }
 

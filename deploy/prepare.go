@@ -108,7 +108,7 @@ func (f *flow) prepareUpdate(ctx context.Context, p *Pending, request openapi.Up
 	accepted, err := f.c.CVMs.Update(ctx, p.CVM.ID, request, &openapi.CVMsUpdateParams{PrepareOnly: openapi.Ptr(true)},
 		client.WithConflictWait(conflictWait))
 	if err == nil {
-		return nil, mismatch(CheckChain, "a change that waits for the chain", "taken at once: "+string(accepted.Status))
+		return nil, mismatch(ComparedChain, "a change that waits for the chain", "taken at once: "+string(accepted.Status))
 	}
 	return preparationOf(err, request)
 }
@@ -122,13 +122,13 @@ func preparationOf(err error, request any) (*preparation, error) {
 	p := &preparation{token: required.CommitToken, expires: time.Now().Add(preparedFor).UTC().Truncate(time.Second)}
 	var parseErr error
 	if p.hash, parseErr = compose.ParseHash(required.ComposeHash); parseErr != nil {
-		return nil, errors.Join(mismatch(CheckComposeHash, "that of the change", required.ComposeHash), err)
+		return nil, errors.Join(mismatch(ComparedComposeHash, "that of the change", required.ComposeHash), err)
 	}
 	if p.app, parseErr = kms.ParseAppID(required.AppID); parseErr != nil {
-		return nil, errors.Join(mismatch(CheckAppID, "that of the change", required.AppID), err)
+		return nil, errors.Join(mismatch(ComparedAppID, "that of the change", required.AppID), err)
 	}
 	if p.device, parseErr = parseDevice(required.DeviceID); parseErr != nil {
-		return nil, errors.Join(mismatch(CheckDevice, "64 hexadecimal digits", required.DeviceID), err)
+		return nil, errors.Join(mismatch(ComparedDevice, "64 hexadecimal digits", required.DeviceID), err)
 	}
 	p.chain, p.kms = chainOf(required.KMSInfo)
 	data, parseErr := openapi.Marshal(request)
@@ -141,7 +141,7 @@ func preparationOf(err error, request any) (*preparation, error) {
 
 // takePreparation compares what the cloud prepared with what was asked for, and keeps the token.
 func (f *flow) takePreparation(ctx context.Context, p *Pending, prepared *preparation) error {
-	if _, err := compare(CheckAppID, p.App.ID.String(), prepared.app.String()); err != nil {
+	if _, err := compare(ComparedAppID, p.App.ID.String(), prepared.app.String()); err != nil {
 		return err
 	}
 	if err := p.App.compareKMS(prepared.chain, prepared.kms); err != nil {
@@ -163,22 +163,22 @@ func (f *flow) takePreparation(ctx context.Context, p *Pending, prepared *prepar
 // compareApproved compares the hash that the cloud wants allowed with the one computed here.
 func (f *flow) compareApproved(p *Pending, remote compose.Hash) error {
 	if !p.Approval.Unpredicted {
-		check, err := compare(CheckComposeHash, p.Approval.ComposeHash.String(), remote.String())
+		comparison, err := compare(ComparedComposeHash, p.Approval.ComposeHash.String(), remote.String())
 		if err != nil {
 			return err
 		}
-		f.report(&p.Checks, check)
+		f.report(&p.Comparisons, comparison)
 		return nil
 	}
-	check := Check{Name: CheckComposeHash, Outcome: NotPossible, Remote: remote.String(), Reason: "the platform completes the document; what boots is compared afterwards"}
+	comparison := Comparison{Name: ComparedComposeHash, Outcome: Undecided, Remote: remote.String(), Reason: "the platform completes the document; what boots is compared afterwards"}
 	if p.App.onChain() {
 		if !f.cfg.hashFromCloud {
 			return fmt.Errorf("%w: give the document a pre-launch script of its own", ErrUnpredictable)
 		}
-		check.Outcome, check.Reason = Waived, "TrustComposeHashFromCloud"
+		comparison.Outcome, comparison.Reason = Waived, "TrustComposeHashFromCloud"
 	}
 	p.Approval.ComposeHash = remote
-	f.report(&p.Checks, check)
+	f.report(&p.Comparisons, comparison)
 	return nil
 }
 
@@ -195,23 +195,23 @@ func (f *flow) acceptPending(ctx context.Context, p *Pending, device kms.DeviceI
 		allowed = a.Device || a.AnyDevice
 	}
 	if allowed {
-		f.report(&p.Checks, Check{Name: CheckDevice, Outcome: NotNeeded, Remote: device.String(), Reason: "the contract allows the machine already"})
+		f.report(&p.Comparisons, Comparison{Name: ComparedDevice, Outcome: NotNeeded, Remote: device.String(), Reason: "the contract allows the machine already"})
 		return nil
 	}
-	check, err := f.cfg.acceptDevice(device, slices.Concat(p.App.Devices, p.Devices))
+	comparison, err := f.cfg.acceptDevice(device, slices.Concat(p.App.Devices, p.Devices))
 	if err != nil {
 		return err
 	}
 	p.Approval.Device = device
-	f.report(&p.Checks, check)
+	f.report(&p.Comparisons, comparison)
 	return nil
 }
 
 // compareKMS compares the chain and the contract that the cloud names for the KMS with those of the anchor.
 func (a *App) compareKMS(id uint64, contract common.Address) error {
-	if _, err := compare(CheckChain, strconv.FormatUint(a.ChainID, 10), strconv.FormatUint(id, 10)); err != nil {
+	if _, err := compare(ComparedChain, strconv.FormatUint(a.ChainID, 10), strconv.FormatUint(id, 10)); err != nil {
 		return err
 	}
-	_, err := compare(CheckKMSContract, a.KMSContract.Hex(), contract.Hex())
+	_, err := compare(ComparedKMSContract, a.KMSContract.Hex(), contract.Hex())
 	return err
 }

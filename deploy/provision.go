@@ -22,7 +22,7 @@ import (
 //
 // It returns a [*MismatchError] if the cloud's compose hash is not the one computed locally, or its app id not the
 // requested one. If the hash cannot be predicted (the app-compose has no pre-launch script of its own, so the
-// platform adds one), the check is recorded as not possible; the booted document is compared afterwards.
+// platform adds one), the comparison is recorded as undecided; the booted document is compared afterwards.
 func Provision(ctx context.Context, c *client.Client, spec Spec, opts ...Option) (*State, error) {
 	cfg, err := configure(inRun, opts)
 	if err != nil {
@@ -127,7 +127,7 @@ func (f *flow) plan(ctx context.Context, spec Spec) (*State, *openapi.ProvisionR
 		return nil, nil, fmt.Errorf("deploy %s: %w: give the app-compose a pre-launch script of its own", spec.Name, ErrUnpredictable)
 	}
 	if f.cfg.teamWallet != nil && spec.Nonce != nil {
-		if _, err := compare(CheckAppID, kms.DeriveAppID(*f.cfg.teamWallet, *spec.Nonce).String(), spec.AppID.String()); err != nil {
+		if _, err := compare(ComparedAppID, kms.DeriveAppID(*f.cfg.teamWallet, *spec.Nonce).String(), spec.AppID.String()); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -140,7 +140,7 @@ func (f *flow) plan(ctx context.Context, spec Spec) (*State, *openapi.ProvisionR
 		Document: string(doc.text), ComposeHash: doc.hash, Predicted: doc.predictable,
 		EnvKeys: envNames(spec.Env), OS: Image{Name: spec.Image, Development: spec.OS == Development}, Contract: spec.Contract,
 	}
-	f.report(&st.Checks, append(noticed, found...)...)
+	f.report(&st.Comparisons, append(noticed, found...)...)
 	return st, request, nil
 }
 
@@ -148,21 +148,21 @@ func (f *flow) plan(ctx context.Context, spec Spec) (*State, *openapi.ProvisionR
 func (f *flow) compareHash(st *State, answered string) error {
 	remote, err := compose.ParseHash(answered)
 	if err != nil {
-		return mismatch(CheckComposeHash, st.ComposeHash.String(), answered)
+		return mismatch(ComparedComposeHash, st.ComposeHash.String(), answered)
 	}
 	if !st.Predicted {
 		st.ComposeHash = remote
-		f.report(&st.Checks, Check{
-			Name: CheckComposeHash, Outcome: NotPossible, Remote: remote.String(),
+		f.report(&st.Comparisons, Comparison{
+			Name: ComparedComposeHash, Outcome: Undecided, Remote: remote.String(),
 			Reason: "without a pre-launch script of its own the platform completes the app-compose; what boots is compared afterwards",
 		})
 		return nil
 	}
-	check, err := compare(CheckComposeHash, st.ComposeHash.String(), remote.String())
+	comparison, err := compare(ComparedComposeHash, st.ComposeHash.String(), remote.String())
 	if err != nil {
 		return err
 	}
-	f.report(&st.Checks, check)
+	f.report(&st.Comparisons, comparison)
 	return nil
 }
 
@@ -179,14 +179,14 @@ func (f *flow) compareChain(st *State, answer *openapi.Provision) error {
 	}
 	device, err := parseDevice(answer.DeviceID)
 	if err != nil {
-		return mismatch(CheckDevice, "64 hexadecimal digits", answer.DeviceID)
+		return mismatch(ComparedDevice, "64 hexadecimal digits", answer.DeviceID)
 	}
-	check, err := f.cfg.acceptDevice(device, st.Contract.Devices)
+	comparison, err := f.cfg.acceptDevice(device, st.Contract.Devices)
 	if err != nil {
 		return fmt.Errorf("provision %s: %w", st.Name, err)
 	}
 	st.Device = device
-	f.report(&st.Checks, check)
+	f.report(&st.Comparisons, comparison)
 	return nil
 }
 
@@ -199,50 +199,50 @@ func (f *flow) compareAppID(st *State, spec Spec, answered string) error {
 		return nil // the id is the address of a contract, which is yet to be deployed
 	}
 	if answered == "" {
-		return &MismatchError{What: CheckAppID, Local: "an app id", Hint: "a KMS on a chain needs WithChain"}
+		return &MismatchError{What: ComparedAppID, Local: "an app id", Hint: "a KMS on a chain needs WithChain"}
 	}
 	remote, err := kms.ParseAppID(answered)
 	if err != nil {
-		return mismatch(CheckAppID, "40 hexadecimal digits", answered)
+		return mismatch(ComparedAppID, "40 hexadecimal digits", answered)
 	}
-	check, err := f.checkAppID(st, spec, remote)
+	comparison, err := f.checkAppID(st, spec, remote)
 	if err != nil {
 		return err
 	}
 	st.AppID = remote
-	f.report(&st.Checks, check)
+	f.report(&st.Comparisons, comparison)
 	return nil
 }
 
 // maxNonce bounds the search for an app id among the addresses that a wallet creates.
 const maxNonce = 10_000
 
-func (f *flow) checkAppID(st *State, spec Spec, remote kms.AppID) (Check, error) {
+func (f *flow) checkAppID(st *State, spec Spec, remote kms.AppID) (Comparison, error) {
 	wallet := f.cfg.teamWallet
 	switch {
 	case spec.AppID != nil:
-		check, err := compare(CheckAppID, spec.AppID.String(), remote.String())
+		comparison, err := compare(ComparedAppID, spec.AppID.String(), remote.String())
 		if err == nil && wallet == nil {
-			check.Reason = "as asked for"
+			comparison.Reason = "as asked for"
 		}
-		return check, err
+		return comparison, err
 	case st.onChain():
-		return Check{}, &MismatchError{What: CheckAppID, Local: "no app id before the contract is deployed", Remote: remote.String()}
+		return Comparison{}, &MismatchError{What: ComparedAppID, Local: "no app id before the contract is deployed", Remote: remote.String()}
 	case wallet != nil:
 		for nonce := range uint64(maxNonce) {
 			if kms.DeriveAppID(*wallet, nonce) == remote {
-				return Check{
-					Name: CheckAppID, Outcome: Passed, Local: remote.String(), Remote: remote.String(),
+				return Comparison{
+					Name: ComparedAppID, Outcome: Confirmed, Local: remote.String(), Remote: remote.String(),
 					Reason: fmt.Sprintf("nonce %d of the team wallet %s", nonce, wallet.Hex()),
 				}, nil
 			}
 		}
-		return Check{}, &MismatchError{What: CheckAppID, Local: fmt.Sprintf("an address that %s creates", wallet.Hex()), Remote: remote.String()}
+		return Comparison{}, &MismatchError{What: ComparedAppID, Local: fmt.Sprintf("an address that %s creates", wallet.Hex()), Remote: remote.String()}
 	case f.cfg.idFromCloud:
-		return Check{Name: CheckAppID, Outcome: Waived, Remote: remote.String(), Reason: "TrustAppIDFromCloud"}, nil
+		return Comparison{Name: ComparedAppID, Outcome: Waived, Remote: remote.String(), Reason: "TrustAppIDFromCloud"}, nil
 	}
-	return Check{
-		Name: CheckAppID, Outcome: NotPossible, Remote: remote.String(),
+	return Comparison{
+		Name: ComparedAppID, Outcome: Undecided, Remote: remote.String(),
 		Reason: "no app id was asked for, so the cloud chose one; there are no secrets that depend on it",
 	}, nil
 }
@@ -256,7 +256,7 @@ func (f *flow) compareImage(ctx context.Context, st *State, hash string) error {
 	}
 	for image, err := range f.c.OSImages.All(ctx, nil) {
 		if err != nil {
-			f.report(&st.Checks, Check{Name: CheckOS, Outcome: NotPossible, Remote: hash, Reason: "the list of images cannot be read; the CVM is looked at after it booted"})
+			f.report(&st.Comparisons, Comparison{Name: ComparedOS, Outcome: Undecided, Remote: hash, Reason: "the list of images cannot be read; the CVM is looked at after it booted"})
 			return nil
 		}
 		if image.OSImageHash != hash {
@@ -266,7 +266,7 @@ func (f *flow) compareImage(ctx context.Context, st *State, hash string) error {
 			return fmt.Errorf("provision %s: %w", st.Name, err)
 		}
 		st.OS.Name, st.OS.Version = cloudtext.Clean(image.Name), cloudtext.Clean(image.Version)
-		f.report(&st.Checks, Check{Name: CheckOS, Outcome: Passed, Local: st.OS.kind(), Remote: image.Name, Reason: "as the cloud lists it"})
+		f.report(&st.Comparisons, Comparison{Name: ComparedOS, Outcome: Confirmed, Local: st.OS.kind(), Remote: image.Name, Reason: "as the cloud lists it"})
 		return nil
 	}
 	return nil
@@ -275,10 +275,10 @@ func (f *flow) compareImage(ctx context.Context, st *State, hash string) error {
 // compare compares an image with what was asked for.
 func (i Image) compare(name string, isDev *bool) error {
 	if isDev != nil && *isDev != i.Development {
-		return mismatch(CheckOS, i.kind(), Image{Name: name, Development: *isDev}.kind())
+		return mismatch(ComparedOS, i.kind(), Image{Name: name, Development: *isDev}.kind())
 	}
 	if i.Name != "" && name != "" && i.Name != name {
-		return mismatch(CheckOS, i.Name, name)
+		return mismatch(ComparedOS, i.Name, name)
 	}
 	return nil
 }
@@ -321,7 +321,7 @@ func (f *flow) adopt(ctx context.Context, st *State, spec Spec, taken error) (*S
 	}
 	id, err := kms.ParseAppID(cvm.AppID)
 	if err != nil {
-		return refuse(mismatch(CheckAppID, "that of the CVM of that name", cvm.AppID))
+		return refuse(mismatch(ComparedAppID, "that of the CVM of that name", cvm.AppID))
 	}
 	if f.cfg.chain != nil {
 		if err := f.adoptContract(ctx, st, spec, id); err != nil {
@@ -340,7 +340,7 @@ func (f *flow) adopt(ctx context.Context, st *State, spec Spec, taken error) (*S
 func (f *flow) adoptContract(ctx context.Context, st *State, spec Spec, id kms.AppID) error {
 	chain := f.cfg.chain
 	if spec.AppID != nil {
-		if _, err := compare(CheckAppID, spec.AppID.String(), id.String()); err != nil {
+		if _, err := compare(ComparedAppID, spec.AppID.String(), id.String()); err != nil {
 			return err
 		}
 	}
@@ -353,13 +353,13 @@ func (f *flow) adoptContract(ctx context.Context, st *State, spec Spec, id kms.A
 		owner = chain.Sender()
 	}
 	if a.Owner != owner {
-		return &MismatchError{What: CheckContract, Local: owner.Hex(), Remote: a.Owner.Hex()}
+		return &MismatchError{What: ComparedContract, Local: owner.Hex(), Remote: a.Owner.Hex()}
 	}
 	if !a.ComposeHash {
 		return fmt.Errorf("compose hash %s: %w", st.ComposeHash, ErrNotAllowed)
 	}
 	st.AppID, st.ChainID, st.KMSContract = id, chain.ChainID(), chain.KMS()
-	f.report(&st.Checks, Check{Name: CheckAppID, Outcome: Passed, Local: id.String(), Reason: "its contract belongs to " + owner.Hex() + " and allows this compose hash"})
+	f.report(&st.Comparisons, Comparison{Name: ComparedAppID, Outcome: Confirmed, Local: id.String(), Reason: "its contract belongs to " + owner.Hex() + " and allows this compose hash"})
 	return nil
 }
 

@@ -150,7 +150,7 @@ func (f *flow) planCreation(ctx context.Context, want creation) (*Pending, error
 	if err := f.checkRootKnown("app " + f.app.ID.String()); err != nil {
 		return nil, err
 	}
-	f.report(&p.Checks, noticed...)
+	f.report(&p.Comparisons, noticed...)
 	return p, f.sealInto(ctx, p, want.env)
 }
 
@@ -164,7 +164,7 @@ func (p *Pending) setRequest(request any) error {
 func (f *flow) prepareReplica(ctx context.Context, p *Pending, request openapi.ReplicateRequest) (*preparation, error) {
 	vm, err := f.c.CVMs.Replicate(ctx, p.CVM.ID, &request, &openapi.CVMsReplicateParams{PrepareOnly: openapi.Ptr(true)})
 	if err == nil {
-		return nil, mismatch(CheckChain, "a replica that waits for the chain", "made at once: "+vm.VMUUID)
+		return nil, mismatch(ComparedChain, "a replica that waits for the chain", "made at once: "+vm.VMUUID)
 	}
 	return preparationOf(err, request)
 }

@@ -30,7 +30,7 @@ func TestRun_ChecksEverythingAndReportsIt(t *testing.T) {
 		var events []string
 		var log strings.Builder
 		app, err := deploy.Run(t.Context(), c, sp, append(with.run, deploy.WithProgress(func(e deploy.Event) {
-			if c, ok := e.(deploy.CheckEvent); !ok || c.Name != deploy.CheckInspection {
+			if c, ok := e.(deploy.ComparisonEvent); !ok || c.Name != deploy.ComparedInspection {
 				events = append(events, strings.TrimPrefix(fmt.Sprintf("%T", e), "deploy."))
 			}
 			fmt.Fprintf(&log, "%s %+v %v\n", e, e, e)
@@ -45,15 +45,15 @@ func TestRun_ChecksEverythingAndReportsIt(t *testing.T) {
 		want, err := sp.Compose.Hash()
 		require.NoError(t, err)
 		assert.Equal(t, want, app.ComposeHash)
-		assert.Equal(t, map[string]deploy.Outcome{
-			deploy.CheckComposeHash: deploy.Passed, deploy.CheckAppID: deploy.Passed, deploy.CheckOS: deploy.Passed,
-			deploy.CheckEnvKey: deploy.Passed, deploy.CheckKMSRoot: deploy.Passed, deploy.CheckAttestation: deploy.Passed,
-		}, outcomes(app.Last.Checks))
+		assert.Equal(t, map[string]deploy.ComparisonOutcome{
+			deploy.ComparedComposeHash: deploy.Confirmed, deploy.ComparedAppID: deploy.Confirmed, deploy.ComparedOS: deploy.Confirmed,
+			deploy.ComparedEnvKey: deploy.Confirmed, deploy.ComparedKMSRoot: deploy.Confirmed, deploy.ComparedAttestation: deploy.Confirmed,
+		}, outcomes(app.Last.Comparisons))
 		assert.Equal(t, []string{
-			"CheckEvent", "CheckEvent", "CheckEvent", "ProvisionedEvent", "CheckEvent", "CheckEvent", "EncryptedEvent", "CreatedEvent",
+			"ComparisonEvent", "ComparisonEvent", "ComparisonEvent", "ProvisionedEvent", "ComparisonEvent", "ComparisonEvent", "EncryptedEvent", "CreatedEvent",
 		}, events[:8])
 		assert.Contains(t, events, "StateEvent")
-		assert.Equal(t, []string{"CheckEvent", "RunningEvent", "AttestationEvent", "CheckEvent"}, events[len(events)-4:])
+		assert.Equal(t, []string{"ComparisonEvent", "RunningEvent", "AttestationEvent", "ComparisonEvent"}, events[len(events)-4:])
 		assert.NotContains(t, log.String(), "hunter2")
 		assert.Contains(t, operations(s), "CVMs.GetState", "the states are streamed")
 	})
@@ -110,14 +110,14 @@ func TestRun_ComparesAKnownAppID(t *testing.T) {
 		sp.AppID, sp.Nonce = &id, &nonce
 
 		_, err = deploy.Run(t.Context(), c, sp, deploy.WithKMSRoot(s.KMSRoot()), trusting(s), deploy.WithTeamWallet(common.Address{1}))
-		requireMismatch(t, err, deploy.CheckAppID)
+		requireMismatch(t, err, deploy.ComparedAppID)
 		assert.NotContains(t, operations(s), "CVMs.Provision", "a wrong wallet ends it before anything is sent")
 
 		app, err := deploy.Run(t.Context(), c, sp, with.run...)
 		require.NoError(t, err)
 		assert.Equal(t, id, app.ID)
-		assert.Equal(t, deploy.Check{Name: deploy.CheckAppID, Outcome: deploy.Passed, Local: id.String(), Remote: id.String()},
-			check(t, app.Last.Checks, deploy.CheckAppID))
+		assert.Equal(t, deploy.Comparison{Name: deploy.ComparedAppID, Outcome: deploy.Confirmed, Local: id.String(), Remote: id.String()},
+			check(t, app.Last.Comparisons, deploy.ComparedAppID))
 	})
 }
 
@@ -131,19 +131,19 @@ func TestRun_NeedsAnAppIDThatTheCloudDidNotChoose(t *testing.T) {
 		assert.Empty(t, operations(s), "nothing was sent")
 
 		_, err = deploy.Run(t.Context(), c, spec(t), append(root, deploy.WithTeamWallet(common.Address{1}))...)
-		mismatch := requireMismatch(t, err, deploy.CheckAppID)
+		mismatch := requireMismatch(t, err, deploy.ComparedAppID)
 		assert.Equal(t, kms.DeriveAppID(s.TeamWallet(), 0).String(), mismatch.Remote)
 		assert.NotContains(t, operations(s), "KMS.GetAppEnvPublicKey")
 
 		app, err := deploy.Run(t.Context(), c, spec(t), append(root, deploy.TrustAppIDFromCloud())...)
 		require.NoError(t, err)
-		assert.Equal(t, deploy.Waived, check(t, app.Last.Checks, deploy.CheckAppID).Outcome)
+		assert.Equal(t, deploy.Waived, check(t, app.Last.Comparisons, deploy.ComparedAppID).Outcome)
 
 		sp := spec(t)
 		sp.Name, sp.Env = "web-2", nil
 		app, err = deploy.Run(t.Context(), c, sp, deploy.AllowMissing("TOKEN", "URL"), trusting(s))
 		require.NoError(t, err, "without secrets nothing depends on the id")
-		assert.Equal(t, deploy.NotPossible, check(t, app.Last.Checks, deploy.CheckAppID).Outcome)
+		assert.Equal(t, deploy.Undecided, check(t, app.Last.Comparisons, deploy.ComparedAppID).Outcome)
 	})
 }
 
@@ -155,14 +155,14 @@ func TestRun_EndsAtAWrongAnswer(t *testing.T) {
 		operation, member, value, what string
 		knownID                        bool
 	}{
-		"compose hash":           {"CVMs.Provision", "compose_hash", strings.Repeat("ab", 32), deploy.CheckComposeHash, false},
-		"app id":                 {"CVMs.Provision", "app_id", strings.Repeat("cd", 20), deploy.CheckAppID, true},
-		"key while provisioning": {"CVMs.Provision", "app_env_encrypt_pubkey", otherKey, deploy.CheckEnvKey, false},
-		"key of the KMS":         {"KMS.GetAppEnvPublicKey", "public_key", otherKey, deploy.CheckEnvKey, false},
-		"app id of the new CVM":  {"CVMs.Create", "app_id", strings.Repeat("cd", 20), deploy.CheckAppID, false},
-		"hash of what runs":      {"CVMs.Get", "compose_hash", strings.Repeat("ab", 32), deploy.CheckComposeHash, false},
-		"app id of what runs":    {"CVMs.Get", "app_id", strings.Repeat("cd", 20), deploy.CheckAppID, false},
-		"id of what runs":        {"CVMs.Get", "vm_uuid", "cdcdcdcd-cdcd-4dcd-8dcd-cdcdcdcdcdcd", deploy.CheckCVM, false},
+		"compose hash":           {"CVMs.Provision", "compose_hash", strings.Repeat("ab", 32), deploy.ComparedComposeHash, false},
+		"app id":                 {"CVMs.Provision", "app_id", strings.Repeat("cd", 20), deploy.ComparedAppID, true},
+		"key while provisioning": {"CVMs.Provision", "app_env_encrypt_pubkey", otherKey, deploy.ComparedEnvKey, false},
+		"key of the KMS":         {"KMS.GetAppEnvPublicKey", "public_key", otherKey, deploy.ComparedEnvKey, false},
+		"app id of the new CVM":  {"CVMs.Create", "app_id", strings.Repeat("cd", 20), deploy.ComparedAppID, false},
+		"hash of what runs":      {"CVMs.Get", "compose_hash", strings.Repeat("ab", 32), deploy.ComparedComposeHash, false},
+		"app id of what runs":    {"CVMs.Get", "app_id", strings.Repeat("cd", 20), deploy.ComparedAppID, false},
+		"id of what runs":        {"CVMs.Get", "vm_uuid", "cdcdcdcd-cdcd-4dcd-8dcd-cdcdcdcdcdcd", deploy.ComparedCVM, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -217,7 +217,7 @@ func TestRun_EndsAtAKeyOfAnotherRoot(t *testing.T) {
 			})
 		}
 		_, err = deploy.Run(t.Context(), c, spec(t), with.run...)
-		mismatch := requireMismatch(t, err, deploy.CheckKMSRoot)
+		mismatch := requireMismatch(t, err, deploy.ComparedKMSRoot)
 		assert.Equal(t, s.KMSRoot().String(), mismatch.Local)
 		assert.Equal(t, foreign.KMSRoot().String(), mismatch.Remote)
 		assert.NotContains(t, operations(s), "CVMs.Create")
@@ -228,11 +228,11 @@ func TestRun_GivesTheKeyCheckUpOnlyByName(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		opts    []deploy.Option
-		outcome deploy.Outcome
+		outcome deploy.ComparisonOutcome
 		err     string
 	}{
 		"nothing":     {nil, "", "pin the KMS root"},
-		"trust":       {[]deploy.Option{deploy.TrustKMSRootFromCloud()}, deploy.Passed, ""},
+		"trust":       {[]deploy.Option{deploy.TrustKMSRootFromCloud()}, deploy.Confirmed, ""},
 		"skip":        {[]deploy.Option{deploy.SkipKMSKeyCheck()}, deploy.Waived, ""},
 		"two ways":    {[]deploy.Option{deploy.SkipKMSKeyCheck(), deploy.TrustKMSRootFromCloud()}, "", "exclude one another"},
 		"no root":     {[]deploy.Option{deploy.WithKMSRoot()}, "", "WithKMSRoot: a key is required"},
@@ -253,7 +253,7 @@ func TestRun_GivesTheKeyCheckUpOnlyByName(t *testing.T) {
 					return
 				}
 				require.NoError(t, err)
-				root := check(t, app.Last.Checks, deploy.CheckKMSRoot)
+				root := check(t, app.Last.Comparisons, deploy.ComparedKMSRoot)
 				assert.Equal(t, tt.outcome, root.Outcome)
 				assert.NotEmpty(t, root.Reason, "what was given up is named")
 				assert.Equal(t, name == "trust", app.RootFromCloud)
@@ -271,7 +271,7 @@ func TestRun_NeedsNoRootWithoutSecrets(t *testing.T) {
 		sp.Env = nil
 		app, err := deploy.Run(t.Context(), c, sp, trusting(s), deploy.AllowMissing("TOKEN", "URL"))
 		require.NoError(t, err)
-		assert.Contains(t, app.Last.Checks, deploy.Check{Name: deploy.CheckKMSRoot, Outcome: deploy.NotNeeded, Reason: "there are no secrets"})
+		assert.Contains(t, app.Last.Comparisons, deploy.Comparison{Name: deploy.ComparedKMSRoot, Outcome: deploy.NotNeeded, Reason: "there are no secrets"})
 		assert.NotContains(t, operations(s), "KMS.GetAppEnvPublicKey")
 		assert.Equal(t, []string{}, app.Secrets)
 	})
@@ -288,18 +288,18 @@ func TestRun_ProvesACompletedDocument(t *testing.T) {
 		_, script := s.PreLaunchScript()
 		app, err := deploy.Run(t.Context(), c, sp, append(with.run, deploy.AcceptPreLaunchScripts(script))...)
 		require.NoError(t, err)
-		hash := check(t, app.Last.Checks, deploy.CheckComposeHash)
-		assert.Equal(t, deploy.NotPossible, hash.Outcome)
-		assert.Contains(t, hash.String(), "compose hash not possible: without a pre-launch script")
-		followed := check(t, app.Last.Checks, deploy.CheckDocument)
-		assert.Equal(t, deploy.Passed, followed.Outcome)
+		hash := check(t, app.Last.Comparisons, deploy.ComparedComposeHash)
+		assert.Equal(t, deploy.Undecided, hash.Outcome)
+		assert.Contains(t, hash.String(), "compose hash undecided: without a pre-launch script")
+		followed := check(t, app.Last.Comparisons, deploy.ComparedDocument)
+		assert.Equal(t, deploy.Confirmed, followed.Outcome)
 		assert.Equal(t, app.ComposeHash.String(), followed.Remote)
 		assert.Equal(t, compose.Sum([]byte(app.Document)), app.ComposeHash)
 		assert.NotEqual(t, followed.Local, followed.Remote)
 
 		sp.Name = "web-2"
 		_, err = deploy.Run(t.Context(), c, sp, with.run...)
-		requireMismatch(t, err, deploy.CheckDocument)
+		requireMismatch(t, err, deploy.ComparedDocument)
 		var unverified *deploy.VerificationError
 		require.ErrorAs(t, err, &unverified)
 		require.ErrorContains(t, err, script.String(), "the error shows the hash of the unknown script")
@@ -518,7 +518,7 @@ func TestRun_TakesOverTheCVMOfAnEarlierRun(t *testing.T) {
 		known.AppID, known.Nonce = &id, &nonce
 		_, err = deploy.Run(t.Context(), c, known, with.run...)
 		require.ErrorIs(t, err, client.ErrConflict)
-		mismatch := requireMismatch(t, err, deploy.CheckAppID)
+		mismatch := requireMismatch(t, err, deploy.ComparedAppID)
 		assert.Equal(t, id.String(), mismatch.Local)
 		assert.Equal(t, first.ID.String(), mismatch.Remote)
 
@@ -527,7 +527,7 @@ func TestRun_TakesOverTheCVMOfAnEarlierRun(t *testing.T) {
 		require.NoError(t, err)
 		_, err = deploy.Run(t.Context(), c, other, with.run...)
 		require.ErrorIs(t, err, client.ErrConflict)
-		mismatch = requireMismatch(t, err, deploy.CheckComposeHash)
+		mismatch = requireMismatch(t, err, deploy.ComparedComposeHash)
 		assert.Equal(t, first.ComposeHash.String(), mismatch.Remote)
 
 		other.Compose, err = compose.New(dockerCompose)

@@ -14,8 +14,8 @@ import (
 )
 
 // checkSecrets compares secrets, the names that a document allows and the variables of its docker-compose file with
-// each other, before anything is sent. What is wrong is a [*SecretsError]; what is only odd is a check.
-func (c *config) checkSecrets(app *compose.App, env []compose.EnvVar) ([]Check, error) {
+// each other, before anything is sent. What is wrong is a [*SecretsError]; what is only odd is "noticed".
+func (c *config) checkSecrets(app *compose.App, env []compose.EnvVar) ([]Comparison, error) {
 	if err := kms.CheckEnv(env); err != nil {
 		return nil, &InputError{Field: "Env", Err: err}
 	}
@@ -28,7 +28,7 @@ func (c *config) checkSecrets(app *compose.App, env []compose.EnvVar) ([]Check, 
 }
 
 // checkUses compares the names of secrets with the variables that the docker-compose file uses.
-func (c *config) checkUses(app *compose.App, given []string) ([]Check, error) {
+func (c *config) checkUses(app *compose.App, given []string) ([]Comparison, error) {
 	if app.DockerComposeFile == nil {
 		return nil, nil
 	}
@@ -72,8 +72,8 @@ func (c *config) checkUses(app *compose.App, given []string) ([]Check, error) {
 	if len(unused) == 0 {
 		return nil, nil
 	}
-	return []Check{{
-		Name: CheckSecrets, Outcome: Noticed, Local: strings.Join(unused, ", "),
+	return []Comparison{{
+		Name: ComparedSecrets, Outcome: Noticed, Local: strings.Join(unused, ", "),
 		Reason: strings.Join(unused, ", ") + " is mentioned neither in the docker-compose file nor in a script of its own",
 	}}, nil
 }
@@ -146,7 +146,7 @@ func (f *flow) encrypt(ctx context.Context, st *State, env []compose.EnvVar) err
 		return fmt.Errorf("deploy %s: %w: the secrets are %v, were %v", st.Name, ErrOtherSpec, names, st.EnvKeys)
 	}
 	if len(env) == 0 {
-		f.report(&st.Checks, Check{Name: CheckKMSRoot, Outcome: NotNeeded, Reason: "there are no secrets"})
+		f.report(&st.Comparisons, Comparison{Name: ComparedKMSRoot, Outcome: NotNeeded, Reason: "there are no secrets"})
 	} else {
 		if err := f.checkRootKnown(st.Name); err != nil {
 			return err
@@ -157,7 +157,7 @@ func (f *flow) encrypt(ctx context.Context, st *State, env []compose.EnvVar) err
 			return err
 		}
 		st.EncryptedEnv, st.KMSRoot, st.RootFromCloud = sealed.ciphertext, sealed.root, f.cfg.rootFromCloud
-		f.report(&st.Checks, sealed.checks...)
+		f.report(&st.Comparisons, sealed.comparisons...)
 		f.cfg.progress(EncryptedEvent{Names: st.EnvKeys, Bytes: len(sealed.ciphertext) / 2})
 	}
 	st.Phase = PhaseEncrypted
@@ -181,9 +181,9 @@ type keySource struct {
 
 // sealed are secrets, encrypted for a key that was checked.
 type sealed struct {
-	ciphertext openapi.Secret
-	root       kms.Signer // that signed the key; zero if nobody checked
-	checks     []Check
+	ciphertext  openapi.Secret
+	root        kms.Signer // that signed the key; zero if nobody checked
+	comparisons []Comparison
 }
 
 // seal encrypts secrets for the app of the flow, and for no other: the key must be signed for its app id.
@@ -223,21 +223,21 @@ func (f *flow) envKey(ctx context.Context, from keySource, s *sealed) (kms.Publi
 	}
 	key, err := kms.ParsePublicKey(answer.PublicKey)
 	if err != nil {
-		return kms.PublicKey{}, mismatch(CheckEnvKey, "64 hexadecimal digits", answer.PublicKey)
+		return kms.PublicKey{}, mismatch(ComparedEnvKey, "64 hexadecimal digits", answer.PublicKey)
 	}
 	if from.provisioned != "" {
 		named, err := kms.ParsePublicKey(from.provisioned)
 		if err != nil {
-			return kms.PublicKey{}, mismatch(CheckEnvKey, key.String(), from.provisioned)
+			return kms.PublicKey{}, mismatch(ComparedEnvKey, key.String(), from.provisioned)
 		}
-		check, err := compare(CheckEnvKey, named.String(), key.String())
+		comparison, err := compare(ComparedEnvKey, named.String(), key.String())
 		if err != nil {
 			return kms.PublicKey{}, err
 		}
-		s.checks = append(s.checks, check)
+		s.comparisons = append(s.comparisons, comparison)
 	}
 	if f.cfg.skipKeyCheck {
-		s.checks = append(s.checks, Check{Name: CheckKMSRoot, Outcome: Waived, Reason: "SkipKMSKeyCheck"})
+		s.comparisons = append(s.comparisons, Comparison{Name: ComparedKMSRoot, Outcome: Waived, Reason: "SkipKMSKeyCheck"})
 		return key, nil
 	}
 	return key, f.checkRoot(ctx, key, answer.Signature, from, s)
@@ -247,21 +247,21 @@ func (f *flow) envKey(ctx context.Context, from keySource, s *sealed) (kms.Publi
 func (f *flow) checkRoot(ctx context.Context, key kms.PublicKey, signature string, from keySource, s *sealed) error {
 	sig, err := kms.ParseSignature(signature)
 	if err != nil {
-		return mismatch(CheckKMSRoot, "a signature of 130 hexadecimal digits", signature)
+		return mismatch(ComparedKMSRoot, "a signature of 130 hexadecimal digits", signature)
 	}
 	signer, err := kms.RecoverSigner(f.app.ID, key, sig)
 	if err != nil {
-		return mismatch(CheckKMSRoot, "a signature of a root key", signature)
+		return mismatch(ComparedKMSRoot, "a signature of a root key", signature)
 	}
 	roots, reason, err := f.trustedRoots(ctx, from)
 	if err != nil {
 		return err
 	}
 	if err := kms.CheckSigner(signer, roots...); err != nil {
-		return &MismatchError{What: CheckKMSRoot, Local: roots[0].String(), Remote: signer.String()}
+		return &MismatchError{What: ComparedKMSRoot, Local: roots[0].String(), Remote: signer.String()}
 	}
 	s.root = signer
-	s.checks = append(s.checks, Check{Name: CheckKMSRoot, Outcome: Passed, Local: signer.String(), Remote: signer.String(), Reason: reason})
+	s.comparisons = append(s.comparisons, Comparison{Name: ComparedKMSRoot, Outcome: Confirmed, Local: signer.String(), Remote: signer.String(), Reason: reason})
 	return nil
 }
 
@@ -296,13 +296,13 @@ func (f *flow) cloudRoot(ctx context.Context, text string) (kms.Signer, error) {
 			return kms.Signer{}, fmt.Errorf("root key of KMS %s: %w", f.app.KMS, err)
 		}
 		if info.RPC == nil {
-			return kms.Signer{}, mismatch(CheckKMSRoot, "the root key of KMS "+f.app.KMS, "the cloud does not show it: "+info.RPCError)
+			return kms.Signer{}, mismatch(ComparedKMSRoot, "the root key of KMS "+f.app.KMS, "the cloud does not show it: "+info.RPCError)
 		}
 		text = info.RPC.BootstrapInfo.K256PublicKey
 	}
 	root, err := kms.ParseSigner(text)
 	if err != nil {
-		return kms.Signer{}, mismatch(CheckKMSRoot, "the root key of KMS "+f.app.KMS, text)
+		return kms.Signer{}, mismatch(ComparedKMSRoot, "the root key of KMS "+f.app.KMS, text)
 	}
 	return root, nil
 }

@@ -89,11 +89,11 @@ func TestRun_SecretThatNothingMentionsIsNoticed(t *testing.T) {
 		app, err := deploy.Run(t.Context(), c, deploy.Spec{Name: "web-1", Compose: doc, Env: env("INSCRIPT", "NOWHERE")},
 			append(trust.run, deploy.WithProgress(func(e deploy.Event) { events = append(events, e) }))...)
 		require.NoError(t, err)
-		check := app.Last.Checks[0]
-		assert.Equal(t, deploy.CheckSecrets, check.Name)
+		check := app.Last.Comparisons[0]
+		assert.Equal(t, deploy.ComparedSecrets, check.Name)
 		assert.Equal(t, deploy.Noticed, check.Outcome)
 		assert.Equal(t, "NOWHERE", check.Local)
-		assert.Equal(t, deploy.CheckEvent{Check: check}, events[0])
+		assert.Equal(t, deploy.ComparisonEvent{Comparison: check}, events[0])
 	})
 }
 

@@ -36,7 +36,7 @@ type State struct {
 	// Spec is a summary of the spec that the state belongs to, without a value of a secret.
 	Spec map[string]string `json:"spec"`
 
-	// AppID is zero until it is known; Checks contains its basis.
+	// AppID is zero until it is known; Comparisons contains its basis.
 	AppID kms.AppID `json:"app_id,omitzero"`
 	// Document is the sent text, and ComposeHash the hash of the document to run: that of Document, unless the
 	// platform completes it. Predicted reports whether the hash was computed locally.
@@ -80,8 +80,8 @@ type State struct {
 	// Adopted reports whether the CVM existed already, created by an earlier run of the same spec.
 	Adopted bool `json:"adopted,omitempty"`
 
-	// Checks are the comparisons made so far.
-	Checks []Check `json:"checks,omitempty"`
+	// Comparisons are those made so far.
+	Comparisons []Comparison `json:"comparisons,omitempty"`
 }
 
 // MarshalJSON writes the complete state, with its ciphertext and its commit token.

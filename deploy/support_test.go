@@ -109,10 +109,10 @@ func operations(s *phalatest.Server) []string {
 	return names
 }
 
-func outcomes(checks []deploy.Check) map[string]deploy.Outcome {
-	all := map[string]deploy.Outcome{}
+func outcomes(checks []deploy.Comparison) map[string]deploy.ComparisonOutcome {
+	all := map[string]deploy.ComparisonOutcome{}
 	for _, check := range checks {
-		if check.Name != deploy.CheckInspection { // what is noticed of the compose files of these tests
+		if check.Name != deploy.ComparedInspection { // what is noticed of the compose files of these tests
 			all[check.Name] = check.Outcome
 		}
 	}
@@ -120,7 +120,7 @@ func outcomes(checks []deploy.Check) map[string]deploy.Outcome {
 }
 
 // check returns the last check of a name.
-func check(t testing.TB, checks []deploy.Check, name string) deploy.Check {
+func check(t testing.TB, checks []deploy.Comparison, name string) deploy.Comparison {
 	t.Helper()
 	for _, c := range slices.Backward(checks) {
 		if c.Name == name {
@@ -128,7 +128,7 @@ func check(t testing.TB, checks []deploy.Check, name string) deploy.Check {
 		}
 	}
 	require.Fail(t, "no check of that name", name)
-	return deploy.Check{}
+	return deploy.Comparison{}
 }
 
 func requireMismatch(t testing.TB, err error, what string) *deploy.MismatchError {

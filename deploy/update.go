@@ -131,7 +131,7 @@ func (f *flow) plannedUpdate(ctx context.Context, spec UpdateSpec) (*Pending, do
 		if err != nil {
 			return nil, document{}, err
 		}
-		f.report(&p.Checks, found...)
+		f.report(&p.Comparisons, found...)
 	}
 	if err := f.checkChange(p, doc, spec); err != nil {
 		return nil, document{}, err
@@ -151,7 +151,7 @@ func (f *flow) plannedUpdate(ctx context.Context, spec UpdateSpec) (*Pending, do
 
 // checkChange refuses secrets that do not fit the document after the change.
 func (f *flow) checkChange(p *Pending, doc document, spec UpdateSpec) error {
-	var noticed []Check
+	var noticed []Comparison
 	var err error
 	if spec.Env == nil {
 		noticed, err = f.cfg.checkUses(doc.app, f.app.Secrets)
@@ -172,7 +172,7 @@ func (f *flow) checkChange(p *Pending, doc document, spec UpdateSpec) error {
 	if f.app.onChain() && p.Approval.Unpredicted && !f.cfg.hashFromCloud {
 		return fmt.Errorf("%w: give the document a pre-launch script of its own", ErrUnpredictable)
 	}
-	f.report(&p.Checks, noticed...)
+	f.report(&p.Comparisons, noticed...)
 	return nil
 }
 
@@ -199,7 +199,7 @@ func (f *flow) sealInto(ctx context.Context, p *Pending, env []compose.EnvVar) e
 	}
 	p.EncryptedEnv, p.Secrets, p.KMSRoot = s.ciphertext, envNames(env), s.root
 	p.RootFromCloud = f.cfg.rootFromCloud || f.app.RootFromCloud && s.root == f.app.KMSRoot
-	f.report(&p.Checks, s.checks...)
+	f.report(&p.Comparisons, s.comparisons...)
 	f.cfg.progress(EncryptedEvent{Names: p.Secrets, Bytes: len(p.EncryptedEnv) / 2})
 	return nil
 }
@@ -366,11 +366,11 @@ func (f *flow) provisionUpdate(ctx context.Context, p *Pending) error {
 	}
 	id, err := kms.ParseAppID(answer.AppID)
 	if err != nil || id != p.App.ID {
-		return mismatch(CheckAppID, p.App.ID.String(), answer.AppID)
+		return mismatch(ComparedAppID, p.App.ID.String(), answer.AppID)
 	}
 	hash, err := compose.ParseHash(answer.ComposeHash)
 	if err != nil {
-		return mismatch(CheckComposeHash, p.Approval.ComposeHash.String(), answer.ComposeHash)
+		return mismatch(ComparedComposeHash, p.Approval.ComposeHash.String(), answer.ComposeHash)
 	}
 	if err := f.compareApproved(p, hash); err != nil {
 		return err
@@ -383,7 +383,7 @@ func (f *flow) provisionUpdate(ctx context.Context, p *Pending) error {
 	}
 	device, err := parseDevice(answer.DeviceID)
 	if err != nil {
-		return mismatch(CheckDevice, "64 hexadecimal digits", answer.DeviceID)
+		return mismatch(ComparedDevice, "64 hexadecimal digits", answer.DeviceID)
 	}
 	p.NeedsApproval = true
 	return f.acceptPending(ctx, p, device)

@@ -40,11 +40,11 @@ func TestUpdate_ChangesDocumentSecretsAndSize(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, hash, app.ComposeHash)
 		assert.Equal(t, 40, *app.Last.CVM.Resource.DiskInGB)
-		assert.Equal(t, map[string]deploy.Outcome{
-			deploy.CheckSecrets: deploy.Noticed, deploy.CheckComposeHash: deploy.Passed,
-			deploy.CheckKMSRoot: deploy.Passed, deploy.CheckOS: deploy.Passed, deploy.CheckAttestation: deploy.Passed,
-		}, outcomes(app.Last.Checks))
-		assert.Contains(t, check(t, app.Last.Checks, deploy.CheckSecrets).Reason, "EXTRA is mentioned neither")
+		assert.Equal(t, map[string]deploy.ComparisonOutcome{
+			deploy.ComparedSecrets: deploy.Noticed, deploy.ComparedComposeHash: deploy.Confirmed,
+			deploy.ComparedKMSRoot: deploy.Confirmed, deploy.ComparedOS: deploy.Confirmed, deploy.ComparedAttestation: deploy.Confirmed,
+		}, outcomes(app.Last.Comparisons))
+		assert.Contains(t, check(t, app.Last.Comparisons, deploy.ComparedSecrets).Reason, "EXTRA is mentioned neither")
 		for _, r := range s.Requests() {
 			assert.NotContains(t, string(r.Body), "hunter4")
 		}
@@ -76,7 +76,7 @@ func TestUpdate_ReturnsTheAnchorFromAfterwards(t *testing.T) {
 		assert.Equal(t, []deploy.Revision{{ComposeHash: before.ComposeHash, Document: before.Document, Secrets: []string{"TOKEN", "URL"}}}, app.Revisions)
 
 		_, err = deploy.Update(t.Context(), c, before, deploy.UpdateSpec{DockerCompose: noSecrets, Env: []compose.EnvVar{}, RemoveSecrets: []string{"TOKEN", "URL"}}, with.change...)
-		mismatch := requireMismatch(t, err, deploy.CheckComposeHash)
+		mismatch := requireMismatch(t, err, deploy.ComparedComposeHash)
 		assert.Equal(t, before.ComposeHash.String(), mismatch.Local, "an anchor from before a change is out of date")
 		assert.Equal(t, app.ComposeHash.String(), mismatch.Remote)
 	})
@@ -150,14 +150,14 @@ func TestUpdate_ChecksTheKeyAgainstTheRootOfTheAnchor(t *testing.T) {
 		before := running(t, c, with)
 		app, err := deploy.Update(t.Context(), c, before, deploy.UpdateSpec{Env: secrets()}, trusting(s))
 		require.NoError(t, err)
-		root := check(t, app.Last.Checks, deploy.CheckKMSRoot)
+		root := check(t, app.Last.Comparisons, deploy.ComparedKMSRoot)
 		assert.Equal(t, s.KMSRoot().String(), root.Local)
 		assert.Equal(t, "the root is the one that was checked before", root.Reason)
 
 		other := phalatest.New(t, phalatest.WithSeed("another"))
 		sent := len(s.Requests())
 		_, err = deploy.Update(t.Context(), c, app, deploy.UpdateSpec{Env: secrets()}, deploy.WithKMSRoot(other.KMSRoot()))
-		requireMismatch(t, err, deploy.CheckKMSRoot)
+		requireMismatch(t, err, deploy.ComparedKMSRoot)
 		assert.NotContains(t, operations(s)[sent:], "CVMs.Update")
 
 		app.KMSRoot = kms.Signer{}
@@ -174,12 +174,12 @@ func TestUpdate_TakesARootFromTheCloudOnlyByName(t *testing.T) {
 		app.KMSRoot = kms.Signer{}
 		done, err := deploy.Update(t.Context(), c, app, deploy.UpdateSpec{Env: secrets()}, deploy.TrustKMSRootFromCloud(), trusting(s))
 		require.NoError(t, err)
-		assert.Contains(t, check(t, done.Last.Checks, deploy.CheckKMSRoot).Reason, "TrustKMSRootFromCloud")
+		assert.Contains(t, check(t, done.Last.Comparisons, deploy.ComparedKMSRoot).Reason, "TrustKMSRootFromCloud")
 		assert.Equal(t, s.KMSRoot(), done.KMSRoot)
 		assert.True(t, done.RootFromCloud)
 		again, err := deploy.Update(t.Context(), c, done, deploy.UpdateSpec{Env: secrets()}, trusting(s))
 		require.NoError(t, err)
-		assert.Contains(t, check(t, again.Last.Checks, deploy.CheckKMSRoot).Reason, "the cloud named when the app was deployed")
+		assert.Contains(t, check(t, again.Last.Comparisons, deploy.ComparedKMSRoot).Reason, "the cloud named when the app was deployed")
 		assert.True(t, again.RootFromCloud)
 
 		s.TamperAnswer("KMS.Inspect", func(status int, body []byte) (int, []byte) {
@@ -219,7 +219,7 @@ func TestUpdate_RefusesABadChangeBeforeAnythingIsChanged(t *testing.T) {
 			require.ErrorContains(t, err, want)
 		}
 		_, err = deploy.Update(t.Context(), c, app, deploy.UpdateSpec{CVM: kms.AppID{1}.String(), PreLaunchScript: "#!/bin/sh\n:\n"}, with.change...)
-		requireMismatch(t, err, deploy.CheckAppID)
+		requireMismatch(t, err, deploy.ComparedAppID)
 		app.Document = ""
 		_, err = deploy.Update(t.Context(), c, app, deploy.UpdateSpec{DockerCompose: urlOnly}, with.change...)
 		require.ErrorIs(t, err, deploy.ErrUnknownDocument)
@@ -242,7 +242,7 @@ func TestUpdate_EndsIfSomethingElseRuns(t *testing.T) {
 			return status, body
 		})
 		_, err := deploy.Update(t.Context(), c, app, deploy.UpdateSpec{PreLaunchScript: "#!/bin/sh\necho 2\n"}, with.change...)
-		mismatch := requireMismatch(t, err, deploy.CheckComposeHash)
+		mismatch := requireMismatch(t, err, deploy.ComparedComposeHash)
 		assert.Equal(t, strings.Repeat("1", 64), mismatch.Remote)
 	})
 }
@@ -252,7 +252,7 @@ func TestUpdate_EndsAtAHashOfTheCloudsOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, with := cloud(t)
 		app := running(t, c, with)
-		for what, member := range map[string]string{deploy.CheckComposeHash: "compose_hash", deploy.CheckAppID: "app_id"} {
+		for what, member := range map[string]string{deploy.ComparedComposeHash: "compose_hash", deploy.ComparedAppID: "app_id"} {
 			s.TamperAnswer("CVMs.ProvisionComposeUpdate", func(status int, body []byte) (int, []byte) {
 				return status, rewritten(body, func(m map[string]any) { m[member] = strings.Repeat("1", len(m[member].(string))) })
 			})
@@ -273,8 +273,8 @@ func TestUpdate_ProvesACompletedDocument(t *testing.T) {
 		accept := deploy.AcceptPreLaunchScripts(script)
 		app, err := deploy.Update(t.Context(), c, running(t, c, with), deploy.UpdateSpec{Compose: doc}, append(with.change, accept)...)
 		require.NoError(t, err)
-		assert.Equal(t, deploy.NotPossible, check(t, app.Last.Checks, deploy.CheckComposeHash).Outcome)
-		assert.Equal(t, deploy.Passed, check(t, app.Last.Checks, deploy.CheckDocument).Outcome)
+		assert.Equal(t, deploy.Undecided, check(t, app.Last.Comparisons, deploy.ComparedComposeHash).Outcome)
+		assert.Equal(t, deploy.Confirmed, check(t, app.Last.Comparisons, deploy.ComparedDocument).Outcome)
 		assert.Equal(t, compose.Sum([]byte(app.Document)), app.ComposeHash)
 		assert.Equal(t, app.Last.CVM.ComposeHash, app.ComposeHash.String())
 		requireEnv(t, s, "web-1", secrets())
@@ -320,12 +320,12 @@ func TestUpdate_EndsForAStoppedCVM(t *testing.T) {
 				require.NoError(t, err)
 				assert.EqualValues(t, status, done.Last.CVM.Status)
 				assert.Equal(t, done.ComposeHash.String(), done.Last.CVM.ComposeHash)
-				proven := check(t, done.Last.Checks, deploy.CheckAttestation)
+				proven := check(t, done.Last.Comparisons, deploy.ComparedAttestation)
 				if status == "stopped" {
-					assert.Equal(t, deploy.NotPossible, proven.Outcome)
+					assert.Equal(t, deploy.Undecided, proven.Outcome)
 					assert.Contains(t, proven.Reason, "verify it when it runs")
 				} else {
-					assert.Equal(t, deploy.Passed, proven.Outcome)
+					assert.Equal(t, deploy.Confirmed, proven.Outcome)
 				}
 			})
 		})

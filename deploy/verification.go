@@ -42,9 +42,9 @@ type subject struct {
 
 // proof is what came of it.
 type proof struct {
-	checks []Check
-	report *attest.Report
-	bundle *attest.Bundle
+	comparisons []Comparison
+	report      *attest.Report
+	bundle      *attest.Bundle
 	// document is the exact text that runs; empty if nobody can tell, for the reason in unproven.
 	document string
 	unproven string
@@ -56,7 +56,7 @@ func (f *flow) prove(ctx context.Context, s subject) (*proof, error) {
 	p := &proof{}
 	began, wait := time.Now(), f.evidenceWait()
 	for {
-		check, err := f.verify(ctx, s, p)
+		comparison, err := f.verify(ctx, s, p)
 		if s.changed && errors.Is(err, attest.ErrComposeHash) && time.Since(began) < wait {
 			if err := pause.For(ctx, min(evidencePause, wait)); err != nil {
 				return nil, fmt.Errorf("verify cvm %s: %w", handle(s.cvm), err)
@@ -69,7 +69,7 @@ func (f *flow) prove(ctx context.Context, s subject) (*proof, error) {
 		if err != nil {
 			return nil, err
 		}
-		f.report(&p.checks, check)
+		f.report(&p.comparisons, comparison)
 		if err := f.proveInstance(s, p); err != nil {
 			return nil, err
 		}
@@ -82,7 +82,7 @@ func (f *flow) proveInstance(s subject, p *proof) error {
 	instance := p.instance()
 	for _, other := range f.app.CVMs {
 		if instance != "" && other.InstanceID == instance && uuid.Bare(other.ID) != uuid.Bare(handle(s.cvm)) {
-			err := &MismatchError{What: CheckInstance, Local: "not that of cvm " + other.ID, Remote: instance}
+			err := &MismatchError{What: ComparedInstance, Local: "not that of cvm " + other.ID, Remote: instance}
 			return &VerificationError{CVM: handle(s.cvm), Report: p.report, Bundle: p.bundle, Err: err}
 		}
 	}
@@ -107,24 +107,24 @@ func (f *flow) proveDocument(ctx context.Context, s subject, p *proof) error {
 	hash, ok := measuredHash(p.report)
 	if !ok {
 		p.unproven = "the platform completed the document, and no evidence shows how"
-		f.report(&p.checks, Check{Name: CheckDocument, Outcome: NotPossible, Reason: p.unproven})
+		f.report(&p.comparisons, Comparison{Name: ComparedDocument, Outcome: Undecided, Reason: p.unproven})
 		return nil
 	}
 	text, err := f.textOf(ctx, s.cvm, hash)
 	if err != nil {
 		p.unproven = cloudtext.Clean(err.Error())
-		f.report(&p.checks, Check{Name: CheckDocument, Outcome: NotPossible, Remote: hash.String(), Reason: p.unproven})
+		f.report(&p.comparisons, Comparison{Name: ComparedDocument, Outcome: Undecided, Remote: hash.String(), Reason: p.unproven})
 		if f.cfg.strict {
 			return &VerificationError{CVM: handle(s.cvm), Report: p.report, Bundle: p.bundle, Err: fmt.Errorf("%w: %w", attest.ErrNotPossible, err)}
 		}
 		return nil
 	}
-	check, err := s.doc.follows(text, f.cfg.scripts)
+	comparison, err := s.doc.follows(text, f.cfg.scripts)
 	if err != nil {
 		return &VerificationError{CVM: handle(s.cvm), Report: p.report, Bundle: p.bundle, Err: err}
 	}
 	p.document = text
-	f.report(&p.checks, check)
+	f.report(&p.comparisons, comparison)
 	return nil
 }
 
@@ -179,40 +179,40 @@ func (f *flow) attestedText(ctx context.Context, cvm *openapi.CVMDetail) []byte 
 }
 
 // verify verifies once, and keeps report and bundle in p also if there is an error.
-func (f *flow) verify(ctx context.Context, s subject, p *proof) (Check, error) {
+func (f *flow) verify(ctx context.Context, s subject, p *proof) (Comparison, error) {
 	if f.cfg.skipVerify {
 		return attestation(Waived, "SkipVerification"), nil
 	}
 	policy, err := f.policy(ctx, s)
 	if err != nil {
-		return Check{}, fmt.Errorf("verify cvm %s: %w", handle(s.cvm), err)
+		return Comparison{}, fmt.Errorf("verify cvm %s: %w", handle(s.cvm), err)
 	}
 	instance, err := verify.CVM(ctx, f.c, handle(s.cvm), policy, verify.WithWait(f.evidenceWait()))
 	if ctx.Err() != nil {
-		return Check{}, fmt.Errorf("verify cvm %s: %w", handle(s.cvm), ended(ctx))
+		return Comparison{}, fmt.Errorf("verify cvm %s: %w", handle(s.cvm), ended(ctx))
 	}
 	if instance != nil {
 		p.report, p.bundle = instance.Report, instance.Bundle
 	}
 	if err == nil {
-		return attestation(Passed, ""), nil
+		return attestation(Confirmed, ""), nil
 	}
 	var unverified *verify.Error
 	if !errors.As(err, &unverified) {
-		return Check{}, err
+		return Comparison{}, err
 	}
 	switch {
 	case f.cfg.strict:
 	case p.report == nil && errors.Is(err, attest.ErrNotPossible):
-		return attestation(NotPossible, unverified.Err.Error()), nil
+		return attestation(Undecided, unverified.Err.Error()), nil
 	case p.report != nil && !failed(p.report):
-		return attestation(NotPossible, open(p.report)), nil
+		return attestation(Undecided, open(p.report)), nil
 	}
-	return Check{}, &VerificationError{CVM: handle(s.cvm), Report: p.report, Bundle: p.bundle, Err: unverified.Err}
+	return Comparison{}, &VerificationError{CVM: handle(s.cvm), Report: p.report, Bundle: p.bundle, Err: unverified.Err}
 }
 
-func attestation(outcome Outcome, reason string) Check {
-	return Check{Name: CheckAttestation, Outcome: outcome, Reason: reason}
+func attestation(outcome ComparisonOutcome, reason string) Comparison {
+	return Comparison{Name: ComparedAttestation, Outcome: outcome, Reason: reason}
 }
 
 // policy adds what the flow itself expects. What the caller's policy expects instead of it stays, and fails.

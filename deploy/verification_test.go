@@ -164,7 +164,7 @@ func TestRun_EndsAtOneOtherByteOfTheRequest(t *testing.T) {
 		_, err = deploy.Run(t.Context(), c, spec(t), with.run...)
 		var mismatch *deploy.MismatchError
 		require.ErrorAs(t, err, &mismatch)
-		assert.Equal(t, deploy.CheckComposeHash, mismatch.What)
+		assert.Equal(t, deploy.ComparedComposeHash, mismatch.What)
 		assert.NotContains(t, operations(s), "CVMs.Create")
 	})
 }
@@ -295,8 +295,8 @@ func TestRun_ReportsMissingEvidenceWithoutAPolicy(t *testing.T) {
 				assert.Nil(t, app.Last.Report)
 				assert.Empty(t, app.KeyProvider)
 				assert.False(t, app.OS.Measured)
-				missing := check(t, app.Last.Checks, deploy.CheckAttestation)
-				assert.Equal(t, deploy.NotPossible, missing.Outcome)
+				missing := check(t, app.Last.Comparisons, deploy.ComparedAttestation)
+				assert.Equal(t, deploy.Undecided, missing.Outcome)
 				assert.Contains(t, missing.Reason, tt.reason)
 				assert.Less(t, time.Since(began), 3*time.Minute, "it is waited for, but not for ever")
 
@@ -337,8 +337,8 @@ func TestRun_TakesAnIncompleteReportWithoutAPolicy(t *testing.T) {
 					return
 				}
 				app, st := deployed(t, c, spec(t), pinning(s, deploy.ByDefault(policy))...)
-				incomplete := check(t, app.Last.Checks, deploy.CheckAttestation)
-				assert.Equal(t, deploy.NotPossible, incomplete.Outcome)
+				incomplete := check(t, app.Last.Comparisons, deploy.ComparedAttestation)
+				assert.Equal(t, deploy.Undecided, incomplete.Outcome)
 				assert.Contains(t, incomplete.Reason, string(tt.open))
 				report := app.Last.Report
 				assert.False(t, report.Verified)
@@ -373,7 +373,7 @@ func TestRun_SkipsTheVerificationOnlyByName(t *testing.T) {
 		r, err := deploy.Run(t.Context(), c, spec(t), pinning(s, deploy.SkipVerification())...)
 		require.NoError(t, err)
 		assert.Nil(t, r.Last.Report)
-		assert.Equal(t, deploy.Check{Name: deploy.CheckAttestation, Outcome: deploy.Waived, Reason: "SkipVerification"}, r.Last.Checks[len(r.Last.Checks)-1])
+		assert.Equal(t, deploy.Comparison{Name: deploy.ComparedAttestation, Outcome: deploy.Waived, Reason: "SkipVerification"}, r.Last.Comparisons[len(r.Last.Comparisons)-1])
 		assert.NotContains(t, operations(s), "Apps.GetAttestations")
 
 		for want, opts := range map[string][]deploy.Option{
@@ -611,7 +611,7 @@ func TestRun_KeepsNoDocumentThatNothingProves(t *testing.T) {
 		assert.Empty(t, app.Document)
 		assert.Zero(t, app.ComposeHash)
 		assert.Contains(t, app.Unproven, "no evidence shows how")
-		assert.Equal(t, deploy.NotPossible, check(t, app.Last.Checks, deploy.CheckDocument).Outcome)
+		assert.Equal(t, deploy.Undecided, check(t, app.Last.Comparisons, deploy.ComparedDocument).Outcome)
 		_, err = app.Compose()
 		require.ErrorContains(t, err, "no evidence shows how")
 		_, err = deploy.Update(t.Context(), c, app, deploy.UpdateSpec{Env: secrets()}, with.change...)
@@ -642,7 +642,7 @@ func TestRun_TakesTheTextFromTheEvidence(t *testing.T) {
 		app, err := deploy.Run(t.Context(), c, sp, append(with.run, accept)...)
 		require.NoError(t, err)
 		assert.Contains(t, app.Document, "nginx")
-		assert.Equal(t, deploy.Passed, check(t, app.Last.Checks, deploy.CheckDocument).Outcome)
+		assert.Equal(t, deploy.Confirmed, check(t, app.Last.Comparisons, deploy.ComparedDocument).Outcome)
 	})
 }
 

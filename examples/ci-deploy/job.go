@@ -129,7 +129,7 @@ func (j *job) run(ctx context.Context) (*answer, error) {
 		return a, err
 	}
 	a.describe(app)
-	a.Verified, a.URLs, a.Checks = app.Last.Report != nil && app.Last.Report.Verified, app.Last.URLs, app.Last.Checks
+	a.Verified, a.URLs, a.Comparisons = app.Last.Report != nil && app.Last.Report.Verified, app.Last.URLs, app.Last.Comparisons
 	return a, nil
 }
 

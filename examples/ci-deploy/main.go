@@ -123,15 +123,15 @@ func (j *job) connect(ctx context.Context, getenv func(string) string) error {
 
 // answer is what the program writes.
 type answer struct {
-	Action      string         `json:"action,omitempty"` // deployed, updated, unchanged
-	Name        string         `json:"name"`
-	AppID       string         `json:"app_id,omitempty"`
-	ComposeHash string         `json:"compose_hash,omitempty"`
-	CVMs        []string       `json:"cvms,omitempty"`
-	URLs        []string       `json:"urls,omitempty"`
-	Verified    bool           `json:"verified"`
-	Checks      []deploy.Check `json:"checks,omitempty"`
-	Anchor      string         `json:"anchor,omitempty"`
+	Action      string              `json:"action,omitempty"` // deployed, updated, unchanged
+	Name        string              `json:"name"`
+	AppID       string              `json:"app_id,omitempty"`
+	ComposeHash string              `json:"compose_hash,omitempty"`
+	CVMs        []string            `json:"cvms,omitempty"`
+	URLs        []string            `json:"urls,omitempty"`
+	Verified    bool                `json:"verified"`
+	Comparisons []deploy.Comparison `json:"comparisons,omitempty"`
+	Anchor      string              `json:"anchor,omitempty"`
 	// Error and Kind are there if it failed; Resume is the file from which the next run goes on.
 	Error  string `json:"error,omitempty"`
 	Kind   string `json:"kind,omitempty"`

@@ -222,8 +222,8 @@ func line(name, value string) { fmt.Printf("  %-18s %s\n", name, value) }
 
 func show(event deploy.Event) {
 	switch e := event.(type) {
-	case deploy.CheckEvent:
-		mark := map[deploy.Outcome]string{deploy.Passed: "✓", deploy.Waived: "!"}[e.Outcome]
+	case deploy.ComparisonEvent:
+		mark := map[deploy.ComparisonOutcome]string{deploy.Confirmed: "✓", deploy.Waived: "!"}[e.Outcome]
 		if mark == "" {
 			mark = "–"
 		}

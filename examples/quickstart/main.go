@@ -177,12 +177,12 @@ func run(ctx context.Context, s *settings) error {
 	if app.Last.Report != nil {
 		showReport(app.Last.Report)
 	} else {
-		line("nothing", app.Last.Checks[len(app.Last.Checks)-1].Reason)
+		line("nothing", app.Last.Comparisons[len(app.Last.Comparisons)-1].Reason)
 	}
 
 	section("Running")
-	checked := make([]string, len(app.Last.Checks))
-	for i, check := range app.Last.Checks {
+	checked := make([]string, len(app.Last.Comparisons))
+	for i, check := range app.Last.Comparisons {
 		checked[i] = fmt.Sprintf("%s %s", check.Name, check.Outcome)
 	}
 	line("checked", strings.Join(checked, ", "))
@@ -359,8 +359,8 @@ func show(event deploy.Event) {
 	switch e := event.(type) {
 	case deploy.ProvisionedEvent:
 		line("→ provisioned", "app "+e.AppID)
-	case deploy.CheckEvent:
-		showCheck(e.Check)
+	case deploy.ComparisonEvent:
+		showComparison(e.Comparison)
 	case deploy.EncryptedEvent:
 		line("→ encrypted", fmt.Sprintf("%s into %d bytes", strings.Join(e.Names, ", "), e.Bytes))
 	case deploy.CreatedEvent:
@@ -370,19 +370,19 @@ func show(event deploy.Event) {
 	}
 }
 
-func showCheck(check deploy.Check) {
-	mark := map[deploy.Outcome]string{
-		deploy.Passed: "✓", deploy.Waived: "!", deploy.NotPossible: "–", deploy.NotNeeded: "–", deploy.Noticed: "!",
-	}[check.Outcome]
+func showComparison(c deploy.Comparison) {
+	mark := map[deploy.ComparisonOutcome]string{
+		deploy.Confirmed: "✓", deploy.Waived: "!", deploy.Undecided: "–", deploy.NotNeeded: "–", deploy.Noticed: "!",
+	}[c.Outcome]
 	switch {
-	case check.Local != "" && check.Remote != "":
-		line(mark+" "+check.Name, "here  "+check.Local)
-		line("", "cloud "+printable(check.Remote))
+	case c.Local != "" && c.Remote != "":
+		line(mark+" "+c.Name, "here  "+c.Local)
+		line("", "cloud "+printable(c.Remote))
 	default:
-		line(mark+" "+check.Name, string(check.Outcome))
+		line(mark+" "+c.Name, string(c.Outcome))
 	}
-	if check.Reason != "" {
-		line("", printable(check.Reason))
+	if c.Reason != "" {
+		line("", printable(c.Reason))
 	}
 }
 

@@ -466,7 +466,7 @@ func (t *trial) updateTwice(ctx context.Context) bool {
 // unlessOvertaken ends an intent if another caller changed the CVM.
 func (t *trial) unlessOvertaken(app *deploy.App, err error) (*deploy.App, error) {
 	var mismatch *deploy.MismatchError
-	if errors.As(err, &mismatch) && mismatch.What == deploy.CheckComposeHash {
+	if errors.As(err, &mismatch) && mismatch.What == deploy.ComparedComposeHash {
 		t.judge(err)
 		return nil, errAbandoned
 	}
@@ -508,7 +508,7 @@ func (t *trial) lateUpdate(ctx context.Context) bool {
 	}
 	_, err = deploy.Update(ctx, t.c, t.app, deploy.UpdateSpec{Env: t.secrets()}, t.with.change...)
 	var mismatch *deploy.MismatchError
-	if !errors.As(err, &mismatch) || mismatch.What != deploy.CheckComposeHash {
+	if !errors.As(err, &mismatch) || mismatch.What != deploy.ComparedComposeHash {
 		t.violate("an old update landed after a newer one, and the next flow returned: %v", err)
 	}
 	t.expect(cvm.ID, guest{hash, old.Env})
