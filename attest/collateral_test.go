@@ -3,11 +3,14 @@ package attest_test
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -325,4 +328,66 @@ func TestCacheSurvives_APanic(t *testing.T) {
 	broken = false
 	_, err := cache.Collateral(t.Context(), request)
 	require.NoError(t, err)
+}
+
+func TestFirstCollateral(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	other := newAuthority(t, quotetest.WithFMSPC([6]byte{1}))
+	none := func(context.Context, attest.CollateralRequest) (*attest.Collateral, error) { return nil, nil }
+	down := errors.New("down")
+	broken := func(context.Context, attest.CollateralRequest) (*attest.Collateral, error) { return nil, down }
+	expired, err := a.Reissue(quotetest.WithCollateralTime(now().AddDate(0, -2, 0), now().AddDate(0, -1, 0)))
+	require.NoError(t, err)
+	foreign := newAuthority(t)
+	unusable := []attest.CollateralFunc{
+		none, broken, attest.OfflineCollateral(), sourceOf(t, other), sourceOf(t, expired), sourceOf(t, foreign),
+	}
+	e, p := sign(t, a, spec()), a.Policy()
+	p.Collateral = attest.FirstCollateral(append(unusable, a.Collateral)...)
+	_, err = attest.Verify(t.Context(), e, p)
+	require.NoError(t, err)
+
+	p.Collateral = attest.FirstCollateral(none, broken, sourceOf(t, foreign))
+	_, err = attest.Verify(t.Context(), e, p)
+	requireOnly(t, err, attest.ErrCollateral)
+	require.ErrorIs(t, err, down)
+	for _, part := range []string{"source 1 of 3", "source 2 of 3", "source 3 of 3"} {
+		assert.ErrorContains(t, err, part)
+	}
+	p.Collateral = attest.FirstCollateral()
+	_, err = attest.Verify(t.Context(), e, p)
+	requireOnly(t, err, attest.ErrCollateral)
+	require.ErrorIs(t, err, attest.ErrNotPossible)
+
+	// An unknown platform has nothing fetched by any source, and an end of the context ends the search.
+	before := a.Fetches()
+	p.Collateral = attest.FirstCollateral(a.Collateral, a.Collateral)
+	_, err = attest.Verify(t.Context(), sign(t, foreign, spec()), p)
+	requireOnly(t, err, attest.ErrQuoteSignature)
+	assert.Equal(t, before, a.Fetches())
+	ctx, cancel := context.WithCancel(t.Context())
+	p.Collateral = attest.FirstCollateral(func(context.Context, attest.CollateralRequest) (*attest.Collateral, error) {
+		cancel()
+		return nil, ctx.Err()
+	}, a.Collateral)
+	_, err = attest.Verify(ctx, e, p)
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+// sourceOf answers any request with the collateral of an authority, whomever it is for.
+func sourceOf(t *testing.T, a *quotetest.Authority) attest.CollateralFunc {
+	t.Helper()
+	c, err := attest.NewCollateral(a.CloudCollateral())
+	require.NoError(t, err)
+	return func(context.Context, attest.CollateralRequest) (*attest.Collateral, error) { return c, nil }
+}
+
+func escape(text string) string { return url.QueryEscape(text) }
+
+func unhex(tb testing.TB, text string) string {
+	tb.Helper()
+	b, err := hex.DecodeString(text)
+	require.NoError(tb, err)
+	return string(b)
 }

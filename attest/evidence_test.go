@@ -7,6 +7,7 @@ import (
 	"encoding/pem"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -182,19 +183,142 @@ func TestParseEventLog(t *testing.T) {
 	require.ErrorContains(t, err, "want at most")
 }
 
-func TestParseKMSRootCA(t *testing.T) {
-	t.Parallel()
-	key := quotetest.KMSRootCA()
-	for _, text := range []string{
-		hex.EncodeToString(key), "0x" + hex.EncodeToString(key),
-		string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: key})),
-	} {
-		got, err := attest.ParseKMSRootCA(text)
-		require.NoError(t, err)
-		assert.Equal(t, key, got)
+func marshal(t *testing.T, v any) []byte {
+	t.Helper()
+	b, err := json.Marshal(v)
+	require.NoError(t, err)
+	return b
+}
+
+// numbers is a list of bytes as languages without a byte type write it.
+func numbers(quote []byte) []int {
+	list := make([]int, len(quote))
+	for i, b := range quote {
+		list[i] = int(b)
 	}
-	for _, text := range []string{"", "zz", "3059", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"} {
-		_, err := attest.ParseKMSRootCA(text)
-		require.Error(t, err, text)
+	return list
+}
+
+func TestDecodeQuote_EveryForm(t *testing.T) {
+	t.Parallel()
+	for _, version := range []uint16{4, 5} {
+		s := spec()
+		s.QuoteVersion = version
+		quote := sign(t, newAuthority(t), s).Quote
+		digits := hex.EncodeToString(quote)
+		wrapped := base64.StdEncoding.EncodeToString(quote)
+		for i := 76; i < len(wrapped); i += 77 {
+			wrapped = wrapped[:i] + "\n" + wrapped[i:]
+		}
+		for name, form := range map[string][]byte{
+			"bytes": quote, "hex": []byte(digits), "upper case": []byte(strings.ToUpper(digits)), "0x": []byte("0x" + digits),
+			"0X": []byte("0X" + digits), "white space": []byte("\n " + digits + "\r\n"), "zeros behind the text": append([]byte(digits), 0, 0),
+			"base64": []byte(base64.StdEncoding.EncodeToString(quote)), "wrapped": []byte(wrapped),
+			"without padding": []byte(base64.RawStdEncoding.EncodeToString(quote)), "URL": []byte(base64.URLEncoding.EncodeToString(quote)),
+			"raw URL": []byte(base64.RawURLEncoding.EncodeToString(quote)),
+			"string":  marshal(t, digits), "string of 0x": marshal(t, "0x"+digits), "string of base64": marshal(t, quote),
+			"list": marshal(t, numbers(quote)), "GetQuote": marshal(t, map[string]any{"quote": digits, "event_log": "[]", "report_data": "00"}),
+			"GetQuote with a list": marshal(t, map[string]any{"quote": numbers(quote)}),
+			"Buffer":               marshal(t, map[string]any{"type": "Buffer", "data": numbers(quote)}),
+		} {
+			got, err := attest.DecodeQuote(form)
+			require.NoError(t, err, name)
+			assert.Equal(t, quote, got, name)
+		}
+		// A guest hands out its whole buffer.
+		got, err := attest.DecodeQuote([]byte(digits + strings.Repeat("00", 3000)))
+		require.NoError(t, err)
+		q, err := attest.ParseQuote(got)
+		require.NoError(t, err)
+		assert.Equal(t, version, q.Version)
+	}
+	for name, form := range map[string]string{
+		"nothing": "", "text": "a quote", "odd digits": "040", "null": "null", "empty string": `""`, "string in a string": `"\"0400\""`, "large numbers": "[256,0]",
+		"negative": "[-1]", "object": "{}", "object in an object": `{"quote":{"quote":"0400"}}`, "short base64": "BAACgQ==",
+	} {
+		_, err := attest.DecodeQuote([]byte(form))
+		require.ErrorContains(t, err, "want its bytes, hexadecimal digits", name)
+	}
+	_, err := attest.DecodeQuote(make([]byte, 1<<20))
+	require.ErrorContains(t, err, "want at most")
+}
+
+// What older and newer servers and guests answer verifies alike.
+func TestEvidence_EveryAnswer(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	want := sign(t, a, spec())
+	p := strict(t, a)
+	guest, err := quotetest.GuestInfo(want)
+	require.NoError(t, err)
+	quoted, err := quotetest.GetQuote(want)
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "quote.json")
+	require.NoError(t, os.WriteFile(file, quoted, 0o600))
+	text, err := json.Marshal(want.AppCompose)
+	require.NoError(t, err)
+	for name, read := range map[string]func() (attest.Evidence, error){
+		"old app": func() (attest.Evidence, error) {
+			all, err := attest.FromApp(quotetest.OldAppAttestations(want))
+			if err != nil {
+				return attest.Evidence{}, err
+			}
+			return all[0], nil
+		},
+		"old CVM": func() (attest.Evidence, error) {
+			answer := quotetest.CVMAttestation(want)
+			answer.TCBInfo.AppCompose, answer.ComposeFile = "", openapi.RawJSON(text)
+			return attest.FromCVM(answer)
+		},
+		"guest":     func() (attest.Evidence, error) { return attest.FromInfo(guest) },
+		"GetQuote":  func() (attest.Evidence, error) { return attest.FromGetQuote(quoted) },
+		"one file":  func() (attest.Evidence, error) { return attest.FromFiles(file, "", "") },
+		"old guest": func() (attest.Evidence, error) { return attest.FromInfo(oldGuest(t, want)) },
+	} {
+		e, err := read()
+		require.NoError(t, err, name)
+		_, err = attest.Verify(t.Context(), e, p)
+		require.NoError(t, err, name)
+		if name != "GetQuote" && name != "one file" {
+			assert.Equal(t, want.AppCompose, e.AppCompose, name)
+		}
+	}
+	// An object is not the text that was hashed.
+	answer := quotetest.CVMAttestation(want)
+	answer.TCBInfo.AppCompose, answer.ComposeFile = "", openapi.RawJSON(want.AppCompose)
+	e, err := attest.FromCVM(answer)
+	require.NoError(t, err)
+	assert.Empty(t, e.AppCompose)
+}
+
+func oldGuest(t *testing.T, e attest.Evidence) []byte {
+	t.Helper()
+	return marshal(t, map[string]any{
+		"quote": hex.EncodeToString(e.Quote), "compose_file": e.AppCompose, "eventlog": attest.LogEntries(e.EventLog),
+		"device_id": attest.DeviceID(nil).String(),
+	})
+}
+
+// A reader that refuses something names the forms that it takes.
+func TestReaders_NameTheirForms(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{
+		`{"app_certificates":[7]}`, `{"app_certificates":[{"quote":"no"}]}`, `{"quote":"no"}`, `{"tcb_info":[]}`, `{"tcb_info":"["}`, `{"eventlog":{}}`,
+		`{"device_id":"1"}`, `[]`, `{"app_certificates":["no PEM"]}`,
+	} {
+		_, err := attest.FromInfo([]byte(body))
+		require.Error(t, err, body)
+		assert.Regexp(t, `want|PEM`, err.Error(), body)
+	}
+	for _, body := range []string{"", "[]", "{}", `{"quote":""}`, `{"quote":"00","event_log":"{}"}`} {
+		_, err := attest.FromGetQuote([]byte(body))
+		require.ErrorContains(t, err, "want", body)
+	}
+	for _, read := range []func([]byte) error{
+		func(b []byte) error { _, err := attest.FromInfo(b); return err },
+		func(b []byte) error { _, err := attest.FromGetQuote(b); return err },
+		func(b []byte) error { _, err := attest.ParseGatewayInfo(b); return err },
+	} {
+		require.ErrorContains(t, read(make([]byte, 9<<20)), "want at most")
 	}
 }

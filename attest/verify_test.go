@@ -857,50 +857,6 @@ func TestVerify_BitFlips(t *testing.T) {
 	}
 }
 
-func TestPolicy_Waive(t *testing.T) {
-	t.Parallel()
-	a := newAuthority(t, quotetest.WithRevokedPCK())
-	p := strict(t, a)
-	p.Waive = []attest.CheckName{attest.CheckRevocation}
-	r, err := attest.Verify(t.Context(), sign(t, a, spec()), p)
-	require.NoError(t, err)
-	assert.Equal(t, attest.Failed, r.Check(attest.CheckRevocation).Outcome)
-	assert.True(t, r.Check(attest.CheckRevocation).Waived)
-	assert.Regexp(t, `revocation +failed, waived`, r.String())
-
-	p = strict(t, a)
-	p.Collateral = nil
-	p.Waive = []attest.CheckName{
-		attest.CheckCollateral, attest.CheckCollateralTime, attest.CheckRevocation, attest.CheckTDXModule,
-		attest.CheckQEIdentity, attest.CheckTCBStatus, attest.CheckAdvisories,
-	}
-	_, err = attest.Verify(t.Context(), sign(t, a, spec()), p)
-	require.ErrorContains(t, err, "tcb-evaluation: not possible to check: it rests on collateral")
-	p.MinTCBEvaluation = 0
-	_, err = attest.Verify(t.Context(), sign(t, a, spec()), p)
-	require.NoError(t, err)
-}
-
-func TestPolicy_RefusesContradictions(t *testing.T) {
-	t.Parallel()
-	a := newAuthority(t)
-	for name, change := range map[string]func(*attest.Policy){
-		"unknown waiver":     func(p *attest.Policy) { p.Waive = []attest.CheckName{"signatures"} },
-		"waived quote":       func(p *attest.Policy) { p.Waive = []attest.CheckName{attest.CheckQuote} },
-		"accepts revoked":    func(p *attest.Policy) { p.TCBStatuses = []attest.TCBStatus{attest.Revoked} },
-		"allows everything":  func(p *attest.Policy) { p.Measurements = []attest.KnownGood{{Name: "any"}} },
-		"bad instance id":    func(p *attest.Policy) { p.InstanceID = "1b" },
-		"nameless check":     func(p *attest.Policy) { p.Checks = []attest.CustomCheck{{}} },
-		"check named as one": func(p *attest.Policy) { p.Checks[0].Name = attest.CheckDebug },
-	} {
-		p := strict(t, a)
-		change(&p)
-		r, err := attest.Verify(t.Context(), sign(t, a, spec()), p)
-		require.ErrorIs(t, err, attest.ErrPolicy, name)
-		assert.Nil(t, r, name)
-	}
-}
-
 func TestVerifyAll(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)

@@ -1,11 +1,16 @@
 package osimage
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
+
+	"github.com/phala-go/phala/internal/hexbytes"
 )
 
 // Image is one image of the dstack operating system. [Open] and [FromMaterial] return one; &Image{Hash: …, Version:
@@ -141,5 +146,85 @@ func (i *Image) Validate() error {
 	if i == nil || i.Hash.IsZero() {
 		return errors.New("an OS image without a hash")
 	}
+	return nil
+}
+
+// imageDocument is the JSON form of an image.
+type imageDocument struct {
+	Hash        ImageHash `json:"hash"`
+	Version     string    `json:"version,omitempty"`
+	Development bool      `json:"development,omitempty"`
+	// Measurement is the content of measurement.tdx.cbor, in base64.
+	Measurement []byte `json:"measurement,omitempty"`
+}
+
+// MarshalJSON writes what is known of the image but for its kernel, so that an image that is read again does not cover
+// guests for which [Image.Registers] fails with [ErrMemory].
+func (i *Image) MarshalJSON() ([]byte, error) {
+	d := imageDocument{Hash: i.Hash, Version: i.Version, Development: i.Development}
+	if i.digests != nil {
+		var err error
+		if d.Measurement, err = i.digests.Encode(); err != nil {
+			return nil, err
+		}
+	}
+	return json.Marshal(&d)
+}
+
+// UnmarshalJSON reads the form of MarshalJSON. That the measurement belongs to the hash is the statement of its author.
+func (i *Image) UnmarshalJSON(data []byte) error {
+	var d imageDocument
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&d); err != nil {
+		return err
+	}
+	i.Hash, i.Version, i.Development, i.digests, i.kernel = d.Hash, d.Version, d.Development, nil, nil
+	if len(d.Measurement) > 0 {
+		var err error
+		if i.digests, err = ParseDigests(d.Measurement); err != nil {
+			return err
+		}
+	}
+	return i.Validate()
+}
+
+// ImageHash identifies an image: the SHA-256 of its sha256sum.txt, dstack's os_image_hash.
+type ImageHash [sha256.Size]byte
+
+// ParseImageHash parses 64 hex digits of either case, with or without "0x".
+func ParseImageHash(text string) (ImageHash, error) {
+	var h ImageHash
+	if err := hexbytes.Parse(h[:], "os image hash", text); err != nil {
+		return ImageHash{}, err
+	}
+	return h, nil
+}
+
+// String returns 64 lower-case hex digits.
+func (h ImageHash) String() string { return hex.EncodeToString(h[:]) }
+
+// IsZero reports whether the hash is zero, which identifies no image.
+func (h ImageHash) IsZero() bool { return h == ImageHash{} }
+
+// MarshalText returns the text of [ImageHash.String], and nothing for the zero hash.
+func (h ImageHash) MarshalText() ([]byte, error) {
+	if h.IsZero() {
+		return []byte{}, nil
+	}
+	return []byte(h.String()), nil
+}
+
+// UnmarshalText parses the text as [ParseImageHash] does; an empty text is the zero hash.
+func (h *ImageHash) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		*h = ImageHash{}
+		return nil
+	}
+	parsed, err := ParseImageHash(string(text))
+	if err != nil {
+		return err
+	}
+	*h = parsed
 	return nil
 }

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -247,36 +246,4 @@ func TestOpen_LinkOutOfTheDirectory(t *testing.T) {
 	}
 	_, err := Open(dir)
 	assert.Error(t, err)
-}
-
-func TestImage_ConcurrentUse(t *testing.T) {
-	t.Parallel()
-	image, err := Open(writeDirectory(t, edit(func(map[string][]byte) {})))
-	require.NoError(t, err)
-	var wg sync.WaitGroup
-	for i := range 8 {
-		wg.Go(func() {
-			_, err := image.Registers(Machine{Memory: uint64(1+i%3) << 30})
-			assert.NoError(t, err)
-		})
-	}
-	wg.Wait()
-	assert.LessOrEqual(t, len(image.kernel.digests), 2, "the kernel is hashed once for each address: 1 GiB, and 2 GiB or more")
-}
-
-func TestImage_JSON(t *testing.T) {
-	t.Parallel()
-	image, err := Open(writeDirectory(t, edit(setMetadata(t, "is_dev", true))))
-	require.NoError(t, err)
-	for _, want := range []*Image{image, {Hash: ImageHash{1}}} {
-		text, err := json.Marshal(want)
-		require.NoError(t, err)
-		var have Image
-		require.NoError(t, json.Unmarshal(text, &have))
-		assert.Equal(t, want.String(), have.String())
-		assert.Equal(t, want.digests, have.digests)
-	}
-	for _, text := range []string{`{}`, `{"hash":"00"}`, `{"hash":"` + image.Hash.String() + `","measurement":"AA=="}`, `{"hash":"` + image.Hash.String() + `","more":1}`} {
-		assert.Error(t, json.Unmarshal([]byte(text), &Image{}), text)
-	}
 }

@@ -53,23 +53,3 @@ func TestParseVMConfig_Forms(t *testing.T) {
 		})
 	}
 }
-
-func TestHash_Text(t *testing.T) {
-	t.Parallel()
-	text := strings.Repeat("0a", 32)
-	for _, form := range []string{text, "0x" + text, strings.ToUpper(text)} {
-		h, err := ParseImageHash(form)
-		require.NoError(t, err)
-		assert.Equal(t, text, h.String())
-		again, err := h.MarshalText()
-		require.NoError(t, err)
-		assert.Equal(t, text, string(again))
-	}
-	for _, form := range []string{"", "0x", text[2:], text + "00", "zz" + text[2:], " " + text} {
-		_, err := ParseImageHash(form)
-		assert.Error(t, err)
-	}
-	empty, err := ImageHash{}.MarshalText()
-	require.NoError(t, err)
-	assert.Empty(t, empty)
-}

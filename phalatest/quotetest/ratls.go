@@ -6,10 +6,14 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"math/big"
 	"time"
+
+	"github.com/fxamacker/cbor/v2"
 
 	"github.com/phala-go/phala/attest"
 )
@@ -75,4 +79,211 @@ func extensions(spec Spec, evidence attest.Evidence) ([]pkix.Extension, error) {
 		all = append(all, pkix.Extension{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 62397, 1, n}, Value: value})
 	}
 	return all, nil
+}
+
+// AttestationForm is the encoding of an attestation.
+type AttestationForm int
+
+// The forms of attestations. NoAttestation is what guests up to dstack 0.5.8 put into a certificate: the quote and
+// the event log, each in an extension of its own.
+const (
+	NoAttestation AttestationForm = iota
+	SCALE
+	MessagePack
+	CBOR
+)
+
+// Attestation encodes evidence as a guest from dstack 0.5.9 on does. SCALE cannot encode events with digests of the
+// second format.
+func Attestation(e attest.Evidence, form AttestationForm) ([]byte, error) {
+	switch form {
+	case SCALE:
+		return scaleAttestation(e)
+	case CBOR:
+		return cbor.Marshal(attestationTree(e))
+	case MessagePack:
+		return appendMessagePack(nil, attestationTree(e))
+	}
+	return nil, fmt.Errorf("quotetest: attestation form %d, want SCALE, MessagePack or CBOR", form)
+}
+
+// Strip shortens an event log as a guest from dstack 0.5.9 on does for its certificate: RTMR3 without digests, and
+// of RTMR0 the three ACPI digests.
+func Strip(log []attest.Event) []attest.Event {
+	var stripped []attest.Event
+	for _, e := range log {
+		switch {
+		case e.IMR == 3:
+			e.Digest = nil
+		case e.IMR != 0 || e.Type != eventACPI:
+			continue
+		}
+		stripped = append(stripped, e)
+	}
+	return stripped
+}
+
+func scaleAttestation(e attest.Evidence) ([]byte, error) {
+	report, err := reportData(e)
+	if err != nil {
+		return nil, err
+	}
+	b := appendSized([]byte{0, 0}, e.Quote) // version, TDX
+	b = appendCompact(b, len(e.EventLog))
+	runtime := 0
+	for _, event := range e.EventLog {
+		b = binary.LittleEndian.AppendUint32(b, uint32(event.IMR))
+		b = binary.LittleEndian.AppendUint32(b, event.Type)
+		for _, field := range [][]byte{event.Digest, []byte(event.Name), event.Payload} {
+			b = appendSized(b, field)
+		}
+		if event.Type == attest.RuntimeEvent {
+			runtime++
+		}
+		if event.Version > 1 {
+			return nil, fmt.Errorf("quotetest: SCALE cannot carry event %q with a digest of version %d", event.Name, event.Version)
+		}
+	}
+	b = appendCompact(b, runtime)
+	for _, event := range e.EventLog {
+		if event.Type == attest.RuntimeEvent {
+			b = appendSized(appendSized(b, []byte(event.Name)), event.Payload)
+		}
+	}
+	return appendSized(append(b, report...), []byte(e.VMConfig)), nil
+}
+
+func reportData(e attest.Evidence) ([]byte, error) {
+	q, err := attest.ParseQuote(e.Quote)
+	if err != nil {
+		return nil, fmt.Errorf("quotetest: %w", err)
+	}
+	return q.ReportData[:], nil
+}
+
+// appendCompact writes a length of SCALE in its shortest form.
+func appendCompact(b []byte, n int) []byte {
+	switch {
+	case n < 1<<6:
+		return append(b, byte(n<<2))
+	case n < 1<<14:
+		return binary.LittleEndian.AppendUint16(b, uint16(n<<2|1))
+	}
+	return binary.LittleEndian.AppendUint32(b, uint32(n<<2|2))
+}
+
+func appendSized(b, field []byte) []byte { return append(appendCompact(b, len(field)), field...) }
+
+// member is an entry of a map whose order is kept: dstack writes its members in the order of its declarations.
+type member struct {
+	name  string
+	value any
+}
+
+type object []member
+
+// MarshalCBOR writes the map in its order.
+func (o object) MarshalCBOR() ([]byte, error) {
+	b := []byte{5<<5 | byte(len(o))} // no object here has 24 members
+	for _, m := range o {
+		for _, v := range []any{m.name, m.value} {
+			encoded, err := cbor.Marshal(v)
+			if err != nil {
+				return nil, err
+			}
+			b = append(b, encoded...)
+		}
+	}
+	return b, nil
+}
+
+// list is a byte string that is written as a list of numbers, as serde does by default.
+type list []byte
+
+// MarshalCBOR writes the list.
+func (l list) MarshalCBOR() ([]byte, error) {
+	numbers := make([]any, len(l))
+	for i, b := range l {
+		numbers[i] = b
+	}
+	return cbor.Marshal(numbers)
+}
+
+// attestationTree is version 1 of an attestation.
+func attestationTree(e attest.Evidence) object {
+	var events, runtime []any
+	for _, event := range e.EventLog {
+		o := object{
+			{"imr", event.IMR}, {"event_type", int(event.Type)}, {"digest", event.Digest}, {"event", event.Name},
+			{"event_payload", event.Payload},
+		}
+		r := object{{"event", event.Name}, {"payload", event.Payload}}
+		if event.Version > 1 {
+			o = append(o, member{"version", event.Version})
+			r = append(r, member{"version", event.Version})
+			if event.Preimage != nil {
+				o = append(o, member{"preimage", hex.EncodeToString(event.Preimage)})
+			}
+		}
+		events = append(events, o)
+		if event.Type == attest.RuntimeEvent {
+			runtime = append(runtime, r)
+		}
+	}
+	report, _ := reportData(e)
+	return object{
+		{"version", 1},
+		{"platform", object{{"kind", "tdx"}, {"data", object{{"quote", list(e.Quote)}, {"event_log", events}}}}},
+		{"stack", object{{"kind", "dstack"}, {"data", object{
+			{"report_data", list(report)}, {"runtime_events", runtime}, {"config", e.VMConfig},
+		}}}},
+	}
+}
+
+// appendMessagePack writes what attestationTree consists of.
+func appendMessagePack(b []byte, v any) ([]byte, error) {
+	var err error
+	switch v := v.(type) {
+	case object:
+		b = append(b, 0x80|byte(len(v)))
+		for _, m := range v {
+			if b, err = appendMessagePack(b, m.name); err == nil {
+				b, err = appendMessagePack(b, m.value)
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+		return b, nil
+	case []any:
+		b = binary.BigEndian.AppendUint16(append(b, 0xdc), uint16(len(v)))
+		for _, item := range v {
+			if b, err = appendMessagePack(b, item); err != nil {
+				return nil, err
+			}
+		}
+		return b, nil
+	case list:
+		b = binary.BigEndian.AppendUint16(append(b, 0xdc), uint16(len(v)))
+		for _, n := range v {
+			b, _ = appendMessagePack(b, int(n))
+		}
+		return b, nil
+	case string:
+		if len(v) < 32 {
+			return append(append(b, 0xa0|byte(len(v))), v...), nil
+		}
+		return append(binary.BigEndian.AppendUint16(append(b, 0xda), uint16(len(v))), v...), nil
+	case []byte:
+		return append(binary.BigEndian.AppendUint16(append(b, 0xc5), uint16(len(v))), v...), nil
+	case int:
+		switch {
+		case v < 0x80:
+			return append(b, byte(v)), nil
+		case v < 0x100:
+			return append(b, 0xcc, byte(v)), nil
+		}
+		return binary.BigEndian.AppendUint32(append(b, 0xce), uint32(v)), nil
+	}
+	return nil, fmt.Errorf("quotetest: cannot write %T", v)
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,7 +17,6 @@ import (
 	"github.com/phala-go/phala/deploy"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/phalatest"
-	"github.com/phala-go/phala/phalatest/quotetest"
 	"github.com/phala-go/phala/verify"
 )
 
@@ -136,88 +134,6 @@ func TestApp_Refuses(t *testing.T) {
 	})
 }
 
-func TestRepeat_ReportsDrifts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, c, trust := cloud(t)
-		first := running(t, c, trust)
-		app := first.ID
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		began := time.Now()
-		var replica *deploy.App
-		round := 0
-		var last error
-		for r, err := range verify.Repeat(ctx, c, app, s.AttestationPolicy()) {
-			if last = err; err != nil {
-				break
-			}
-			since := r.Time.Sub(began).Truncate(time.Minute)
-			switch round++; round {
-			case 1:
-				require.NoError(t, r.Err)
-				assert.Empty(t, r.Drifts)
-				assert.Len(t, r.Result.Instances, 1)
-				s.Fault("Apps.GetAttestations", phalatest.Fault{Status: http.StatusServiceUnavailable, Times: 4})
-			case 2:
-				require.ErrorContains(t, r.Err, "503")
-				assert.Nil(t, r.Result)
-				assert.Equal(t, time.Hour, since)
-				replica, err = deploy.Replicate(t.Context(), c, first, deploy.ReplicaSpec{}, trust)
-				require.NoError(t, err)
-			case 3:
-				require.NoError(t, r.Err, "a cloud that cannot be asked for a while does not end it")
-				assert.Equal(t, time.Hour+time.Minute, since, "it is asked again soon")
-				assert.Equal(t, []verify.Drift{{CVM: replica.Last.CVM.VMUUID, Name: "web-1", What: "status", After: "running"}}, r.Drifts)
-				require.NoError(t, c.CVMs.Delete(t.Context(), replica.Last.CVM.VMUUID))
-				s.TamperEvidence("web-1", func(e *attest.Evidence) { e.Quote = nil })
-			case 4:
-				require.ErrorIs(t, r.Err, attest.ErrNotPossible)
-				assert.Contains(t, r.Drifts, verify.Drift{CVM: replica.Last.CVM.VMUUID, Name: "web-1", What: "status", Before: "running"})
-				assert.Contains(t, r.Drifts, verify.Drift{CVM: first.Last.CVM.VMUUID, Name: "web-1", What: "verified", Before: "yes", After: "no"})
-				assert.Len(t, r.Drifts, 2, "what is not told is no difference")
-				s.TamperEvidence("web-1", nil)
-				s.BootInstead("web-1", func(sp *quotetest.Spec) { sp.AppCompose = flipped(sp.AppCompose) })
-			case 5:
-				var what []string
-				for _, d := range r.Drifts {
-					what = append(what, d.What)
-					if d.What == "compose hash" {
-						assert.Equal(t, first.ComposeHash.String(), d.Before, "from before the round that told nothing")
-						assert.Contains(t, d.String(), `"web-1" ("`+first.Last.CVM.VMUUID+`"): compose hash was "`)
-					}
-				}
-				assert.Equal(t, "verified, compose hash", strings.Join(what, ", "), "without an expected hash the other one is in order")
-				require.NoError(t, r.Err)
-				cancel()
-			}
-		}
-		require.ErrorIs(t, last, context.Canceled)
-		assert.Equal(t, 5, round)
-	})
-}
-
-func TestRepeat_Ends(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, c, trust := cloud(t)
-		app := running(t, c, trust).ID
-		for range verify.Repeat(t.Context(), c, app, s.AttestationPolicy()) {
-			break
-		}
-		ends := func(ctx context.Context, policy attest.Policy, interval time.Duration) error {
-			var last error
-			for _, err := range verify.Repeat(ctx, c, app, policy, verify.WithInterval(interval)) {
-				last = err
-			}
-			return last
-		}
-		require.ErrorIs(t, ends(t.Context(), attest.Policy{AppID: kms.AppID{1}}, time.Hour), attest.ErrPolicy)
-		require.ErrorContains(t, ends(t.Context(), attest.Policy{}, 0), "WithInterval: 0s, must be more than 0")
-		ctx, cancel := context.WithTimeout(t.Context(), 150*time.Minute)
-		defer cancel()
-		require.ErrorIs(t, ends(ctx, s.AttestationPolicy(), time.Hour), context.DeadlineExceeded)
-	})
-}
-
 // Whoever knows an app's id can verify it, without an account.
 func TestApp_WithoutAnAccount(t *testing.T) {
 	s := phalatest.New(t)
@@ -259,40 +175,6 @@ func TestApp_PrivateQuoteIsNotPublished(t *testing.T) {
 		for _, r := range s.Requests() {
 			assert.NotContains(t, string(r.Body), all.Instances[0].Quote)
 		}
-	})
-}
-
-func TestCVM(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s, c, trust := cloud(t)
-		first := running(t, c, trust)
-		policy := s.AttestationPolicy()
-		policy.AppID, policy.ComposeHashes = first.ID, []compose.Hash{first.ComposeHash}
-		instance, err := verify.CVM(t.Context(), c, "web-1", policy)
-		require.NoError(t, err)
-		assert.Equal(t, first.CVMs[0].ID, instance.CVM)
-		assert.True(t, instance.Report.Verified)
-		_, err = instance.Bundle.Verify(t.Context(), policy)
-		require.NoError(t, err)
-
-		policy.AppID = kms.AppID{1}
-		instance, err = verify.CVM(t.Context(), c, "web-1", policy)
-		require.ErrorIs(t, err, attest.ErrAppID, "a name is resolved by the cloud, so that the app is for the policy to say")
-		var unverified *verify.Error
-		require.ErrorAs(t, err, &unverified)
-		assert.Same(t, instance.Report, unverified.Report)
-
-		_, err = verify.CVM(t.Context(), c, "nobody", policy)
-		require.ErrorContains(t, err, "not found")
-		_, err = verify.CVM(t.Context(), c, "web-1", attest.Policy{InstanceID: "nonsense"})
-		require.ErrorIs(t, err, attest.ErrPolicy)
-		_, err = verify.CVM(t.Context(), c, "web-1", policy, verify.WithInterval(time.Hour))
-		require.ErrorContains(t, err, "is for Repeat")
-		_, err = verify.App(t.Context(), c, first.ID, s.AttestationPolicy(), verify.WithInterval(time.Hour))
-		require.ErrorContains(t, err, "is for Repeat")
-		_, err = verify.CVM(t.Context(), c, "web-1", policy, verify.WithWait(-1))
-		require.ErrorContains(t, err, "must not be negative")
 	})
 }
 
@@ -344,5 +226,148 @@ func TestResult_Bundles(t *testing.T) {
 		require.NoError(t, err)
 		assert.True(t, report.Verified)
 		assert.Len(t, s.Requests(), requests)
+	})
+}
+
+// tamper changes the answer about all instances of an app.
+func tamper(s *phalatest.Server, change func(answer map[string]any, instances []any)) {
+	s.TamperAnswer("Apps.GetAttestations", func(status int, body []byte) (int, []byte) {
+		return status, rewritten(body, func(m map[string]any) { change(m, m["instances"].([]any)) })
+	})
+}
+
+// A CVM that proves nothing hides behind the evidence of another one, instance id and all.
+func TestApp_EvidenceOfAnotherInstance(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, c, trust := cloud(t)
+		first := running(t, c, trust)
+		_, err := deploy.Replicate(t.Context(), c, first, deploy.ReplicaSpec{}, trust)
+		require.NoError(t, err)
+		tamper(s, func(_ map[string]any, instances []any) {
+			uuid := instances[1].(map[string]any)["vm_uuid"]
+			copied := map[string]any{}
+			for k, v := range instances[0].(map[string]any) {
+				copied[k] = v
+			}
+			copied["vm_uuid"], copied["name"] = uuid, "web-2"
+			instances[1] = copied
+		})
+		result, err := verify.App(t.Context(), c, first.ID, s.AttestationPolicy())
+		require.ErrorIs(t, err, attest.ErrInstanceID)
+		require.NoError(t, result.Instances[0].Err)
+		require.Error(t, result.Instances[1].Err)
+		assert.Equal(t, 14, result.ExitCode())
+		text, err := result.JUnit()
+		require.NoError(t, err)
+		assert.Contains(t, string(text), `failures="1"`)
+	})
+}
+
+// The cloud reports a state in which it need show nothing, and shows evidence that fails.
+func TestApp_FailingEvidenceOfAStoppedInstance(t *testing.T) {
+	t.Parallel()
+	for _, status := range []string{"stopped", "RUNNING", "paused"} {
+		t.Run(status, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s, c, trust := cloud(t)
+				first := running(t, c, trust)
+				_, err := deploy.Replicate(t.Context(), c, first, deploy.ReplicaSpec{}, trust)
+				require.NoError(t, err)
+				policy := s.AttestationPolicy()
+				all, err := verify.App(t.Context(), c, first.ID, policy)
+				require.NoError(t, err)
+				policy.InstanceID = all.Instances[0].Report.Attested.InstanceID
+				tamper(s, func(_ map[string]any, instances []any) { instances[1].(map[string]any)["status"] = status })
+				result, err := verify.App(t.Context(), c, first.ID, policy)
+				require.ErrorIs(t, err, attest.ErrInstanceID)
+				assert.Equal(t, 14, result.ExitCode())
+			})
+		})
+	}
+}
+
+// Whatever the cloud answers about an app, no panic follows, nothing passes that did not pass before, and its text does
+// not reach a terminal unescaped.
+func TestApp_NonsenseAnswers(t *testing.T) {
+	t.Parallel()
+	evil := "\x1b[2J\r\u202e" + string(rune(0x9b))
+	for name, change := range map[string]func(m map[string]any, i map[string]any){
+		"another app":              func(m, _ map[string]any) { m["app_id"] = "1111111111111111111111111111111111111111" },
+		"an app id of nonsense":    func(m, _ map[string]any) { m["app_id"] = evil },
+		"no instances":             func(m, _ map[string]any) { m["instances"] = nil },
+		"an error of nonsense":     func(_, i map[string]any) { i["error"], i["quote"], i["app_certificates"] = evil, nil, nil },
+		"a name of nonsense":       func(_, i map[string]any) { i["name"], i["vm_uuid"], i["quote"] = evil, evil, "00" },
+		"an instance id":           func(_, i map[string]any) { i["instance_id"] = evil },
+		"no quote, no certificate": func(_, i map[string]any) { i["quote"], i["app_certificates"] = nil, nil },
+		"an empty quote":           func(_, i map[string]any) { i["quote"], i["app_certificates"] = "", []any{} },
+		"no log":                   func(_, i map[string]any) { i["tcb_info"].(map[string]any)["event_log"] = []any{} },
+		"no tcb_info":              func(_, i map[string]any) { i["tcb_info"], i["compose_file"] = nil, nil },
+		"a status of nonsense":     func(_, i map[string]any) { i["status"], i["quote"] = evil, "00" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s, c, trust := cloud(t)
+				app := running(t, c, trust).ID
+				tamper(s, func(m map[string]any, instances []any) { change(m, instances[0].(map[string]any)) })
+				result, err := verify.App(t.Context(), c, app, s.AttestationPolicy())
+				require.Error(t, err)
+				texts := []string{err.Error()}
+				if result != nil {
+					assert.NotZero(t, result.ExitCode())
+					for _, format := range []func() ([]byte, error){
+						result.JUnit, func() ([]byte, error) { return result.SARIF("f") }, func() ([]byte, error) { return json.Marshal(result) },
+					} {
+						text, err := format()
+						require.NoError(t, err)
+						texts = append(texts, string(text))
+					}
+				}
+				for _, text := range texts {
+					assert.NotContains(t, text, "\x1b")
+					assert.NotContains(t, text, "\r")
+				}
+			})
+		})
+	}
+}
+
+// What the repository has is compared with the text that the hardware proves, not with one that the cloud shows.
+func TestApp_WithDocument(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, c, trust := cloud(t)
+		app := running(t, c, trust).ID
+		repository := []byte(`{"docker_compose_file":"services:\n  web:\n    image: nginx\n","pre_launch_script":"#!/bin/sh\n"}`)
+		edited := []byte(`{"docker_compose_file":"services:\n  web:\n    image: nginx:2\n","pre_launch_script":"#!/bin/sh\n"}`)
+
+		result, err := verify.App(t.Context(), c, app, s.AttestationPolicy(), verify.WithDocument(repository))
+		require.NoError(t, err)
+		assert.Equal(t, attest.Passed, result.Instances[0].Report.Check("document").Outcome)
+
+		result, err = verify.App(t.Context(), c, app, s.AttestationPolicy(), verify.WithDocument(edited))
+		var differs *compose.CompletionError
+		require.ErrorAs(t, err, &differs)
+		assert.Equal(t, "$.docker_compose_file", differs.Path)
+		assert.Equal(t, 14, result.ExitCode())
+		assert.Equal(t, attest.Passed, result.Instances[0].Report.Check(attest.CheckComposeText).Outcome)
+
+		// The cloud runs the edited document, and shows the one of the repository.
+		s.TamperEvidence("web-1", func(e *attest.Evidence) {
+			var shown map[string]any
+			require.NoError(t, json.Unmarshal([]byte(e.AppCompose), &shown))
+			shown["docker_compose_file"] = "services:\n  web:\n    image: nginx:2\n"
+			text, err := json.Marshal(shown)
+			require.NoError(t, err)
+			e.AppCompose = string(text)
+		})
+		_, err = verify.App(t.Context(), c, app, s.AttestationPolicy(), verify.WithDocument(edited))
+		require.ErrorIs(t, err, attest.ErrComposeText)
+		require.ErrorIs(t, err, attest.ErrCustom, "a text that the hardware does not prove counts for nothing")
+
+		_, err = verify.App(t.Context(), c, app, s.AttestationPolicy(), verify.WithDocument([]byte("{")))
+		require.ErrorContains(t, err, "WithDocument")
 	})
 }

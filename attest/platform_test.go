@@ -161,3 +161,16 @@ func TestVerify_DeviceIDsOfBothRules(t *testing.T) {
 	assert.ErrorContains(t, err, devices.PPID.String())
 	assert.ErrorContains(t, err, devices.UserData.String())
 }
+
+// The usual reason for an unknown root is a policy with the roots of a test, or without them.
+func TestVerify_NamesAnUnknownRoot(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	p := a.Policy()
+	p.Roots = nil
+	_, err := attest.Verify(t.Context(), sign(t, a, spec()), p)
+	requireOnly(t, err, attest.ErrQuoteSignature)
+	for _, part := range []string{`the root "Intel SGX Root CA" of "phala quotetest"`, "SHA-256 fingerprint", "AttestationPolicy"} {
+		assert.ErrorContains(t, err, part)
+	}
+}

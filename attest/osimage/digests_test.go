@@ -97,7 +97,7 @@ func example() *Digests {
 	return m
 }
 
-func TestMeasurement_EncodeAndParse(t *testing.T) {
+func TestDigests_EncodeAndParse(t *testing.T) {
 	t.Parallel()
 	encoded, err := example().Encode()
 	require.NoError(t, err)
@@ -106,7 +106,7 @@ func TestMeasurement_EncodeAndParse(t *testing.T) {
 	assert.Equal(t, example(), parsed)
 }
 
-func TestMeasurement_EncodesAsDstackDoes(t *testing.T) {
+func TestDigests_EncodesAsDstackDoes(t *testing.T) {
 	t.Parallel()
 	real := readEvidence(t, "dstack-tdx-lite-getquote").material(t).Measurement
 	parsed, err := ParseDigests(real)
@@ -116,7 +116,7 @@ func TestMeasurement_EncodesAsDstackDoes(t *testing.T) {
 	assert.Equal(t, real, again)
 }
 
-func TestParseMeasurement_Refuses(t *testing.T) {
+func TestParseDigests_Refuses(t *testing.T) {
 	t.Parallel()
 	change := func(f func(m map[string]any)) []byte {
 		encoded, err := example().Encode()
@@ -189,16 +189,7 @@ func TestFromMaterial_Refuses(t *testing.T) {
 	}
 }
 
-func TestImage_HashOnly(t *testing.T) {
-	t.Parallel()
-	_, err := (&Image{Hash: [32]byte{1}}).Registers(Machine{})
-	require.ErrorIs(t, err, ErrHashOnly)
-	require.Error(t, (&Image{}).Validate())
-	require.Error(t, (*Image)(nil).Validate())
-	assert.Equal(t, "dstack 0.5.4, development, os image 01"+fmt.Sprintf("%062d", 0), (&Image{Hash: [32]byte{1}, Version: "0.5.4", Development: true}).String())
-}
-
-func FuzzParseMeasurement(f *testing.F) {
+func FuzzParseDigests(f *testing.F) {
 	whole, err := example().Encode()
 	require.NoError(f, err)
 	f.Add(whole)
