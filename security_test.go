@@ -30,6 +30,23 @@ func TestSecurity_NamedTestsExist(t *testing.T) {
 	}
 }
 
+// TestComparison_LinkedTestsExist finds each test that README.md links in the file that it links.
+func TestComparison_LinkedTestsExist(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	linked := regexp.MustCompile("\\[`([a-z0-9/]+)\\.(Test[A-Za-z0-9_]+)`\\]\\(([^)]+)\\)").FindAllSubmatch(text, -1)
+	require.Greater(t, len(linked), 10)
+	for _, match := range linked {
+		dir, name, file := string(match[1]), string(match[2]), string(match[3])
+		assert.Equal(t, dir, filepath.Dir(file), name)
+		source, err := os.ReadFile(file)
+		if assert.NoError(t, err, name) {
+			assert.Contains(t, string(source), "\nfunc "+name+"(", "README.md links %s in %s", name, file)
+		}
+	}
+}
+
 func testsIn(t *testing.T, dir string) map[string]bool {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
