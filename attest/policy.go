@@ -270,7 +270,7 @@ const (
 // of a text with both public keys, and zeros. With it in [Policy.ReportData] the quote proves that a KMS with the
 // other properties of the policy created the pinned keys. ca is DER SubjectPublicKeyInfo ([ParseKMSRootCA]). Source:
 // dstack, kms/src/onboard_service.rs; "genereted" is spelled so there.
-func KMSReportData(ca []byte, root kms.Signer) [64]byte {
+func KMSReportData(ca []byte, root kms.RootKey) [64]byte {
 	var data [64]byte
 	copy(data[:], crypto.Keccak256(fmt.Appendf(nil, "dstack-kms-genereted-keys-v1:%x;%x;", ca, root[:])))
 	return data

@@ -234,7 +234,7 @@ func TestRecorded_KMS(t *testing.T) {
 	assert.Equal(t, kms.PhalaCentralRootKey, "0x"+c.K256)
 	ca, err := attest.ParseKMSRootCA(attest.PhalaCentralRootCA)
 	require.NoError(t, err)
-	root, err := kms.ParseSigner(kms.PhalaCentralRootKey)
+	root, err := kms.ParseRootKey(kms.PhalaCentralRootKey)
 	require.NoError(t, err)
 
 	quote, err := hex.DecodeString(c.Quote)

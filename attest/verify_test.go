@@ -66,7 +66,7 @@ func strict(tb testing.TB, a *quotetest.Authority) attest.Policy {
 	p.Advisories = []string{}
 	p.MinTCBEvaluation = 17
 	p.Cloud = func(context.Context, []byte) (*openapi.QuoteVerification, error) {
-		return &openapi.QuoteVerification{Success: true, Quote: &openapi.Quote{Verified: openapi.Ptr(true)}}, nil
+		return &openapi.QuoteVerification{Success: true, Quote: &openapi.ParsedQuote{Verified: openapi.Ptr(true)}}, nil
 	}
 	p.Checks = []attest.CustomCheck{{Name: "storage", Check: func(_ context.Context, r *attest.Report) error {
 		if r.Attested.BootEvents != nil && r.Attested.StorageFS != "zfs" {
@@ -502,10 +502,10 @@ func TestVerify_RefusesEachForgery(t *testing.T) {
 		{
 			name: "a KMS with other root keys",
 			spec: func(s *quotetest.Spec) {
-				s.ReportData = attest.KMSReportData(quotetest.KMSRootCA(), kms.Signer{2, 1})
+				s.ReportData = attest.KMSReportData(quotetest.KMSRootCA(), kms.RootKey{2, 1})
 			},
 			policy: func(p *attest.Policy) {
-				data := attest.KMSReportData(quotetest.KMSRootCA(), kms.Signer{2, 2})
+				data := attest.KMSReportData(quotetest.KMSRootCA(), kms.RootKey{2, 2})
 				p.ReportData = &data
 			},
 			want: []error{attest.ErrReportData}, check: attest.CheckReportData,

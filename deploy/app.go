@@ -39,8 +39,8 @@ type App struct {
 	KMS string `json:"kms,omitempty"`
 	// KMSRoot is the root key that signed the app's key; zero if it was not checked. RootFromCloud reports whether it
 	// came from the cloud itself ([TrustKMSRootFromCloud]): it is pinned since then.
-	KMSRoot       kms.Signer `json:"kms_root,omitzero"`
-	RootFromCloud bool       `json:"kms_root_from_cloud,omitempty"`
+	KMSRoot       kms.RootKey `json:"kms_root,omitzero"`
+	RootFromCloud bool        `json:"kms_root_from_cloud,omitempty"`
 	// KeyProvider is the public key of the KMS's root CA (DER SubjectPublicKeyInfo, in hex) that the hardware
 	// measured; empty if no evidence was verified.
 	KeyProvider string `json:"key_provider,omitempty"`

@@ -194,7 +194,7 @@ func TestAttach_ComparesWithTheContract(t *testing.T) {
 	assert.Equal(t, app.ChainID, attached.ChainID)
 	assert.Equal(t, app.KMSContract, attached.KMSContract)
 
-	_, err = deploy.Attach(t.Context(), x.c, app.ID, x.AttestationPolicy(), deploy.WithChain(x.flow), deploy.WithKMSRoot(kms.Signer{2}))
+	_, err = deploy.Attach(t.Context(), x.c, app.ID, x.AttestationPolicy(), deploy.WithChain(x.flow), deploy.WithKMSRoot(kms.RootKey{2}))
 	requireMismatch(t, err, deploy.ComparedKMSRoot)
 	_, err = deploy.Attach(t.Context(), x.c, app.ID, x.AttestationPolicy(), deploy.WithChain(noRoot{x.flow}))
 	require.ErrorContains(t, err, "no root")

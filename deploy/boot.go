@@ -93,9 +93,9 @@ func waitError(ctx context.Context, cvm CVM, err error) error {
 
 // stateProgress reports each state that differs from the one before.
 func (f *flow) stateProgress() client.WaitOption {
-	var last StateEvent
+	var last StatusEvent
 	return client.WithWaitProgress(func(s client.StateEvent) {
-		if e := (StateEvent{Status: openapi.CVMStatus(cloudtext.Clean(string(s.State.Status))), BootProgress: cloudtext.Clean(s.State.BootProgress)}); e != last {
+		if e := (StatusEvent{Status: openapi.CVMStatus(cloudtext.Clean(string(s.State.Status))), BootProgress: cloudtext.Clean(s.State.BootProgress)}); e != last {
 			last = e
 			f.cfg.progress(e)
 		}

@@ -27,7 +27,7 @@ type Chain interface {
 	// Sender is the account that signs and pays.
 	Sender() common.Address
 	// RootKey reads the KMS's root key from its contract.
-	RootKey(ctx context.Context) (kms.Signer, error)
+	RootKey(ctx context.Context) (kms.RootKey, error)
 	// RootCA reads the public key of the KMS's root CA from its contract (DER SubjectPublicKeyInfo): what the
 	// hardware measures as the provider of an app's keys. It is empty if the contract names none.
 	RootCA(ctx context.Context) ([]byte, error)

@@ -571,8 +571,8 @@ func TestRun_EndsIfTheChainCannotBeRead(t *testing.T) {
 
 type noRoot struct{ deploy.Chain }
 
-func (noRoot) RootKey(context.Context) (kms.Signer, error) {
-	return kms.Signer{}, errors.New("no root")
+func (noRoot) RootKey(context.Context) (kms.RootKey, error) {
+	return kms.RootKey{}, errors.New("no root")
 }
 
 // dying is a chain whose process is killed right after a transaction was mined, before anybody noted that.

@@ -305,7 +305,7 @@ func (f *flow) anchor(p *Pending, cvm *openapi.CVMDetail, proof *proof) {
 	if p.Secrets != nil {
 		app.Secrets = p.Secrets
 	}
-	if p.KMSRoot != (kms.Signer{}) {
+	if p.KMSRoot != (kms.RootKey{}) {
 		app.KMSRoot, app.RootFromCloud = p.KMSRoot, p.RootFromCloud
 	}
 	if d := p.Approval.Device; !d.IsZero() && !slices.Contains(app.Devices, d) {

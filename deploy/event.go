@@ -49,8 +49,8 @@ type CreatedEvent struct {
 	Adopted bool
 }
 
-// StateEvent reports the state of the CVM.
-type StateEvent struct {
+// StatusEvent reports the state of the CVM.
+type StatusEvent struct {
 	Status       openapi.CVMStatus
 	BootProgress string
 }
@@ -83,7 +83,7 @@ func (ComparisonEvent) event()  {}
 func (RegisteredEvent) event()  {}
 func (EncryptedEvent) event()   {}
 func (CreatedEvent) event()     {}
-func (StateEvent) event()       {}
+func (StatusEvent) event()      {}
 func (RunningEvent) event()     {}
 func (AttestationEvent) event() {}
 
@@ -116,7 +116,7 @@ func (e CreatedEvent) String() string {
 	return "created cvm " + cloudtext.Clean(e.CVM)
 }
 
-func (e StateEvent) String() string {
+func (e StatusEvent) String() string {
 	if e.BootProgress != "" {
 		return cloudtext.Clean(string(e.Status)) + ": " + cloudtext.Clean(e.BootProgress)
 	}

@@ -54,7 +54,7 @@ func plantIn(t *testing.T, operation string, planted func(string) string) {
 		if check, ok := e.(deploy.ComparisonEvent); ok {
 			requirePlain(t, check.Local+check.Remote+check.Reason)
 		}
-		if state, ok := e.(deploy.StateEvent); ok {
+		if state, ok := e.(deploy.StatusEvent); ok {
 			requirePlain(t, string(state.Status)+state.BootProgress)
 		}
 	})

@@ -60,7 +60,7 @@ type config struct {
 	checkpoint    func(*State) error
 	keep          func(*Pending) error
 	keepApproval  func(*Approval) error
-	roots         []kms.Signer
+	roots         []kms.RootKey
 	rootFromCloud bool
 	skipKeyCheck  bool
 	teamWallet    *common.Address
@@ -177,7 +177,7 @@ func WithApproval(save func(*Approval) error) Option {
 
 // WithKMSRoot pins the root key of the KMS: the key that secrets are encrypted for must be signed by one of roots.
 // Take it from a source that the cloud does not control. A change without it uses the root of the [App].
-func WithKMSRoot(roots ...kms.Signer) Option {
+func WithKMSRoot(roots ...kms.RootKey) Option {
 	return option("WithKMSRoot", inDeploying|inAttach, func(c *config) error {
 		if len(roots) == 0 {
 			return errors.New("a key is required")

@@ -90,8 +90,8 @@ type Pending struct {
 	Retirements map[string]json.RawMessage `json:"retirements,omitempty"`
 
 	// KMSRoot signed the key of the secrets, if it was checked. RootFromCloud reports whether it came from the cloud.
-	KMSRoot       kms.Signer `json:"kms_root,omitzero"`
-	RootFromCloud bool       `json:"kms_root_from_cloud,omitempty"`
+	KMSRoot       kms.RootKey `json:"kms_root,omitzero"`
+	RootFromCloud bool        `json:"kms_root_from_cloud,omitempty"`
 	// Comparisons are those made so far.
 	Comparisons []Comparison `json:"comparisons,omitempty"`
 }

@@ -52,7 +52,7 @@ func TestRun_ChecksEverythingAndReportsIt(t *testing.T) {
 		assert.Equal(t, []string{
 			"ComparisonEvent", "ComparisonEvent", "ComparisonEvent", "ProvisionedEvent", "ComparisonEvent", "ComparisonEvent", "EncryptedEvent", "CreatedEvent",
 		}, events[:8])
-		assert.Contains(t, events, "StateEvent")
+		assert.Contains(t, events, "StatusEvent")
 		assert.Equal(t, []string{"ComparisonEvent", "RunningEvent", "AttestationEvent", "ComparisonEvent"}, events[len(events)-4:])
 		assert.NotContains(t, log.String(), "hunter2")
 		assert.Contains(t, operations(s), "CVMs.GetState", "the states are streamed")
@@ -236,7 +236,7 @@ func TestRun_GivesTheKeyCheckUpOnlyByName(t *testing.T) {
 		"skip":        {[]deploy.Option{deploy.SkipKMSKeyCheck()}, deploy.Waived, ""},
 		"two ways":    {[]deploy.Option{deploy.SkipKMSKeyCheck(), deploy.TrustKMSRootFromCloud()}, "", "exclude one another"},
 		"no root":     {[]deploy.Option{deploy.WithKMSRoot()}, "", "WithKMSRoot: a key is required"},
-		"a wrong one": {[]deploy.Option{deploy.WithKMSRoot(kms.Signer{2})}, "", "kms root mismatch"},
+		"a wrong one": {[]deploy.Option{deploy.WithKMSRoot(kms.RootKey{2})}, "", "kms root mismatch"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -257,7 +257,7 @@ func TestRun_GivesTheKeyCheckUpOnlyByName(t *testing.T) {
 				assert.Equal(t, tt.outcome, root.Outcome)
 				assert.NotEmpty(t, root.Reason, "what was given up is named")
 				assert.Equal(t, name == "trust", app.RootFromCloud)
-				assert.Equal(t, name == "skip", app.KMSRoot == kms.Signer{})
+				assert.Equal(t, name == "skip", app.KMSRoot == kms.RootKey{})
 				requireEnv(t, s, app.CVMs[0].ID, secrets())
 			})
 		})

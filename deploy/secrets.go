@@ -167,7 +167,7 @@ func (f *flow) encrypt(ctx context.Context, st *State, env []compose.EnvVar) err
 // checkRootKnown refuses to encrypt secrets without a root, before anything is sent.
 func (f *flow) checkRootKnown(name string) error {
 	cfg := f.cfg
-	if len(cfg.roots) > 0 || cfg.rootFromCloud || cfg.skipKeyCheck || cfg.chain != nil || f.app != nil && f.app.KMSRoot != (kms.Signer{}) {
+	if len(cfg.roots) > 0 || cfg.rootFromCloud || cfg.skipKeyCheck || cfg.chain != nil || f.app != nil && f.app.KMSRoot != (kms.RootKey{}) {
 		return nil
 	}
 	return fmt.Errorf("%s: %w", name, ErrNoKMSRoot)
@@ -182,7 +182,7 @@ type keySource struct {
 // sealed are secrets, encrypted for a key that was checked.
 type sealed struct {
 	ciphertext  openapi.Secret
-	root        kms.Signer // that signed the key; zero if nobody checked
+	root        kms.RootKey // that signed the key; zero if nobody checked
 	comparisons []Comparison
 }
 
@@ -267,11 +267,11 @@ func (f *flow) checkRoot(ctx context.Context, key kms.PublicKey, signature strin
 
 // trustedRoots are the keys that may have signed the app's key: those that the caller pins, the one in the contract
 // of the KMS, the one that the anchor has, and only by name the one that the cloud shows.
-func (f *flow) trustedRoots(ctx context.Context, from keySource) ([]kms.Signer, string, error) {
+func (f *flow) trustedRoots(ctx context.Context, from keySource) ([]kms.RootKey, string, error) {
 	switch {
 	case f.cfg.rootFromCloud:
 		root, err := f.cloudRoot(ctx, from.cloudRoot)
-		return []kms.Signer{root}, "the cloud named the root (TrustKMSRootFromCloud)", err
+		return []kms.RootKey{root}, "the cloud named the root (TrustKMSRootFromCloud)", err
 	case len(f.cfg.roots) > 0:
 		return f.cfg.roots, "", nil
 	case f.cfg.chain != nil:
@@ -279,30 +279,30 @@ func (f *flow) trustedRoots(ctx context.Context, from keySource) ([]kms.Signer, 
 		if err != nil {
 			return nil, "", onChainError("root key in the contract of the KMS", err)
 		}
-		return []kms.Signer{root}, fmt.Sprintf("the root is the one in the KMS's contract on chain %d", f.cfg.chain.ChainID()), nil
+		return []kms.RootKey{root}, fmt.Sprintf("the root is the one in the KMS's contract on chain %d", f.cfg.chain.ChainID()), nil
 	}
 	reason := "the root is the one that was checked before"
 	if f.app.RootFromCloud {
 		reason = "the root is the one that the cloud named when the app was deployed"
 	}
-	return []kms.Signer{f.app.KMSRoot}, reason, nil
+	return []kms.RootKey{f.app.KMSRoot}, reason, nil
 }
 
 // cloudRoot returns the root key of the KMS that the cloud reports.
-func (f *flow) cloudRoot(ctx context.Context, text string) (kms.Signer, error) {
+func (f *flow) cloudRoot(ctx context.Context, text string) (kms.RootKey, error) {
 	if text == "" {
 		info, err := f.c.KMS.Inspect(ctx, f.app.KMS)
 		if err != nil {
-			return kms.Signer{}, fmt.Errorf("root key of KMS %s: %w", f.app.KMS, err)
+			return kms.RootKey{}, fmt.Errorf("root key of KMS %s: %w", f.app.KMS, err)
 		}
 		if info.RPC == nil {
-			return kms.Signer{}, mismatch(ComparedKMSRoot, "the root key of KMS "+f.app.KMS, "the cloud does not show it: "+info.RPCError)
+			return kms.RootKey{}, mismatch(ComparedKMSRoot, "the root key of KMS "+f.app.KMS, "the cloud does not show it: "+info.RPCError)
 		}
 		text = info.RPC.BootstrapInfo.K256PublicKey
 	}
-	root, err := kms.ParseSigner(text)
+	root, err := kms.ParseRootKey(text)
 	if err != nil {
-		return kms.Signer{}, mismatch(ComparedKMSRoot, "the root key of KMS "+f.app.KMS, text)
+		return kms.RootKey{}, mismatch(ComparedKMSRoot, "the root key of KMS "+f.app.KMS, text)
 	}
 	return root, nil
 }

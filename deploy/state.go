@@ -51,8 +51,8 @@ type State struct {
 	// KMS is the key service of the app's key: its slug or id.
 	KMS string `json:"kms,omitempty"`
 	// KMSRoot is the root key that signed the app's key, after it was checked.
-	KMSRoot       kms.Signer `json:"kms_root,omitzero"`
-	RootFromCloud bool       `json:"kms_root_from_cloud,omitempty"`
+	KMSRoot       kms.RootKey `json:"kms_root,omitzero"`
+	RootFromCloud bool        `json:"kms_root_from_cloud,omitempty"`
 	// ProvisionKey is the env key in the cloud's provision, in hex.
 	ProvisionKey string `json:"provision_key,omitempty"`
 	// CloudRoot is the KMS root key in the cloud's provision, in hex.

@@ -160,7 +160,7 @@ func TestUpdate_ChecksTheKeyAgainstTheRootOfTheAnchor(t *testing.T) {
 		requireMismatch(t, err, deploy.ComparedKMSRoot)
 		assert.NotContains(t, operations(s)[sent:], "CVMs.Update")
 
-		app.KMSRoot = kms.Signer{}
+		app.KMSRoot = kms.RootKey{}
 		_, err = deploy.Update(t.Context(), c, app, deploy.UpdateSpec{Env: secrets()}, trusting(s))
 		require.ErrorIs(t, err, deploy.ErrNoKMSRoot)
 	})
@@ -171,7 +171,7 @@ func TestUpdate_TakesARootFromTheCloudOnlyByName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, with := cloud(t)
 		app := running(t, c, with)
-		app.KMSRoot = kms.Signer{}
+		app.KMSRoot = kms.RootKey{}
 		done, err := deploy.Update(t.Context(), c, app, deploy.UpdateSpec{Env: secrets()}, deploy.TrustKMSRootFromCloud(), trusting(s))
 		require.NoError(t, err)
 		assert.Contains(t, check(t, done.Last.Comparisons, deploy.ComparedKMSRoot).Reason, "TrustKMSRootFromCloud")

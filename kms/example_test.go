@@ -26,7 +26,7 @@ func ExampleCheckSigner() {
 	signature, _ := kms.SignPublicKey(root, app, key)
 
 	// The client, which has the root key from elsewhere.
-	pinned := kms.SignerOf(root)
+	pinned := kms.RootKeyOf(root)
 	signer, err := kms.RecoverSigner(app, key, signature)
 	if err != nil {
 		fmt.Println(err)

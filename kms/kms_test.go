@@ -85,7 +85,7 @@ func TestSigner_RefusesHighSAndOtherRecoveryIDs(t *testing.T) {
 	require.NoError(t, err)
 	got, err := RecoverSigner(app, pub, sig)
 	require.NoError(t, err)
-	require.NoError(t, CheckSigner(got, Signer{}, SignerOf(root)))
+	require.NoError(t, CheckSigner(got, RootKey{}, RootKeyOf(root)))
 
 	// The twin signature recovers to the same key with go-ethereum, and is refused here.
 	twin := bytes.Clone(sig)
@@ -94,7 +94,7 @@ func TestSigner_RefusesHighSAndOtherRecoveryIDs(t *testing.T) {
 	twin[64] ^= 1
 	key, err := crypto.SigToPub(digest(app, nil, pub), twin)
 	require.NoError(t, err)
-	require.Equal(t, SignerOf(root), Signer(crypto.CompressPubkey(key)))
+	require.Equal(t, RootKeyOf(root), RootKey(crypto.CompressPubkey(key)))
 	_, err = RecoverSigner(app, pub, twin)
 	require.ErrorContains(t, err, "upper half")
 
@@ -108,13 +108,13 @@ func TestSigner_RefusesHighSAndOtherRecoveryIDs(t *testing.T) {
 		_, err = RecoverSigner(app, pub, append(bytes.Clone(sig), 0)[:n])
 		require.ErrorContains(t, err, "want 65")
 	}
-	for name, change := range map[string]func() (Signer, error){
-		"app": func() (Signer, error) { return RecoverSigner(AppID{2}, pub, sig) },
-		"key": func() (Signer, error) { return RecoverSigner(app, PublicKey{8}, sig) },
+	for name, change := range map[string]func() (RootKey, error){
+		"app": func() (RootKey, error) { return RecoverSigner(AppID{2}, pub, sig) },
+		"key": func() (RootKey, error) { return RecoverSigner(app, PublicKey{8}, sig) },
 	} {
 		other, err := change()
 		if err == nil {
-			require.Error(t, CheckSigner(other, SignerOf(root)), name)
+			require.Error(t, CheckSigner(other, RootKeyOf(root)), name)
 		}
 	}
 	require.Error(t, CheckSigner(got), "no root is no trust")
@@ -142,7 +142,7 @@ func TestFreshness(t *testing.T) {
 			continue
 		}
 		require.NoError(t, err, "%+v", tt)
-		assert.Equal(t, SignerOf(root), got)
+		assert.Equal(t, RootKeyOf(root), got)
 	}
 	for _, timestamp := range []int64{-1, math.MinInt64, math.MaxInt64} {
 		_, err := RecoverSignerAt(app, pub, sig, timestamp, time.Unix(at, 0), 0)
@@ -296,7 +296,7 @@ func FuzzRecoverSigner(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if _, err := ParseSigner(signer.String()); err != nil {
+		if _, err := ParseRootKey(signer.String()); err != nil {
 			t.Fatalf("recovered %s, which is no key: %v", signer, err)
 		}
 	})
@@ -347,7 +347,7 @@ func BenchmarkEncryptEnv(b *testing.B) {
 
 func TestPhalaCentralRootKey_IsAPointOfTheCurve(t *testing.T) {
 	t.Parallel()
-	root, err := ParseSigner(PhalaCentralRootKey)
+	root, err := ParseRootKey(PhalaCentralRootKey)
 	require.NoError(t, err)
 	assert.Equal(t, PhalaCentralRootKey, root.String())
 }

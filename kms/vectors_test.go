@@ -129,14 +129,14 @@ func TestSignatureVectors(t *testing.T) {
 				assert.Error(t, err, v.ID)
 			case *v.Signer == "other-signer":
 				require.NoError(t, err, v.ID)
-				root, err := ParseSigner("0x031b84c5567b126440995d3ed5aaba0565d71e1834604819ff9c17f5e9d5dd078f")
+				root, err := ParseRootKey("0x031b84c5567b126440995d3ed5aaba0565d71e1834604819ff9c17f5e9d5dd078f")
 				require.NoError(t, err)
 				var wrong *SignerError
 				require.ErrorAs(t, CheckSigner(got, root), &wrong, v.ID)
 			default:
 				require.NoError(t, err, v.ID)
 				assert.Equal(t, *v.Signer, got.String(), v.ID)
-				root, err := ParseSigner(*v.Signer)
+				root, err := ParseRootKey(*v.Signer)
 				require.NoError(t, err)
 				assert.NoError(t, CheckSigner(got, root), v.ID)
 			}
@@ -148,18 +148,18 @@ func TestSignatureVectors(t *testing.T) {
 }
 
 // recoverText goes the whole way from texts, as a caller does.
-func recoverText(appText, keyText, sigText string, timestamp *int64) (Signer, error) {
+func recoverText(appText, keyText, sigText string, timestamp *int64) (RootKey, error) {
 	app, err := ParseAppID(appText)
 	if err != nil {
-		return Signer{}, err
+		return RootKey{}, err
 	}
 	pub, err := ParsePublicKey(keyText)
 	if err != nil {
-		return Signer{}, err
+		return RootKey{}, err
 	}
 	sig, err := ParseSignature(sigText)
 	if err != nil {
-		return Signer{}, err
+		return RootKey{}, err
 	}
 	if timestamp == nil {
 		return RecoverSigner(app, pub, sig)

@@ -54,12 +54,12 @@ const (
 	KMSTypePhala    KMSType = "phala"
 )
 
-// The values of KeyProvider.
+// The values of KeyProviderKind.
 const (
-	KeyProviderKMS   KeyProvider = "kms"
-	KeyProviderLocal KeyProvider = "local"
-	KeyProviderNone  KeyProvider = "none"
-	KeyProviderTPM   KeyProvider = "tpm"
+	KeyProviderKindKMS   KeyProviderKind = "kms"
+	KeyProviderKindLocal KeyProviderKind = "local"
+	KeyProviderKindNone  KeyProviderKind = "none"
+	KeyProviderKindTPM   KeyProviderKind = "tpm"
 )
 
 // The values of NodeStatus.
@@ -424,7 +424,7 @@ type AppCompose struct {
 	TproxyEnabled *bool `json:"tproxy_enabled,omitempty"`
 
 	// Source of the keys: "none", "kms", "local" or "tpm"; newer servers only.
-	KeyProvider *KeyProvider `json:"key_provider,omitempty"`
+	KeyProvider *KeyProviderKind `json:"key_provider,omitempty"`
 
 	// Pinned key provider in hex: the public key of the KMS root CA, or the measurement of a local key provider.
 	KeyProviderID *string `json:"key_provider_id,omitempty"`
@@ -2457,9 +2457,9 @@ type KMSTeepod struct {
 // governs, or the older type (legacy).
 type KMSType string
 
-// KeyProvider is the source of an app's keys: "none" (no provider), "kms" (a KMS), "local" (a local key
+// KeyProviderKind is the source of an app's keys: "none" (no provider), "kms" (a KMS), "local" (a local key
 // provider) or "tpm" (a TPM).
-type KeyProvider string
+type KeyProviderKind string
 
 // NetworkConfig is the network configuration of one CVM.
 type NetworkConfig struct {
@@ -2916,19 +2916,19 @@ type OperationPage struct {
 	Total int `json:"total"`
 }
 
-// PendingUpdate is an update that was prepared and not committed yet.
-type PendingUpdate struct {
-	// UUID of the CVM that the update is for.
-	VMUUID string `json:"vm_uuid"`
+// ParsedQuote is a parsed TDX quote.
+type ParsedQuote struct {
+	// Header of the quote.
+	Header QuoteHeader `json:"header"`
 
-	// Compose hash that it would run, 64 hex digits.
-	ComposeHash string `json:"compose_hash"`
+	// Certification data of the quote, usually a PCK certificate chain.
+	CertData string `json:"cert_data"`
 
-	// Whether the contract already allows the hash.
-	OnChain bool `json:"on_chain"`
+	// Measurements that the quote signs.
+	Body QuoteBody `json:"body"`
 
-	// Name of the CVM that the update is for.
-	InstanceName string `json:"instance_name,omitempty"`
+	// Whether the cloud verified the quote. It is the cloud's report, not a proof.
+	Verified *bool `json:"verified,omitempty"`
 }
 
 // PendingUpdatePreview contains the texts of a CVM before and after a pending update.
@@ -2949,7 +2949,7 @@ type PendingUpdatePreview struct {
 // PendingUpdates contains the updates of an app that were prepared and not committed yet.
 type PendingUpdates struct {
 	// Instances, one for each CVM and compose hash.
-	Items []PendingUpdate `json:"items,omitzero"`
+	Items []PreparedUpdate `json:"items,omitzero"`
 }
 
 // PortMapping is one port mapped from the host to a CVM.
@@ -3022,6 +3022,21 @@ type PreLaunchUpgrade struct {
 
 	// Whether the script can be replaced by the latest official one.
 	CanUpgrade bool `json:"can_upgrade"`
+}
+
+// PreparedUpdate is an update that was prepared and not committed yet.
+type PreparedUpdate struct {
+	// UUID of the CVM that the update is for.
+	VMUUID string `json:"vm_uuid"`
+
+	// Compose hash that it would run, 64 hex digits.
+	ComposeHash string `json:"compose_hash"`
+
+	// Whether the contract already allows the hash.
+	OnChain bool `json:"on_chain"`
+
+	// Name of the CVM that the update is for.
+	InstanceName string `json:"instance_name,omitempty"`
 }
 
 // Provision is the result of a provision, with the data for its commit. The server keeps it for 14 days.
@@ -3144,7 +3159,7 @@ type ProvisionComposeUpdateRequest struct {
 	UpdateEnvVars *bool `json:"update_env_vars,omitempty"`
 
 	// Source of the keys: "none", "kms", "local" or "tpm"; newer servers only.
-	KeyProvider *KeyProvider `json:"key_provider,omitempty"`
+	KeyProvider *KeyProviderKind `json:"key_provider,omitempty"`
 
 	// Pinned key provider in hex: the public key of the KMS root CA, or the measurement of a local key provider.
 	KeyProviderID *string `json:"key_provider_id,omitempty"`
@@ -3309,21 +3324,6 @@ type Quota struct {
 	Remaining int64 `json:"remaining"`
 }
 
-// Quote is a parsed TDX quote.
-type Quote struct {
-	// Header of the quote.
-	Header QuoteHeader `json:"header"`
-
-	// Certification data of the quote, usually a PCK certificate chain.
-	CertData string `json:"cert_data"`
-
-	// Measurements that the quote signs.
-	Body QuoteBody `json:"body"`
-
-	// Whether the cloud verified the quote. It is the cloud's report, not a proof.
-	Verified *bool `json:"verified,omitempty"`
-}
-
 // QuoteBody is the report that a TDX quote signs. Byte fields are in hex with 0x.
 type QuoteBody struct {
 	// Security versions of the TDX module, 32 hex digits without 0x.
@@ -3432,7 +3432,7 @@ type QuoteVerification struct {
 	ProofOfCloud bool `json:"proof_of_cloud"`
 
 	// The parsed quote.
-	Quote *Quote `json:"quote,omitempty"`
+	Quote *ParsedQuote `json:"quote,omitempty"`
 
 	// SHA-256 of the quote, 64 hex digits, under which it is registered.
 	Checksum string `json:"checksum,omitempty"`

@@ -149,10 +149,10 @@ func getCommitUpdate(s *Server, c *call, vm *cvm) answer {
 }
 
 func listPending(_ *Server, _ *call, a *app) answer {
-	items := []openapi.PendingUpdate{}
+	items := []openapi.PreparedUpdate{}
 	for _, vm := range a.cvms {
 		if p := vm.update; p != nil && p.current() {
-			items = append(items, openapi.PendingUpdate{
+			items = append(items, openapi.PreparedUpdate{
 				VMUUID: dashed(vm.uuid), ComposeHash: p.hash.String(), OnChain: a.kms.onChain() && a.consent(p.hash, p.node).hash, InstanceName: vm.name,
 			})
 		}

@@ -51,7 +51,7 @@ func chainKMS(chain Chain) *keyService {
 
 func (k *keyService) onChain() bool { return k.chain != nil }
 
-func (k *keyService) signer() kms.Signer { return kms.SignerOf(k.root) }
+func (k *keyService) signer() kms.RootKey { return kms.RootKeyOf(k.root) }
 
 // rootCA returns the public key of the CA that certifies the keys of apps, derived from the root key. It is empty
 // only for a root key that no seed produces.

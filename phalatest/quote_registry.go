@@ -17,7 +17,7 @@ import (
 type uploadedQuote struct {
 	checksum string
 	raw      []byte
-	quote    *openapi.Quote
+	quote    *openapi.ParsedQuote
 	verified bool
 	ours     bool // from a platform of this cloud
 	uploaded time.Time
@@ -36,12 +36,12 @@ const (
 var errNoQuote = errors.New("not a TDX quote of version 4")
 
 // parseQuote reads header and body of a quote, as the registry shows them.
-func parseQuote(raw []byte) (*openapi.Quote, error) {
+func parseQuote(raw []byte) (*openapi.ParsedQuote, error) {
 	if len(raw) < quoteHeader+quoteBody+4 || binary.LittleEndian.Uint16(raw) != 4 || binary.LittleEndian.Uint32(raw[4:]) != quoteTDX {
 		return nil, errNoQuote
 	}
 	header, body := raw[:quoteHeader], raw[quoteHeader:quoteHeader+quoteBody]
-	q := &openapi.Quote{Header: openapi.QuoteHeader{
+	q := &openapi.ParsedQuote{Header: openapi.QuoteHeader{
 		Version: 4, AKType: "ECDSA_P256", TEEType: "TEE_TDX", QEVendor: "0x" + hex.EncodeToString(header[12:28]),
 		UserData: "0x" + hex.EncodeToString(header[28:48]),
 	}}

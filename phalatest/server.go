@@ -206,7 +206,7 @@ func (s *Server) Transport() http.RoundTripper {
 }
 
 // KMSRoot returns the root key of the central KMS, for pinning.
-func (s *Server) KMSRoot() kms.Signer { return kms.SignerOf(s.keys.root) }
+func (s *Server) KMSRoot() kms.RootKey { return kms.RootKeyOf(s.keys.root) }
 
 // TeamWallet returns the address of the wallet on the server whose nonces determine the app ids.
 func (s *Server) TeamWallet() common.Address { return s.own().wallet }

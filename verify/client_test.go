@@ -182,7 +182,7 @@ func TestClient_RedirectToPlainHTTP(t *testing.T) {
 
 	c := appClient(t, expecting(t, a))
 	_, err = get(t, c, s.URL)
-	require.ErrorIs(t, err, verify.ErrRedirect)
+	require.ErrorIs(t, err, verify.ErrCrossOrigin)
 	_, err = get(t, &http.Client{Transport: c.Transport}, s.URL)
 	require.ErrorContains(t, err, "by https alone", "also in a client that follows any redirect")
 	assert.Len(t, thief.received(), 1, "nothing was sent")
@@ -207,7 +207,7 @@ func TestClient_RedirectToAnotherHost(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "from the app", body)
 	_, err = get(t, c, s.URL+"/leave")
-	require.ErrorIs(t, err, verify.ErrRedirect)
+	require.ErrorIs(t, err, verify.ErrCrossOrigin)
 	_, err = get(t, c, s.URL+"/round")
 	require.ErrorContains(t, err, "10 redirects")
 	_, err = get(t, &http.Client{Transport: c.Transport}, s.URL+"/leave")

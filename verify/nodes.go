@@ -19,7 +19,7 @@ const checkRootKeys attest.CheckName = "kms-root-keys"
 // link contains the expectations of a node that the app depends on.
 type link struct {
 	policy attest.Policy
-	root   kms.Signer // of a KMS; zero if nothing is pinned
+	root   kms.RootKey // of a KMS; zero if nothing is pinned
 }
 
 // linked returns the KMS and the gateway of the app, verified as far as their evidence goes. The error is that of the ones
@@ -75,7 +75,7 @@ func (l *link) policyFor(app attest.Policy) attest.Policy {
 	if p.Now == nil {
 		p.Now = app.Now
 	}
-	if l.root != (kms.Signer{}) {
+	if l.root != (kms.RootKey{}) {
 		p.Checks = append(slices.Clone(p.Checks), attest.CustomCheck{
 			Name: checkRootKeys,
 			Check: func(_ context.Context, report *attest.Report) error {
@@ -87,7 +87,7 @@ func (l *link) policyFor(app attest.Policy) attest.Policy {
 }
 
 // bindsRootKeys checks that the quote was made for root and one of the root CAs.
-func bindsRootKeys(report *attest.Report, cas [][]byte, root kms.Signer) error {
+func bindsRootKeys(report *attest.Report, cas [][]byte, root kms.RootKey) error {
 	if len(cas) == 0 {
 		return fmt.Errorf("%w: the app's policy names no root CA", attest.ErrNotPossible)
 	}

@@ -42,7 +42,7 @@ func TestApp_KMSAndGateway(t *testing.T) {
 		assert.Equal(t, attest.Passed, result.KMS.Report.Check("kms-root-keys").Outcome)
 		assert.Zero(t, result.ExitCode())
 
-		other := kms.Signer{2, 1}
+		other := kms.RootKey{2, 1}
 		result, err = verify.App(t.Context(), c, app, policy, verify.WithKMS(node, other))
 		require.ErrorIs(t, err, attest.ErrReportData)
 		require.ErrorContains(t, err, "kms-root-keys")
@@ -126,7 +126,7 @@ func TestKMS_Recorded(t *testing.T) {
 	require.NoError(t, err)
 	ca, err := attest.ParseKMSRootCA(attest.PhalaCentralRootCA)
 	require.NoError(t, err)
-	root, err := kms.ParseSigner(kms.PhalaCentralRootKey)
+	root, err := kms.ParseRootKey(kms.PhalaCentralRootKey)
 	require.NoError(t, err)
 	s, c, trust := cloud(t)
 	app := running(t, c, trust).ID

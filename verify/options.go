@@ -96,7 +96,7 @@ func WithDocument(sent []byte) Option {
 // must bind the root keys: root together with one of the root CAs of the app's policy (Policy.KMSRootCAs). A check,
 // "kms-root-keys", reports that. Pin the keys from a source that the cloud does not control, such as the KMS's
 // contract. A zero root disables that check; then the node is some KMS, not necessarily the one of the app.
-func WithKMS(policy attest.Policy, root kms.Signer) Option {
+func WithKMS(policy attest.Policy, root kms.RootKey) Option {
 	return func(c *config) error {
 		if err := policy.Validate(); err != nil {
 			return fmt.Errorf("WithKMS: %w", err)

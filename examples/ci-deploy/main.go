@@ -100,7 +100,7 @@ func (j *job) connect(ctx context.Context, getenv func(string) string) error {
 	if key == "" {
 		key = kms.PhalaCentralRootKey
 	}
-	root, err := kms.ParseSigner(key)
+	root, err := kms.ParseRootKey(key)
 	if err != nil {
 		return fmt.Errorf("DEPLOY_KMS_ROOT: %w", err)
 	}

@@ -300,7 +300,7 @@ func connectReal(ctx context.Context, s *settings) (*place, error) {
 	line("app id", "the cloud chooses it; nothing on this side knows which ids belong to the workspace")
 	p.options = append(p.options, deploy.TrustAppIDFromCloud())
 	if root := os.Getenv("PHALA_KMS_ROOT"); root != "" {
-		signer, err := kms.ParseSigner(root)
+		signer, err := kms.ParseRootKey(root)
 		if err != nil {
 			return nil, fmt.Errorf("PHALA_KMS_ROOT: %w", err)
 		}
@@ -365,7 +365,7 @@ func show(event deploy.Event) {
 		line("→ encrypted", fmt.Sprintf("%s into %d bytes", strings.Join(e.Names, ", "), e.Bytes))
 	case deploy.CreatedEvent:
 		line("→ created", "cvm "+printable(e.CVM))
-	case deploy.StateEvent:
+	case deploy.StatusEvent:
 		line("→ state", e.String())
 	}
 }

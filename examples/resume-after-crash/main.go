@@ -265,7 +265,7 @@ func onCloud(ctx context.Context, dir, size string, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "%s costs %s USD an hour until it is deleted\n", size, price)
-	root, err := kms.ParseSigner(kms.PhalaCentralRootKey)
+	root, err := kms.ParseRootKey(kms.PhalaCentralRootKey)
 	if err != nil {
 		return err
 	}

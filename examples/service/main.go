@@ -99,7 +99,7 @@ func onCloud(ctx context.Context, listen, dir string, out, problems io.Writer) e
 			fmt.Fprintf(out, "%s: %s USD an hour\n", size.ID, size.HourlyRate)
 		}
 	}
-	root, err := kms.ParseSigner(kms.PhalaCentralRootKey)
+	root, err := kms.ParseRootKey(kms.PhalaCentralRootKey)
 	if err != nil {
 		return err
 	}

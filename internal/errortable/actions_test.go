@@ -50,9 +50,9 @@ var actions = map[string]string{
 	"client.WaitAllError":                "Look at each `WaitError`.",
 	"client.WaitError":                   "Look at its cause; wait again if that was the context or the transport.",
 
-	"verify.ErrInput":    "Correct the argument or the option. Nothing was sent.",
-	"verify.ErrRedirect": "Ask the app for the address itself.",
-	"verify.Error":       "Do not trust the CVM; read the report. With `attest.ErrNotPossible` there was no evidence: ask again later.",
+	"verify.ErrInput":       "Correct the argument or the option. Nothing was sent.",
+	"verify.ErrCrossOrigin": "Ask the app for the address itself.",
+	"verify.Error":          "Do not trust the CVM; read the report. With `attest.ErrNotPossible` there was no evidence: ask again later.",
 
 	"attest.*":                    "Do not trust the CVM; the report has the check with both values.",
 	"attest.Error":                "Do not trust the CVM; ask it with `errors.Is` for the checks that failed.",

@@ -287,12 +287,10 @@ func TestErrors_StartLowerCase(t *testing.T) {
 var shared = map[string]string{
 	"the functional options of each package, as in many modules":        "Option WithAPIKey WithLogger WithPollInterval WithWait WithChain WithKMS WithGateway WithPreLaunchScript WatchOptions",
 	"the constructor of the package's main type":                        "New Start Open Dial Attach",
-	"the main type of the package, which callers qualify with its name": "Client App CVM Chain Report Result Spec Error ID Version Signer Event Resume Verify Evidence Image",
-	"the same thing in the wire format of the API, in openapi":          "Allowance KeyProvider PendingUpdate Provision Quote OSImage Workspace CVMAttestation AppAttestations",
+	"the main type of the package, which callers qualify with its name": "Client App CVM Chain Report Result Spec Error ID Event Verify Evidence Image",
+	"the same thing in the wire format of the API, in openapi":          "Allowance Provision OSImage Workspace CVMAttestation AppAttestations",
 	"the event of a CVM, and the status that it leads to":               "CVMCreated CVMStopped CVMDeleted",
 	"an alias, or a function that returns the type: one thing":          "EnvVar DeviceID RuntimeEvent Secret Hidden Marshal",
-	"a redirect that is refused":                                        "ErrRedirect",
-	"the state of a CVM as it is seen: deploy passes on the client's":   "StateEvent",
 	"the part of testing.TB that a test double uses":                    "TB",
 }
 

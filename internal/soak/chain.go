@@ -121,8 +121,8 @@ func (a account) fail(when fault) error {
 func (a account) KMS() common.Address    { return kmsContract }
 func (a account) Sender() common.Address { return owner }
 
-func (a account) RootKey(context.Context) (kms.Signer, error) {
-	return kms.SignerOf(a.key), a.fail(chainBefore)
+func (a account) RootKey(context.Context) (kms.RootKey, error) {
+	return kms.RootKeyOf(a.key), a.fail(chainBefore)
 }
 
 func (a account) RootCA(context.Context) ([]byte, error) { return a.ca, a.fail(chainBefore) }

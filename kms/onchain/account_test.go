@@ -52,7 +52,7 @@ func TestReplaced_OnANodeWithoutHistory(t *testing.T) {
 			}
 			assert.Zero(t, replaced.By)
 			// Prepared anew it is sent.
-			_, err = dialed(t, c, bad.dial(t), onchain.WithWait(2*time.Minute)).AddComposeHash(ctx, app, hash2, onchain.Resume(intent))
+			_, err = dialed(t, c, bad.dial(t), onchain.WithWait(2*time.Minute)).AddComposeHash(ctx, app, hash2, onchain.ResumeIntent(intent))
 			require.NoError(t, err)
 			assert.Len(t, c.Sent(), sent+1)
 		})
@@ -71,7 +71,7 @@ func TestResumed_OnANodeWithoutHistory(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, c.Mine(500))
 	sent := len(c.Sent())
-	receipt, err := dialed(t, c, newBadNode(c, 9, faults{history: 128}).dial(t)).AddComposeHash(ctx, app, hash2, onchain.Resume(saved))
+	receipt, err := dialed(t, c, newBadNode(c, 9, faults{history: 128}).dial(t)).AddComposeHash(ctx, app, hash2, onchain.ResumeIntent(saved))
 	require.NoError(t, err)
 	assert.Equal(t, saved.Transactions[0].Hash, receipt.Tx)
 	assert.Len(t, c.Sent(), sent)

@@ -201,7 +201,7 @@ func TestReceipts_Tampered(t *testing.T) {
 
 			// With an honest endpoint the same intent ends well, and nothing new is sent.
 			c.Intercept("eth_getTransactionReceipt", nil)
-			done, err := chain.DeployApp(t.Context(), spec, onchain.Resume(saved))
+			done, err := chain.DeployApp(t.Context(), spec, onchain.ResumeIntent(saved))
 			require.NoError(t, err)
 			assert.Equal(t, []common.Hash{done.Receipt.Tx}, c.Sent())
 		})
@@ -387,7 +387,7 @@ func TestEndpoint_ThatLags(t *testing.T) {
 	assert.Equal(t, saved, pending.Intent)
 	assert.Len(t, c.Sent(), sent+1)
 	c.Lag(0)
-	receipt, err := chain.AddComposeHash(t.Context(), app, hash2, onchain.Resume(saved))
+	receipt, err := chain.AddComposeHash(t.Context(), app, hash2, onchain.ResumeIntent(saved))
 	require.NoError(t, err)
 	assert.Equal(t, []common.Hash{receipt.Tx}, c.Sent()[sent:])
 }
@@ -465,7 +465,7 @@ func TestCrashes(t *testing.T) {
 			for range 2 {
 				var intent onchain.Intent
 				require.NoError(t, json.Unmarshal(file, &intent))
-				done, err := open(t, c).DeployApp(t.Context(), spec, onchain.Resume(&intent))
+				done, err := open(t, c).DeployApp(t.Context(), spec, onchain.ResumeIntent(&intent))
 				require.NoError(t, err)
 				assert.Equal(t, []common.Hash{done.Receipt.Tx}, c.Sent())
 			}
@@ -586,7 +586,7 @@ func TestSend_RejectedByTheNode(t *testing.T) {
 
 	// Whoever prepares anew gets the same nonce, so that one of the two at most takes effect.
 	deploy(t, chain)
-	_, err = chain.DeployApp(t.Context(), spec, onchain.Resume(saved))
+	_, err = chain.DeployApp(t.Context(), spec, onchain.ResumeIntent(saved))
 	require.NoError(t, err)
 	assert.LessOrEqual(t, len(c.Sent()), 2)
 }
@@ -673,7 +673,7 @@ func TestIntent_ThatWasChanged(t *testing.T) {
 	require.Error(t, err)
 	intent, err := chain.Prepare(ctx, addHash(t, app, hash2))
 	require.NoError(t, err)
-	_, err = chain.AddComposeHash(ctx, app, [32]byte{3}, onchain.Resume(intent))
+	_, err = chain.AddComposeHash(ctx, app, [32]byte{3}, onchain.ResumeIntent(intent))
 	require.ErrorContains(t, err, "the intent to resume")
 	assert.Len(t, c.Sent(), sent)
 }

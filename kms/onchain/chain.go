@@ -24,7 +24,7 @@ type Chain struct {
 	rpc      RPC
 	reader   *reader
 	contract Contract
-	version  Version
+	version  ContractVersion
 	// implementation is the code behind the proxy of the KMS when the chain was opened.
 	implementation common.Hash
 	cfg            config
@@ -182,7 +182,7 @@ func Open(ctx context.Context, client RPC, contract Contract, opts ...Option) (*
 func (c *Chain) Contract() Contract { return c.contract }
 
 // Version returns the generation of the contracts.
-func (c *Chain) Version() Version { return c.version }
+func (c *Chain) Version() ContractVersion { return c.version }
 
 // Sender returns the account of the signer, or zero if there is none.
 func (c *Chain) Sender() common.Address {

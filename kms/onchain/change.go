@@ -169,7 +169,7 @@ func (c *Chain) change(ctx context.Context, ch change, opts []SendOption) (*Rece
 		switch {
 		case errors.As(err, &replaced) && try < readAttempts:
 			// Another transaction of the account took the nonce. A change can be prepared anew without harm.
-			opts = append(opts[:len(opts):len(opts)], Resume(nil))
+			opts = append(opts[:len(opts):len(opts)], ResumeIntent(nil))
 			if err := pause.For(ctx, backoff(c.cfg.poll, try)); err != nil {
 				return nil, fmt.Errorf("%w: %w", err, replaced)
 			}
@@ -253,7 +253,7 @@ func (c *Chain) sendOnce(ctx context.Context, call Call, opts []SendOption) (*Re
 		if !never || c.cfg.signer == nil {
 			return receipt, from, err
 		}
-		opts = append(opts[:len(opts):len(opts)], Resume(nil))
+		opts = append(opts[:len(opts):len(opts)], ResumeIntent(nil))
 		if err := pause.For(ctx, backoff(c.cfg.poll, try)); err != nil {
 			return nil, from, fmt.Errorf("%w: %w", err, replaced)
 		}

@@ -25,7 +25,7 @@ type Deployment struct {
 // reads the new contract and compares it with spec. The error is one of those of [Chain.Prepare] and [Chain.Send], or
 // [ErrNoTCBFlag].
 //
-// Each call without [Resume] deploys another app. An intent to resume whose nonce another confirmed transaction has
+// Each call without [ResumeIntent] deploys another app. An intent to resume whose nonce another confirmed transaction has
 // used never took effect: it is dropped and prepared anew.
 func (c *Chain) DeployApp(ctx context.Context, spec kms.AppContract, opts ...SendOption) (*Deployment, error) {
 	if c.cfg.signer == nil {

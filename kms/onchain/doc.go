@@ -17,7 +17,7 @@
 // [Intent], which is complete and can be stored as JSON. [Chain.Send] broadcasts the intent and waits. Sending the
 // same intent again, after a crash or an error, sends the same transaction again; a replacement with higher fees has
 // the same nonce. So at most one transaction of an intent is ever mined. The methods that do both in one call have
-// the options [Checkpoint], which is called before anything is broadcast, and [Resume].
+// the options [Checkpoint], which is called before anything is broadcast, and [ResumeIntent].
 //
 // # Public endpoints
 //

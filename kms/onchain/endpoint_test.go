@@ -235,5 +235,5 @@ func TestAttach(t *testing.T) {
 	assert.True(t, allowed.OK())
 	info, err := chain.KMSInfo(t.Context())
 	require.NoError(t, err)
-	require.NoError(t, kms.CheckSigner(info.RootKey, kms.SignerOf(view.KMSKey())))
+	require.NoError(t, kms.CheckSigner(info.RootKey, kms.RootKeyOf(view.KMSKey())))
 }

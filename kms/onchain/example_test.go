@@ -58,7 +58,7 @@ func Example() {
 }
 
 // A process ends after it has sent; another goes on with what was saved. One app is deployed.
-func ExampleResume() {
+func ExampleResumeIntent() {
 	test, stop, err := chaintest.Start()
 	if err != nil {
 		fmt.Println(err)
@@ -81,7 +81,7 @@ func ExampleResume() {
 		return
 	}
 	second, _ := test.Open(ctx)
-	done, err := second.DeployApp(ctx, spec, onchain.Resume(&intent))
+	done, err := second.DeployApp(ctx, spec, onchain.ResumeIntent(&intent))
 	if err != nil {
 		fmt.Println(err)
 		return

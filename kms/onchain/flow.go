@@ -27,10 +27,10 @@ func (f Flow) KMS() common.Address { return f.chain.contract.Address }
 func (f Flow) Sender() common.Address { return f.chain.Sender() }
 
 // RootKey returns the root key that the KMS published in its contract.
-func (f Flow) RootKey(ctx context.Context) (kms.Signer, error) {
+func (f Flow) RootKey(ctx context.Context) (kms.RootKey, error) {
 	info, err := f.chain.KMSInfo(ctx)
 	if err != nil {
-		return kms.Signer{}, err
+		return kms.RootKey{}, err
 	}
 	return info.RootKey, nil
 }
@@ -114,7 +114,7 @@ func journalOptions(j kms.Journal) ([]SendOption, error) {
 		if err := json.Unmarshal(j.Saved, intent); err != nil {
 			return nil, fmt.Errorf("intent: %w", err)
 		}
-		opts = append(opts, Resume(intent))
+		opts = append(opts, ResumeIntent(intent))
 	}
 	if j.Save != nil {
 		opts = append(opts, Checkpoint(func(intent *Intent) error {

@@ -18,7 +18,7 @@ type plainChain interface {
 	ChainID() uint64
 	KMS() common.Address
 	Sender() common.Address
-	RootKey(ctx context.Context) (kms.Signer, error)
+	RootKey(ctx context.Context) (kms.RootKey, error)
 	RootCA(ctx context.Context) ([]byte, error)
 	Allowance(ctx context.Context, app kms.AppID, hash [32]byte, device kms.DeviceID) (kms.Allowance, error)
 	DeployApp(ctx context.Context, spec kms.AppContract, j kms.Journal) (kms.AppID, common.Hash, error)

@@ -198,7 +198,7 @@ func (f *flow) process(ctx context.Context, conn onchain.RPC, call flowCall, fil
 		if err := json.Unmarshal(file, intent); err != nil {
 			return nil, err
 		}
-		opts = append(opts, onchain.Resume(intent))
+		opts = append(opts, onchain.ResumeIntent(intent))
 	}
 	return call(ctx, chain, opts...)
 }

@@ -18,8 +18,8 @@ import (
 	"github.com/phala-go/phala/kms/onchain/internal/kmsauth"
 )
 
-// Version is the generation of the contracts.
-type Version struct {
+// ContractVersion is the generation of the contracts.
+type ContractVersion struct {
 	// App is the version of the app contract that the factory deploys: 2 from dstack 0.5.9 on, 1 before, 0
 	// if the KMS has none yet.
 	App uint64
@@ -34,7 +34,7 @@ type Version struct {
 
 // HasTCBFlag reports whether a new app can require an up-to-date TCB. It takes the factory and the implementation
 // of the app, which are upgraded apart from one another.
-func (v Version) HasTCBFlag() bool { return v.App >= 2 && v.TCBFactory }
+func (v ContractVersion) HasTCBFlag() bool { return v.App >= 2 && v.TCBFactory }
 
 // implementationSlot is the slot of a proxy for the address of its code (ERC-1967).
 var implementationSlot = common.HexToHash("0x360894a13ba1a3210667c828492db98dca3e2076cc3735a920a3ca505d382bbc")
@@ -57,7 +57,7 @@ func (c *Chain) probe(ctx context.Context) error {
 	})
 }
 
-func (c *Chain) probeAt(ctx context.Context, at string) (Version, common.Hash, error) {
+func (c *Chain) probeAt(ctx context.Context, at string) (ContractVersion, common.Hash, error) {
 	var (
 		chainID                                          hexutil.Uint64
 		code, registered, implementation, pending, wrong hexutil.Bytes
@@ -79,41 +79,41 @@ func (c *Chain) probeAt(ctx context.Context, at string) (Version, common.Hash, e
 		ethCall(&oldImplementation, address, old.PackAppAuthImplementation(), at),
 	}
 	if err := c.reader.batch(ctx, elems); err != nil {
-		return Version{}, slot, err
+		return ContractVersion{}, slot, err
 	}
 	if err := firstError(elems[:3]); err != nil {
-		return Version{}, slot, err
+		return ContractVersion{}, slot, err
 	}
 	if got := uint64(chainID); got != c.contract.ChainID {
-		return Version{}, slot, &ChainError{Got: got, Want: c.contract.ChainID}
+		return ContractVersion{}, slot, &ChainError{Got: got, Want: c.contract.ChainID}
 	}
 	if len(code) == 0 {
-		return Version{}, slot, &ContractError{address, ErrNoCode}
+		return ContractVersion{}, slot, &ContractError{address, ErrNoCode}
 	}
 	if err := notReverts(elems[3:]); err != nil {
-		return Version{}, slot, err
+		return ContractVersion{}, slot, err
 	}
 	if yes, err := current.UnpackSupportsInterface(wrong); err == nil && yes {
-		return Version{}, slot, &ContractError{address, ErrNotKMS}
+		return ContractVersion{}, slot, &ContractError{address, ErrNotKMS}
 	}
 	_, noApps := old.UnpackApps(oldApp)
 	_, noSequence := old.UnpackNextAppSequence(oldSequence)
 	_, noImplementation := old.UnpackAppAuthImplementation(oldImplementation)
 	if noApps == nil || noSequence == nil || noImplementation == nil {
-		return Version{}, slot, &ContractError{address, ErrOldContract}
+		return ContractVersion{}, slot, &ContractError{address, ErrOldContract}
 	}
 	if _, err := current.UnpackRegisteredApps(registered); err != nil {
-		return Version{}, slot, &ContractError{address, ErrNotKMS}
+		return ContractVersion{}, slot, &ContractError{address, ErrNotKMS}
 	}
 	template, err := current.UnpackAppImplementation(implementation)
 	if err != nil {
-		return Version{}, slot, &ContractError{address, ErrNotKMS}
+		return ContractVersion{}, slot, &ContractError{address, ErrNotKMS}
 	}
 	_, oneStep := current.UnpackPendingOwner(pending)
-	version := Version{TwoStepOwnership: oneStep == nil}
+	version := ContractVersion{TwoStepOwnership: oneStep == nil}
 	if behind := common.BytesToAddress(slot[:]); behind != (common.Address{}) {
 		if err := c.reader.call(ctx, &code, "eth_getCode", behind, at); err != nil {
-			return Version{}, slot, err
+			return ContractVersion{}, slot, err
 		}
 	}
 	version.PlainFactory, version.TCBFactory = hasFunction(code, "8618169d"), hasFunction(code, "9cb9c31f")
@@ -155,7 +155,7 @@ func (c *Chain) appVersion(ctx context.Context, app common.Address, at string) (
 // KMSInfo is the information that the KMS published in its contract.
 type KMSInfo struct {
 	// RootKey signs the env keys of apps: pin it with kms.CheckSigner.
-	RootKey kms.Signer
+	RootKey kms.RootKey
 	// CAPublicKey is the key of the KMS's certificate authority, in DER.
 	CAPublicKey []byte
 	// Quote and EventLog are the KMS's attestation in the contract.
@@ -194,7 +194,7 @@ func (c *Chain) KMSInfo(ctx context.Context) (*KMSInfo, error) {
 	if len(published.K256Pubkey) == 0 {
 		return nil, &ContractError{c.contract.Address, ErrNoKMSInfo}
 	}
-	root, err := kms.ParseSigner(hexutil.Encode(published.K256Pubkey))
+	root, err := kms.ParseRootKey(hexutil.Encode(published.K256Pubkey))
 	if err != nil {
 		return nil, fmt.Errorf("kmsInfo: %w", err)
 	}

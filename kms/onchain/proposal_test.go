@@ -45,7 +45,7 @@ func TestSafeChecksum_OfAnExportedBatch(t *testing.T) {
 func TestSafeBatch_ValuesEncodeToTheCall(t *testing.T) {
 	t.Parallel()
 	app, owner := kms.AppID{1}, common.Address{2}
-	c := &Chain{contract: Contract{8453, common.Address{3}}, version: Version{App: 2, PlainFactory: true, TCBFactory: true}}
+	c := &Chain{contract: Contract{8453, common.Address{3}}, version: ContractVersion{App: 2, PlainFactory: true, TCBFactory: true}}
 	var calls []Call
 	for _, make := range []func() (Call, error){
 		func() (Call, error) { return AddComposeHashCall(app, [32]byte{4}) },

@@ -32,9 +32,9 @@ func Checkpoint(save func(*Intent) error) SendOption {
 	return func(c *sendConfig) { c.checkpoint = save }
 }
 
-// Resume continues with an intent that a checkpoint saved, instead of preparing a new one. It must be for the same
+// ResumeIntent continues with an intent that a checkpoint saved, instead of preparing a new one. It must be for the same
 // call. A nil intent is ignored.
-func Resume(intent *Intent) SendOption {
+func ResumeIntent(intent *Intent) SendOption {
 	return func(c *sendConfig) { c.resume = intent }
 }
 

@@ -89,7 +89,7 @@ func TestVersion(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, c *chaintest.Chain, g chaintest.Generation) {
 		chain := open(t, c)
-		assert.Equal(t, map[chaintest.Generation]onchain.Version{
+		assert.Equal(t, map[chaintest.Generation]onchain.ContractVersion{
 			chaintest.Head:  {App: 2, TwoStepOwnership: true, PlainFactory: true, TCBFactory: true},
 			chaintest.V0511: {App: 2, TwoStepOwnership: true, PlainFactory: true, TCBFactory: true},
 			chaintest.V059:  {App: 2, PlainFactory: true, TCBFactory: true}, chaintest.V054: {App: 1, PlainFactory: true},
@@ -458,7 +458,7 @@ func TestSetRequireTCBUpToDate_AsksTheApp(t *testing.T) {
 	_, err = c.Execute(ctx, c.Accounts[0], c.KMS, dstackkms.NewKms().PackSetAppImplementation(newer))
 	require.NoError(t, err)
 	chain = open(t, c)
-	assert.Equal(t, onchain.Version{App: 2, PlainFactory: true}, chain.Version())
+	assert.Equal(t, onchain.ContractVersion{App: 2, PlainFactory: true}, chain.Version())
 	_, err = chain.DeployApp(ctx, kms.AppContract{ComposeHash: hash1, AllowAnyDevice: true, RequireTCBUpToDate: true})
 	require.ErrorIs(t, err, onchain.ErrNoTCBFlag)
 }

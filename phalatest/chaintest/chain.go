@@ -222,7 +222,7 @@ func (c *Chain) Open(ctx context.Context, opts ...onchain.Option) (*onchain.Chai
 }
 
 // Root returns the root key of the KMS, for pinning.
-func (c *Chain) Root() kms.Signer { return kms.SignerOf(c.RootKey) }
+func (c *Chain) Root() kms.RootKey { return kms.RootKeyOf(c.RootKey) }
 
 // Address returns the address of an account by its number.
 func (c *Chain) Address(account int) common.Address {

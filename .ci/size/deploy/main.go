@@ -29,7 +29,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	root, err := kms.ParseSigner(os.Getenv("KMS_ROOT"))
+	root, err := kms.ParseRootKey(os.Getenv("KMS_ROOT"))
 	if err != nil {
 		return err
 	}

@@ -16,35 +16,35 @@ import (
 	"github.com/phala-go/phala/internal/hexbytes"
 )
 
-// Signer is the root key of a KMS: a secp256k1 public key in its compressed form of 33 bytes.
-type Signer [33]byte
+// RootKey is the root key of a KMS, which signs the env keys of apps: a compressed secp256k1 public key.
+type RootKey [33]byte
 
-// ParseSigner parses 66 hex digits of either case, with or without "0x", that are a point of the curve.
-func ParseSigner(text string) (Signer, error) {
-	var s Signer
+// ParseRootKey parses 66 hex digits of either case, with or without "0x", that are a point of the curve.
+func ParseRootKey(text string) (RootKey, error) {
+	var s RootKey
 	if err := hexbytes.Parse(s[:], "root key", text); err != nil {
-		return Signer{}, err
+		return RootKey{}, err
 	}
 	if _, err := crypto.DecompressPubkey(s[:]); err != nil {
-		return Signer{}, fmt.Errorf("root key %.80q: not a point of secp256k1", text)
+		return RootKey{}, fmt.Errorf("root key %.80q: not a point of secp256k1", text)
 	}
 	return s, nil
 }
 
-// SignerOf returns the public key of a private key.
-func SignerOf(key *ecdsa.PrivateKey) Signer {
-	return Signer(crypto.CompressPubkey(&key.PublicKey))
+// RootKeyOf returns the public key of a private key.
+func RootKeyOf(key *ecdsa.PrivateKey) RootKey {
+	return RootKey(crypto.CompressPubkey(&key.PublicKey))
 }
 
 // String returns "0x" and 66 lower-case hex digits.
-func (s Signer) String() string { return "0x" + hex.EncodeToString(s[:]) }
+func (s RootKey) String() string { return "0x" + hex.EncodeToString(s[:]) }
 
-// MarshalText returns the text of [Signer.String].
-func (s Signer) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+// MarshalText returns the text of [RootKey.String].
+func (s RootKey) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// UnmarshalText parses the text as [ParseSigner] does.
-func (s *Signer) UnmarshalText(text []byte) error {
-	parsed, err := ParseSigner(string(text))
+// UnmarshalText parses the text as [ParseRootKey] does.
+func (s *RootKey) UnmarshalText(text []byte) error {
+	parsed, err := ParseRootKey(string(text))
 	if err != nil {
 		return err
 	}
@@ -55,9 +55,9 @@ func (s *Signer) UnmarshalText(text []byte) error {
 // SignerError is returned if a key was not signed by a pinned root.
 type SignerError struct {
 	// Got is the signer of the key.
-	Got Signer
+	Got RootKey
 	// Want are the pinned roots.
-	Want []Signer
+	Want []RootKey
 }
 
 func (e *SignerError) Error() string {
@@ -73,7 +73,7 @@ func (e *SignerError) Error() string {
 
 // CheckSigner compares got with the pinned roots. It returns a [*SignerError] if got is none of them, or no root is
 // given. A signature alone proves nothing: every one of the right length recovers to some key.
-func CheckSigner(got Signer, roots ...Signer) error {
+func CheckSigner(got RootKey, roots ...RootKey) error {
 	match := 0
 	for _, root := range roots {
 		match |= subtle.ConstantTimeCompare(got[:], root[:])
@@ -110,7 +110,7 @@ func digest(app AppID, timestamp []byte, pub PublicKey) []byte {
 // The signature has 65 bytes: r, s, and a recovery id of 0 to 3, as the KMS writes it. Implementations disagree about
 // ids of 27 and more and about the upper half of s; both are errors. An altered signature does not always cause an
 // error, because it recovers to another key: compare the result with [CheckSigner].
-func RecoverSigner(app AppID, pub PublicKey, sig []byte) (Signer, error) {
+func RecoverSigner(app AppID, pub PublicKey, sig []byte) (RootKey, error) {
 	return recoverSigner(digest(app, nil, pub), sig)
 }
 
@@ -128,36 +128,36 @@ var ErrNotFresh = errors.New("the signature is not fresh")
 // RecoverSignerAt returns the signer of the newer format, like [RecoverSigner]. In this format the KMS also signs the
 // time, in Unix seconds. It returns [ErrNotFresh] if the time is more than maxAge (0 means [DefaultMaxAge]) before
 // now or more than [MaxClockSkew] after it; both limits are inclusive.
-func RecoverSignerAt(app AppID, pub PublicKey, sig []byte, timestamp int64, now time.Time, maxAge time.Duration) (Signer, error) {
+func RecoverSignerAt(app AppID, pub PublicKey, sig []byte, timestamp int64, now time.Time, maxAge time.Duration) (RootKey, error) {
 	if maxAge == 0 {
 		maxAge = DefaultMaxAge
 	}
 	if timestamp < 0 {
-		return Signer{}, fmt.Errorf("%w: time %d", ErrNotFresh, timestamp)
+		return RootKey{}, fmt.Errorf("%w: time %d", ErrNotFresh, timestamp)
 	}
 	// Whole seconds, and no subtraction that could overflow.
 	at := now.Unix()
 	if timestamp < at-int64(maxAge/time.Second) || timestamp > at+int64(MaxClockSkew/time.Second) {
-		return Signer{}, fmt.Errorf("%w: signed at %d, now it is %d", ErrNotFresh, timestamp, at)
+		return RootKey{}, fmt.Errorf("%w: signed at %d, now it is %d", ErrNotFresh, timestamp, at)
 	}
 	return recoverSigner(digest(app, binary.BigEndian.AppendUint64(nil, uint64(timestamp)), pub), sig)
 }
 
-func recoverSigner(digest, sig []byte) (Signer, error) {
+func recoverSigner(digest, sig []byte) (RootKey, error) {
 	if len(sig) != crypto.SignatureLength {
-		return Signer{}, fmt.Errorf("signature: %d bytes, want %d", len(sig), crypto.SignatureLength)
+		return RootKey{}, fmt.Errorf("signature: %d bytes, want %d", len(sig), crypto.SignatureLength)
 	}
 	if sig[64] > 3 {
-		return Signer{}, fmt.Errorf("signature: recovery id %d, want 0 to 3", sig[64])
+		return RootKey{}, fmt.Errorf("signature: recovery id %d, want 0 to 3", sig[64])
 	}
 	if upperHalf(sig[32:64]) {
-		return Signer{}, errors.New("signature: s is in the upper half of the group order")
+		return RootKey{}, errors.New("signature: s is in the upper half of the group order")
 	}
 	key, err := crypto.SigToPub(digest, sig)
 	if err != nil {
-		return Signer{}, fmt.Errorf("signature: %w", err)
+		return RootKey{}, fmt.Errorf("signature: %w", err)
 	}
-	return Signer(crypto.CompressPubkey(key)), nil
+	return RootKey(crypto.CompressPubkey(key)), nil
 }
 
 // upperHalf reports whether s is above half of the group order; each signature has a twin there (EIP-2, BIP 62).
@@ -173,7 +173,7 @@ func SignPublicKey(root *ecdsa.PrivateKey, app AppID, pub PublicKey) ([]byte, er
 }
 
 // PhalaCentralRootKey is the root key of Phala's central KMS, which signs the env keys of apps that are not governed
-// on a chain: a compressed secp256k1 key for [ParseSigner], [CheckSigner] and the KMS root of a deployment. The root
+// on a chain: a compressed secp256k1 key for [ParseRootKey], [CheckSigner] and the KMS root of a deployment. The root
 // CA of the same KMS is attest.PhalaCentralRootCA.
 //
 // Source: Phala-Network/trust-center, packages/verifier/src/verifiers/phalaCloudKmsVerifier.ts, commit f081105 of
