@@ -12,6 +12,8 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 
 	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/internal/cloudtext"
+	"github.com/phala-go/phala/internal/strictjson"
 	"github.com/phala-go/phala/kms"
 )
 
@@ -106,7 +108,7 @@ func isBootEvent(name string) bool {
 func bootEventsOf(found map[string][]byte) (*BootEvents, error) {
 	b := &BootEvents{
 		InstanceID: hex.EncodeToString(found["instance-id"]), OSImageHash: hex.EncodeToString(found["os-image-hash"]),
-		StorageFS: string(found["storage-fs"]), gpuPolicyHash: hex.EncodeToString(found["gpu-policy-hash"]),
+		StorageFS: cloudtext.Clean(string(found["storage-fs"])), gpuPolicyHash: hex.EncodeToString(found["gpu-policy-hash"]),
 		keyProviderPayload: found["key-provider"],
 	}
 	for name, into := range map[string][]byte{"app-id": b.AppID[:], "compose-hash": b.ComposeHash[:]} {
@@ -125,14 +127,21 @@ func bootEventsOf(found map[string][]byte) (*BootEvents, error) {
 		}
 	}
 	if payload, ok := found["key-provider"]; ok {
-		b.KeyProvider = &KeyProvider{}
-		if err := json.Unmarshal(payload, b.KeyProvider); err != nil {
+		p := &KeyProvider{}
+		if err := strictjson.Unmarshal(payload, p); err != nil {
 			return nil, fmt.Errorf("%w: key-provider: %w", ErrEventLog, err)
 		}
-		b.KeyProvider.ID = strings.ToLower(b.KeyProvider.ID)
+		// Policies are compared with [KeyProvider.String], in which a blank separates name and id.
+		if p.ID = strings.ToLower(p.ID); !isWord(p.Name) || !isWord(p.ID) {
+			return nil, fmt.Errorf("%w: key-provider %.80q with id %.80q: want words of at most %d bytes", ErrEventLog, p.Name, p.ID, cloudtext.Limit)
+		}
+		b.KeyProvider = p
 	}
 	return b, nil
 }
+
+// isWord reports whether a text is printable, without blanks and not long.
+func isWord(text string) bool { return !strings.Contains(text, " ") && cloudtext.Clean(text) == text }
 
 // sizeOf bounds an event log that was not read by [ParseEventLog].
 func sizeOf(log []Event) error {

@@ -144,6 +144,8 @@ func TestReadBootEventsRefuses(t *testing.T) {
 		"app id too late":    {log("compose-hash", "system-ready", "app-id"), attest.ErrMissingEvent},
 		"image of 20 bytes":  {log("app-id", "compose-hash", "os-image-hash", "system-ready"), attest.ErrEventLog},
 		"provider not JSON":  {log("app-id", "compose-hash", "key-provider", "system-ready"), attest.ErrEventLog},
+		"provider of blanks": {append([]attest.Event{event(t, "key-provider", []byte(`{"name":"kms 3059","id":""}`))}, log("app-id", "compose-hash", "system-ready")...), attest.ErrEventLog},
+		"provider too long":  {append([]attest.Event{event(t, "key-provider", []byte(`{"name":"kms","id":"`+strings.Repeat("0", 2000)+`"}`))}, log("app-id", "compose-hash", "system-ready")...), attest.ErrEventLog},
 		"storage twice":      {log("app-id", "compose-hash", "storage-fs", "storage-fs", "system-ready"), attest.ErrDuplicateEvent},
 		"name with a colon":  {log("app-id:", "app-id", "compose-hash", "system-ready"), attest.ErrEventLog},
 		"app id of 21 bytes": {append([]attest.Event{event(t, "app-id", make([]byte, 21))}, log("compose-hash", "system-ready")...), attest.ErrEventLog},
