@@ -1,18 +1,16 @@
 package deploy
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/aymanbagabas/go-udiff"
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/internal/cloudtext"
 	"github.com/phala-go/phala/internal/strictjson"
@@ -20,9 +18,6 @@ import (
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
 )
-
-// preparedFor is how long the cloud keeps a prepared change, and its commit token good.
-const preparedFor = 14 * 24 * time.Hour
 
 // PendingKind is a kind of change.
 type PendingKind string
@@ -182,169 +177,165 @@ func ParsePending(data []byte) (*Pending, error) {
 	return &p, nil
 }
 
-// Approval is the change that the owner of an app's contract must allow. It is plain JSON without any secret, for
-// passing on: it contains the whole document, so that the approver can read it, see the differences, and compute the
-// compose hash again. [Approve] makes the change; a multisig proposes the same calls.
-type Approval struct {
-	// Kind is the kind of change, and Name the CVM or app.
-	Kind PendingKind `json:"kind"`
-	Name string      `json:"name,omitempty"`
-
-	// App is the app id, which is the address of its contract. ChainID and KMSContract are the chain and the KMS.
-	App         kms.AppID      `json:"app_id"`
-	ChainID     uint64         `json:"chain_id"`
-	KMSContract common.Address `json:"kms_contract"`
-
-	// ComposeHash is the hash to allow, unless OnlyDevice: then it is allowed already. It is the hash of Document,
-	// unless Unpredicted: then the platform completes the document, and the hash is the cloud's.
-	ComposeHash compose.Hash `json:"compose_hash"`
-	OnlyDevice  bool         `json:"only_device,omitempty"`
-	Unpredicted bool         `json:"unpredicted,omitempty"`
-	// Document is the exact text of the new app-compose.
-	Document string `json:"document"`
-	// Before is the present text, and BeforeHash its hash; empty and zero if it is unknown.
-	Before     string       `json:"before,omitempty"`
-	BeforeHash compose.Hash `json:"before_hash,omitzero"`
-	// Device is the machine to allow; zero if none is to be allowed.
-	Device kms.DeviceID `json:"device,omitzero"`
-
-	// Transaction is the transaction that allowed the change, or [AlreadyRegistered]; empty before that.
-	Transaction string `json:"transaction,omitempty"`
-	// Transactions are the sent and prepared transactions, by their purpose.
-	Transactions map[string]json.RawMessage `json:"transactions,omitempty"`
-	// Expires is the time at which the prepared change expires; zero if it does not.
-	Expires time.Time `json:"expires,omitzero"`
-}
-
-// ParseApproval parses an [Approval] in JSON, and checks it as [Approval.Check] does.
-func ParseApproval(data []byte) (*Approval, error) {
-	var a Approval
-	if err := strictjson.Unmarshal(data, &a); err != nil {
-		return nil, &InputError{Field: "approval", Rule: "want what SaveFile wrote", Err: err}
-	}
-	return &a, a.Check()
-}
-
-// Check returns an error if the compose hash does not follow from the document, or the one before from the document
-// before.
-func (a *Approval) Check() error {
-	switch {
-	case a.App.IsZero():
-		return &InputError{Field: "approval", Rule: "it has no app id"}
-	case a.ComposeHash == (compose.Hash{}):
-		return &InputError{Field: "approval", Rule: "it has no compose hash"}
-	}
-	if !a.Unpredicted {
-		if sum := compose.Sum([]byte(a.Document)); !sum.Equal(a.ComposeHash) {
-			return fmt.Errorf("approval: %w", &MismatchError{What: ComparedComposeHash, Local: sum.String(), Remote: a.ComposeHash.String()})
-		}
-	}
-	if a.Before != "" {
-		if sum := compose.Sum([]byte(a.Before)); !sum.Equal(a.BeforeHash) {
-			return fmt.Errorf("approval: the document before: %w", &MismatchError{What: ComparedComposeHash, Local: sum.String(), Remote: a.BeforeHash.String()})
-		}
-	}
-	return nil
-}
-
-// Diff returns the difference from the document before, as a unified diff of the members, text by line; empty if they
-// are equal. Without a document before, all of the document is new.
-func (a *Approval) Diff() (string, error) {
-	before, err := readable(a.Before)
+// Finish finishes a change from any state: it requests it, makes the chain allow it, commits, waits and verifies,
+// each if it is still to be done. With it [Update], [Replicate] and [AddInstance] continue after a crash, from the
+// value that [WithPending] saved, and it follows [Commit]. Without [WithChain] it returns p as its error if an
+// approval is missing.
+func Finish(ctx context.Context, c *client.Client, p *Pending, opts ...Option) (*App, error) {
+	f, err := begin(inChange, c, p.App, opts)
 	if err != nil {
-		return "", &InputError{Field: "Approval.Before", Err: err}
+		return nil, err
 	}
-	after, err := readable(a.Document)
-	if err != nil {
-		return "", &InputError{Field: "Approval.Document", Err: err}
-	}
-	return udiff.Unified(a.BeforeHash.String(), a.ComposeHash.String(), before, after), nil
+	return f.finish(ctx, p)
 }
 
-// readable writes a document for people: a member a paragraph, texts as they are, but for what steers a terminal.
-func readable(document string) (string, error) {
-	if document == "" {
-		return "", nil
+func (f *flow) finish(ctx context.Context, p *Pending) (*App, error) {
+	if p.Kind == PendingUpdate {
+		return f.finishUpdate(ctx, p)
 	}
-	canonical, err := compose.Canonicalize([]byte(document))
-	if err != nil {
-		return "", err
-	}
-	decoder := json.NewDecoder(bytes.NewReader(canonical))
-	if _, err := decoder.Token(); err != nil {
-		return "", err
-	}
-	var b strings.Builder
-	for decoder.More() {
-		name, err := decoder.Token()
-		if err != nil {
-			return "", err
-		}
-		var value json.RawMessage
-		if err := decoder.Decode(&value); err != nil {
-			return "", err
-		}
-		var text string
-		if json.Unmarshal(value, &text) != nil {
-			text = string(value)
-		}
-		fmt.Fprintf(&b, "%s:\n", cloudtext.Escape(fmt.Sprint(name)))
-		for line := range strings.Lines(text) {
-			fmt.Fprintf(&b, "  %s\n", cloudtext.Escape(strings.TrimSuffix(line, "\n")))
-		}
-	}
-	return b.String(), nil
+	return f.finishCreation(ctx, p)
 }
 
-// Approve makes the contract allow the change of a, with the account of chain, which must own the app's contract. It
-// sends only what the contract does not allow yet, and needs no access to the cloud. With [WithApproval] a is saved
-// before each transaction, so that a run after a crash sends nothing twice. Afterwards a.Transaction is the argument
-// of [Pending.Approved].
-//
-// It returns a [*MismatchError] if the compose hash does not follow from the document, or if the contract does not
-// allow the present document of a, so that its Diff could be misleading.
-//
-// An owner that is a contract itself, such as a Safe, approves with a proposal instead; see [Pending.Approved].
-func Approve(ctx context.Context, chain Chain, a *Approval, opts ...Option) error {
-	cfg, err := configure(inApprove, opts)
+// finishUpdate is the whole of an update: the document first, then what is not in it.
+func (f *flow) finishUpdate(ctx context.Context, p *Pending) (*App, error) {
+	if p.changesDocument() && !p.Committed {
+		if !p.Prepared() {
+			if err := f.provisionUpdate(ctx, p); err != nil {
+				return nil, fmt.Errorf("update %s: %w", p.Approval.Name, explain(err))
+			}
+		}
+		if err := f.approved(ctx, p); err != nil {
+			return nil, err
+		}
+		if err := f.commit(ctx, p); err != nil {
+			return nil, err
+		}
+	}
+	after := p.CVM
+	after.ComposeHash = p.Approval.ComposeHash
+	if p.changesDocument() && p.Settings != nil && !p.SettingsSent {
+		if _, err := f.settle(ctx, after, p.WasStopped); err != nil {
+			return nil, err
+		}
+	}
+	if sendsSettings := p.Settings != nil || !p.changesDocument(); sendsSettings && !p.SettingsSent {
+		if err := f.changeSettings(ctx, p); err != nil {
+			return nil, err
+		}
+	}
+	cvm, err := f.settle(ctx, after, p.WasStopped)
 	if err != nil {
+		return nil, err
+	}
+	return f.conclude(ctx, p, cvm)
+}
+
+// approved has the chain allow a change, unless it does already. Without a chain, p is the error.
+func (f *flow) approved(ctx context.Context, p *Pending) error {
+	if err := f.cfg.keep(p); err != nil {
 		return err
 	}
-	if chain == nil {
-		return &InputError{Field: "approve", Rule: "a chain is required"}
-	}
-	if a.Unpredicted && !cfg.hashFromCloud {
-		return fmt.Errorf("approve: %w", ErrUnpredictable)
-	}
-	cfg.chain = chain
-	return cfg.approve(ctx, a, func() error { return cfg.keepApproval(a) })
-}
-
-func (c *config) approve(ctx context.Context, a *Approval, save func() error) error {
-	if a.Transaction != "" {
+	if !p.NeedsApproval || p.Approval.Transaction != "" {
 		return nil
 	}
-	if err := a.Check(); err != nil {
-		return err
+	if f.cfg.chain == nil {
+		return p
 	}
-	if err := sameChain(c.chain, a.ChainID, a.KMSContract); err != nil {
-		return err
+	if p.Approval.Unpredicted && !f.cfg.hashFromCloud {
+		return fmt.Errorf("approve: %w", ErrUnpredictable)
 	}
-	if a.OnlyDevice {
-		if err := mustAllow(ctx, c.chain, a.App, a.ComposeHash); err != nil {
-			return err
+	return f.cfg.approve(ctx, &p.Approval, func() error { return f.cfg.keep(p) })
+}
+
+// conclude verifies what runs after a change and returns the anchor from after it.
+func (f *flow) conclude(ctx context.Context, p *Pending, cvm *openapi.CVMDetail) (*App, error) {
+	app := p.App.clone()
+	f.app = app
+	if p.Settings != nil && p.Settings.Image != nil {
+		app.OS = Image{Name: *p.Settings.Image, Development: app.OS.Development}
+	}
+	comparisons := slices.Clone(p.Comparisons)
+	if err := f.compareOS(cvm, &comparisons); err != nil {
+		return nil, err
+	}
+	shown := &proof{document: p.Approval.Document}
+	if cvm.Status != openapi.CVMRunning {
+		f.report(&comparisons, attestation(Undecided, fmt.Sprintf("the CVM is %.100q; verify it when it runs", cvm.Status)))
+		if p.Approval.Unpredicted {
+			shown.document, shown.unproven = "", "the platform completed the document, and the CVM does not run yet"
+		}
+	} else {
+		f.cfg.progress(RunningEvent{CVM: cvm})
+		doc, err := p.document()
+		if err != nil {
+			return nil, err
+		}
+		s := subject{cvm: cvm, doc: doc, hash: p.Approval.ComposeHash, predicted: !p.Approval.Unpredicted, changed: p.Kind == PendingUpdate}
+		if shown, err = f.prove(ctx, s); err != nil {
+			return nil, err
 		}
 	}
-	if a.BeforeHash != (compose.Hash{}) && !a.OnlyDevice {
-		if err := mustAllow(ctx, c.chain, a.App, a.BeforeHash); err != nil {
-			return fmt.Errorf("the document before: %w", err)
+	f.anchor(p, cvm, shown)
+	if p.RetireOld {
+		if err := f.retireOld(ctx, p, &comparisons); err != nil {
+			return nil, err
 		}
 	}
-	transaction, err := allow(ctx, c.chain, a, journals{all: &a.Transactions, save: save})
+	app.Last = &Result{CVM: cvm, URLs: urls(cvm), Comparisons: append(comparisons, shown.comparisons...), Report: shown.report, Bundle: shown.bundle, Pending: p}
+	return app, nil
+}
+
+// document is the document after a change, byte for byte what is approved.
+func (p *Pending) document() (document, error) {
+	doc, err := parseDocument(p.Approval.Document)
+	if err == nil && !p.Approval.Unpredicted {
+		doc.text, doc.hash = []byte(p.Approval.Document), p.Approval.ComposeHash
+	}
+	return doc, err
+}
+
+// anchor writes what a change came to into the anchor of the flow.
+func (f *flow) anchor(p *Pending, cvm *openapi.CVMDetail, proof *proof) {
+	app := f.app
+	made := CVM{ID: handle(cvm), Name: cloudtext.Clean(cvm.Name), InstanceID: proof.instance()}
+	if proof.document != "" {
+		made.ComposeHash = compose.Sum([]byte(proof.document))
+		if p.Kind == PendingUpdate {
+			app.revise(proof.document, made.ComposeHash)
+		}
+	} else {
+		app.Document, app.ComposeHash, app.Unproven = "", compose.Hash{}, proof.unproven
+	}
+	app.put(made)
+	if p.Secrets != nil {
+		app.Secrets = p.Secrets
+	}
+	if p.KMSRoot != (kms.RootKey{}) {
+		app.KMSRoot, app.RootFromCloud = p.KMSRoot, p.RootFromCloud
+	}
+	if d := p.Approval.Device; !d.IsZero() && !slices.Contains(app.Devices, d) {
+		app.Devices = append(app.Devices, d)
+	}
+	app.learn(proof)
+}
+
+// retireOld takes the hash from before a change off the contract, unless another CVM runs it.
+func (f *flow) retireOld(ctx context.Context, p *Pending, comparisons *[]Comparison) error {
+	old := p.Approval.BeforeHash
+	switch {
+	case f.cfg.chain == nil:
+		return &InputError{Field: "RetireOld", Rule: "it needs WithChain"}
+	case old == (compose.Hash{}) || old.Equal(p.Approval.ComposeHash):
+		return nil
+	case slices.ContainsFunc(f.app.CVMs, func(c CVM) bool { return c.ComposeHash.Equal(old) }):
+		f.report(comparisons, Comparison{Name: ComparedContract, Outcome: NotNeeded, Local: old.String(), Reason: "another CVM of the app still runs the old document, so its hash stays allowed"})
+		return nil
+	}
+	log := journals{all: &p.Retirements, save: func() error { return f.cfg.keep(p) }}
+	tx, err := f.cfg.chain.RemoveComposeHash(ctx, p.App.ID, old, log.of("hash"))
 	if err != nil {
-		return err
+		return onChainError(fmt.Sprintf("the update runs, but compose hash %s is still allowed", old), err)
 	}
-	a.Transaction = transaction
-	c.progress(RegisteredEvent{AppID: a.App.String(), ChainID: c.chain.ChainID(), Transaction: transaction})
-	return save()
+	f.cfg.progress(RetiredEvent{ComposeHash: old.String(), Transaction: tx.Hex()})
+	return f.cfg.keep(p)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -16,6 +17,74 @@ import (
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
 )
+
+// Run deploys spec with the central KMS, or with the one on a chain that [WithChain] sets, and returns when
+// the CVM runs, no operation is under way, and the hardware was asked what it is that runs. Keep the [App] that it
+// returns: every later flow needs it.
+//
+// If the app shows its attestation (public_tcbinfo), the last step is to verify it: that genuine hardware runs
+// exactly this compose hash under exactly this app id. A check of it that fails is a [*VerificationError] with
+// the whole report. [WithVerification] sets what else must be true, and makes an error of what cannot be
+// checked; without it App.Last has what remained open.
+//
+// Secrets need a KMS root to check their key against: [WithKMSRoot], [WithChain], or an option that gives the check
+// up ([TrustKMSRootFromCloud], [SkipKMSKeyCheck]); and an app id that the cloud did not choose: Spec.AppID and Nonce,
+// [WithTeamWallet], [WithChain], or [TrustAppIDFromCloud]. Without them Run returns [ErrNoKMSRoot] or [ErrNoAppID]
+// before anything is sent. A value of the cloud that differs from the one computed here is a [*MismatchError]; a CVM
+// that does not boot a [*BootError]; secrets that do not fit the docker-compose file a [*SecretsError].
+//
+// Running the same spec again is safe. If an earlier run has made the CVM (same name, same compose hash, an app id
+// that passes the same checks), it is taken over: its secrets are replaced by those of spec, which restarts it, and
+// no second one is made.
+func Run(ctx context.Context, c *client.Client, spec Spec, opts ...Option) (*App, error) {
+	return Resume(ctx, c, spec, nil, opts...)
+}
+
+// Resume continues a deployment from st, as [WithCheckpoint] saved it; nil starts from the beginning. The spec must
+// be the one of the state, otherwise Resume returns [ErrOtherSpec]. The values of the secrets are needed only while
+// st is in phase "provisioned" or "registered".
+func Resume(ctx context.Context, c *client.Client, spec Spec, st *State, opts ...Option) (*App, error) {
+	cfg, err := configure(inRun, opts)
+	if err != nil {
+		return nil, err
+	}
+	f := &flow{c: c, cfg: cfg}
+	if st == nil {
+		if st, err = f.provision(ctx, spec); err != nil {
+			return nil, err
+		}
+	} else if err := spec.belongsTo(st); err != nil {
+		return nil, err
+	}
+	if st.Phase == PhaseProvisioned && st.onChain() {
+		if err := f.register(ctx, st); err != nil {
+			return nil, err
+		}
+	}
+	if st.Phase == PhaseProvisioned || st.Phase == PhaseRegistered {
+		if err := f.encrypt(ctx, st, spec.Env); err != nil {
+			return nil, err
+		}
+	}
+	if st.Phase == PhaseEncrypted {
+		if err := f.create(ctx, st); err != nil {
+			return nil, err
+		}
+	}
+	return f.boot(ctx, st)
+}
+
+// belongsTo returns an error unless st began with this spec.
+func (s Spec) belongsTo(st *State) error {
+	if s.Compose == nil {
+		return &InputError{Field: "Spec", Rule: "Compose is required"}
+	}
+	doc, err := withSecrets(s.Compose, s.Env)
+	if err != nil {
+		return err
+	}
+	return st.checkSpec(s.fingerprint(doc))
+}
 
 // Provision sends the app-compose of spec to the cloud and compares the compose hash and the app id in the response.
 // Nothing runs yet and no secret is sent. The cloud keeps a provision for 14 days.
@@ -368,4 +437,229 @@ func slugOrID(slug string, id openapi.ID) string {
 		return cloudtext.Clean(slug)
 	}
 	return cloudtext.Clean(string(id))
+}
+
+// Register makes the chain allow the provisioned hash: it deploys the contract of a new app, or completes that of the
+// spec. It needs [WithChain]. It then reads the contract and compares it before the state advances.
+func Register(ctx context.Context, st *State, opts ...Option) error {
+	cfg, err := configure(inRun, opts)
+	if err != nil {
+		return err
+	}
+	return (&flow{cfg: cfg}).register(ctx, st)
+}
+
+func (f *flow) register(ctx context.Context, st *State) error {
+	if err := st.checkPhase(PhaseProvisioned); err != nil {
+		return err
+	}
+	chain := f.cfg.chain
+	if chain == nil {
+		return &InputError{Field: "deploy " + st.Name, Rule: fmt.Sprintf("its KMS is on chain %d, which needs WithChain", st.ChainID)}
+	}
+	if err := sameChain(chain, st.ChainID, st.KMSContract); err != nil {
+		return err
+	}
+	log := journals{all: &st.Transactions, save: func() error { return f.cfg.checkpoint(st) }}
+	transaction := ""
+	if st.AppID.IsZero() {
+		contract := kms.AppContract{
+			Owner: st.Contract.Owner, ComposeHash: st.ComposeHash, Device: st.Device,
+			AllowAnyDevice: st.Contract.AllowAnyDevice, RequireTCBUpToDate: st.Contract.RequireTCBUpToDate,
+		}
+		app, tx, err := chain.DeployApp(ctx, contract, log.of("deploy"))
+		if err != nil {
+			return onChainError("contract of "+st.Name, err)
+		}
+		st.AppID, st.Deployer, transaction = app, chain.Sender(), tx.Hex()
+		f.report(&st.Comparisons, Comparison{
+			Name: ComparedAppID, Outcome: Confirmed, Local: app.String(),
+			Reason: "the address of the contract that the KMS deployed for this account",
+		})
+		// The id is the answer that must not get lost.
+		if err := f.cfg.checkpoint(st); err != nil {
+			return err
+		}
+	}
+	before, err := chain.Allowance(ctx, st.AppID, st.ComposeHash, st.Device)
+	if err != nil {
+		return onChainError("contract of app "+st.AppID.String(), err)
+	}
+	comparison, err := st.Contract.demands(st.AppID, before)
+	if err != nil {
+		return err
+	}
+	allowed, err := allow(ctx, chain, &Approval{App: st.AppID, ComposeHash: st.ComposeHash, Device: st.Device}, log)
+	if err != nil {
+		return err
+	}
+	if transaction == "" {
+		transaction = allowed
+	}
+	after, err := chain.Allowance(ctx, st.AppID, st.ComposeHash, st.Device)
+	switch {
+	case err != nil:
+		return onChainError("contract of app "+st.AppID.String(), err)
+	case !after.ComposeHash:
+		return fmt.Errorf("contract of app %s: compose hash %s was added, but: %w", st.AppID, st.ComposeHash, ErrNotAllowed)
+	case !st.Device.IsZero() && !after.Device && !after.AnyDevice:
+		return fmt.Errorf("contract of app %s: device %s was added, but: %w", st.AppID, st.Device, ErrNotAllowed)
+	}
+	if st.KMSRoot, err = chain.RootKey(ctx); err != nil {
+		return onChainError("root key in the contract of the KMS", err)
+	}
+	st.Owner, st.Phase = after.Owner, PhaseRegistered
+	f.report(&st.Comparisons, comparison)
+	f.cfg.progress(RegisteredEvent{AppID: st.AppID.String(), ChainID: chain.ChainID(), Transaction: transaction})
+	return f.cfg.checkpoint(st)
+}
+
+// Create creates the CVM. It may be repeated: the cloud returns the same CVM for the same app id and compose hash.
+func Create(ctx context.Context, c *client.Client, st *State, opts ...Option) error {
+	cfg, err := configure(inRun, opts)
+	if err != nil {
+		return err
+	}
+	return (&flow{c: c, cfg: cfg}).create(ctx, st)
+}
+
+func (f *flow) create(ctx context.Context, st *State) error {
+	if err := st.checkPhase(PhaseEncrypted); err != nil {
+		return err
+	}
+	if st.Adopted {
+		return f.createAdopted(ctx, st)
+	}
+	body := openapi.CreateCVMRequest{
+		AppID:        st.AppID.String(),
+		ComposeHash:  st.ComposeHash.String(),
+		EnvKeys:      st.EnvKeys,
+		EncryptedEnv: unlessZero(st.EncryptedEnv),
+		Token:        unlessZero(st.Token),
+	}
+	if st.onChain() {
+		body.KMSID = unlessZero(st.KMS)
+		body.ContractAddress = openapi.Ptr(st.AppID.Address().Hex())
+		if st.Deployer != (common.Address{}) {
+			body.DeployerAddress = openapi.Ptr(st.Deployer.Hex())
+		}
+	}
+	var vm *openapi.VM
+	err := untilSeen(ctx, func() (err error) {
+		vm, err = f.c.CVMs.Create(ctx, body)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("create %s: %w", st.Name, explain(err))
+	}
+	if st.CVM, err = created(vm, st.AppID); err != nil {
+		return fmt.Errorf("create %s: %w", st.Name, err)
+	}
+	st.Phase = PhaseCreated
+	f.cfg.progress(CreatedEvent{CVM: st.CVM})
+	return f.cfg.checkpoint(st)
+}
+
+// created identifies a CVM that was made, by its vm_uuid or else its id, and compares its app id.
+func created(vm *openapi.VM, app kms.AppID) (string, error) {
+	if vm.AppID != "" {
+		answered, err := kms.ParseAppID(vm.AppID)
+		if err != nil {
+			return "", mismatch(ComparedAppID, app.String(), vm.AppID)
+		}
+		if _, err := compare(ComparedAppID, app.String(), answered.String()); err != nil {
+			return "", err
+		}
+	}
+	id := vm.VMUUID
+	if id == "" {
+		id = string(vm.ID)
+	}
+	if id == "" {
+		return "", mismatch(ComparedCVM, "a vm_uuid", "")
+	}
+	return cloudtext.Clean(id), nil
+}
+
+// createAdopted replaces the secrets of a CVM that an earlier run had made. It names no keys: a list of them that is
+// shorter than allowed_envs would change the document.
+func (f *flow) createAdopted(ctx context.Context, st *State) error {
+	if st.EncryptedEnv != "" {
+		_, err := f.c.CVMs.Update(ctx, st.CVM, openapi.UpdateCVMRequest{EncryptedEnv: &st.EncryptedEnv}, nil, client.WithConflictWait(conflictWait))
+		if err != nil {
+			return fmt.Errorf("secrets of cvm %s: %w", st.CVM, err)
+		}
+	}
+	st.Phase = PhaseCreated
+	return f.cfg.checkpoint(st)
+}
+
+// Wait follows the CVM until it runs and no operation runs on it, verifies it as [Run] does, and returns the app. If
+// the CVM does not reach that, the error is a [*BootError]; if the context ends, the CVM continues to boot.
+func Wait(ctx context.Context, c *client.Client, st *State, opts ...Option) (*App, error) {
+	cfg, err := configure(inRun, opts)
+	if err != nil {
+		return nil, err
+	}
+	return (&flow{c: c, cfg: cfg}).boot(ctx, st)
+}
+
+// boot ends a deployment.
+func (f *flow) boot(ctx context.Context, st *State) (*App, error) {
+	if err := st.checkPhase(PhaseCreated, PhaseRunning); err != nil {
+		return nil, err
+	}
+	f.app = st.anchor()
+	doc, err := parseDocument(st.Document)
+	if err != nil {
+		return nil, err
+	}
+	want := CVM{ID: st.CVM, Name: st.Name, ComposeHash: st.ComposeHash}
+	if err := f.waitFor(ctx, want, openapi.CVMRunning); err != nil {
+		return nil, err
+	}
+	cvm, err := f.get(ctx, want)
+	if err != nil {
+		return nil, fmt.Errorf("cvm %s runs, but: %w", st.CVM, err)
+	}
+	comparisons := slices.Clone(st.Comparisons)
+	if err := f.compareOS(cvm, &comparisons); err != nil {
+		return nil, err
+	}
+	st.Phase = PhaseRunning
+	f.cfg.progress(RunningEvent{CVM: cvm})
+	if err := f.cfg.checkpoint(st); err != nil {
+		return nil, err
+	}
+	proof, err := f.prove(ctx, subject{cvm: cvm, doc: doc, hash: st.ComposeHash, predicted: st.Predicted, changed: st.Adopted})
+	if err != nil {
+		return nil, err
+	}
+	app := f.app
+	if proof.document == "" {
+		app.Unproven = proof.unproven
+		app.CVMs[0].ComposeHash = compose.Hash{}
+	} else {
+		app.Document, app.ComposeHash = proof.document, compose.Sum([]byte(proof.document))
+		app.CVMs[0].ComposeHash = app.ComposeHash
+	}
+	app.CVMs[0].InstanceID = proof.instance()
+	app.learn(proof)
+	app.Last = &Result{CVM: cvm, URLs: urls(cvm), Comparisons: append(comparisons, proof.comparisons...), Report: proof.report, Bundle: proof.bundle}
+	return app, nil
+}
+
+// compareOS compares the image of a CVM with what the caller asked for.
+func (f *flow) compareOS(cvm *openapi.CVMDetail, comparisons *[]Comparison) error {
+	if cvm.OS == nil || cvm.OS.IsDev == nil {
+		f.report(comparisons, Comparison{Name: ComparedOS, Outcome: Undecided, Local: f.app.OS.kind(), Reason: "the cloud does not report the image"})
+		return nil
+	}
+	if err := f.app.OS.compare(cvm.OS.Name, cvm.OS.IsDev); err != nil {
+		return fmt.Errorf("cvm %s: %w", handle(cvm), err)
+	}
+	f.app.OS.Name, f.app.OS.Version = cloudtext.Clean(cvm.OS.Name), cloudtext.Clean(cvm.OS.Version)
+	f.app.OS.Hash, f.app.OS.Measured = cloudtext.Clean(cvm.OS.OSImageHash), false
+	f.report(comparisons, Comparison{Name: ComparedOS, Outcome: Confirmed, Local: f.app.OS.kind(), Remote: cvm.OS.Name, Reason: "as the cloud reports it"})
+	return nil
 }

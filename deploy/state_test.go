@@ -1,10 +1,12 @@
 package deploy_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -13,6 +15,57 @@ import (
 	"github.com/phala-go/phala/deploy"
 	"github.com/phala-go/phala/kms"
 )
+
+func TestParseState_RefusesWhatNoStateIs(t *testing.T) {
+	t.Parallel()
+	for want, text := range map[string]string{
+		"unknown phase":             `{"phase":"flying"}`,
+		"without a cvm":             `{"phase":"created"}`,
+		"deployment state":          `[`,
+		"comes twice":               `{"phase":"created","phase":"provisioned"}`,
+		"the document has compose ": `{"phase":"encrypted","document":"{}","predicted":true,"compose_hash":"` + strings.Repeat("1", 64) + `"}`,
+	} {
+		_, err := deploy.ParseState([]byte(text))
+		require.ErrorContains(t, err, want)
+	}
+}
+
+func TestState_PrintsNoSecret(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, c, with := cloud(t)
+		st, err := deploy.Provision(t.Context(), c, spec(t), with.run...)
+		require.NoError(t, err)
+		require.NoError(t, deploy.Encrypt(t.Context(), c, st, secrets(), with.run...))
+		text := string(st.EncryptedEnv)
+		require.NotEmpty(t, text)
+		assert.NotContains(t, fmt.Sprintf("%v %+v %#v", *st, *st, *st), text)
+	})
+}
+
+func TestParsePending_RefusesWhatNoPendingIs(t *testing.T) {
+	t.Parallel()
+	sum, id := compose.Sum([]byte("{}")).String(), strings.Repeat("1", 40)
+	for want, doc := range map[string]string{
+		"pending change":               `[`,
+		"comes twice":                  `{"kind":"update","kind":"replica"}`,
+		`unknown kind "x"`:             `{"kind":"x"}`,
+		"without a cvm":                `{"kind":"update"}`,
+		"app: it has no app id":        `{"kind":"update","cvm":{"id":"x"}}`,
+		"approval: it has no app id":   `{"kind":"instance","app":{"app_id":"` + id + `"}}`,
+		"it has no compose hash":       `{"kind":"instance","app":{"app_id":"` + id + `"},"approval":{"app_id":"` + id + `"}}`,
+		"app id mismatch":              `{"kind":"instance","app":{"app_id":"` + id + `"},"approval":{"app_id":"` + strings.Repeat("2", 40) + `","compose_hash":"` + sum + `","document":"{}"}}`,
+		"its document has the compose": `{"kind":"instance","app":{"app_id":"` + id + `","document":"{}","compose_hash":"` + strings.Repeat("3", 64) + `"}}`,
+	} {
+		_, err := deploy.ParsePending([]byte(doc))
+		require.ErrorContains(t, err, want)
+	}
+}
+
+func TestPending_PrintsNoSecret(t *testing.T) {
+	t.Parallel()
+	p := deploy.Pending{Kind: deploy.PendingUpdate, Approval: deploy.Approval{Name: "web-1"}, Token: "hidden-token", EncryptedEnv: "hidden-ciphertext", Request: `{"encrypted_env":"hidden-env"}`}
+	assert.NotContains(t, fmt.Sprintf("%v %+v %#v %s %v %+v", p, p, p, &p, &p, &p), "hidden")
+}
 
 func TestSaveFile_IsPrivateAndWhole(t *testing.T) {
 	t.Parallel()

@@ -559,32 +559,6 @@ func TestCreate_AfterAnotherRunOfTheSpec(t *testing.T) {
 	})
 }
 
-func TestParseState_RefusesWhatNoStateIs(t *testing.T) {
-	t.Parallel()
-	for want, text := range map[string]string{
-		"unknown phase":             `{"phase":"flying"}`,
-		"without a cvm":             `{"phase":"created"}`,
-		"deployment state":          `[`,
-		"comes twice":               `{"phase":"created","phase":"provisioned"}`,
-		"the document has compose ": `{"phase":"encrypted","document":"{}","predicted":true,"compose_hash":"` + strings.Repeat("1", 64) + `"}`,
-	} {
-		_, err := deploy.ParseState([]byte(text))
-		require.ErrorContains(t, err, want)
-	}
-}
-
-func TestState_PrintsNoSecret(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		_, c, with := cloud(t)
-		st, err := deploy.Provision(t.Context(), c, spec(t), with.run...)
-		require.NoError(t, err)
-		require.NoError(t, deploy.Encrypt(t.Context(), c, st, secrets(), with.run...))
-		text := string(st.EncryptedEnv)
-		require.NotEmpty(t, text)
-		assert.NotContains(t, fmt.Sprintf("%v %+v %#v", *st, *st, *st), text)
-	})
-}
-
 func TestRun_SendsMembersThatTheAPIDoesNotKnow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, c, with := cloud(t)

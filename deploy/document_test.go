@@ -9,8 +9,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/jarcoal/httpmock"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/phala-go/phala/client"
@@ -18,6 +20,7 @@ import (
 	"github.com/phala-go/phala/compose/inspect"
 	"github.com/phala-go/phala/deploy"
 	"github.com/phala-go/phala/kms"
+	"github.com/phala-go/phala/phalatest/quotetest"
 )
 
 // odd are documents that a typed model can lose something of.
@@ -129,5 +132,93 @@ func FuzzSentDocument(f *testing.F) {
 			}
 		}
 		requireSameHash(t, app)
+	})
+}
+
+func TestRun_RefusesWhatCannotWorkInAConfidentialVM(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, c, with := cloud(t)
+		doc, err := compose.New("services:\n  web:\n    build: .\n", compose.WithPreLaunchScript("#!/bin/sh\n"))
+		require.NoError(t, err)
+		sp := deploy.Spec{Name: "web-1", Compose: doc}
+		_, err = deploy.Run(t.Context(), c, sp, with.run...)
+		var wrong *deploy.FindingsError
+		require.ErrorAs(t, err, &wrong)
+		require.Len(t, wrong.Findings, 1)
+		assert.Equal(t, inspect.Build, wrong.Findings[0].Rule)
+		assert.Empty(t, s.Requests(), "nothing was sent")
+
+		app, err := deploy.Run(t.Context(), c, sp, append(with.run, deploy.AcceptFindings(inspect.Build))...)
+		require.NoError(t, err)
+		var reasons []string
+		for _, check := range app.Last.Comparisons {
+			if check.Name == deploy.ComparedInspection {
+				assert.Equal(t, deploy.Noticed, check.Outcome)
+				reasons = append(reasons, check.Reason)
+			}
+		}
+		assert.Contains(t, reasons[0], "build", "still reported")
+
+		_, err = deploy.Update(t.Context(), c, app, deploy.UpdateSpec{DockerCompose: "services:\n  web:\n    image: a\n    env_file: x\n"}, with.change...)
+		require.ErrorAs(t, err, &wrong)
+	})
+}
+
+// scriptless is a spec whose app-compose the platform completes.
+func scriptless(t *testing.T) deploy.Spec {
+	t.Helper()
+	doc, err := compose.New(dockerCompose)
+	require.NoError(t, err)
+	sp := spec(t)
+	sp.Compose = doc
+	return sp
+}
+
+func TestRun_UnknownPreLaunchScriptFailsWithItsHash(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, c, with := cloud(t)
+		_, hash := s.PreLaunchScript()
+		_, err := deploy.Run(t.Context(), c, scriptless(t), with.run...)
+		var unverified *deploy.VerificationError
+		require.ErrorAs(t, err, &unverified)
+		assert.Contains(t, err.Error(), hash.String())
+		requireMismatch(t, err, deploy.ComparedDocument)
+	})
+}
+
+func TestRun_PlatformChangesMoreThanItsScript(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, c, with := cloud(t)
+		_, hash := s.PreLaunchScript()
+		s.BootInstead("web-1", func(spec *quotetest.Spec) {
+			spec.AppCompose = strings.Replace(spec.AppCompose, "image: nginx", "image: thief", 1)
+		})
+		_, err := deploy.Run(t.Context(), c, scriptless(t), append(with.run, deploy.AcceptPreLaunchScripts(hash))...)
+		require.Error(t, err)
+	})
+}
+
+func TestPreLaunch_LooksUpWhatTheCloudAnnounces(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, c, with := cloud(t)
+		app := running(t, c, with)
+		status, err := deploy.PreLaunch(t.Context(), c, app)
+		require.NoError(t, err)
+		assert.Equal(t, compose.Sum([]byte("#!/bin/sh\n")), status.Hash)
+		assert.Nil(t, status.Running, "a script of its own")
+		assert.Nil(t, status.Latest, "nobody vouches for the script of a fake cloud")
+
+		newest := compose.PreLaunchScripts()
+		known := newest[len(newest)-1]
+		s.TamperAnswer("CVMs.GetPreLaunchUpgrade", func(status int, body []byte) (int, []byte) {
+			return status, rewritten(body, func(m map[string]any) { m["latest_official_hash"] = known.SHA256 })
+		})
+		status, err = deploy.PreLaunch(t.Context(), c, app)
+		require.NoError(t, err)
+		assert.Equal(t, known.Version, status.Latest.Version)
 	})
 }

@@ -249,44 +249,6 @@ func private(t testing.TB, c *client.Client, with options) *deploy.App {
 	return app
 }
 
-func TestUpdate_SomebodyElseChangedTheApp(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s, c, with := cloud(t)
-		mine := running(t, c, with)
-		theirs, err := deploy.Update(t.Context(), c, mine, deploy.UpdateSpec{PreLaunchScript: "#!/bin/sh\necho theirs\n"}, with.change...)
-		require.NoError(t, err)
-		_, err = deploy.Update(t.Context(), c, mine, deploy.UpdateSpec{PreLaunchScript: "#!/bin/sh\necho mine\n"}, with.change...)
-		mismatch := requireMismatch(t, err, deploy.ComparedComposeHash)
-		assert.Equal(t, mine.ComposeHash.String(), mismatch.Local)
-		assert.Equal(t, theirs.ComposeHash.String(), mismatch.Remote)
-		assert.Contains(t, err.Error(), "Attach")
-
-		again, err := deploy.Attach(t.Context(), c, mine.ID, s.AttestationPolicy(), deploy.WithKMSRoot(s.KMSRoot()))
-		require.NoError(t, err)
-		_, err = deploy.Update(t.Context(), c, again, deploy.UpdateSpec{PreLaunchScript: "#!/bin/sh\necho mine\n"}, with.change...)
-		require.NoError(t, err)
-	})
-}
-
-func TestUpdate_CVMOfAnotherAppID(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s, c, with := cloud(t)
-		app := running(t, c, with)
-		before := len(s.Requests())
-		for _, name := range []string{"app_" + kms.AppID{1}.String(), "0x" + kms.AppID{1}.String()} {
-			_, err := deploy.Update(t.Context(), c, app, deploy.UpdateSpec{CVM: name, Env: secrets()}, with.change...)
-			requireMismatch(t, err, deploy.ComparedAppID)
-		}
-		assert.Len(t, s.Requests(), before, "nothing was sent")
-		for _, name := range []string{"", "web-1", app.CVMs[0].ID, app.ID.String(), "app_" + app.ID.String()} {
-			_, err := deploy.Update(t.Context(), c, app, deploy.UpdateSpec{CVM: name, Env: secrets()}, with.change...)
-			require.NoError(t, err, name)
-		}
-	})
-}
-
 func TestApp_DocumentMustHaveItsHash(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
