@@ -37,7 +37,7 @@ format-check: ## Fail for a file that gofmt would change.
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
 
 .PHONY: lint
-lint: ## Run golangci-lint with .golangci.yml. Its first build takes minutes.
+lint: ## Run golangci-lint with .golangci.yml, and actionlint. Its first build takes minutes.
 	.ci/lint
 
 .PHONY: vuln
@@ -91,6 +91,14 @@ sbom: ## Write a software bill of materials: bin/sbom.json.
 .PHONY: examples
 examples: ## Build and run the examples.
 	.ci/examples
+
+.PHONY: pictures
+pictures: ## Draw the pictures of the terminal programs in the documents.
+	tools/pictures
+
+.PHONY: pictures-check
+pictures-check: ## Compare the pictures with what the programs print.
+	tools/pictures check
 
 .PHONY: interoperate
 interoperate: ## Run the official JavaScript SDK and command line, and another verifier of quotes.

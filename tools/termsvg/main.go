@@ -1,6 +1,9 @@
 // Command termsvg draws the output of a terminal program as an SVG. The same input gives the same bytes.
 //
 //	go run ./examples/quickstart | go -C tools run ./termsvg -command "go run ./examples/quickstart" > quickstart.svg
+//	go run ./examples/quickstart | go -C tools run ./termsvg -check ../docs/pictures/quickstart.svg
+//
+// With -check it draws nothing, and compares a picture with the output.
 //
 // It understands what mpb writes: carriage returns, "cursor up" and "erase below". What differs between two runs (ports, dates,
 // temporary folders, ids of CVMs) is replaced.
@@ -30,13 +33,26 @@ func main() {
 	command := flag.String("command", "", "`text` of the command, for the first line")
 	columns := flag.Int("columns", 100, "longest line; longer ones are cut")
 	lines := flag.Int("lines", 60, "most lines; the rest is cut")
+	check := flag.String("check", "", "compare this `picture` with the output")
 	flag.Parse()
 	input, err := io.ReadAll(os.Stdin)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "termsvg:", err)
 		os.Exit(1)
 	}
-	_, _ = os.Stdout.Write(draw(*command, screen(stable(input)), *columns, *lines))
+	rows := screen(stable(input))
+	if *check == "" {
+		_, _ = os.Stdout.Write(draw(*command, rows, *columns, *lines))
+		return
+	}
+	picture, err := os.ReadFile(*check)
+	if err == nil {
+		err = compare(picture, rows, *columns)
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "termsvg: %s: %v\n", *check, err)
+		os.Exit(1)
+	}
 }
 
 // unstable is what differs between two runs, and what stands for it.
@@ -103,6 +119,13 @@ func screen(text []byte) []string {
 	return rows
 }
 
+func cut(row string, columns int) string {
+	if r := []rune(row); len(r) > columns {
+		return string(r[:columns-1]) + "…"
+	}
+	return row
+}
+
 // colors are those of a mark at the beginning of a line.
 var colors = map[rune]string{'✓': "#57c98a", '✗': "#ff8a80", '!': "#e8c267", '–': "#93a0ad", '?': "#ff8a80", '→': "#7fb4ff"}
 
@@ -126,9 +149,7 @@ func draw(command string, rows []string, columns, most int) []byte {
 	}
 	text(`<tspan fill="#57c98a">$</tspan> `+html.EscapeString(command), ` font-weight="700" fill="#ffffff"`)
 	for _, row := range rows {
-		if r := []rune(row); len(r) > columns {
-			row = string(r[:columns-1]) + "…"
-		}
+		row = cut(row, columns)
 		title := !strings.HasPrefix(row, " ") && !strings.Contains(row, "│")
 		row = strings.ReplaceAll(row, " ", "\u00a0")
 		mark, _ := utf8.DecodeRuneInString(strings.TrimLeft(row, "\u00a0"))

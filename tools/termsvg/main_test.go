@@ -40,3 +40,20 @@ func TestDraw_IsWellFormed(t *testing.T) {
 	assert.NotContains(t, picture, "cut")
 	assert.Contains(t, picture, ">…</text>")
 }
+
+func TestCompare_FindsAnOutdatedPicture(t *testing.T) {
+	t.Parallel()
+	rows := []string{"Title", "  ✓ a <b>", "  → state created", "", "  last"}
+	whole := draw("run", rows, 20, 10)
+	begin := draw("run", rows, 20, 2)
+	require.NoError(t, compare(whole, rows, 20))
+	require.NoError(t, compare(begin, rows, 20))
+	require.NoError(t, compare(whole, []string{"Title", "  ✓ a <b>", "  last"}, 20), "the states depend on the load")
+	more := append(rows[:len(rows):len(rows)], "more")
+	require.ErrorContains(t, compare(whole, more, 20), "more")
+	require.NoError(t, compare(begin, more, 20))
+	require.ErrorContains(t, compare(whole, rows[:2], 20), "last")
+	require.ErrorContains(t, compare(begin, []string{"Title", "  ✗ a <b>"}, 20), "✗")
+	require.Error(t, compare([]byte("<svg></svg>"), rows, 20))
+	require.Error(t, compare([]byte("<svg>"), rows, 20))
+}
