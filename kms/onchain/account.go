@@ -129,16 +129,16 @@ func (c *Chain) sign(ctx context.Context, tx *types.Transaction) (SignedTx, erro
 }
 
 // nonces assigns the nonces of one account on one chain, so that several sends can be in flight before the endpoint
-// has seen the first. A nonce is taken when the transaction is signed: a slow signer blocks nobody, and a failing one
-// leaves no gap.
+// has seen the first. A nonce is taken when the transaction is signed, so that a slow signer blocks no other send, and
+// a failing one leaves no gap.
 type nonces struct {
 	mu   sync.Mutex
 	next uint64
-	// free are nonces that were taken and given back, in ascending order.
+	// free are the released nonces, in ascending order.
 	free []uint64
 }
 
-// peek returns the next nonce. pending is the next one according to the endpoint, which can lag.
+// peek returns the next nonce. pending is the next one according to the endpoint, which may lag.
 func (n *nonces) peek(pending uint64) uint64 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -153,7 +153,7 @@ func (n *nonces) first(pending uint64) uint64 {
 	return max(n.next, pending)
 }
 
-// take takes a nonce that was next, and reports whether it still is.
+// take takes a nonce if it is still the next one, and reports whether it was.
 func (n *nonces) take(nonce, pending uint64) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -211,14 +211,14 @@ func noncesOf(signer Signer, chainID uint64) *nonces {
 const (
 	// searchStep is how far back the search for an older block goes at a time.
 	searchStep = 1000
-	// maxScan is the number of blocks that are read whole when the endpoint has no state to search in: what took the
-	// nonce of an intent most likely came soon after it was prepared.
+	// maxScan is the number of whole blocks that are read if the endpoint has no state to search in. The transaction
+	// that took the nonce of an intent was most likely mined soon after the intent was prepared.
 	maxScan = 256
 	// scanBatch is the number of whole blocks in one batch.
 	scanBatch = 8
 )
 
-// nonceUser finds the transaction that used the nonce of an intent, up to block high. used reports that it is used
+// nonceUser returns the transaction that used the nonce of an intent, up to block high. used reports that it is used
 // there; by is zero if the endpoint cannot search the block that has it.
 func (c *Chain) nonceUser(ctx context.Context, intent *Intent, high uint64) (used bool, by common.Hash, err error) {
 	usedAt := func(block uint64) (bool, error) {
@@ -241,8 +241,8 @@ func (c *Chain) nonceUser(ctx context.Context, intent *Intent, high uint64) (use
 	return err == nil, by, err
 }
 
-// isHistoryError reports whether a node may no longer have a state. There are many texts for it, and some nodes
-// only fail.
+// isHistoryError reports whether a node may no longer have the state of a block. The texts differ, and some nodes
+// return only a failure.
 func isHistoryError(err error) bool {
 	var endpoint *EndpointError
 	if !errors.As(err, &endpoint) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
@@ -252,10 +252,9 @@ func isHistoryError(err error) bool {
 	return errors.As(err, &answered) && classify(err) != throttled
 }
 
-// firstUse searches for the block after which used holds, which it does at high. low is where it is first looked
-// for.
+// firstUse returns the first block at which used is true. It is true at high; the search begins at low.
 func firstUse(low, high uint64, used func(uint64) (bool, error)) (uint64, error) {
-	// An endpoint that lagged returns a nonce that was used before.
+	// A lagging endpoint may have returned a nonce that was used before low.
 	for low > 0 {
 		yes, err := used(low)
 		if err != nil {
@@ -283,20 +282,13 @@ func firstUse(low, high uint64, used func(uint64) (bool, error)) (uint64, error)
 
 // transactionOf reads whole blocks and returns the transaction with the nonce of an intent, or zero.
 func (c *Chain) transactionOf(ctx context.Context, intent *Intent, from, to uint64) (common.Hash, error) {
-	type whole struct {
-		Transactions []struct {
-			Hash  common.Hash    `json:"hash"`
-			From  common.Address `json:"from"`
-			Nonce hexutil.Uint64 `json:"nonce"`
-		} `json:"transactions"`
-	}
 	for ; from <= to; from += scanBatch {
 		var elems []rpc.BatchElem
-		blocks := make([]*whole, min(scanBatch, to-from+1))
+		blocks := make([]*fullBlock, min(scanBatch, to-from+1))
 		for i := range blocks {
 			elems = append(elems, request(&blocks[i], "eth_getBlockByNumber", blockTag(from+uint64(i)), true))
 		}
-		if err := errors.Join(c.reader.batch(ctx, elems), firstError(elems)); err != nil {
+		if err := c.reader.all(ctx, elems); err != nil {
 			return common.Hash{}, err
 		}
 		for _, block := range blocks {

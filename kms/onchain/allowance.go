@@ -121,82 +121,48 @@ type AllowedDevices struct {
 // of its events after since.Cursor and those in since; each is then read from the contract. Start with a cursor whose
 // Block is that of the app's deployment: hashes that were allowed before are not found.
 func (c *Chain) AllowedHashes(ctx context.Context, app kms.AppID, since AllowedHashes) (AllowedHashes, error) {
-	var known [][32]byte
-	for _, hash := range since.Hashes {
-		known = append(known, hash)
+	added := func(event Event) (common.Hash, bool) {
+		added, ok := event.Value.(*dstackapp.AppComposeHashAdded)
+		if !ok {
+			return common.Hash{}, false
+		}
+		return added.ComposeHash, true
 	}
-	found, cursor, err := c.allowed(ctx, app, since.Cursor, known, hashSet())
+	hashes, cursor, err := allowedValues(ctx, c, app, since.Cursor, since.Hashes, added, dstackapp.NewApp().PackAllowedComposeHashes)
 	if err != nil {
 		return since, err
 	}
-	out := AllowedHashes{Cursor: cursor}
-	for _, hash := range found {
-		out.Hashes = append(out.Hashes, hash)
-	}
-	return out, nil
+	return AllowedHashes{Hashes: hashes, Cursor: cursor}, nil
 }
 
 // AllowedDevices returns the devices that were added to the contract of app, as [Chain.AllowedHashes] does for
 // hashes. Others may run the app as well if every device is allowed.
 func (c *Chain) AllowedDevices(ctx context.Context, app kms.AppID, since AllowedDevices) (AllowedDevices, error) {
-	var known [][32]byte
-	for _, device := range since.Devices {
-		known = append(known, device)
+	added := func(event Event) (kms.DeviceID, bool) {
+		added, ok := event.Value.(*dstackapp.AppDeviceAdded)
+		if !ok {
+			return kms.DeviceID{}, false
+		}
+		return added.DeviceId, true
 	}
-	found, cursor, err := c.allowed(ctx, app, since.Cursor, known, deviceSet())
+	devices, cursor, err := allowedValues(ctx, c, app, since.Cursor, since.Devices, added, dstackapp.NewApp().PackAllowedDeviceIds)
 	if err != nil {
 		return since, err
 	}
-	out := AllowedDevices{Cursor: cursor}
-	for _, device := range found {
-		out.Devices = append(out.Devices, device)
-	}
-	return out, nil
+	return AllowedDevices{Devices: devices, Cursor: cursor}, nil
 }
 
-// set is one of the two sets in the contract of an app.
-type set struct {
-	// added returns what an event adds to the set.
-	added func(Event) (value [32]byte, ok bool)
-	pack  func([32]byte) []byte
-}
-
-func hashSet() set {
-	return set{
-		added: func(event Event) (value [32]byte, ok bool) {
-			added, ok := event.Value.(*dstackapp.AppComposeHashAdded)
-			if ok {
-				value = added.ComposeHash
-			}
-			return value, ok
-		},
-		pack: func(value [32]byte) []byte { return dstackapp.NewApp().PackAllowedComposeHashes(value) },
-	}
-}
-
-func deviceSet() set {
-	return set{
-		added: func(event Event) (value [32]byte, ok bool) {
-			added, ok := event.Value.(*dstackapp.AppDeviceAdded)
-			if ok {
-				value = added.DeviceId
-			}
-			return value, ok
-		},
-		pack: func(value [32]byte) []byte { return dstackapp.NewApp().PackAllowedDeviceIds(value) },
-	}
-}
-
-// allowed reads events up to the newest confirmed block, and reads the values at the newest block.
-func (c *Chain) allowed(ctx context.Context, app kms.AppID, after Cursor, values [][32]byte, of set) ([][32]byte, Cursor, error) {
+// allowedValues reads the events of an app up to the newest confirmed block, and then the flag of each value, those in
+// known and those that the events added, at the newest block. pack encodes the call that reads a flag.
+func allowedValues[T ~[32]byte](ctx context.Context, c *Chain, app kms.AppID, after Cursor, known []T, added func(Event) (T, bool), pack func([32]byte) []byte) ([]T, Cursor, error) {
 	if _, err := c.Allowance(ctx, app, [32]byte{}, kms.DeviceID{}); err != nil {
 		return nil, after, err
 	}
 	logs := newLogReader(c, []common.Address{app.Address()}, 0)
 	if logs.at = after; after.Hash == (common.Hash{}) && after.Index == nil && after.Block > 0 {
-		logs.at.Block-- // a block that was named is read
+		logs.at.Block-- // the block that the caller named is read, too
 	}
-	values = slices.Clone(values)
+	values := slices.Clone(known)
 	for failed, more := 0, true; more; {
 		parts, left, err := logs.next(ctx)
 		for _, p := range parts {
@@ -205,7 +171,7 @@ func (c *Chain) allowed(ctx context.Context, app kms.AppID, after Cursor, values
 				if err != nil {
 					continue
 				}
-				if value, ok := of.added(event); ok && !slices.Contains(values, value) {
+				if value, ok := added(event); ok && !slices.Contains(values, value) {
 					values = append(values, value)
 				}
 			}
@@ -230,34 +196,23 @@ func (c *Chain) allowed(ctx context.Context, app kms.AppID, after Cursor, values
 	if err != nil {
 		return nil, after, err
 	}
-	flags, err := c.flags(ctx, app, of.pack, values, at.tag())
-	if err != nil {
+	answers, elems := make([]hexutil.Bytes, len(values)), make([]rpc.BatchElem, len(values))
+	for i, value := range values {
+		elems[i] = ethCall(&answers[i], app.Address(), pack(value), at.tag())
+	}
+	if err := c.reader.all(ctx, elems); err != nil {
 		return nil, after, err
 	}
-	found := values[:0]
-	for i, value := range values {
-		if flags[i] {
-			found = append(found, value)
-		}
-	}
-	return found, logs.at, nil
-}
-
-// flags reads values of a mapping to bool from the contract of an app.
-func (c *Chain) flags(ctx context.Context, app kms.AppID, pack func([32]byte) []byte, keys [][32]byte, at string) ([]bool, error) {
-	answers, elems := make([]hexutil.Bytes, len(keys)), make([]rpc.BatchElem, len(keys))
-	for i, key := range keys {
-		elems[i] = ethCall(&answers[i], app.Address(), pack(key), at)
-	}
-	if err := errors.Join(c.reader.batch(ctx, elems), firstError(elems)); err != nil {
-		return nil, err
-	}
-	flags := make([]bool, len(keys))
+	var allowed []T
 	for i, answer := range answers {
-		var err error
-		if flags[i], err = dstackapp.NewApp().UnpackAllowedComposeHashes(answer); err != nil {
-			return nil, &ContractError{app.Address(), err}
+		// Both getters return one bool.
+		is, err := dstackapp.NewApp().UnpackAllowedComposeHashes(answer)
+		if err != nil {
+			return nil, after, &ContractError{app.Address(), err}
+		}
+		if is {
+			allowed = append(allowed, values[i])
 		}
 	}
-	return flags, nil
+	return allowed, logs.at, nil
 }

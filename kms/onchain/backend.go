@@ -104,7 +104,7 @@ func (b backendRPC) answer(ctx context.Context, method string, args []any) (any,
 		if err != nil || tx == nil {
 			return nil, p.or(err)
 		}
-		return knownTx{tx.Hash()}, nil
+		return transaction{Hash: tx.Hash()}, nil
 	case "eth_getBlockByNumber":
 		return b.blockByNumber(ctx, p)
 	case "eth_getLogs":
@@ -144,23 +144,15 @@ func (b backendRPC) blockByNumber(ctx context.Context, p params) (any, error) {
 	if err != nil || block == nil {
 		return nil, err
 	}
-	type transaction struct {
-		Hash  common.Hash    `json:"hash"`
-		From  common.Address `json:"from"`
-		Nonce hexutil.Uint64 `json:"nonce"`
-	}
-	whole := struct {
-		header
-		Transactions []transaction `json:"transactions"`
-	}{header: *headerOf(block.Header())}
+	full := fullBlock{header: *headerOf(block.Header())}
 	for _, tx := range block.Transactions() {
 		from, err := types.Sender(types.LatestSignerForChainID(tx.ChainId()), tx)
 		if err != nil {
 			return nil, err
 		}
-		whole.Transactions = append(whole.Transactions, transaction{tx.Hash(), from, hexutil.Uint64(tx.Nonce())})
+		full.Transactions = append(full.Transactions, transaction{tx.Hash(), from, hexutil.Uint64(tx.Nonce())})
 	}
-	return whole, nil
+	return full, nil
 }
 
 func headerOf(h *types.Header) *header {
@@ -169,7 +161,7 @@ func headerOf(h *types.Header) *header {
 	}
 }
 
-// params reads the arguments of this package. The first one of another type is the error.
+// params reads the arguments of a request. An argument of another type is an error.
 type params struct {
 	args []any
 	err  error
@@ -204,7 +196,7 @@ func (p *params) hash(i int) common.Hash {
 	return hash
 }
 
-// block is nil for the newest, as go-ethereum has it.
+// block returns nil for the newest block, as go-ethereum does.
 func (p *params) block(i int) *big.Int {
 	text, ok := p.at(i).(string)
 	if !ok {

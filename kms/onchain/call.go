@@ -33,7 +33,7 @@ func (c Call) value() *big.Int {
 	return c.Value.ToInt()
 }
 
-// same reports whether two calls do the same, however they are described.
+// same reports whether two calls do the same. The descriptions are not compared.
 func (c Call) same(other Call) bool {
 	return c.To == other.To && c.value().Cmp(other.value()) == 0 && bytes.Equal(c.Data, other.Data)
 }
@@ -82,60 +82,67 @@ const warnNoUpgrades = "the contract can never be upgraded again, not even to re
 
 // AddComposeHashCall returns the call that allows the app to run a compose hash. A hash of zero is an error.
 func AddComposeHashCall(app kms.AppID, hash [32]byte) (Call, error) {
-	if hash == ([32]byte{}) {
-		return Call{}, errors.New("the compose hash is zero, want the 32 bytes of one")
-	}
 	data, err := dstackapp.NewApp().TryPackAddComposeHash(hash)
-	return Call{To: app.Address(), Data: data, Description: fmt.Sprintf("allow compose hash %x for app %s", hash, app)}, err
-}
-
-// AddDeviceCall returns the call that allows the app to run on a device. A device id of zero is an error.
-func AddDeviceCall(app kms.AppID, device kms.DeviceID) (Call, error) {
-	if device.IsZero() {
-		return Call{}, errors.New("the device id is zero, want the 32 bytes of one")
-	}
-	data, err := dstackapp.NewApp().TryPackAddDevice(device)
-	return Call{To: app.Address(), Data: data, Description: fmt.Sprintf("allow device %s for app %s", device, app)}, err
+	return appCall(app, data, errors.Join(checkNotZero("compose hash", hash), err), "allow compose hash %x for app %s", hash, app)
 }
 
 // RemoveComposeHashCall returns the call that removes a compose hash from those that the app may boot. A hash of zero
 // is an error.
 func RemoveComposeHashCall(app kms.AppID, hash [32]byte) (Call, error) {
-	if hash == ([32]byte{}) {
-		return Call{}, errors.New("the compose hash is zero, want the 32 bytes of one")
-	}
 	data, err := dstackapp.NewApp().TryPackRemoveComposeHash(hash)
-	return Call{To: app.Address(), Data: data, Description: fmt.Sprintf("no longer allow compose hash %x for app %s", hash, app)}, err
+	return appCall(app, data, errors.Join(checkNotZero("compose hash", hash), err), "no longer allow compose hash %x for app %s", hash, app)
+}
+
+// AddDeviceCall returns the call that allows the app to run on a device. A device id of zero is an error.
+func AddDeviceCall(app kms.AppID, device kms.DeviceID) (Call, error) {
+	data, err := dstackapp.NewApp().TryPackAddDevice(device)
+	return appCall(app, data, errors.Join(checkNotZero("device id", device), err), "allow device %s for app %s", device, app)
 }
 
 // RemoveDeviceCall returns the call that removes a device from those that the app may boot on. A device id of zero is
 // an error.
 func RemoveDeviceCall(app kms.AppID, device kms.DeviceID) (Call, error) {
-	if device.IsZero() {
-		return Call{}, errors.New("the device id is zero, want the 32 bytes of one")
-	}
 	data, err := dstackapp.NewApp().TryPackRemoveDevice(device)
-	return Call{To: app.Address(), Data: data, Description: fmt.Sprintf("no longer allow device %s for app %s", device, app)}, err
+	return appCall(app, data, errors.Join(checkNotZero("device id", device), err), "no longer allow device %s for app %s", device, app)
 }
 
 // SetAllowAnyDeviceCall returns the call that allows the app to run on any device, or only on those that were added.
 func SetAllowAnyDeviceCall(app kms.AppID, allow bool) (Call, error) {
 	data, err := dstackapp.NewApp().TryPackSetAllowAnyDevice(allow)
-	return Call{To: app.Address(), Data: data, Description: fmt.Sprintf("set allow any device to %t for app %s", allow, app)}, err
+	return appCall(app, data, err, "set allow any device to %t for app %s", allow, app)
 }
 
 // SetRequireTCBUpToDateCall returns the call that sets whether the app's keys are refused to platforms whose TCB is
 // not up to date. Contracts before dstack 0.5.9 do not support it.
 func SetRequireTCBUpToDateCall(app kms.AppID, require bool) (Call, error) {
 	data, err := dstackapp.NewApp().TryPackSetRequireTcbUpToDate(require)
-	return Call{To: app.Address(), Data: data, Description: fmt.Sprintf("set require TCB up to date to %t for app %s", require, app)}, err
+	return appCall(app, data, err, "set require TCB up to date to %t for app %s", require, app)
 }
 
 // DisableUpgradesCall returns the call that makes the code of the app's contract final. It cannot be undone: a fault
 // in the contract can then never be repaired, and features of later contracts are never available to this app.
 func DisableUpgradesCall(app kms.AppID) (Call, error) {
 	data, err := dstackapp.NewApp().TryPackDisableUpgrades()
-	return Call{To: app.Address(), Data: data, Description: fmt.Sprintf("disable upgrades of the contract of app %s", app), Warning: warnNoUpgrades}, err
+	call, err := appCall(app, data, err, "disable upgrades of the contract of app %s", app)
+	if err == nil {
+		call.Warning = warnNoUpgrades
+	}
+	return call, err
+}
+
+// appCall returns a call to the contract of an app, with a description of fmt, or err.
+func appCall(app kms.AppID, data []byte, err error, description string, args ...any) (Call, error) {
+	if err != nil {
+		return Call{}, err
+	}
+	return Call{To: app.Address(), Data: data, Description: fmt.Sprintf(description, args...)}, nil
+}
+
+func checkNotZero(what string, value [32]byte) error {
+	if value == ([32]byte{}) {
+		return fmt.Errorf("the %s is zero, want the 32 bytes of one", what)
+	}
+	return nil
 }
 
 // TransferOwnershipCall returns the call that makes to the owner of the contract, or nominates it if the contract

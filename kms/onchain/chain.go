@@ -146,7 +146,7 @@ func positive(d time.Duration, what string, set func(*config)) Option {
 }
 
 // Open checks that the endpoint is of the right chain and that the contract is a DstackKms of a generation
-// that this package knows. The error is a [*ChainError], a [*ContractError], a [*HeadError] or an
+// that this package supports. The error is a [*ChainError], a [*ContractError], a [*HeadError] or an
 // [*EndpointError].
 func Open(ctx context.Context, client RPC, contract Contract, opts ...Option) (*Chain, error) {
 	if client == nil {

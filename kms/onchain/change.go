@@ -19,8 +19,8 @@ import (
 func (c *Chain) AddComposeHash(ctx context.Context, app kms.AppID, hash [32]byte, opts ...SendOption) (*Receipt, error) {
 	call, err := AddComposeHashCall(app, hash)
 	return c.change(ctx, change{
-		app: app, call: call, err: err, what: fmt.Sprintf("the allowance of compose hash %x", hash),
-		of: allowanceOf{hash: hash}, done: func(a kms.Allowance) bool { return a.ComposeHash },
+		call: call, err: err, what: fmt.Sprintf("the allowance of compose hash %x", hash),
+		done: c.allowanceIs(app, allowanceOf{hash: hash}, func(a kms.Allowance) bool { return a.ComposeHash }),
 	}, opts)
 }
 
@@ -30,8 +30,8 @@ func (c *Chain) AddComposeHash(ctx context.Context, app kms.AppID, hash [32]byte
 func (c *Chain) RemoveComposeHash(ctx context.Context, app kms.AppID, hash [32]byte, opts ...SendOption) (*Receipt, error) {
 	call, err := RemoveComposeHashCall(app, hash)
 	return c.change(ctx, change{
-		app: app, call: call, err: err, what: fmt.Sprintf("the removal of compose hash %x", hash), tightens: true,
-		of: allowanceOf{hash: hash}, done: func(a kms.Allowance) bool { return !a.ComposeHash },
+		call: call, err: err, what: fmt.Sprintf("the removal of compose hash %x", hash), tightens: true,
+		done: c.allowanceIs(app, allowanceOf{hash: hash}, func(a kms.Allowance) bool { return !a.ComposeHash }),
 	}, opts)
 }
 
@@ -40,8 +40,8 @@ func (c *Chain) RemoveComposeHash(ctx context.Context, app kms.AppID, hash [32]b
 func (c *Chain) AddDevice(ctx context.Context, app kms.AppID, device kms.DeviceID, opts ...SendOption) (*Receipt, error) {
 	call, err := AddDeviceCall(app, device)
 	return c.change(ctx, change{
-		app: app, call: call, err: err, what: fmt.Sprintf("the allowance of device %s", device),
-		of: allowanceOf{device: device}, done: func(a kms.Allowance) bool { return a.Device },
+		call: call, err: err, what: fmt.Sprintf("the allowance of device %s", device),
+		done: c.allowanceIs(app, allowanceOf{device: device}, func(a kms.Allowance) bool { return a.Device }),
 	}, opts)
 }
 
@@ -51,8 +51,8 @@ func (c *Chain) AddDevice(ctx context.Context, app kms.AppID, device kms.DeviceI
 func (c *Chain) RemoveDevice(ctx context.Context, app kms.AppID, device kms.DeviceID, opts ...SendOption) (*Receipt, error) {
 	call, err := RemoveDeviceCall(app, device)
 	return c.change(ctx, change{
-		app: app, call: call, err: err, what: fmt.Sprintf("the removal of device %s", device), tightens: true,
-		of: allowanceOf{device: device}, done: func(a kms.Allowance) bool { return !a.Device },
+		call: call, err: err, what: fmt.Sprintf("the removal of device %s", device), tightens: true,
+		done: c.allowanceIs(app, allowanceOf{device: device}, func(a kms.Allowance) bool { return !a.Device }),
 	}, opts)
 }
 
@@ -62,8 +62,8 @@ func (c *Chain) RemoveDevice(ctx context.Context, app kms.AppID, device kms.Devi
 func (c *Chain) SetAllowAnyDevice(ctx context.Context, app kms.AppID, allow bool, opts ...SendOption) (*Receipt, error) {
 	call, err := SetAllowAnyDeviceCall(app, allow)
 	return c.change(ctx, change{
-		app: app, call: call, err: err, what: fmt.Sprintf("allow any device %t", allow), tightens: !allow,
-		done: func(a kms.Allowance) bool { return a.AnyDevice == allow },
+		call: call, err: err, what: fmt.Sprintf("allow any device %t", allow), tightens: !allow,
+		done: c.allowanceIs(app, allowanceOf{}, func(a kms.Allowance) bool { return a.AnyDevice == allow }),
 	}, opts)
 }
 
@@ -79,8 +79,8 @@ func (c *Chain) SetRequireTCBUpToDate(ctx context.Context, app kms.AppID, requir
 		}
 	}
 	return c.change(ctx, change{
-		app: app, call: call, err: err, what: fmt.Sprintf("require TCB up to date %t", require), tightens: require,
-		done: func(a kms.Allowance) bool { return a.RequireTCBUpToDate != nil && *a.RequireTCBUpToDate == require },
+		call: call, err: err, what: fmt.Sprintf("require TCB up to date %t", require), tightens: require,
+		done: c.allowanceIs(app, allowanceOf{}, func(a kms.Allowance) bool { return a.RequireTCBUpToDate != nil && *a.RequireTCBUpToDate == require }),
 	}, opts)
 }
 
@@ -90,15 +90,15 @@ func (c *Chain) SetRequireTCBUpToDate(ctx context.Context, app kms.AppID, requir
 func (c *Chain) DisableUpgrades(ctx context.Context, app kms.AppID, opts ...SendOption) (*Receipt, error) {
 	call, err := DisableUpgradesCall(app)
 	return c.change(ctx, change{
-		app: app, call: call, err: err, what: "disabled upgrades", tightens: true,
-		doneAt: func(ctx context.Context, at string) (bool, error) { return c.upgradesDisabledAt(ctx, app, at) },
+		call: call, err: err, what: "disabled upgrades", tightens: true,
+		done: func(ctx context.Context, at string) (bool, error) { return c.upgradesDisabledAt(ctx, app, at) },
 	}, opts)
 }
 
-// upgradesDisabledAt tries to upgrade the contract to its present code, as its owner. The contract has no getter for
-// it.
+// upgradesDisabledAt tries to upgrade the contract to its present code, as its owner, because the contract has no getter
+// for the flag.
 func (c *Chain) upgradesDisabledAt(ctx context.Context, app kms.AppID, at string) (bool, error) {
-	is, err := c.ownershipAt(ctx, app.Address(), at)
+	is, err := c.allowanceAt(ctx, app, allowanceOf{}, at)
 	if err != nil {
 		return false, err
 	}
@@ -111,10 +111,7 @@ func (c *Chain) upgradesDisabledAt(ctx context.Context, app kms.AppID, at string
 		return false, err
 	}
 	elems := []rpc.BatchElem{request(new(hexutil.Bytes), "eth_call", callArgs{From: &is.Owner, To: app.Address(), Data: data}, at)}
-	if err := c.reader.batch(ctx, elems); err != nil {
-		return false, err
-	}
-	if err := notReverts(elems); err != nil {
+	if err := c.reader.allOrRevert(ctx, elems); err != nil {
 		return false, err
 	}
 	return elems[0].Error != nil, nil
@@ -122,28 +119,23 @@ func (c *Chain) upgradesDisabledAt(ctx context.Context, app kms.AppID, at string
 
 // change is a change to the contract of an app whose effect can be read from the contract.
 type change struct {
-	app  kms.AppID
 	call Call
 	// err is that of the call.
 	err error
 	// what is changed, for errors.
 	what string
-	// tightens: if the change is skipped by mistake, something stays allowed that should not be.
+	// tightens reports that something stays allowed that should not be if the change is skipped by mistake.
 	tightens bool
-	// of is what done looks at.
-	of allowanceOf
-	// done reports whether the contract has the requested state. doneAt is for state that an Allowance does not
-	// contain.
-	done   func(kms.Allowance) bool
-	doneAt func(ctx context.Context, at string) (bool, error)
+	// done reports whether the contract has the requested state at a block.
+	done func(ctx context.Context, at string) (bool, error)
 }
 
-func (c *Chain) isDone(ctx context.Context, ch change, at *header) (bool, error) {
-	is, err := c.allowanceAt(ctx, ch.app, ch.of, at.tag())
-	if err != nil || ch.doneAt == nil {
-		return err == nil && ch.done(is), err
+// allowanceIs returns the done function of a change to the allowance of a compose hash or a device.
+func (c *Chain) allowanceIs(app kms.AppID, of allowanceOf, done func(kms.Allowance) bool) func(context.Context, string) (bool, error) {
+	return func(ctx context.Context, at string) (bool, error) {
+		is, err := c.allowanceAt(ctx, app, of, at)
+		return err == nil && done(is), err
 	}
-	return ch.doneAt(ctx, at.tag())
 }
 
 // change makes a change, unless the contract has the requested state already, and reads the contract again
@@ -168,7 +160,7 @@ func (c *Chain) change(ctx context.Context, ch change, opts []SendOption) (*Rece
 		var replaced *ReplacedError
 		switch {
 		case errors.As(err, &replaced) && try < readAttempts:
-			// Another transaction of the account took the nonce. A change can be prepared anew without harm.
+			// Another transaction of the account took the nonce. Preparing a change again does no harm.
 			opts = append(opts[:len(opts):len(opts)], ResumeIntent(nil))
 			if err := pause.For(ctx, backoff(c.cfg.poll, try)); err != nil {
 				return nil, fmt.Errorf("%w: %w", err, replaced)
@@ -177,25 +169,27 @@ func (c *Chain) change(ctx context.Context, ch change, opts []SendOption) (*Rece
 			return nil, err
 		}
 	}
-	return settled(receipt, c.settle(ctx, receipt.Tx, ch.what, "in the contract", func(ctx context.Context) (string, bool, error) {
+	if err := c.settle(ctx, receipt.Tx, ch.what, "in the contract", func(ctx context.Context) (string, bool, error) {
 		at, err := c.view(ctx)
 		if err != nil {
 			return "", false, err
 		}
-		ok, err := c.isDone(ctx, ch, at)
+		ok, err := ch.done(ctx, at.tag())
 		return "not there", ok, err
-	}))
+	}); err != nil {
+		return nil, err
+	}
+	return receipt, nil
 }
 
-// alreadyDone reports whether a change is not needed. That is concluded only at a confirmed block. If the change
-// tightens what is allowed, the block must also be so much newer than the first response that no lagging node behind
-// the endpoint can have known more at the time of that response.
+// alreadyDone reports whether a change is not needed. Only a state at a confirmed block counts. If the change tightens
+// what is allowed, the block must also be maxLag blocks after the first response, in case a lagging node sent that.
 func (c *Chain) alreadyDone(ctx context.Context, ch change) (bool, error) {
 	var done bool
 	var seen uint64
 	if err := c.again(ctx, func(at *header) (missing bool, err error) {
 		seen = uint64(at.Number)
-		done, err = c.isDone(ctx, ch, at)
+		done, err = ch.done(ctx, at.tag())
 		return isMissing(err), err
 	}); err != nil || !done {
 		return false, err
@@ -207,7 +201,7 @@ func (c *Chain) alreadyDone(ctx context.Context, ch change) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("whether %s is needed: %w", ch.call.Description, err)
 	}
-	if done, err = c.isDone(ctx, ch, at); err == nil {
+	if done, err = ch.done(ctx, at.tag()); err == nil {
 		c.reached.reach(uint64(at.Number))
 	}
 	return done, err
@@ -235,9 +229,9 @@ func (c *Chain) send(ctx context.Context, call Call, opts []SendOption) (*Receip
 	return c.Send(ctx, intent, opts...)
 }
 
-// sendOnce is send for a call that must not be made twice. It is prepared anew only if another transaction of the
-// account took the nonce, and either no node can have a transaction of the intent, or that other transaction is known
-// and confirmed, so that the intent can never take effect. It returns the account that sent it, too.
+// sendOnce is send for a call that must not be made twice. It prepares the call again only if another transaction of the
+// account took the nonce, and the intent can never take effect: no node can have a transaction of it, or that other
+// transaction is confirmed. It also returns the sender.
 func (c *Chain) sendOnce(ctx context.Context, call Call, opts []SendOption) (*Receipt, common.Address, error) {
 	for try := 1; ; try++ {
 		from := c.Sender()
@@ -260,8 +254,8 @@ func (c *Chain) sendOnce(ctx context.Context, call Call, opts []SendOption) (*Re
 	}
 }
 
-// settle reads the state until it is the expected result of a confirmed transaction. A lagging endpoint gets some
-// time; one that never returns the expected state contradicts its own receipt.
+// settle reads the state until it is the expected result of a confirmed transaction. The number of reads allows for a
+// lagging endpoint; one that never returns the expected state contradicts its own receipt.
 func (c *Chain) settle(ctx context.Context, tx common.Hash, what, want string, read func(context.Context) (got string, ok bool, err error)) error {
 	var got string
 	var last error
@@ -280,11 +274,4 @@ func (c *Chain) settle(ctx context.Context, tx common.Hash, what, want string, r
 		return fmt.Errorf("transaction %s is confirmed, but its effect cannot be read: %w", tx, last)
 	}
 	return &ReceiptError{Tx: tx, What: what, Got: got, Want: want}
-}
-
-func settled[T any](done *T, err error) (*T, error) {
-	if err != nil {
-		return nil, err
-	}
-	return done, nil
 }

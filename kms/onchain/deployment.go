@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/rpc"
 
 	"github.com/phala-go/phala/internal/pause"
 	"github.com/phala-go/phala/kms"
@@ -47,10 +48,13 @@ func (c *Chain) DeployApp(ctx context.Context, spec kms.AppContract, opts ...Sen
 		return nil, err
 	}
 	want := deployed{spec.Owner, true, !spec.Device.IsZero(), spec.AllowAnyDevice, spec.RequireTCBUpToDate}
-	return settled(&Deployment{app, receipt}, c.settle(ctx, receipt.Tx, "the new app", fmt.Sprintf("%+v", want), func(ctx context.Context) (string, bool, error) {
+	if err := c.settle(ctx, receipt.Tx, "the new app", fmt.Sprintf("%+v", want), func(ctx context.Context) (string, bool, error) {
 		got, err := c.readDeployed(ctx, app, spec)
 		return fmt.Sprintf("%+v", got), got == want, err
-	}))
+	}); err != nil {
+		return nil, err
+	}
+	return &Deployment{app, receipt}, nil
 }
 
 // deployed is the state of a new app that can be compared with its spec.
@@ -102,15 +106,9 @@ func (c *Chain) Deployed(ctx context.Context, tx common.Hash, deployer common.Ad
 
 // find requests the receipt of a transaction once.
 func (t *tracker) find(ctx context.Context, tx common.Hash) (*wireReceipt, error) {
-	var h heads
 	var r *wireReceipt
-	elems := append(t.c.askHeads(&h), request(&r, "eth_getTransactionReceipt", tx))
-	if err := errors.Join(t.c.reader.batch(ctx, elems), firstError(elems)); err != nil {
-		t.fail(ctx, err)
-		return nil, nil
-	}
-	if err := t.c.checkHeads(&h); err != nil {
-		t.fail(ctx, err)
+	h, ok := t.read(ctx, []rpc.BatchElem{request(&r, "eth_getTransactionReceipt", tx)})
+	if !ok {
 		return nil, nil
 	}
 	if r == nil {
@@ -120,7 +118,7 @@ func (t *tracker) find(ctx context.Context, tx common.Hash) (*wireReceipt, error
 	return t.confirm(ctx, r, tx, h)
 }
 
-// deployedApp finds the one app in the KMS's own events of a receipt, with deployer as its deployer.
+// deployedApp returns the one app in the KMS's own events of a receipt, with deployer as its deployer.
 func (c *Chain) deployedApp(receipt *Receipt, deployer common.Address) (kms.AppID, error) {
 	var found []*dstackkms.KmsAppDeployedViaFactory
 	var others int

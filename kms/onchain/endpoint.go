@@ -42,6 +42,19 @@ type callArgs struct {
 	Data  hexutil.Bytes   `json:"data"`
 }
 
+// transaction is the part of a transaction, in a pool or in a block, that is read.
+type transaction struct {
+	Hash  common.Hash    `json:"hash"`
+	From  common.Address `json:"from"`
+	Nonce hexutil.Uint64 `json:"nonce"`
+}
+
+// fullBlock is a block with its transactions.
+type fullBlock struct {
+	header
+	Transactions []transaction `json:"transactions"`
+}
+
 // header is the part of a block that is read.
 type header struct {
 	Number  hexutil.Uint64 `json:"number"`
@@ -165,7 +178,7 @@ type busyError struct {
 
 func (e *busyError) Error() string { return fmt.Sprintf("HTTP %d, retry after %s", e.Status, e.After) }
 
-// retryAfter reads seconds or a date; 0 if it is neither.
+// retryAfter parses seconds or a date. It returns 0 if text is neither.
 func retryAfter(text string) time.Duration {
 	if seconds, err := strconv.Atoi(text); err == nil {
 		return time.Duration(max(seconds, 0)) * time.Second

@@ -25,7 +25,7 @@ var (
 	// ErrOldContract is returned when a contract is of dstack 0.5.3 or older, in which the same calls have another
 	// meaning.
 	ErrOldContract = errors.New("a KmsAuth contract of dstack 0.5.3 or older, whose functions mean something else; not supported")
-	// ErrNotRegistered is returned when the KMS does not know an app.
+	// ErrNotRegistered is returned when an app is not registered with the KMS.
 	ErrNotRegistered = errors.New("not registered with the KMS")
 	// ErrOneStep is returned when a contract transfers its ownership at once, so that there is nothing to accept.
 	ErrOneStep = errors.New("ownership is transferred in one step, there is nothing to accept")
@@ -84,7 +84,7 @@ type SignatureError struct{ Reason string }
 
 func (e *SignatureError) Error() string { return "the signer's answer is refused: " + e.Reason }
 
-// RejectedError is returned when the node refused a transaction. As far as the endpoint knows it was not mined;
+// RejectedError is returned when the node refused a transaction. According to the endpoint it was not mined;
 // sending the intent again tries the same transaction again.
 type RejectedError struct {
 	Tx  common.Hash
@@ -109,7 +109,7 @@ type ReplacedError struct {
 	// By is the other transaction. It is zero if it is unknown: it is pending, or in a block that the endpoint cannot
 	// search.
 	By common.Hash
-	// unknown: no node can have a transaction of the intent.
+	// unknown reports that no node can have a transaction of the intent.
 	unknown bool
 }
 
@@ -150,7 +150,7 @@ func (e *PendingError) Unwrap() error { return e.Err }
 // The transaction was sent and will not be sent again; check it with another endpoint.
 type ReceiptError struct {
 	Tx common.Hash
-	// the part that differs: "transaction hash", "logs", "owner", …
+	// What is the part that differs: "transaction hash", "logs", "owner", …
 	What      string
 	Got, Want string
 }
@@ -173,13 +173,7 @@ func (e *ReorgError) Error() string {
 // ether formats wei as ETH, exactly.
 func ether(wei *big.Int) string {
 	text := new(big.Rat).SetFrac(wei, big.NewInt(1e18)).FloatString(18)
-	for text[len(text)-1] == '0' {
-		text = text[:len(text)-1]
-	}
-	if text[len(text)-1] == '.' {
-		text = text[:len(text)-1]
-	}
-	return text
+	return strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
 }
 
 // RevertError is returned when a contract refuses a call. If Tx is zero, the call was only tried, and nothing was

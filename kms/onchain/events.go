@@ -103,7 +103,7 @@ func (c *Chain) Watch(ctx context.Context, options WatchOptions) iter.Seq2[Event
 	}
 }
 
-// errStopped: the loop over the events has ended.
+// errStopped is returned if the loop over the events has ended.
 var errStopped = errors.New("stopped")
 
 // watch is one run of Watch.
@@ -112,7 +112,7 @@ type watch struct {
 	options WatchOptions
 	logs    *logReader
 	begun   bool
-	// failed is the number of failures in a row, and refused of those that are not likely to pass.
+	// failed is the number of failures in a row, and refused that of those that are probably permanent.
 	failed, refused int
 }
 
@@ -146,7 +146,7 @@ func (w *watch) step(ctx context.Context, yield func(Event, error) bool) (more b
 	return more, nil
 }
 
-// begin finds the start.
+// begin sets the position to start from.
 func (w *watch) begin(ctx context.Context) error {
 	switch {
 	case !w.options.After.IsZero():
@@ -176,10 +176,10 @@ func (w *watch) wait(ctx context.Context, failure error) error {
 	switch kind := classify(failure); {
 	case kind == noMethod:
 		return failure
-	case errors.As(failure, &head) || kind.passes():
+	case errors.As(failure, &head) || kind.transient():
 		w.refused = 0
 	default:
-		// A range that was refused was made shorter. When it cannot be shorter, it is not the range.
+		// A refused range is shorter the next time. If it cannot be shorter, the refusal is not about the range.
 		if w.refused++; w.refused > patience && !ofRange {
 			return failure
 		}
@@ -189,7 +189,7 @@ func (w *watch) wait(ctx context.Context, failure error) error {
 	}
 	w.failed++
 	wait := min(w.c.cfg.poll<<min(w.failed-1, 8), maxPause)
-	_ = pause.For(ctx, max(wait, pauseAsked(failure)))
+	_ = pause.For(ctx, max(wait, requestedPause(failure)))
 	return nil
 }
 
@@ -287,7 +287,7 @@ func decodeAppEvent(log *types.Log) (bind.ContractEvent, error) {
 	return nil, ErrUnknownEvent
 }
 
-// eventOf finds the event of a log. The generated code treats missing data as zeros, so its presence is checked here.
+// eventOf returns the event of a log. The generated code reads missing data as zeros, so its presence is checked here.
 func eventOf(contract abi.ABI, log *types.Log) (*abi.Event, error) {
 	event, err := contract.EventByID(log.Topics[0])
 	if err != nil {
@@ -299,7 +299,7 @@ func eventOf(contract abi.ABI, log *types.Log) (*abi.Event, error) {
 	return event, nil
 }
 
-// value keeps a nil pointer of a failed decoding out of the interface.
+// value returns an interface that is nil after a failed decoding, not one with a nil pointer.
 func value[E any, P interface {
 	*E
 	bind.ContractEvent

@@ -62,8 +62,8 @@ func (c *Chain) confirmed(h heads) (block uint64, ok bool) {
 	return min(latest+1-c.cfg.confirmations, uint64(h.tagged.Number)), true
 }
 
-// askHeads returns the requests for the heads, as part of a batch of the caller.
-func (c *Chain) askHeads(h *heads) []rpc.BatchElem {
+// headRequests returns the requests for the heads, for a batch of the caller.
+func (c *Chain) headRequests(h *heads) []rpc.BatchElem {
 	elems := []rpc.BatchElem{request(&h.latest, "eth_getBlockByNumber", string(Latest), false)}
 	if c.cfg.tag != Latest {
 		elems = append(elems, request(&h.tagged, "eth_getBlockByNumber", string(c.cfg.tag), false))
@@ -71,7 +71,7 @@ func (c *Chain) askHeads(h *heads) []rpc.BatchElem {
 	return elems
 }
 
-// checkHeads completes the result of askHeads, and refuses a head that is too old or too low.
+// checkHeads completes the result of headRequests, and refuses a head that is too old or too low.
 func (c *Chain) checkHeads(h *heads) error {
 	if c.cfg.tag == Latest {
 		h.tagged = h.latest
@@ -91,16 +91,12 @@ func (c *Chain) checkHeads(h *heads) error {
 	return nil
 }
 
-// heads requests the newest block until a node responds that is not behind, for a limited time.
+// heads requests the newest blocks until a node that is not behind responds, for a limited time.
 func (c *Chain) heads(ctx context.Context) (heads, error) {
 	var last error
 	for try := 1; try <= readAttempts; try++ {
 		var h heads
-		elems := c.askHeads(&h)
-		if err := c.reader.batch(ctx, elems); err != nil {
-			return heads{}, err
-		}
-		if err := firstError(elems); err != nil {
+		if err := c.reader.all(ctx, c.headRequests(&h)); err != nil {
 			return heads{}, err
 		}
 		if last = c.checkHeads(&h); last == nil {
@@ -122,8 +118,8 @@ func (c *Chain) view(ctx context.Context) (*header, error) {
 	return h.tagged, nil
 }
 
-// advance waits until the chain has confirmed block want, and returns the view then. On a chain of unknown pace,
-// which may mine only when there is a transaction, it is enough that the head does not change for several polls.
+// advance waits until block want is confirmed, and returns the view then. A chain of unknown pace may mine only if there
+// is a transaction: there the wait ends if the head does not change for several polls.
 func (c *Chain) advance(ctx context.Context, want uint64) (*header, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.wait)
 	defer cancel()
@@ -148,8 +144,8 @@ func (c *Chain) advance(ctx context.Context, want uint64) (*header, error) {
 	}
 }
 
-// again repeats a read a few blocks later when something is missing: the node may not have seen it yet. It waits a
-// limited time.
+// again repeats a read a few blocks later if something is missing, because a node may not have seen it yet. The wait is
+// limited.
 func (c *Chain) again(ctx context.Context, missing func(at *header) (bool, error)) error {
 	at, err := c.view(ctx)
 	if err != nil {

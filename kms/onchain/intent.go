@@ -107,10 +107,10 @@ func (c *Chain) Prepare(ctx context.Context, call Call) (*Intent, error) {
 		if err := c.reader.call(ctx, &pending, "eth_getTransactionCount", from, "pending"); err != nil {
 			return nil, err
 		}
-		// The node that answers can lag.
+		// The node that responds may lag.
 		least := max(uint64(pending), terms.nonce)
 		nonce := c.nonces.peek(least)
-		// After some attempts the nonce is taken first, so that a slow signer is not overtaken for ever.
+		// After some attempts the nonce is taken before signing, because a slow signer could otherwise lose it each time.
 		reserved := try >= patience && c.nonces.take(nonce, least)
 		signed, err := c.sign(ctx, types.NewTx(&types.DynamicFeeTx{
 			ChainID: new(big.Int).SetUint64(c.contract.ChainID), Nonce: nonce,
@@ -234,7 +234,7 @@ func (c *Chain) tip(ctx context.Context, head *header) (*big.Int, error) {
 	return higher(new(big.Int).Sub(price.ToInt(), head.BaseFee.ToInt()), leastTip()), nil
 }
 
-// leastTip is the least for which geth puts a transaction into a block by default: a thousandth of a gwei, in wei.
+// leastTip is the lowest tip that geth accepts by default for a block: a thousandth of a gwei, in wei.
 func leastTip() *big.Int { return big.NewInt(1_000_000) }
 
 // medianReward returns the median of the blocks' rewards; nil if there are none, as in empty blocks.

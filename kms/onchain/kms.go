@@ -25,22 +25,22 @@ type ContractVersion struct {
 	App uint64
 	// TwoStepOwnership reports that a new owner of the KMS contract has to accept (after dstack 0.5.11).
 	TwoStepOwnership bool
-	// PlainFactory reports whether the KMS has the factory with five arguments. All releases have.
+	// PlainFactory reports whether the KMS has the factory with five arguments. All releases have it.
 	PlainFactory bool
 	// TCBFactory reports whether the KMS has the factory with six arguments, of which one requires an up-to-date
 	// TCB (from dstack 0.5.9 on).
 	TCBFactory bool
 }
 
-// HasTCBFlag reports whether a new app can require an up-to-date TCB. It takes the factory and the implementation
-// of the app, which are upgraded apart from one another.
+// HasTCBFlag reports whether a new app can require an up-to-date TCB. Both the factory and the implementation of the app
+// must support it; they are upgraded separately.
 func (v ContractVersion) HasTCBFlag() bool { return v.App >= 2 && v.TCBFactory }
 
 // implementationSlot is the slot of a proxy for the address of its code (ERC-1967).
 var implementationSlot = common.HexToHash("0x360894a13ba1a3210667c828492db98dca3e2076cc3735a920a3ca505d382bbc")
 
-// checkImplementation detects that the contract of the KMS was upgraded since the chain was opened: the result of the
-// probe may not apply any more.
+// checkImplementation returns an error if the contract of the KMS was upgraded since the chain was opened, because the
+// result of the probe may no longer apply.
 func (c *Chain) checkImplementation(now common.Hash) error {
 	if now == c.implementation {
 		return nil
@@ -121,8 +121,8 @@ func (c *Chain) probeAt(ctx context.Context, at string) (ContractVersion, common
 	return version, slot, err
 }
 
-// hasFunction reports whether code compares the selector of a call with one, as compiled Solidity does. A call would
-// not tell: not every node returns why a call reverts.
+// hasFunction reports whether code compares the selector of a call with one, as compiled Solidity does. A call is no
+// proof, because not every node returns why it reverts.
 func hasFunction(code []byte, selector string) bool {
 	const push4 = 0x63
 	want, err := hex.DecodeString(selector)
@@ -136,10 +136,7 @@ func (c *Chain) appVersion(ctx context.Context, app common.Address, at string) (
 	}
 	var answer hexutil.Bytes
 	elems := []rpc.BatchElem{ethCall(&answer, app, dstackapp.NewApp().PackVersion(), at)}
-	if err := c.reader.batch(ctx, elems); err != nil {
-		return 0, err
-	}
-	if err := notReverts(elems); err != nil {
+	if err := c.reader.allOrRevert(ctx, elems); err != nil {
 		return 0, err
 	}
 	version, err := dstackapp.NewApp().UnpackVersion(answer)
@@ -177,10 +174,7 @@ func (c *Chain) KMSInfo(ctx context.Context) (*KMSInfo, error) {
 		ethCall(&info, c.contract.Address, k.PackKmsInfo(), at.tag()),
 		ethCall(&gateway, c.contract.Address, k.PackGatewayAppId(), at.tag()),
 	}
-	if err := c.reader.batch(ctx, elems); err != nil {
-		return nil, err
-	}
-	if err := firstError(elems); err != nil {
+	if err := c.reader.all(ctx, elems); err != nil {
 		return nil, err
 	}
 	published, err := k.UnpackKmsInfo(info)
@@ -211,7 +205,7 @@ func (c *Chain) OSImageAllowed(ctx context.Context, image [32]byte) (bool, error
 	}
 	var answer hexutil.Bytes
 	elems := []rpc.BatchElem{ethCall(&answer, c.contract.Address, dstackkms.NewKms().PackAllowedOsImages(image), at.tag())}
-	if err := errors.Join(c.reader.batch(ctx, elems), firstError(elems)); err != nil {
+	if err := c.reader.all(ctx, elems); err != nil {
 		return false, err
 	}
 	allowed, err := dstackkms.NewKms().UnpackAllowedOsImages(answer)
@@ -241,11 +235,11 @@ type BootDecision struct {
 	// Allowed is the decision of the KMS's contract, and Reason its text if it refuses.
 	Allowed bool
 	Reason  string
-	// Registered reports whether the KMS knows the app, and HasCode whether there is a contract.
+	// Registered reports whether the app is registered with the KMS, and HasCode whether its contract exists.
 	Registered, HasCode bool
 	// OSImageAllowed reports whether the KMS allows the OS image.
 	OSImageAllowed bool
-	// Allowance is the answer of the app's contract. It is zero if there is none.
+	// Allowance is the state of the app's contract. It is zero if there is none.
 	Allowance kms.Allowance
 	// Block is the block of all reads.
 	Block uint64
@@ -303,7 +297,10 @@ func (c *Chain) DecideBoot(ctx context.Context, boot Boot) (*BootDecision, error
 		request(&code, "eth_getCode", boot.App.Address(), block),
 		ethCall(&decision, kmsAddress, data, block),
 	}
-	if err := errors.Join(c.reader.batch(ctx, elems), firstError(elems[:3])); err != nil {
+	if err := c.reader.batch(ctx, elems); err != nil {
+		return nil, err
+	}
+	if err := firstError(elems[:3]); err != nil {
 		return nil, err
 	}
 	out := &BootDecision{HasCode: len(code) > 0, Block: uint64(at.Number)}

@@ -2,7 +2,6 @@ package onchain
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -16,12 +15,12 @@ import (
 const (
 	// defaultRange is the usual limit of public endpoints for one eth_getLogs. Some have a limit of 10.
 	defaultRange = 1000
-	// tailBlocks are read one by one and by hash, so that a node that lags cannot leave out their logs: it does not
-	// know them. More than maxLag, for endpoints that are worse than those that were seen.
+	// tailBlocks is the number of newest blocks that are read one by one and by hash, so that a lagging node returns an
+	// error instead of no logs. It is more than maxLag, for endpoints that lag more than those that were measured.
 	tailBlocks = 8
 	// readsAtOnce is the number of ranges or blocks that are read at the same time.
 	readsAtOnce = 4
-	// growAfter is the number of ranges in a row that were answered, after which a longer one is tried.
+	// growAfter is the number of successful ranges in a row after which a longer one is tried.
 	growAfter = 8
 	// forgetAfter is the number of such ranges after which a length that was refused is tried again.
 	forgetAfter = 256
@@ -33,13 +32,12 @@ const (
 type logReader struct {
 	c         *Chain
 	addresses []common.Address
-	// at is the last block that was read, whole or up to a log; before the first read its number may be all that is
-	// known.
+	// at is the last block that was read, whole or up to a log. Before the first read only its number may be set.
 	at Cursor
-	// span is the number of blocks of a range, from 1 to limit. worked is the longest that the endpoint answered, and
-	// refused the last that it refused.
+	// span is the number of blocks of a range, from 1 to limit. worked is the longest successful one, and refused the
+	// last one that the endpoint refused.
 	span, limit, worked, refused uint64
-	// good is the number of ranges that were answered since the last refusal.
+	// good is the number of successful ranges since the last refusal.
 	good int
 }
 
@@ -50,7 +48,7 @@ func newLogReader(c *Chain, addresses []common.Address, limit uint64) *logReader
 	return &logReader{c: c, addresses: addresses, span: limit, limit: limit}
 }
 
-// part is what was read of some blocks in a row.
+// part is the result for some consecutive blocks.
 type part struct {
 	from, to uint64
 	last     *header
@@ -58,8 +56,8 @@ type part struct {
 	err      error
 }
 
-// next reads the next blocks up to the newest confirmed one, several ranges at once. Whatever is read before an error
-// is returned with it. more reports that there are confirmed blocks left.
+// next reads the next blocks up to the newest confirmed one, several ranges at once. The parts before an error are
+// returned with it. more reports that confirmed blocks are left.
 func (r *logReader) next(ctx context.Context) (parts []part, more bool, err error) {
 	h, err := r.c.heads(ctx)
 	if err != nil {
@@ -71,7 +69,7 @@ func (r *logReader) next(ctx context.Context) (parts []part, more bool, err erro
 		from = r.at.Block
 	}
 	if !ok || confirmed < from {
-		return nil, false, r.checkPlace(ctx, h)
+		return nil, false, r.checkPosition(ctx, h)
 	}
 	latest := uint64(h.latest.Number)
 	for start := from; start <= confirmed && len(parts) < readsAtOnce; {
@@ -92,10 +90,10 @@ func (r *logReader) next(ctx context.Context) (parts []part, more bool, err erro
 			p.err = r.join(ctx, &parts[i])
 		}
 		if p.err != nil {
-			r.adapt(p)
+			r.shorten(p)
 			return parts[:i], true, p.err
 		}
-		r.answered(p)
+		r.lengthen(p)
 	}
 	return parts, parts[len(parts)-1].to < confirmed, nil
 }
@@ -117,7 +115,7 @@ func (r *logReader) read(ctx context.Context, p *part) {
 		request(&p.logs, "eth_getLogs", query),
 		request(&after, "eth_getBlockByNumber", blockTag(p.to), false),
 	}
-	if p.err = errors.Join(r.c.reader.batch(ctx, elems), firstError(elems)); p.err != nil {
+	if p.err = r.c.reader.all(ctx, elems); p.err != nil {
 		return
 	}
 	if before == nil || after == nil || before.Hash != after.Hash {
@@ -156,7 +154,7 @@ func (r *logReader) advance(p *part) error {
 	return nil
 }
 
-// checkBlock compares a block that was read before with the chain.
+// checkBlock returns an error if a block that was read before is no longer in the chain.
 func (r *logReader) checkBlock(ctx context.Context, number uint64, p *part) error {
 	now := p.last
 	if number != p.to || now == nil {
@@ -171,24 +169,24 @@ func (r *logReader) checkBlock(ctx context.Context, number uint64, p *part) erro
 	return nil
 }
 
-// checkPlace notices a reorganisation when there is nothing new to read.
-func (r *logReader) checkPlace(ctx context.Context, h heads) error {
+// checkPosition detects a reorganisation if no new block is confirmed.
+func (r *logReader) checkPosition(ctx context.Context, h heads) error {
 	if r.at.Hash == (common.Hash{}) || uint64(h.latest.Number) < r.at.Block {
 		return nil
 	}
 	return r.checkBlock(ctx, r.at.Block, &part{})
 }
 
-// adapt shortens the ranges after an error that is about them.
-func (r *logReader) adapt(p part) {
+// shorten shortens the ranges after an error that is about them.
+func (r *logReader) shorten(p part) {
 	length := p.to - p.from + 1
 	kind := classify(p.err)
-	if length == 1 || kind.passes() || kind == noMethod {
+	if length == 1 || kind.transient() || kind == noMethod {
 		return
 	}
 	r.good = 0
-	// Too many results are of these blocks only. All else that is final is taken for the length: endpoints refuse it
-	// in words of their own.
+	// Too many results concern these blocks only. Every other final error is attributed to the length, because the texts
+	// of the refusals differ.
 	if kind == tooManyResults {
 		r.worked = min(r.worked, length/2)
 	} else {
@@ -202,8 +200,8 @@ func (r *logReader) adapt(p part) {
 	r.span = r.worked
 }
 
-// answered lengthens the ranges when enough were answered, half the way to a length that was refused.
-func (r *logReader) answered(p part) {
+// lengthen lengthens the ranges after enough successful ones, half the way to a length that was refused.
+func (r *logReader) lengthen(p part) {
 	length := p.to - p.from + 1
 	if length == 1 || length < r.span {
 		return

@@ -35,10 +35,7 @@ func (c *Chain) ownershipAt(ctx context.Context, contract common.Address, at str
 	var owner, pending hexutil.Bytes
 	a := dstackapp.NewApp()
 	elems := []rpc.BatchElem{ethCall(&owner, contract, a.PackOwner(), at), ethCall(&pending, contract, a.PackPendingOwner(), at)}
-	if err := c.reader.batch(ctx, elems); err != nil {
-		return Ownership{}, err
-	}
-	if err := notReverts(elems); err != nil {
+	if err := c.reader.allOrRevert(ctx, elems); err != nil {
 		return Ownership{}, err
 	}
 	if err := firstError(elems[:1]); err != nil {
@@ -81,13 +78,16 @@ func (c *Chain) TransferOwnership(ctx context.Context, contract, to common.Addre
 	if err != nil {
 		return nil, err
 	}
-	return settled(receipt, c.settle(ctx, receipt.Tx, "the owner", to.String(), func(ctx context.Context) (string, bool, error) {
+	if err := c.settle(ctx, receipt.Tx, "the owner", to.String(), func(ctx context.Context) (string, bool, error) {
 		is, err := c.Ownership(ctx, contract)
 		if is.TwoStep && is.Owner != to {
 			return fmt.Sprintf("%s, offered to %s", is.Owner, is.Pending), is.Pending == to, err
 		}
 		return is.Owner.String(), is.Owner == to, err
-	}))
+	}); err != nil {
+		return nil, err
+	}
+	return receipt, nil
 }
 
 // AcceptOwnership accepts the ownership of a contract that was offered to the signer. The error is [ErrOneStep] if
@@ -108,8 +108,11 @@ func (c *Chain) AcceptOwnership(ctx context.Context, contract common.Address, op
 	if err != nil {
 		return nil, err
 	}
-	return settled(receipt, c.settle(ctx, receipt.Tx, "the owner", c.Sender().String(), func(ctx context.Context) (string, bool, error) {
+	if err := c.settle(ctx, receipt.Tx, "the owner", c.Sender().String(), func(ctx context.Context) (string, bool, error) {
 		is, err := c.Ownership(ctx, contract)
 		return is.Owner.String(), is.Owner == c.Sender(), err
-	}))
+	}); err != nil {
+		return nil, err
+	}
+	return receipt, nil
 }

@@ -83,7 +83,10 @@ func (c *Chain) try(ctx context.Context, from common.Address, call Call, at stri
 	var code, result hexutil.Bytes
 	args := callArgs{From: &from, To: call.To, Value: call.Value, Data: call.Data}
 	elems := []rpc.BatchElem{request(&code, "eth_getCode", call.To, at), request(&result, "eth_call", args, at)}
-	if err := errors.Join(c.reader.batch(ctx, elems), firstError(elems[:1])); err != nil {
+	if err := c.reader.batch(ctx, elems); err != nil {
+		return err
+	}
+	if err := firstError(elems[:1]); err != nil {
 		return err
 	}
 	if len(code) == 0 {
@@ -241,7 +244,7 @@ func safeTransactionOf(call Call) (safeTransaction, error) {
 	return tx, nil
 }
 
-// methodOf finds the function of calldata among those of the two contracts, of which the values are plain.
+// methodOf returns the function of calldata, if it is one of the two contracts and its values are plain.
 func methodOf(data []byte) *abi.Method {
 	if len(data) < 4 {
 		return nil
@@ -269,7 +272,7 @@ func safeValue(value any) string {
 }
 
 // checksum returns the transaction builder's checksum: Keccak-256 over the batch without checksum and with a null
-// name, in a format of its own.
+// name, serialised by [safeSerialize].
 func (b safeBatch) checksum() (string, error) {
 	data, err := json.Marshal(b)
 	if err != nil {
@@ -298,8 +301,9 @@ func safeChecksum(batch []byte) (string, error) {
 	return hexutil.Encode(crypto.Keccak256(text.Bytes())), nil
 }
 
-// safeSerialize: an object is its sorted keys as a JSON array and then each value followed by a comma, in braces; an
-// array is its values joined by commas, in brackets; all else is JSON as JavaScript writes it.
+// safeSerialize writes a value as the transaction builder does. An object is its sorted keys as a JSON array and then
+// each value followed by a comma, in braces. An array is its values joined by commas, in brackets. All other values are
+// JSON as JavaScript writes it.
 func safeSerialize(text *bytes.Buffer, value any) error {
 	switch v := value.(type) {
 	case map[string]any:
@@ -336,8 +340,7 @@ func safeSerialize(text *bytes.Buffer, value any) error {
 	return javaScriptJSON(text, value)
 }
 
-// javaScriptJSON writes JSON without the escapes that Go adds for HTML, and with those that JavaScript does not
-// write taken out.
+// javaScriptJSON writes JSON without the escapes that Go adds and JavaScript does not.
 func javaScriptJSON(text *bytes.Buffer, value any) error {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)

@@ -25,11 +25,11 @@ const (
 	maxRetryAfter = 30 * time.Second
 )
 
-// reader repeats a request until the endpoint responds. Its requests change nothing, so they can be sent twice.
+// reader repeats requests until the endpoint responds. They change nothing, so they can be sent twice.
 type reader struct {
 	rpc  RPC
 	poll time.Duration
-	// size is the number of requests in a batch, halved each time that the endpoint refuses as many.
+	// size is the maximum number of requests in a batch. It is halved each time that the endpoint refuses as many.
 	size atomic.Int64
 }
 
@@ -51,8 +51,8 @@ func (r *reader) batch(ctx context.Context, elems []rpc.BatchElem) error {
 		var after time.Duration
 		left := todo[:0]
 		for _, i := range todo {
-			if err := elems[i].Error; err != nil && classify(err).passes() {
-				after = max(after, pauseAsked(err))
+			if err := elems[i].Error; err != nil && classify(err).transient() {
+				after = max(after, requestedPause(err))
 				left = append(left, i)
 			}
 		}
@@ -87,7 +87,7 @@ func (r *reader) round(ctx context.Context, elems []rpc.BatchElem, todo []int, t
 			sent[i].Error = nil
 		}
 		err := r.rpc.BatchCallContext(ctx, sent)
-		if r.mustShrink(err, sent, try) {
+		if r.tooManyRequests(err, sent, try) {
 			r.size.Store(min(r.size.Load(), int64(max(n/2, 1))))
 			continue
 		}
@@ -101,9 +101,9 @@ func (r *reader) round(ctx context.Context, elems []rpc.BatchElem, todo []int, t
 	}
 }
 
-// mustShrink reports whether the endpoint refuses that many requests in one batch. An endpoint that fails repeatedly
-// without a reason gets smaller ones, too.
-func (r *reader) mustShrink(err error, sent []rpc.BatchElem, try int) bool {
+// tooManyRequests reports whether the endpoint refuses that many requests in one batch. Repeated failures without a
+// reason count as a refusal.
+func (r *reader) tooManyRequests(err error, sent []rpc.BatchElem, try int) bool {
 	if err != nil {
 		kind := classify(err)
 		return kind == batchTooLarge || kind == final && !errors.Is(err, context.Canceled) || kind == outage && try > 2
@@ -119,13 +119,25 @@ func (r *reader) mustShrink(err error, sent []rpc.BatchElem, try int) bool {
 	return true
 }
 
-// call repeats one request until it succeeds.
+// call sends one request until it has its response.
 func (r *reader) call(ctx context.Context, result any, method string, args ...any) error {
-	elems := []rpc.BatchElem{request(result, method, args...)}
+	return r.all(ctx, []rpc.BatchElem{request(result, method, args...)})
+}
+
+// all is batch for requests that must all succeed.
+func (r *reader) all(ctx context.Context, elems []rpc.BatchElem) error {
 	if err := r.batch(ctx, elems); err != nil {
 		return err
 	}
 	return firstError(elems)
+}
+
+// allOrRevert is batch for requests that must succeed or revert.
+func (r *reader) allOrRevert(ctx context.Context, elems []rpc.BatchElem) error {
+	if err := r.batch(ctx, elems); err != nil {
+		return err
+	}
+	return notReverts(elems)
 }
 
 // backoff is the pause after an attempt: a quarter of the poll interval, doubled each time, up to eight of them,
@@ -135,8 +147,8 @@ func backoff(poll time.Duration, try int) time.Duration {
 	return d/2 + rand.N(d/2+1)
 }
 
-// pauseAsked returns the pause that the endpoint requested with Retry-After.
-func pauseAsked(err error) time.Duration {
+// requestedPause returns the pause that the endpoint requested with Retry-After.
+func requestedPause(err error) time.Duration {
 	var busy *busyError
 	if errors.As(err, &busy) {
 		return busy.After
@@ -171,7 +183,7 @@ func notReverts(elems []rpc.BatchElem) error {
 type failure int
 
 const (
-	// final: a repetition would change nothing.
+	// final: a repetition fails, too.
 	final failure = iota
 	// outage: the endpoint or the connection to it does not work now.
 	outage
@@ -191,8 +203,8 @@ const (
 	noMethod
 )
 
-// failureTexts are the messages of nodes and providers, in lower case, in the order of the search: there are codes
-// only for few of them, and providers use these for several things.
+// failureTexts are the messages of nodes and providers, in lower case, in the order of the search. Codes exist for few
+// of them only, and providers use one code for several failures.
 var failureTexts = [...]struct {
 	kind  failure
 	words []string
@@ -286,8 +298,8 @@ func statusFailure(status int) failure {
 	return final
 }
 
-// passes reports whether the same request may succeed later.
-func (f failure) passes() bool { return f == outage || f == throttled || f == behind }
+// transient reports whether the same request may succeed later.
+func (f failure) transient() bool { return f == outage || f == throttled || f == behind }
 
 // EndpointError is returned when a request fails after all repetitions, or with an error that is not a contract's. It
 // is never a statement about a contract.
@@ -303,7 +315,7 @@ type EndpointError struct {
 func (e *EndpointError) Error() string {
 	text := e.Method + ": " + brief(e.Err)
 	if e.Attempts > 1 {
-		text += fmt.Sprintf(" (asked %d times)", e.Attempts)
+		text += fmt.Sprintf(" (%d attempts)", e.Attempts)
 	}
 	return text
 }

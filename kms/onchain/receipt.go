@@ -10,6 +10,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/rpc"
 )
 
 // patience is the number of consecutive polls that must show the same contradiction before it is reported: nodes
@@ -41,18 +42,32 @@ type wireReceipt struct {
 // tracker follows transactions of which at most one can be mined, and checks all data of the endpoint about them.
 type tracker struct {
 	c *Chain
-	// contract is where the logs are compared.
+	// contract is the one whose logs are compared.
 	contract common.Address
-	last     string
-	odd      int
-	lastErr  error
+	// last is the last observation, and lastErr the last error.
+	last    string
+	lastErr error
+	// odd is the number of contradictory polls in a row.
+	odd int
+}
+
+// read sends requests in one batch with those for the newest blocks. It notes an error; ok is then false.
+func (t *tracker) read(ctx context.Context, elems []rpc.BatchElem) (h heads, ok bool) {
+	err := t.c.reader.all(ctx, append(t.c.headRequests(&h), elems...))
+	if err == nil {
+		err = t.c.checkHeads(&h)
+	}
+	if err != nil {
+		t.fail(ctx, err)
+	}
+	return h, err == nil
 }
 
 // note records an observation for the error of a wait that ends.
 func (t *tracker) note(format string, args ...any) { t.last = fmt.Sprintf(format, args...) }
 
-// fail records an error of the endpoint, which may be transient. A deadline can be the end of the wait itself, which
-// is no news.
+// fail records an error of the endpoint, which may be transient. An error that the end of the wait caused does not
+// replace an earlier one.
 func (t *tracker) fail(ctx context.Context, err error) {
 	switch {
 	case ctx.Err() != nil:
@@ -115,9 +130,9 @@ func (t *tracker) confirm(ctx context.Context, r *wireReceipt, asked common.Hash
 
 // compareLogs compares the logs of a receipt with those of its block.
 func compareLogs(r *wireReceipt, block []*types.Log, contract common.Address) *ReceiptError {
-	mine := func(l *types.Log) bool { return l != nil && l.Address == contract && l.TxHash == r.Tx }
-	got, want := slices.DeleteFunc(slices.Clone(r.Logs), func(l *types.Log) bool { return !mine(l) }),
-		slices.DeleteFunc(slices.Clone(block), func(l *types.Log) bool { return !mine(l) })
+	own := func(l *types.Log) bool { return l != nil && l.Address == contract && l.TxHash == r.Tx }
+	got, want := slices.DeleteFunc(slices.Clone(r.Logs), func(l *types.Log) bool { return !own(l) }),
+		slices.DeleteFunc(slices.Clone(block), func(l *types.Log) bool { return !own(l) })
 	same := slices.EqualFunc(got, want, func(a, b *types.Log) bool {
 		return a.Index == b.Index && slices.Equal(a.Topics, b.Topics) && bytes.Equal(a.Data, b.Data)
 	})
@@ -134,7 +149,7 @@ func (r *wireReceipt) receipt() *Receipt {
 	return &Receipt{Tx: r.Tx, Block: uint64(r.Block), BlockHash: r.BlockHash, GasUsed: uint64(r.GasUsed), Logs: r.Logs}
 }
 
-// reverted finds the reason of a transaction that failed, by trying its call on the block before it and on its own.
+// reverted returns the reason of a failed transaction. It tries the call at the block before it and at its own block.
 // limit is the gas that the transaction had.
 func (c *Chain) reverted(ctx context.Context, from common.Address, call Call, r *wireReceipt, limit uint64) error {
 	args := callArgs{From: &from, To: call.To, Value: call.Value, Data: call.Data}

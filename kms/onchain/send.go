@@ -70,12 +70,12 @@ type sending struct {
 	tracker
 	intent     *Intent
 	checkpoint func(*Intent) error
-	// accepted: a node has or had a transaction of the intent.
+	// accepted reports that a node has or had a transaction of the intent.
 	accepted bool
-	// uncertain: a node may have one, because it was broadcast by another run, or the answer was lost.
+	// uncertain reports that a node may have one: another run broadcast it, or the response was lost.
 	uncertain bool
 	sentAt    time.Time
-	// absent is the number of polls at which no node knew a transaction of the intent while its nonce was used.
+	// absent is the number of polls at which no node had a transaction of the intent while its nonce was used.
 	absent int
 }
 
@@ -84,7 +84,7 @@ func (s *sending) run(ctx context.Context) (*Receipt, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.c.cfg.wait)
 	defer cancel()
 	for {
-		mined, err := s.look(ctx)
+		mined, err := s.poll(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -110,27 +110,17 @@ func (s *sending) gasLimit(hash common.Hash) uint64 {
 	return 0
 }
 
-// knownTx is a transaction that a node has, in its pool or in a block.
-type knownTx struct {
-	Hash common.Hash `json:"hash"`
-}
-
-// look checks the state once and reacts to it. It returns the receipt when it is confirmed.
-func (s *sending) look(ctx context.Context) (*wireReceipt, error) {
+// poll reads the state once and acts on it. It returns the receipt if it is confirmed.
+func (s *sending) poll(ctx context.Context) (*wireReceipt, error) {
 	n := len(s.intent.Transactions)
-	receipts, known := make([]*wireReceipt, n), make([]*knownTx, n)
-	var h heads
+	receipts, known := make([]*wireReceipt, n), make([]*transaction, n)
 	var nonce hexutil.Uint64
-	elems := append(s.c.askHeads(&h), request(&nonce, "eth_getTransactionCount", s.intent.From, string(Latest)))
+	elems := []rpc.BatchElem{request(&nonce, "eth_getTransactionCount", s.intent.From, string(Latest))}
 	for i, tx := range s.intent.Transactions {
 		elems = append(elems, request(&receipts[i], "eth_getTransactionReceipt", tx.Hash), request(&known[i], "eth_getTransactionByHash", tx.Hash))
 	}
-	if err := s.c.reader.batch(ctx, elems); err != nil {
-		s.fail(ctx, err)
-		return nil, nil
-	}
-	if err := errors.Join(firstError(elems), s.c.checkHeads(&h)); err != nil {
-		s.fail(ctx, err)
+	h, ok := s.read(ctx, elems)
+	if !ok {
 		return nil, nil
 	}
 	seen := false
@@ -150,7 +140,7 @@ func (s *sending) look(ctx context.Context) (*wireReceipt, error) {
 	}
 	s.odd = 0
 	if uint64(nonce) > s.intent.Nonce {
-		return nil, s.nonceUsed(ctx, h, slices.ContainsFunc(known, func(tx *knownTx) bool { return tx != nil }))
+		return nil, s.nonceUsed(ctx, h, slices.ContainsFunc(known, func(tx *transaction) bool { return tx != nil }))
 	}
 	if known[n-1] == nil {
 		s.note("not known to the endpoint")
@@ -202,7 +192,7 @@ func (s *sending) replace(ctx context.Context, head *header) error {
 	return s.broadcast(ctx)
 }
 
-// broadcast sends the newest transaction. Whatever the node returns, only the chain decides later.
+// broadcast sends the newest transaction. The response is not final: later polls read the chain.
 func (s *sending) broadcast(ctx context.Context) error {
 	tx := s.intent.last()
 	var hash common.Hash
@@ -219,7 +209,7 @@ func (s *sending) broadcast(ctx context.Context) error {
 		// It is unknown whether it was sent; the same transaction is tried again.
 		s.uncertain = true
 		s.fail(ctx, err)
-		if after := pauseAsked(err); after > 0 {
+		if after := requestedPause(err); after > 0 {
 			_ = pause.For(ctx, min(after, maxRetryAfter))
 		}
 	case tooEarly:
@@ -296,7 +286,7 @@ func refusal(err error) refused {
 	switch {
 	case strings.Contains(text, "replace") && (strings.Contains(text, "replacement") || strings.Contains(text, "underpriced")):
 		return nonceTaken
-	case classify(err).passes():
+	case classify(err).transient():
 		return noAnswer
 	case answered.ErrorCode() == -32000 || answered.ErrorCode() == -32003:
 		return rejected
@@ -304,10 +294,9 @@ func refusal(err error) refused {
 	return noAnswer
 }
 
-// nonceUsed decides what it means that the nonce is used and no receipt is there: the endpoint lags, or another
-// transaction took it. Proof is the other transaction itself, deep enough in the chain. If the endpoint cannot
-// search that far back, it is that the nonce is used at a confirmed block, and that no node knows a transaction of
-// the intent at several looks in a row.
+// nonceUsed handles a used nonce without a receipt: the endpoint lags, or another transaction took the nonce. The proof
+// is that other transaction in a confirmed block. If the endpoint cannot search so far back, the proof is that the
+// nonce is used at a confirmed block, and that no node has a transaction of the intent at several polls in a row.
 func (s *sending) nonceUsed(ctx context.Context, h heads, known bool) error {
 	s.note("its nonce is used, and the endpoint has no receipt")
 	high, ok := s.c.confirmed(h)
