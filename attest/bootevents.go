@@ -378,7 +378,7 @@ func ParseConfigDocument(text []byte) (*ConfigDocument, error) {
 		return nil, fmt.Errorf("mr_config_id document of %d bytes, want at most %d", len(text), MaxConfigDocument)
 	}
 	var d ConfigDocument
-	if err := json.Unmarshal(text, &d); err != nil {
+	if err := strictjson.Unmarshal(text, &d); err != nil {
 		return nil, fmt.Errorf("mr_config_id document: %w", err)
 	}
 	if d.Version != 3 {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/phala-go/phala/attest/osimage"
 	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/internal/cloudtext"
 	"github.com/phala-go/phala/internal/strictjson"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
@@ -203,7 +204,7 @@ func (b *Bundle) unmarshal(data []byte) error {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&d); err != nil {
-		return err
+		return errors.New(cloudtext.Clean(err.Error()))
 	}
 	if d.Time.IsZero() {
 		return errors.New("it has no time")

@@ -20,6 +20,7 @@ import (
 
 	"github.com/google/go-tdx-guest/pcs"
 
+	"github.com/phala-go/phala/internal/strictjson"
 	"github.com/phala-go/phala/openapi"
 )
 
@@ -115,7 +116,7 @@ func ParseCollateral(data []byte) (*Collateral, error) {
 		return nil, fmt.Errorf("%w: %d bytes, want at most %d", ErrCollateral, len(data), maxCollateral)
 	}
 	var source openapi.QuoteCollateral
-	if err := json.Unmarshal(data, &source); err != nil {
+	if err := strictjson.Unmarshal(data, &source); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCollateral, err)
 	}
 	return NewCollateral(source)

@@ -5,7 +5,6 @@ import (
 	"crypto/sha512"
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"unicode/utf8"
@@ -150,15 +149,11 @@ func ParseEventLog(data []byte) ([]Event, error) {
 		return nil, fmt.Errorf("event log of %d bytes, want at most %d", len(data), MaxEventLog)
 	}
 	data = bytes.TrimSpace(data)
-	if len(data) > 0 && data[0] == '"' {
-		var inner string
-		if err := json.Unmarshal(data, &inner); err != nil {
-			return nil, fmt.Errorf("event log: %w", err)
-		}
-		data = []byte(inner)
+	if isNull(data) {
+		return nil, errors.New("event log: it is empty")
 	}
 	var entries []openapi.EventLogEntry
-	if err := json.Unmarshal(data, &entries); err != nil {
+	if err := unwrap(data, &entries); err != nil {
 		return nil, fmt.Errorf("event log: want a JSON list of entries with imr, event_type, digest, event and event_payload, or a string of one: %w", err)
 	}
 	return eventsOf(entries)

@@ -242,7 +242,7 @@ func unwrap(text json.RawMessage, into any) error {
 		}
 		text = []byte(inner)
 	}
-	return json.Unmarshal(text, into)
+	return strictjson.Unmarshal(text, into)
 }
 
 // FromFiles returns the evidence of a quote in any form of [DecodeQuote], an event log in any form of [ParseEventLog]

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/phala-go/phala/attest"
+	"github.com/phala-go/phala/attest/osimage"
+	"github.com/phala-go/phala/internal/cloudtext"
 	"github.com/phala-go/phala/openapi"
 	"github.com/phala-go/phala/phalatest/quotetest"
 )
@@ -320,5 +323,62 @@ func TestReaders_NameTheirForms(t *testing.T) {
 		func(b []byte) error { _, err := attest.ParseGatewayInfo(b); return err },
 	} {
 		require.ErrorContains(t, read(make([]byte, 9<<20)), "want at most")
+	}
+}
+
+// Errors contain an excerpt of what could not be read, on one line.
+func TestReaders_BoundedErrors(t *testing.T) {
+	t.Parallel()
+	readers := map[string]func(string) error{
+		"FromInfo":            func(s string) error { _, err := attest.FromInfo([]byte(s)); return err },
+		"FromGetQuote":        func(s string) error { _, err := attest.FromGetQuote([]byte(s)); return err },
+		"FromAttestation":     func(s string) error { _, err := attest.FromAttestation([]byte(s)); return err },
+		"ParseEventLog":       func(s string) error { _, err := attest.ParseEventLog([]byte(s)); return err },
+		"ParseCollateral":     func(s string) error { _, err := attest.ParseCollateral([]byte(s)); return err },
+		"ParseGatewayInfo":    func(s string) error { _, err := attest.ParseGatewayInfo([]byte(s)); return err },
+		"DecodeQuote":         func(s string) error { _, err := attest.DecodeQuote([]byte(s)); return err },
+		"ParseBundles":        func(s string) error { _, err := attest.ParseBundles([]byte(s)); return err },
+		"ParseConfigDocument": func(s string) error { _, err := attest.ParseConfigDocument([]byte(s)); return err },
+		"ParseKMSRootCA":      func(s string) error { _, err := attest.ParseKMSRootCA(s); return err },
+		"ParseOSImageHashes":  func(s string) error { _, err := attest.ParseOSImageHashes(s); return err },
+		"ParseMeasurement":    func(s string) error { _, err := attest.ParseMeasurement(s); return err },
+		"ParseVMConfig":       func(s string) error { _, err := osimage.ParseVMConfig(s); return err },
+		"ParseDigests":        func(s string) error { _, err := osimage.ParseDigests([]byte(s)); return err },
+		"FromMaterial": func(s string) error {
+			_, err := osimage.FromMaterial(osimage.Material{ChecksumFile: []byte(s)})
+			return err
+		},
+	}
+	const long = 12_000
+	hostile := "\nforged\x1b[2J\u009b1A\u202e" + strings.Repeat("A", long)
+	quoted := string(marshal(t, hostile))
+	number := strings.Repeat("1", long)
+	texts := []string{hostile, quoted, number, "[" + quoted + "]", "[" + number + "]", "\x00" + hostile, "\x81\xd9" + hostile, "\xa1\x7a\x00\x01\x00\x00" + hostile}
+	for _, value := range []string{quoted, number} {
+		texts = append(texts, `{`+quoted+`:`+value+`}`)
+		for _, member := range []string{
+			"app_id", "device_id", "app_cert", "quote", "tcb_info", "eventlog", "event_log", "vm_config", "account_uri", "account_quote", "format", "version",
+			"time", "tcb_info_issuer_chain", "root_ca_crl", "memory_size", "os_image_hash", "tdx_measurement", "image", "app_certificates", "quoted_hist_keys",
+		} {
+			for _, form := range []string{`{"%s":%s}`, `{"%s":[%s]}`, `{"%s":[{"quote":%[2]s,"public_key":%[2]s}]}`, `{"quote":"00","%s":[{"imr":%[2]s,"digest":%[2]s,"event":%[2]s}]}`} {
+				texts = append(texts, fmt.Sprintf(form, member, value))
+			}
+		}
+		for _, member := range []string{"imr", "event_type", "digest", "event", "event_payload", "version"} {
+			texts = append(texts, fmt.Sprintf(`[{"imr":3,"%s":%s}]`, member, value))
+		}
+	}
+	const head = `{"format":"phala attestation bundle","version":1,`
+	texts = append(texts, head+quoted+`:1}`, head+`"time":`+quoted+`}`, head+`"evidence":{"app_id":`+quoted+`}}`, head+`"policy":{"images":[{`+quoted+`:1}]}}`)
+	for name, read := range readers {
+		for _, text := range texts {
+			err := read(text)
+			if err == nil {
+				continue
+			}
+			assert.Less(t, len(err.Error()), 5000, "%s of %.80q", name, text)
+			assert.NotContains(t, err.Error(), "\n", "%s of %.80q", name, text)
+			assert.Equal(t, err.Error(), cloudtext.Escape(err.Error()), "%s of %.80q", name, text)
+		}
 	}
 }

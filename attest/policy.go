@@ -17,6 +17,7 @@ import (
 
 	"github.com/phala-go/phala/attest/osimage"
 	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/internal/strictjson"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
 )
@@ -321,7 +322,7 @@ func ParseGatewayInfo(body []byte) (*GatewayInfo, error) {
 			Quote     json.RawMessage `json:"quote"`
 		} `json:"quoted_hist_keys"`
 	}
-	if err := json.Unmarshal(body, &answer); err != nil {
+	if err := strictjson.Unmarshal(body, &answer); err != nil {
 		return nil, fmt.Errorf("acme-info of a gateway: want an object with account_uri, account_quote and quoted_hist_keys: %w", err)
 	}
 	info := &GatewayInfo{AccountURI: answer.AccountURI}

@@ -1,9 +1,10 @@
 package osimage
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
+
+	"github.com/phala-go/phala/internal/strictjson"
 )
 
 // maxVMConfig bounds a vm_config, in bytes. Real ones have 300 to 1,500.
@@ -40,7 +41,7 @@ func parseVMConfig(text string, nested bool) (VMConfig, error) {
 	if len(text) > maxVMConfig {
 		return c.VMConfig, fmt.Errorf("vm_config: %d bytes, want at most %d", len(text), maxVMConfig)
 	}
-	if err := json.Unmarshal([]byte(text), &c); err != nil {
+	if err := strictjson.Unmarshal([]byte(text), &c); err != nil {
 		return VMConfig{}, fmt.Errorf("vm_config: %w", err)
 	}
 	if c.Nested == nil {
