@@ -17,8 +17,7 @@ import (
 	"github.com/phala-go/phala/kms"
 )
 
-// systemReady ends the part of the log that dstack alone writes: after it the app may extend events of any
-// name.
+// systemReady is the last event of dstack's own: afterwards the app may extend events of any name.
 const systemReady = "system-ready"
 
 // BootEvents are the values that dstack measures before the app starts. They are meaningful only after the log was
@@ -87,7 +86,7 @@ func ReadBootEvents(log []Event) (*BootEvents, error) {
 		found[e.Name] = e.Payload
 	}
 	if !ready {
-		return nil, fmt.Errorf("%w: %s, which dstack measures since version 0.4 before the app begins: without it the app could have written any of these events", ErrMissingEvent, systemReady)
+		return nil, fmt.Errorf("%w: %s, which dstack measures since version 0.4 before the app starts; without it the app could have extended these events", ErrMissingEvent, systemReady)
 	}
 	events, err := bootEventsOf(found)
 	if err != nil {
@@ -143,26 +142,14 @@ func bootEventsOf(found map[string][]byte) (*BootEvents, error) {
 // isWord reports whether a text is printable, without blanks and not long.
 func isWord(text string) bool { return !strings.Contains(text, " ") && cloudtext.Clean(text) == text }
 
-// sizeOf bounds an event log that was not read by [ParseEventLog].
-func sizeOf(log []Event) error {
-	size := 0
-	for i := range log {
-		e := &log[i]
-		if size += 32 + 2*(len(e.Digest)+len(e.Payload)+len(e.Preimage)) + len(e.Name); size > MaxEventLog {
-			return fmt.Errorf("%w: more than %d bytes", ErrEventLog, MaxEventLog)
-		}
-	}
-	return nil
-}
-
-// checkEventLog replays the event log; only afterwards are its values read. RTMR3 must replay. A register without
-// events in the log, or RTMR0 with the three ACPI digests alone, is not compared: RTMR0 to RTMR2 are covered by the
-// measurements, and nothing else is read from their events.
+// checkEventLog replays the event log. RTMR3 must replay. A register without events in the log, or RTMR0 with the three
+// ACPI digests alone, is not compared: [CheckMeasurements] covers RTMR0 to RTMR2, and no value is read from their
+// events.
 func (v *verifier) checkEventLog() Check {
 	if len(v.e.EventLog) == 0 {
 		return notPossible(ErrEventLog, "", "the evidence has no event log")
 	}
-	if err := sizeOf(v.e.EventLog); err != nil {
+	if err := checkSize(v.e.EventLog); err != nil {
 		return failed(err, "", "")
 	}
 	registers, err := Replay(v.e.EventLog)
@@ -216,11 +203,7 @@ func (v *verifier) checkAppID() Check {
 }
 
 func (v *verifier) checkComposeHash() Check {
-	var hashes []string
-	for _, h := range v.p.ComposeHashes {
-		hashes = append(hashes, h.String())
-	}
-	return compare(ErrComposeHash, hashes, v.events.ComposeHash.String())
+	return compare(ErrComposeHash, texts(v.p.ComposeHashes), v.events.ComposeHash.String())
 }
 
 // checkComposeText hashes the unchanged text.
@@ -239,10 +222,10 @@ func (v *verifier) checkComposeText() Check {
 	}
 	c := failed(ErrComposeText, expected.String(), actual.String())
 	for difference, text := range map[string]string{
-		"a newline at the end too much": strings.TrimRight(v.e.AppCompose, "\r\n"), "no newline at the end": v.e.AppCompose + "\n",
+		"an additional newline at its end": strings.TrimRight(v.e.AppCompose, "\r\n"), "no newline at its end": v.e.AppCompose + "\n",
 	} {
 		if sum := compose.Sum([]byte(text)); sum.Equal(expected) {
-			c.err = fmt.Errorf("%w: it has %s, and is the same but for that; the hash is that of the exact bytes", ErrComposeText, difference)
+			c.err = fmt.Errorf("%w: it has %s, and no other difference; the hash is that of the exact bytes", ErrComposeText, difference)
 			c.Detail = c.err.Error()
 		}
 	}
@@ -280,14 +263,10 @@ func (v *verifier) checkKeyProvider() Check {
 	return compare(ErrKeyProvider, accepted, actual)
 }
 
-// checkOSImage compares the hash of the image in the event log. The guest has it from the KMS, and nothing computed
-// it from the registers. The report names it and the line that pins it.
+// checkOSImage compares the hash of the image in the event log. The guest received it from the KMS; it does not follow
+// from the registers.
 func (v *verifier) checkOSImage() Check {
-	var images []string
-	for _, h := range v.p.OSImageHashes {
-		images = append(images, h.String())
-	}
-	c := compare(ErrOSImage, images, v.events.OSImageHash)
+	c := compare(ErrOSImage, texts(v.p.OSImageHashes), v.events.OSImageHash)
 	if v.events.OSImageHash != "" {
 		c.Detail = strings.TrimPrefix(c.Detail+"; reported by the KMS through an event of RTMR3, not computed from MRTD and RTMR0 to RTMR2", "; ")
 		c.Pin = fmt.Sprintf("policy.OSImageHashes, err = attest.ParseOSImageHashes(%q)", v.events.OSImageHash)
@@ -313,8 +292,8 @@ func (v *verifier) checkMRConfigID() Check {
 	return compare(ErrMRConfigID, []string{expected.String()}, actual.String())
 }
 
-// The host writes mr_config_id before the guest starts, and the guest refuses to boot anything else. Three
-// forms are known, by the first byte (dstack, dstack-types/src/mr_config.rs).
+// The host sets mr_config_id before the guest starts, and the guest boots only the app that it binds. The first byte
+// selects one of three formats (dstack, dstack-types/src/mr_config.rs).
 
 // MRConfigIDV1 returns the mr_config_id that binds the compose hash.
 func MRConfigIDV1(hash compose.Hash) Measurement { return configID(1, hash) }
@@ -423,7 +402,7 @@ func configOf(got Measurement, events *BootEvents, document []byte) (Measurement
 		}
 		return MRConfigIDV3(document), d.agrees(events, provider)
 	}
-	return Measurement{}, fmt.Errorf("form %d of mr_config_id, want 1, 2 or 3", got[0])
+	return Measurement{}, fmt.Errorf("mr_config_id of format %d, want 1, 2 or 3", got[0])
 }
 
 // agrees compares the document with the events. It binds only the members that it has.

@@ -18,9 +18,9 @@ func TestComposeText_DiffersByANewline(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
 	for name, tt := range map[string]struct{ ran, shown, says string }{
-		"too few":  {appCompose + "\n", appCompose, "no newline at the end"},
-		"too many": {appCompose, appCompose + "\n", "a newline at the end too much"},
-		"CR LF":    {appCompose, appCompose + "\r\n", "a newline at the end too much"},
+		"too few":  {appCompose + "\n", appCompose, "no newline at its end"},
+		"too many": {appCompose, appCompose + "\n", "an additional newline at its end"},
+		"CR LF":    {appCompose, appCompose + "\r\n", "an additional newline at its end"},
 		"another":  {appCompose, appCompose + "\n\n ", ""},
 	} {
 		s := spec()

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/phala-go/phala/attest/osimage"
+	"github.com/phala-go/phala/internal/jsontext"
 	"github.com/phala-go/phala/openapi"
 )
 
@@ -63,7 +64,7 @@ func RuntimePreimage(version int, name string, payload []byte) ([]byte, error) {
 			return nil, fmt.Errorf("name %.80q is not UTF-8", name)
 		}
 		b := append(make([]byte, 0, 48+len(name)+2*len(payload)), `{"name":`...)
-		b = appendJSONString(b, name)
+		b = jsontext.AppendString(b, name) // as the JSON canonicalization scheme (RFC 8785)
 		b = append(b, `,"payload":"`...)
 		b = hex.AppendEncode(b, payload)
 		b = append(b, `","type":`...)
@@ -72,28 +73,8 @@ func RuntimePreimage(version int, name string, payload []byte) ([]byte, error) {
 	return nil, fmt.Errorf("digest of version %d, want 1 or 2", version)
 }
 
-// appendJSONString writes a string as the JSON canonicalisation scheme (RFC 8785) does, which escapes less
-// than encoding/json.
-func appendJSONString(b []byte, s string) []byte {
-	const escapes = "btn\x00fr" // of U+0008 to U+000D
-	b = append(b, '"')
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c == '"' || c == '\\':
-			b = append(b, '\\', c)
-		case c >= 8 && c <= 13 && c != 11:
-			b = append(b, '\\', escapes[c-8])
-		case c < 0x20:
-			b = fmt.Appendf(b, `\u%04x`, c)
-		default:
-			b = append(b, c)
-		}
-	}
-	return append(b, '"')
-}
-
-// measured returns what the event extended its register with. For a runtime event that is computed from name
-// and payload, and the digest of the log must agree.
+// measured returns the digest that extended the register. That of a runtime event is computed from name and payload,
+// and the digest in the log must be equal.
 func (e *Event) measured() (Measurement, error) {
 	if e.Type != RuntimeEvent {
 		var m Measurement
@@ -112,7 +93,7 @@ func (e *Event) measured() (Measurement, error) {
 	}
 	m := Measurement(sha512.Sum384(preimage))
 	if len(e.Digest) != 0 && !equal(e.Digest, m[:]) {
-		return Measurement{}, fmt.Errorf("%w: %.96x, want %s, which its name and payload give", ErrEventDigest, e.Digest, m)
+		return Measurement{}, fmt.Errorf("%w: %.96x, want %s, computed from its name and payload", ErrEventDigest, e.Digest, m)
 	}
 	return m, nil
 }
@@ -128,7 +109,7 @@ func Replay(log []Event) ([4]Measurement, error) {
 			return registers, fmt.Errorf("%w: entry %d: register %d, want 0 to 3", ErrEventLog, i, e.IMR)
 		}
 		if e.IMR == 3 && e.Type != RuntimeEvent {
-			// Its digest could not be tied to its name and payload.
+			// Its digest cannot be computed from name and payload.
 			return registers, fmt.Errorf("%w: entry %d (%.80q): type %#x in RTMR3, want %#x", ErrEventLog, i, e.Name, e.Type, RuntimeEvent)
 		}
 		digest, err := e.measured()
@@ -159,16 +140,8 @@ func ParseEventLog(data []byte) ([]Event, error) {
 	return eventsOf(entries)
 }
 
-// eventsOf decodes the entries of an answer of the API, within the same bounds.
+// eventsOf decodes the entries of a response of the API.
 func eventsOf(entries []openapi.EventLogEntry) ([]Event, error) {
-	total := 0
-	for i := range entries {
-		e := &entries[i]
-		total += 32 + len(e.Digest) + len(e.Event) + len(e.EventPayload) + len(e.Preimage)
-		if total > MaxEventLog {
-			return nil, fmt.Errorf("event log of more than %d bytes", MaxEventLog)
-		}
-	}
 	log := make([]Event, len(entries))
 	for i := range entries {
 		var err error
@@ -176,7 +149,19 @@ func eventsOf(entries []openapi.EventLogEntry) ([]Event, error) {
 			return nil, fmt.Errorf("event log: entry %d (%.80q): %w", i, entries[i].Event, err)
 		}
 	}
-	return log, nil
+	return log, checkSize(log)
+}
+
+// checkSize bounds an event log that was not read by [ParseEventLog].
+func checkSize(log []Event) error {
+	size := 0
+	for i := range log {
+		e := &log[i]
+		if size += 32 + 2*(len(e.Digest)+len(e.Payload)+len(e.Preimage)) + len(e.Name); size > MaxEventLog {
+			return fmt.Errorf("%w: more than %d bytes", ErrEventLog, MaxEventLog)
+		}
+	}
+	return nil
 }
 
 func eventOf(entry *openapi.EventLogEntry) (Event, error) {
@@ -197,7 +182,7 @@ func eventOf(entry *openapi.EventLogEntry) (Event, error) {
 	return e, errors.Join(errs[:]...)
 }
 
-// LogEntries returns a log in the form of the API, the reverse of [FromCVM].
+// LogEntries returns the log in the format of the API.
 func LogEntries(log []Event) []openapi.EventLogEntry {
 	entries := make([]openapi.EventLogEntry, len(log))
 	for i, e := range log {
@@ -216,8 +201,8 @@ func LogEntries(log []Event) []openapi.EventLogEntry {
 // commands, the root pointer and the tables of ACPI.
 const eventACPI = 10
 
-// acpiDigests returns their digests in this order, or nil if the log does not have exactly these three. dstack 0.6
-// names them; in older logs by their order.
+// acpiDigests returns their digests in this order, or nil if the log does not have exactly these three. They have names
+// from dstack 0.6 on; in older logs they are identified by their order.
 func acpiDigests(log []Event) []osimage.Digest {
 	names := []string{"acpi-loader", "acpi-rsdp", "acpi-tables"}
 	var found []osimage.Digest
@@ -237,7 +222,7 @@ func acpiDigests(log []Event) []osimage.Digest {
 	return found
 }
 
-// onlyACPI reports whether a log is stripped as dstack 0.6 does it: of RTMR0 it has the ACPI digests alone.
+// onlyACPI reports whether the log of RTMR0 has the ACPI digests alone, as dstack 0.6 strips it.
 func onlyACPI(log []Event) bool {
 	n := 0
 	for i := range log {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/phala-go/phala/internal/hexbytes"
 	"github.com/phala-go/phala/internal/strictjson"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
@@ -17,7 +18,7 @@ import (
 // Evidence is the evidence of one CVM, unverified: nothing in it is trusted. [FromCVM], [FromApp], [FromInfo],
 // [FromFiles] and [FromCertificate] return one, or fill in the fields.
 type Evidence struct {
-	// Name is for reports, such as the name of the CVM.
+	// Name is the name in reports, such as that of the CVM.
 	Name string
 	// Quote is the raw TDX quote.
 	Quote []byte
@@ -47,7 +48,7 @@ func FromCVM(a *openapi.CVMAttestation) (Evidence, error) {
 		return Evidence{}, errors.New("evidence: no attestation")
 	}
 	if a.Error != "" {
-		return Evidence{}, fmt.Errorf("evidence of %.80q: the cloud has none: %.200q", a.Name, a.Error)
+		return Evidence{}, fmt.Errorf("evidence of %.80q: the cloud reports %.200q", a.Name, a.Error)
 	}
 	e := Evidence{Name: a.Name}
 	if err := errors.Join(e.fillQuote("", a.AppCertificates), e.fillTCBInfo(a.TCBInfo, nil)); err != nil {
@@ -93,7 +94,7 @@ type guestInfo struct {
 	AppName    string `json:"app_name"`
 	DeviceID   string `json:"device_id"`
 	// Certificate is that of the app, PEM; Certificates are PEM, or descriptions with a quote.
-	Certificate  string            `json:"app_cert"`
+	Certificate  json.RawMessage   `json:"app_cert"`
 	Certificates []json.RawMessage `json:"app_certificates"`
 	Quote        json.RawMessage   `json:"quote"`
 	// TCBInfo is an object, or JSON within a string; the others are beside it in older responses.
@@ -115,12 +116,26 @@ type guestInfo struct {
 // app_certificates (PEM texts, or objects with the member quote), tcb_info (an object, or a string of one; with
 // app_compose and event_log), vm_config (a string), and in older responses compose_file and eventlog.
 func FromInfo(body []byte) (Evidence, error) {
+	return readInfo(body, func(*guestInfo) bool { return true }, "a response of a guest agent, a JSON object")
+}
+
+// FromGetQuote returns the evidence in a guest agent's response to GetQuote: an object with the members quote, in any
+// form of [DecodeQuote], event_log, a list or a string of one, and vm_config. The app-compose text is not in it.
+func FromGetQuote(body []byte) (Evidence, error) {
+	return readInfo(body, func(info *guestInfo) bool { return !isNull(info.Quote) }, "a response to GetQuote, an object with the members quote and event_log")
+}
+
+func readInfo(body []byte, complete func(*guestInfo) bool, want string) (Evidence, error) {
 	if len(body) > maxInfo {
 		return Evidence{}, fmt.Errorf("evidence: %d bytes, want at most %d", len(body), maxInfo)
 	}
 	var info guestInfo
-	if err := strictjson.Unmarshal(body, &info); err != nil {
-		return Evidence{}, fmt.Errorf("evidence: want an answer of a guest agent, a JSON object: %w", err)
+	err := strictjson.Unmarshal(body, &info)
+	if err == nil && !complete(&info) {
+		err = errors.New("a member is missing")
+	}
+	if err != nil {
+		return Evidence{}, fmt.Errorf("evidence %.40q…: want %s: %w", body, want, err)
 	}
 	e, err := info.evidence()
 	if err != nil {
@@ -162,23 +177,16 @@ func (info *guestInfo) evidence() (Evidence, error) {
 		e.Quote, err = DecodeQuote(info.Quote)
 		return e, err
 	}
-	return e, info.certificates(&e)
+	return e, e.fillCertificates(append([]json.RawMessage{info.Certificate}, info.Certificates...))
 }
 
-// certificates reads the quote of the first certificate that has one.
-func (info *guestInfo) certificates(e *Evidence) error {
-	all := info.Certificates
-	if info.Certificate != "" {
-		text, err := json.Marshal(info.Certificate)
-		if err != nil {
-			return err
-		}
-		all = append([]json.RawMessage{text}, all...)
-	}
-	for i, certificate := range all {
+// fillCertificates reads the quote of the first certificate that has one.
+func (e *Evidence) fillCertificates(certificates []json.RawMessage) error {
+	for i, certificate := range certificates {
 		var described struct{ Quote string }
 		var text string
 		switch {
+		case isNull(certificate):
 		case json.Unmarshal(certificate, &text) == nil:
 			certified, err := fromPEM([]byte(text))
 			if err != nil && !errors.Is(err, ErrNoQuote) {
@@ -209,23 +217,6 @@ func (info *guestInfo) certificates(e *Evidence) error {
 	return nil
 }
 
-// FromGetQuote returns the evidence in a guest agent's response to GetQuote: an object with the members quote, in any
-// form of [DecodeQuote], event_log, a list or a string of one, and vm_config. The app-compose text is not in it.
-func FromGetQuote(body []byte) (Evidence, error) {
-	if len(body) > maxInfo {
-		return Evidence{}, fmt.Errorf("evidence: %d bytes, want at most %d", len(body), maxInfo)
-	}
-	var answer guestInfo
-	if err := strictjson.Unmarshal(body, &answer); err != nil || isNull(answer.Quote) {
-		return Evidence{}, fmt.Errorf("evidence %.40q…: want an answer to GetQuote, an object with the members quote and event_log", body)
-	}
-	e, err := answer.evidence()
-	if err != nil {
-		return Evidence{}, fmt.Errorf("evidence: %w", err)
-	}
-	return e, nil
-}
-
 func isNull(text json.RawMessage) bool {
 	return len(text) == 0 || string(text) == "null" || string(text) == `""`
 }
@@ -252,16 +243,16 @@ func FromFiles(quote, eventLog, appCompose string) (Evidence, error) {
 	if err != nil {
 		return Evidence{}, err
 	}
-	e := Evidence{Name: quote}
+	var e Evidence
 	if eventLog == "" {
 		e, err = FromGetQuote(raw)
-		e.Name = quote
 	} else {
 		e.Quote, err = DecodeQuote(raw)
 	}
 	if err != nil {
 		return Evidence{}, fmt.Errorf("evidence: %s: %w", quote, err)
 	}
+	e.Name = quote
 	if eventLog != "" {
 		log, err := readFile(eventLog, MaxEventLog)
 		if err != nil {
@@ -318,7 +309,7 @@ func (e *Evidence) fillText(composeFile json.RawMessage) {
 	}
 }
 
-// fillTCBInfo prefers the log of tcb_info; older responses have it beside.
+// fillTCBInfo reads text and log of tcb_info. Older responses have the log beside it.
 func (e *Evidence) fillTCBInfo(tcb *openapi.TCBInfo, beside []openapi.EventLogEntry) error {
 	entries := beside
 	if tcb != nil {
@@ -334,9 +325,7 @@ func (e *Evidence) fillTCBInfo(tcb *openapi.TCBInfo, beside []openapi.EventLogEn
 
 // parseInstanceID reads 40 hexadecimal digits, with or without "instance_" or "0x" in front.
 func parseInstanceID(text string) (string, error) {
-	bare := strings.ToLower(strings.TrimPrefix(strings.TrimPrefix(text, "instance_"), "0x"))
-	if raw, err := hex.DecodeString(bare); err != nil || len(raw) != 20 {
-		return "", fmt.Errorf("instance id %.80q: want 40 hexadecimal digits", text)
-	}
-	return bare, nil
+	var id [20]byte
+	err := hexbytes.Parse(id[:], "instance id", strings.TrimPrefix(text, "instance_"))
+	return hex.EncodeToString(id[:]), err
 }

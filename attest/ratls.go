@@ -242,11 +242,11 @@ func (e *Evidence) fillConfig() error {
 func (e *Evidence) fillRuntime(runtime []Event) error {
 	for i := range e.EventLog {
 		if e.EventLog[i].IMR == 3 {
-			return sizeOf(e.EventLog)
+			return checkSize(e.EventLog)
 		}
 	}
 	e.EventLog = append(e.EventLog, runtime...)
-	return sizeOf(e.EventLog)
+	return checkSize(e.EventLog)
 }
 
 // scale reads the SCALE encoding: little-endian numbers, and a compact length before each list.

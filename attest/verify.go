@@ -59,130 +59,6 @@ func VerifyAll(ctx context.Context, evidence []Evidence, policy Policy) ([]*Repo
 	return reports, errors.Join(errs...)
 }
 
-// verifier is one verification: its input, and the results of the checks.
-type verifier struct {
-	ctx context.Context
-	e   *Evidence
-	p   *Policy
-	r   *Report
-	now time.Time
-
-	q          *Quote
-	pck        *pck
-	fetched    bool // the source returned collateral, even if it has expired
-	late       error
-	collateral *Collateral
-	replayed   bool
-	events     *BootEvents
-	image      *osimage.Image // the one of the policy whose registers these are
-	absent     []CheckName    // checks without a result
-}
-
-// check makes one check of the table.
-func (v *verifier) check(row row) Check {
-	asked := row.asked == nil || row.asked(v)
-	for _, on := range row.rests {
-		if slices.Contains(v.absent, on) {
-			c := blocked(row.name, on, asked)
-			// If the other one was waived, nobody else reports what is missing.
-			c.blocked = c.blocked && !v.r.Check(on).Waived
-			return c
-		}
-	}
-	c := row.run(v)
-	c.Name = row.name
-	if asked {
-		c.Pin = ""
-		return c
-	}
-	return Check{Name: c.Name, Outcome: NotAsked, Detail: notAsked(c), Pin: c.Pin}
-}
-
-// report adds the result of a check to the report. Its texts can contain some of the evidence.
-func (v *verifier) report(c Check) {
-	c.Detail, c.Expected, c.Actual = cloudtext.Clean(c.Detail), cloudtext.Clean(c.Expected), cloudtext.Clean(c.Actual)
-	c.Waived = (c.Outcome == Failed || c.Outcome == NotPossible) && slices.Contains(v.p.Waive, c.Name)
-	v.r.Checks = append(v.r.Checks, c)
-}
-
-func (v *verifier) custom(c CustomCheck) Check {
-	if err := c.Check(v.ctx, v.r); err != nil {
-		return Check{Name: c.Name, Outcome: Failed, Detail: err.Error(), err: fmt.Errorf("%w: %w", ErrCustom, err)}
-	}
-	return Check{Name: c.Name, Outcome: Passed}
-}
-
-// passed is the result of a check that found what was expected.
-func passed(actual, detail string) Check {
-	return Check{Outcome: Passed, Actual: actual, Detail: detail}
-}
-
-// failed is the result of a check that found something else than expected.
-func failed(err error, expected, actual string) Check {
-	return Check{Outcome: Failed, Expected: expected, Actual: actual, Detail: err.Error(), err: err}
-}
-
-// notPossible is the result of a check that lacks what it needs.
-func notPossible(sentinel error, expected, why string) Check {
-	return Check{Outcome: NotPossible, Expected: expected, Detail: why, err: &missingError{sentinel, why}}
-}
-
-// blocked is the result of a check that rests on another one, which left nothing behind.
-func blocked(name, on CheckName, asked bool) Check {
-	if !asked {
-		return Check{Name: name, Outcome: NotAsked}
-	}
-	why := fmt.Sprintf("it rests on %s", on)
-	return Check{Name: name, Outcome: NotPossible, Detail: why, err: &missingError{nil, why}, blocked: true}
-}
-
-// notAsked describes what was found, for a check of which nothing is expected.
-func notAsked(c Check) string {
-	if c.Outcome == NotAsked || c.Actual == "" {
-		return c.Detail
-	}
-	return strings.TrimSuffix(fmt.Sprintf("it is %s, %s", c.Actual, c.Detail), ", ")
-}
-
-// missingError is an error of a check that was not possible. It is ErrNotPossible and the sentinel of the check,
-// but does not read like the latter: nothing was compared.
-type missingError struct {
-	sentinel error // or nil
-	why      string
-}
-
-func (e *missingError) Error() string { return fmt.Sprintf("%v: %s", ErrNotPossible, e.why) }
-
-func (e *missingError) Unwrap() []error {
-	if e.sentinel == nil {
-		return []error{ErrNotPossible}
-	}
-	return []error{e.sentinel, ErrNotPossible}
-}
-
-// compare is a check with a list of accepted values. If there is none, nothing is asked.
-func compare(sentinel error, accepted []string, actual string) Check {
-	expected := strings.Join(accepted, " or ")
-	switch {
-	case len(accepted) == 0:
-		return passed(actual, "")
-	case actual == "":
-		return notPossible(sentinel, expected, "it was not measured")
-	case !contains(accepted, actual):
-		return failed(sentinel, expected, actual)
-	}
-	return passed(actual, "")
-}
-
-// contains compares in constant time.
-func contains(accepted []string, actual string) bool {
-	found := false
-	for _, a := range accepted {
-		found = equal([]byte(a), []byte(actual)) || found
-	}
-	return found
-}
-
 // Report is the result of [Verify]. It has a line for every check, also for those without an expectation.
 type Report struct {
 	// Name is that of the evidence, such as the name of an instance.
@@ -329,6 +205,44 @@ func orNone(text string) string {
 	return text
 }
 
+// Check is one line of a [Report].
+type Check struct {
+	Name    CheckName `json:"name"`
+	Outcome Outcome   `json:"outcome"`
+	// Waived is true if the check failed and the policy waives it.
+	Waived bool `json:"waived,omitempty"`
+	// Expected and Actual are the compared values, if there are any.
+	Expected string `json:"expected,omitempty"`
+	Actual   string `json:"actual,omitempty"`
+	// Detail is the result in words, or the reason why there is none.
+	Detail string `json:"detail,omitempty"`
+	// Pin is the line of Go that makes a policy require the actual value; empty if the policy has an expectation, or
+	// if there is no such line.
+	Pin string `json:"pin,omitempty"`
+
+	err     error
+	blocked bool // by another check that failed
+}
+
+// fatal reports whether the check makes the verification fail.
+func (c *Check) fatal() bool {
+	return !c.Waived && (c.Outcome == Failed || c.Outcome == NotPossible)
+}
+
+// Outcome is the outcome of a check.
+type Outcome string
+
+const (
+	// Passed means that expected and actual value agree.
+	Passed Outcome = "passed"
+	// Failed means that they differ.
+	Failed Outcome = "failed"
+	// NotAsked means that the policy has no expectation.
+	NotAsked Outcome = "not asked"
+	// NotPossible means that the policy has an expectation, but the input is missing or cannot be evaluated.
+	NotPossible Outcome = "not possible"
+)
+
 // CheckName identifies a check of [Verify], in [Report] and in [Policy.Waive].
 type CheckName string
 
@@ -444,42 +358,23 @@ var (
 	ErrPolicy = errors.New("the policy cannot be used")
 )
 
-// Outcome is the outcome of a check.
-type Outcome string
+// verifier is one verification: its input, and the results of the checks.
+type verifier struct {
+	ctx context.Context
+	e   *Evidence
+	p   *Policy
+	r   *Report
+	now time.Time
 
-const (
-	// Passed means that expected and actual value agree.
-	Passed Outcome = "passed"
-	// Failed means that they differ.
-	Failed Outcome = "failed"
-	// NotAsked means that the policy has no expectation.
-	NotAsked Outcome = "not asked"
-	// NotPossible means that the policy has an expectation, but the input is missing or cannot be evaluated.
-	NotPossible Outcome = "not possible"
-)
-
-// Check is one line of a [Report].
-type Check struct {
-	Name    CheckName `json:"name"`
-	Outcome Outcome   `json:"outcome"`
-	// Waived is true if the check failed and the policy waives it.
-	Waived bool `json:"waived,omitempty"`
-	// Expected and Actual are the compared values, if there are any.
-	Expected string `json:"expected,omitempty"`
-	Actual   string `json:"actual,omitempty"`
-	// Detail is the result in words, or the reason why there is none.
-	Detail string `json:"detail,omitempty"`
-	// Pin is the line of Go that makes a policy require the actual value; empty if the policy has an expectation, or
-	// if there is no such line.
-	Pin string `json:"pin,omitempty"`
-
-	err     error
-	blocked bool // by another check that failed
-}
-
-// fatal reports whether the check makes the verification fail.
-func (c *Check) fatal() bool {
-	return !c.Waived && (c.Outcome == Failed || c.Outcome == NotPossible)
+	q          *Quote
+	pck        *pck
+	fetched    bool // the source returned collateral, even if it has expired
+	late       error
+	collateral *Collateral
+	replayed   bool
+	events     *BootEvents
+	image      *osimage.Image // the one of the policy whose registers these are
+	absent     []CheckName    // checks without a result
 }
 
 // row is a check in the table of [Verify].
@@ -534,4 +429,118 @@ func table() []row {
 		{name: CheckDevice, rests: pck, asked: func(v *verifier) bool { return len(v.p.Devices) > 0 }, run: (*verifier).checkDevice},
 		{name: CheckCloud, rests: quote, asked: func(v *verifier) bool { return v.p.Cloud != nil }, run: (*verifier).checkCloud},
 	}
+}
+
+// check makes one check of the table.
+func (v *verifier) check(row row) Check {
+	asked := row.asked == nil || row.asked(v)
+	for _, on := range row.rests {
+		if slices.Contains(v.absent, on) {
+			c := blocked(row.name, on, asked)
+			// If the other one was waived, nobody else reports what is missing.
+			c.blocked = c.blocked && !v.r.Check(on).Waived
+			return c
+		}
+	}
+	c := row.run(v)
+	c.Name = row.name
+	if asked {
+		c.Pin = ""
+		return c
+	}
+	return Check{Name: c.Name, Outcome: NotAsked, Detail: notAsked(c), Pin: c.Pin}
+}
+
+// report adds the result of a check to the report. Its texts can contain some of the evidence.
+func (v *verifier) report(c Check) {
+	c.Detail, c.Expected, c.Actual = cloudtext.Clean(c.Detail), cloudtext.Clean(c.Expected), cloudtext.Clean(c.Actual)
+	c.Waived = (c.Outcome == Failed || c.Outcome == NotPossible) && slices.Contains(v.p.Waive, c.Name)
+	v.r.Checks = append(v.r.Checks, c)
+}
+
+func (v *verifier) custom(c CustomCheck) Check {
+	if err := c.Check(v.ctx, v.r); err != nil {
+		return Check{Name: c.Name, Outcome: Failed, Detail: err.Error(), err: fmt.Errorf("%w: %w", ErrCustom, err)}
+	}
+	return Check{Name: c.Name, Outcome: Passed}
+}
+
+// passed is the result of a check that found what was expected.
+func passed(actual, detail string) Check {
+	return Check{Outcome: Passed, Actual: actual, Detail: detail}
+}
+
+// failed is the result of a check that found something else than expected.
+func failed(err error, expected, actual string) Check {
+	return Check{Outcome: Failed, Expected: expected, Actual: actual, Detail: err.Error(), err: err}
+}
+
+// notPossible is the result of a check that lacks what it needs.
+func notPossible(sentinel error, expected, why string) Check {
+	return Check{Outcome: NotPossible, Expected: expected, Detail: why, err: &missingError{sentinel, why}}
+}
+
+// blocked is the result of a check that rests on another one, which left nothing behind.
+func blocked(name, on CheckName, asked bool) Check {
+	if !asked {
+		return Check{Name: name, Outcome: NotAsked}
+	}
+	why := fmt.Sprintf("it rests on %s", on)
+	return Check{Name: name, Outcome: NotPossible, Detail: why, err: &missingError{nil, why}, blocked: true}
+}
+
+// notAsked describes what was found, for a check of which nothing is expected.
+func notAsked(c Check) string {
+	if c.Outcome == NotAsked || c.Actual == "" {
+		return c.Detail
+	}
+	return strings.TrimSuffix(fmt.Sprintf("it is %s, %s", c.Actual, c.Detail), ", ")
+}
+
+// missingError is an error of a check that was not possible. It is ErrNotPossible and the sentinel of the check,
+// but does not read like the latter: nothing was compared.
+type missingError struct {
+	sentinel error // or nil
+	why      string
+}
+
+func (e *missingError) Error() string { return fmt.Sprintf("%v: %s", ErrNotPossible, e.why) }
+
+func (e *missingError) Unwrap() []error {
+	if e.sentinel == nil {
+		return []error{ErrNotPossible}
+	}
+	return []error{e.sentinel, ErrNotPossible}
+}
+
+// compare is a check with a list of accepted values. If there is none, nothing is asked.
+func compare(sentinel error, accepted []string, actual string) Check {
+	expected := strings.Join(accepted, " or ")
+	switch {
+	case len(accepted) == 0:
+		return passed(actual, "")
+	case actual == "":
+		return notPossible(sentinel, expected, "it was not measured")
+	case !contains(accepted, actual):
+		return failed(sentinel, expected, actual)
+	}
+	return passed(actual, "")
+}
+
+// contains compares in constant time.
+func contains(accepted []string, actual string) bool {
+	found := false
+	for _, a := range accepted {
+		found = equal([]byte(a), []byte(actual)) || found
+	}
+	return found
+}
+
+// texts returns the texts of accepted values.
+func texts[T fmt.Stringer](values []T) []string {
+	all := make([]string, len(values))
+	for i, v := range values {
+		all[i] = v.String()
+	}
+	return all
 }
