@@ -435,7 +435,7 @@ func explain(err error) string {
 	var unverified *deploy.VerificationError
 	switch {
 	case errors.As(err, &unverified):
-		return fmt.Sprintf("%v\n  It exists and runs. Delete it, unless what the report says is acceptable to you; a policy can accept it by name.", unverified)
+		return fmt.Sprintf("%v\n  It exists and runs. Delete it, unless the failed check is acceptable to you; a policy can accept it by name.", unverified)
 	case errors.As(err, &mismatch):
 		return fmt.Sprintf("the cloud's %s is not the one computed here; nothing more was sent.\n  here  %s\n  cloud %s", mismatch.What, mismatch.Local, printable(mismatch.Remote))
 	case errors.As(err, &boot):
