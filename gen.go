@@ -1,6 +1,6 @@
 // Package phala is the root of the Go SDK for Phala Cloud.
 //
-// It holds no code, only the commands that generate it. The packages below are what a program imports:
+// It contains no code, only the commands that generate some. A program imports the packages below:
 //
 //   - client: the API, typed, with retries, errors, paging and watching
 //   - openapi: the models and the raw client, generated from openapi/openapi.json
@@ -9,7 +9,7 @@
 //   - kms/onchain: the contracts of a KMS on Ethereum or Base
 //   - attest: what the hardware proves of a running CVM
 //   - verify: what runs already, verified once or on an interval; an HTTP client for one app alone
-//   - deploy: a docker-compose file to a running, verified CVM in one call; updates, replicas, approvals
+//   - deploy: from a docker-compose file to a running, verified CVM in one call; updates, replicas, approvals
 //   - webhook: the cloud's webhooks, verified and decoded
 //   - phalatest: an in-process Phala Cloud to test against
 //   - phalatest/quotetest: an authority that signs quotes for tests

@@ -1,3 +1,3 @@
-// Package language checks the wording of the module: its doc comments, error texts and names. All of it is in
-// the test.
+// Package language has the tests that check the wording of the module: its doc comments, error texts and names, its
+// documents, and what its programs print.
 package language

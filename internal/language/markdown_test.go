@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -19,6 +20,19 @@ import (
 var personified = struct{ phrase, instead string }{
 	`(cloud|platform|server|api|sdk|client|service|program|package|flow|contract|chain|endpoint|hardware|kms|gateway|guest|host|report|quote|policy|option|page)s? (wants?|knows?|says?|tells?|told|believes?|lies|vouch(es)?)\b`,
 	"reports, returns, requires, has",
+}
+
+var (
+	refused         = append(slices.Clone(wordings), personified)
+	refusedPatterns = compilePatterns()
+)
+
+func compilePatterns() []*regexp.Regexp {
+	var list []*regexp.Regexp
+	for _, w := range refused {
+		list = append(list, regexp.MustCompile(`(?i)\b(`+w.phrase+`)`))
+	}
+	return list
 }
 
 // maxWords is the longest sentence of a document, in words. Inline code and a link count as one word.
@@ -34,7 +48,7 @@ var (
 	inlineCode = regexp.MustCompile("`[^`]*`")
 	markup     = regexp.MustCompile(`!?\[([^\]]*)\]\([^)]*\)|<[^>]*>|[*_]{1,2}`)
 	listItem   = regexp.MustCompile(`^(\d+\.|[-*]) `)
-	// sentenceEnd is a full stop, a colon or a semicolon before a blank. What stands on both sides of the last two are sentences.
+	// sentenceEnd also splits at a colon and a semicolon: what they separate is read like two sentences.
 	sentenceEnd = regexp.MustCompile(`[.:;?!]\)?\s+`)
 )
 
@@ -81,12 +95,12 @@ func parseProse(text string) []prose {
 	return all
 }
 
-// phrases returns what a text says in words that it should not use.
+// phrases returns the phrases of a text that it should not use, each with what to write instead.
 func phrases(text string) []string {
 	var found []string
 	text = strings.Join(strings.Fields(text), " ")
-	for _, w := range append(wordings, personified) {
-		if m := regexp.MustCompile(`(?i)\b(` + w.phrase + `)`).FindString(text); m != "" {
+	for i, w := range refused {
+		if m := refusedPatterns[i].FindString(text); m != "" {
 			found = append(found, fmt.Sprintf("%q: write %s", m, w.instead))
 		}
 	}

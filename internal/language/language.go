@@ -1,2 +1,0 @@
-// Package language has the tests that check the wording of the module: its doc comments, error texts and names.
-package language
