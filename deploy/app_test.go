@@ -108,7 +108,7 @@ func TestAttach_EndsAtWhatIsWrong(t *testing.T) {
 			s.BootInstead("web-1", func(sp *quotetest.Spec) { sp.AppID = kms.AppID{1} })
 		}, attest.ErrAppID, ""},
 		"the CVM of another app": {func(s *phalatest.Server) {
-			s.TamperAnswer("CVMs.Get", func(status int, body []byte) (int, []byte) {
+			s.TamperResponse("CVMs.Get", func(status int, body []byte) (int, []byte) {
 				return status, rewritten(body, func(m map[string]any) { m["app_id"] = kms.AppID{1}.String() })
 			})
 		}, nil, deploy.ComparedAppID},
@@ -215,10 +215,10 @@ func TestAttach_TakesADocumentThatTheContractAllows(t *testing.T) {
 	assert.Equal(t, deploy.Confirmed, check(t, attached.Last.Comparisons, deploy.ComparedContract).Outcome)
 	assert.Equal(t, deploy.Undecided, check(t, attached.Last.Comparisons, deploy.ComparedAttestation).Outcome)
 
-	x.TamperAnswer("CVMs.GetComposeFile", func(status int, body []byte) (int, []byte) {
+	x.TamperResponse("CVMs.GetComposeFile", func(status int, body []byte) (int, []byte) {
 		return status, []byte(strings.ReplaceAll(string(body), "nginx", "miner"))
 	})
-	x.TamperAnswer("Apps.GetAttestations", func(int, []byte) (int, []byte) { return 404, []byte(`{}`) })
+	x.TamperResponse("Apps.GetAttestations", func(int, []byte) (int, []byte) { return 404, []byte(`{}`) })
 	_, err = deploy.Attach(t.Context(), x.c, app.ID, x.AttestationPolicy(), deploy.WithChain(x.flow))
 	require.ErrorContains(t, err, "the cloud shows no text with the compose hash "+app.ComposeHash.String())
 }

@@ -136,7 +136,7 @@ func TestCommit_RepeatedWhileTheCVMCannotBeRead(t *testing.T) {
 		p, err := deploy.Prepare(t.Context(), c, app, script("echo 1"), with.prepare...)
 		require.NoError(t, err)
 		p.Approved(common.Hash{})
-		s.Fault("CVMs.CommitUpdate", phalatest.Fault{LoseAnswer: true})
+		s.Fault("CVMs.CommitUpdate", phalatest.Fault{LoseResponse: true})
 		require.Error(t, deploy.Commit(t.Context(), c, p))
 		s.Fault("CVMs.Get", phalatest.ExpiredToken())
 		err = deploy.Commit(t.Context(), c, p)
@@ -224,7 +224,7 @@ func TestPrepareReplica_MakesNothingBeforeTheCommit(t *testing.T) {
 		assert.True(t, p.Approval.OnlyDevice)
 		require.Len(t, instances(t, c, app), 1)
 		p.Approved(common.Hash{})
-		s.Fault("CVMs.CommitReplica", phalatest.Fault{LoseAnswer: true})
+		s.Fault("CVMs.CommitReplica", phalatest.Fault{LoseResponse: true})
 		require.NoError(t, deploy.Commit(t.Context(), c, p), "the lost answer is made up for by a look")
 		done, err := deploy.Finish(t.Context(), c, handOver(t, p), with.change...)
 		require.NoError(t, err)
@@ -274,7 +274,7 @@ func commitWithoutAKey(t *testing.T) {
 	p, err := deploy.PrepareReplica(t.Context(), c, app, deploy.ReplicaSpec{}, with.prepare...)
 	require.NoError(t, err)
 	p.Approved(common.Hash{})
-	s.Fault("CVMs.CommitReplica", phalatest.Fault{LoseAnswer: true})
+	s.Fault("CVMs.CommitReplica", phalatest.Fault{LoseResponse: true})
 	nobody := keyless(t, s)
 	require.ErrorIs(t, deploy.Commit(t.Context(), nobody, p), client.ErrNoAPIKey)
 	require.ErrorIs(t, deploy.Commit(t.Context(), nobody, handOver(t, p)), client.ErrNoAPIKey)
@@ -313,7 +313,7 @@ func TestCommit_NeedsAnotherApprovalForAnotherMachine(t *testing.T) {
 				before := p.Approval.Device
 				p.Approved(common.Hash{1})
 				time.Sleep(15 * 24 * time.Hour)
-				s.TamperAnswer("CVMs.Replicate", func(status int, body []byte) (int, []byte) {
+				s.TamperResponse("CVMs.Replicate", func(status int, body []byte) (int, []byte) {
 					return status, []byte(strings.ReplaceAll(string(body), before.String(), other.String()))
 				})
 				err = deploy.Commit(t.Context(), c, p)

@@ -279,7 +279,7 @@ func TestRun_EndsAtAWrongAnswerBeforeTheChain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			x := newChained(t)
-			x.TamperAnswer(wrong.operation, func(status int, body []byte) (int, []byte) {
+			x.TamperResponse(wrong.operation, func(status int, body []byte) (int, []byte) {
 				out := regexp.MustCompile(wrong.pattern).ReplaceAll(body, []byte(wrong.with))
 				assert.NotEqual(t, string(body), string(out))
 				return status, out
@@ -369,7 +369,7 @@ func TestUpdate_AllowsNoHashOfTheCloudsOwn(t *testing.T) {
 		deploy.ComparedAppID:       {`"app_id":"[0-9a-f]{40}"`, `"app_id":"` + strings.Repeat("1", 40) + `"`},
 		deploy.ComparedChain:       {`"chain_id":1337`, `"chain_id":8453`},
 	} {
-		x.TamperAnswer("CVMs.ProvisionComposeUpdate", func(status int, body []byte) (int, []byte) {
+		x.TamperResponse("CVMs.ProvisionComposeUpdate", func(status int, body []byte) (int, []byte) {
 			return status, regexp.MustCompile(wrong[0]).ReplaceAll(body, []byte(wrong[1]))
 		})
 		_, err := deploy.Update(t.Context(), x.c, app, deploy.UpdateSpec{PreLaunchScript: "#!/bin/sh\necho 2\n"}, x.with.change...)

@@ -174,7 +174,7 @@ func TestRun_EndsAtAWrongAnswer(t *testing.T) {
 					sp.AppID, sp.Nonce = &id, &nonce
 				}
 				right := ""
-				s.TamperAnswer(wrong.operation, func(status int, body []byte) (int, []byte) {
+				s.TamperResponse(wrong.operation, func(status int, body []byte) (int, []byte) {
 					return status, rewritten(body, func(members map[string]any) {
 						if members[wrong.member] != nil {
 							right, _ = members[wrong.member].(string)
@@ -204,7 +204,7 @@ func TestRun_EndsAtAKeyOfAnotherRoot(t *testing.T) {
 		theirs, err := foreign.Client()
 		require.NoError(t, err)
 		for _, op := range []string{"CVMs.Provision", "KMS.GetAppEnvPublicKey"} {
-			s.TamperAnswer(op, func(status int, body []byte) (int, []byte) {
+			s.TamperResponse(op, func(status int, body []byte) (int, []byte) {
 				answer, err := theirs.KMS.GetAppEnvPublicKey(context.Background(), "kms_test1", kms.DeriveAppID(s.TeamWallet(), 0).String())
 				require.NoError(t, err)
 				return status, rewritten(body, func(members map[string]any) {
@@ -398,7 +398,7 @@ func TestRun_SurvivesALostAnswer(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				s, c, with := cloud(t)
-				s.Fault(operation, phalatest.Fault{LoseAnswer: true})
+				s.Fault(operation, phalatest.Fault{LoseResponse: true})
 				app, err := deploy.Run(t.Context(), c, spec(t), with.run...)
 				require.NoError(t, err)
 				requireEnv(t, s, app.CVMs[0].ID, secrets())

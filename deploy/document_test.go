@@ -214,7 +214,7 @@ func TestPreLaunch_LooksUpWhatTheCloudAnnounces(t *testing.T) {
 
 		newest := compose.PreLaunchScripts()
 		known := newest[len(newest)-1]
-		s.TamperAnswer("CVMs.GetPreLaunchUpgrade", func(status int, body []byte) (int, []byte) {
+		s.TamperResponse("CVMs.GetPreLaunchUpgrade", func(status int, body []byte) (int, []byte) {
 			return status, rewritten(body, func(m map[string]any) { m["latest_official_hash"] = known.SHA256 })
 		})
 		status, err = deploy.PreLaunch(t.Context(), c, app)

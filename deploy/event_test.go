@@ -105,7 +105,7 @@ func TestFlows_ShowNoTextThatSteersATerminal(t *testing.T) {
 func plantIn(t *testing.T, operation string, planted func(string) string) {
 	s, c, with := cloud(t)
 	first := running(t, c, with)
-	s.TamperAnswer(operation, func(status int, body []byte) (int, []byte) {
+	s.TamperResponse(operation, func(status int, body []byte) (int, []byte) {
 		var value any
 		if json.Unmarshal(body, &value) != nil {
 			return status, body

@@ -71,7 +71,7 @@ func TestRun_CVMRunsAnotherImage(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				s, c, with := cloud(t)
-				s.TamperAnswer("CVMs.Get", func(status int, body []byte) (int, []byte) {
+				s.TamperResponse("CVMs.Get", func(status int, body []byte) (int, []byte) {
 					return status, rewritten(body, func(m map[string]any) {
 						if os, ok := m["os"].(map[string]any); ok {
 							change(os)
@@ -89,7 +89,7 @@ func TestRun_CVMRunsAnotherImage(t *testing.T) {
 func TestRun_ReportsAnImageThatNobodyNames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, with := cloud(t)
-		s.TamperAnswer("CVMs.Get", func(status int, body []byte) (int, []byte) {
+		s.TamperResponse("CVMs.Get", func(status int, body []byte) (int, []byte) {
 			return status, rewritten(body, func(m map[string]any) { m["os"] = nil })
 		})
 		s.Fault("OSImages.List", phalatest.Fault{Status: 500, Times: -1})

@@ -119,7 +119,7 @@ func TestReplicate_RefusesABadSpec(t *testing.T) {
 // A lost answer, a lost request, and a crash after either, all end with exactly one more CVM.
 func TestReplicate_MakesOneCVMWhateverIsLost(t *testing.T) {
 	for name, fault := range map[string]phalatest.Fault{
-		"lost answer":            {LoseAnswer: true},
+		"lost answer":            {LoseResponse: true},
 		"lost request":           {LoseRequest: true},
 		"failure after the work": {Status: http.StatusBadGateway, Body: "<html>"},
 	} {
@@ -137,7 +137,7 @@ func TestReplicate_MakesOneCVMWhateverIsLost(t *testing.T) {
 					})
 					s.Fault(ask.operation, fault)
 					app, err := ask.flow(t, c, first, append(with.change, keep)...)
-					if fault.LoseAnswer {
+					if fault.LoseResponse {
 						require.NoError(t, err)
 					} else {
 						require.Error(t, err, "it is not sent a second time by itself")
@@ -233,17 +233,17 @@ func TestReplicate_CloudPassesAnotherCVMOff(t *testing.T) {
 	t.Parallel()
 	for name, tamper := range map[string]func(*phalatest.Server, *deploy.App){
 		"the answer names the first CVM": func(s *phalatest.Server, app *deploy.App) {
-			s.TamperAnswer("CVMs.Replicate", func(status int, body []byte) (int, []byte) {
+			s.TamperResponse("CVMs.Replicate", func(status int, body []byte) (int, []byte) {
 				return status, rewritten(body, func(m map[string]any) { m["vm_uuid"] = app.CVMs[0].ID })
 			})
 		},
 		"the CVM is described as the first one": func(s *phalatest.Server, app *deploy.App) {
-			s.TamperAnswer("CVMs.Get", func(status int, body []byte) (int, []byte) {
+			s.TamperResponse("CVMs.Get", func(status int, body []byte) (int, []byte) {
 				return status, rewritten(body, func(m map[string]any) { m["vm_uuid"] = app.CVMs[0].ID })
 			})
 		},
 		"the evidence is that of the first one": func(s *phalatest.Server, _ *deploy.App) {
-			s.TamperAnswer("Apps.GetAttestations", func(status int, body []byte) (int, []byte) {
+			s.TamperResponse("Apps.GetAttestations", func(status int, body []byte) (int, []byte) {
 				return status, rewritten(body, func(m map[string]any) {
 					instances, _ := m["instances"].([]any)
 					for i := 1; i < len(instances); i++ {

@@ -99,7 +99,7 @@ func newStage(t *testing.T, chain *chaintest.Chain) *stage {
 		opts = append(opts, phalatest.WithChain(chain.View()), phalatest.WithTick(time.Millisecond))
 	}
 	s := &stage{Server: phalatest.New(t, opts...), chain: chain}
-	tenant := s.NewTenant("attacker")
+	tenant := s.NewWorkspace("attacker")
 	var err error
 	s.theirs, err = tenant.Client()
 	require.NoError(t, err)
@@ -209,7 +209,7 @@ func (s *stage) substitute(kinds []substitution) {
 		}
 	}
 	for _, operation := range tampered {
-		s.TamperAnswer(operation, func(status int, body []byte) (int, []byte) {
+		s.TamperResponse(operation, func(status int, body []byte) (int, []byte) {
 			switch {
 			case operation == "CVMs.Get" && slices.Contains(kinds, theirCVM):
 				status, body = http.StatusOK, s.loot.cvm
@@ -266,7 +266,7 @@ func (s *stage) impatient() {
 // honest ends the substitutions.
 func (s *stage) honest() {
 	for _, operation := range tampered {
-		s.TamperAnswer(operation, nil)
+		s.TamperResponse(operation, nil)
 	}
 }
 

@@ -182,7 +182,7 @@ func TestUpdate_TakesARootFromTheCloudOnlyByName(t *testing.T) {
 		assert.Contains(t, check(t, again.Last.Comparisons, deploy.ComparedKMSRoot).Reason, "the cloud named when the app was deployed")
 		assert.True(t, again.RootFromCloud)
 
-		s.TamperAnswer("KMS.Inspect", func(status int, body []byte) (int, []byte) {
+		s.TamperResponse("KMS.Inspect", func(status int, body []byte) (int, []byte) {
 			return status, rewritten(body, func(m map[string]any) { m["rpc"], m["rpc_error"] = nil, "down" })
 		})
 		_, err = deploy.Update(t.Context(), c, app, deploy.UpdateSpec{Env: secrets()}, deploy.TrustKMSRootFromCloud(), trusting(s))
@@ -234,8 +234,8 @@ func TestUpdate_EndsIfSomethingElseRuns(t *testing.T) {
 		s, c, with := cloud(t)
 		app := running(t, c, with)
 		updated := false
-		s.TamperAnswer("CVMs.CommitComposeUpdate", func(status int, body []byte) (int, []byte) { updated = true; return status, body })
-		s.TamperAnswer("CVMs.Get", func(status int, body []byte) (int, []byte) {
+		s.TamperResponse("CVMs.CommitComposeUpdate", func(status int, body []byte) (int, []byte) { updated = true; return status, body })
+		s.TamperResponse("CVMs.Get", func(status int, body []byte) (int, []byte) {
 			if updated {
 				body = regexp.MustCompile(`"compose_hash":"[0-9a-f]{64}"`).ReplaceAll(body, []byte(`"compose_hash":"`+strings.Repeat("1", 64)+`"`))
 			}
@@ -253,7 +253,7 @@ func TestUpdate_EndsAtAHashOfTheCloudsOwn(t *testing.T) {
 		s, c, with := cloud(t)
 		app := running(t, c, with)
 		for what, member := range map[string]string{deploy.ComparedComposeHash: "compose_hash", deploy.ComparedAppID: "app_id"} {
-			s.TamperAnswer("CVMs.ProvisionComposeUpdate", func(status int, body []byte) (int, []byte) {
+			s.TamperResponse("CVMs.ProvisionComposeUpdate", func(status int, body []byte) (int, []byte) {
 				return status, rewritten(body, func(m map[string]any) { m[member] = strings.Repeat("1", len(m[member].(string))) })
 			})
 			_, err := deploy.Update(t.Context(), c, app, deploy.UpdateSpec{PreLaunchScript: "#!/bin/sh\necho 2\n"}, with.change...)
@@ -341,7 +341,7 @@ func TestUpdate_SurvivesALostAnswer(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, c, with := cloud(t)
 				app := running(t, c, with)
-				s.Fault(operation, phalatest.Fault{LoseAnswer: true})
+				s.Fault(operation, phalatest.Fault{LoseResponse: true})
 				done, err := deploy.Update(t.Context(), c, app, deploy.UpdateSpec{
 					DockerCompose: urlOnly, Env: urlSecret(), RemoveSecrets: []string{"TOKEN"}, DiskSize: 40,
 				}, with.change...)
@@ -430,7 +430,7 @@ func TestRollback_RefusesAnotherText(t *testing.T) {
 		next, err := deploy.Update(t.Context(), c, first, deploy.UpdateSpec{PreLaunchScript: "#!/bin/sh\necho 2\n"}, with.change...)
 		require.NoError(t, err)
 		next.Revisions = nil
-		s.TamperAnswer("Apps.GetRevision", func(status int, body []byte) (int, []byte) {
+		s.TamperResponse("Apps.GetRevision", func(status int, body []byte) (int, []byte) {
 			return status, []byte(strings.ReplaceAll(string(body), "nginx", "miner"))
 		})
 		sent := len(s.Requests())

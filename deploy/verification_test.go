@@ -71,12 +71,12 @@ func TestRun_EndsAtOneOtherByteOfTheCompose(t *testing.T) {
 		is     []error // none: a *MismatchError
 	}{
 		"the cloud hashes another text": {change: func(s *phalatest.Server) {
-			s.TamperAnswer("CVMs.Provision", func(status int, body []byte) (int, []byte) {
+			s.TamperResponse("CVMs.Provision", func(status int, body []byte) (int, []byte) {
 				return status, rewritten(body, func(m map[string]any) { m["compose_hash"] = flippedHash(m["compose_hash"].(string)) })
 			})
 		}},
 		"the cloud shows another hash of the CVM": {change: func(s *phalatest.Server) {
-			s.TamperAnswer("CVMs.Get", func(status int, body []byte) (int, []byte) {
+			s.TamperResponse("CVMs.Get", func(status int, body []byte) (int, []byte) {
 				return status, rewritten(body, func(m map[string]any) { m["compose_hash"] = flippedHash(m["compose_hash"].(string)) })
 			})
 		}},
@@ -281,7 +281,7 @@ func TestRun_ReportsMissingEvidenceWithoutAPolicy(t *testing.T) {
 		change func(*phalatest.Server)
 		reason string
 	}{
-		"private":           {private, func(*phalatest.Server) {}, "keeps its attestation private"},
+		"private":           {private, func(*phalatest.Server) {}, "attestation of the CVM is private"},
 		"no quote":          {func(t *testing.T) deploy.Spec { return spec(t) }, quoteless, "no evidence"},
 		"the API is broken": {func(t *testing.T) deploy.Spec { return spec(t) }, broken, "no evidence"},
 	} {
@@ -394,7 +394,7 @@ func TestRun_WaitsForEvidence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, with := cloud(t)
 		asked := 0
-		s.TamperAnswer("Apps.GetAttestations", func(status int, body []byte) (int, []byte) {
+		s.TamperResponse("Apps.GetAttestations", func(status int, body []byte) (int, []byte) {
 			if asked++; asked > 4 {
 				return status, body
 			}
@@ -425,7 +425,7 @@ func TestRun_ReturnsTheErrorOfAContextThatEndsInTheWaitForEvidence(t *testing.T)
 func TestRun_TakesTheEvidenceOfTheCVMAsWell(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, with := cloud(t)
-		s.TamperAnswer("Apps.GetAttestations", func(int, []byte) (int, []byte) { return http.StatusNotFound, []byte(`{}`) })
+		s.TamperResponse("Apps.GetAttestations", func(int, []byte) (int, []byte) { return http.StatusNotFound, []byte(`{}`) })
 		r, err := deploy.Run(t.Context(), c, spec(t), with.run...)
 		require.NoError(t, err)
 		assert.True(t, r.Last.Report.Verified)
@@ -471,7 +471,7 @@ func refuseCollateral(s *phalatest.Server) {
 }
 
 func forgeCollateral(s *phalatest.Server) {
-	s.TamperAnswer("Attestations.Verify", func(status int, body []byte) (int, []byte) {
+	s.TamperResponse("Attestations.Verify", func(status int, body []byte) (int, []byte) {
 		return status, rewritten(body, func(m map[string]any) {
 			collateral := m["quote_collateral"].(map[string]any)
 			collateral["tcb_info"] = strings.Replace(collateral["tcb_info"].(string), "UpToDate", "UpToDatE", 1)
@@ -481,7 +481,7 @@ func forgeCollateral(s *phalatest.Server) {
 
 // showPrivately says of the CVM that it keeps its evidence private, and shows it nevertheless, as to its owner.
 func showPrivately(s *phalatest.Server) {
-	s.TamperAnswer("CVMs.Get", func(status int, body []byte) (int, []byte) {
+	s.TamperResponse("CVMs.Get", func(status int, body []byte) (int, []byte) {
 		return status, rewritten(body, func(m map[string]any) { m["public_tcbinfo"] = false })
 	})
 }
@@ -636,7 +636,7 @@ func TestRun_TakesTheTextFromTheEvidence(t *testing.T) {
 		sp.Compose = doc
 		_, script := s.PreLaunchScript()
 		accept := deploy.AcceptPreLaunchScripts(script)
-		s.TamperAnswer("CVMs.GetComposeFile", func(status int, body []byte) (int, []byte) {
+		s.TamperResponse("CVMs.GetComposeFile", func(status int, body []byte) (int, []byte) {
 			return status, []byte(strings.ReplaceAll(string(body), "nginx", "miner"))
 		})
 		app, err := deploy.Run(t.Context(), c, sp, append(with.run, accept)...)

@@ -1,6 +1,7 @@
 package phalatest
 
 import (
+	"cmp"
 	"net/http"
 	"strings"
 	"time"
@@ -22,12 +23,18 @@ type prepared struct {
 
 func (p *prepared) expires() time.Time { return p.created.Add(provisionTTL) }
 
-// current reports whether a prepared change is the newest of its CVM and has not expired.
+// current reports whether a prepared change exists, is the newest of its CVM and has not expired.
 func (p *prepared) current() bool {
-	return (p.vm.update == p || p.vm.replica == p) && time.Now().Before(p.expires())
+	return p != nil && (p.vm.update == p || p.vm.replica == p) && time.Now().Before(p.expires())
 }
 
-func (s *Server) prepare(p *prepared) answer {
+// matches reports whether a hash is that of the prepared change.
+func (p *prepared) matches(hashText string) bool {
+	hash, err := compose.ParseHash(hashText)
+	return err == nil && hash == p.hash
+}
+
+func (s *Server) prepare(p *prepared) *response {
 	p.token, p.created = dashed(newUUID()), time.Now().UTC()
 	slot, event := &p.vm.update, "cvm.update.pending_approval"
 	if p.replica {
@@ -38,7 +45,7 @@ func (s *Server) prepare(p *prepared) answer {
 	}
 	*slot = p
 	s.prepared[p.token] = p
-	s.happened(p.vm, event)
+	s.emitCVM(p.vm, event)
 	page, post := p.urls()
 	return registrationRequired(
 		append(p.vm.app.registration(p.hash, p.node),
@@ -48,32 +55,7 @@ func (s *Server) prepare(p *prepared) answer {
 		)...)
 }
 
-// urls are the page for people and the address for programs that commit the change.
-func (p *prepared) urls() (page, post string) {
-	kind, id := "update", dashed(p.vm.uuid)
-	if p.replica {
-		kind = "replica"
-	}
-	return "https://cloud.phala.test/" + p.vm.tenant().slug + "/cvms/" + id + "/confirm-" + kind + "?token=" + p.token + "&compose_hash=" + p.hash.String(),
-		"https://phala.test/api/v1/cvms/" + id + "/commit-" + kind + "?token=" + p.token
-}
-
-// registration returns what must be registered for an app to run a hash on a node, with the contract's present
-// answer.
-func (a *app) registration(hash compose.Hash, n *node) []object {
-	return []object{
-		{"field": "compose_hash", "value": hash.String()}, {"field": "app_id", "value": a.id.String()},
-		{"field": "device_id", "value": n.device.String()}, {"field": "kms_info", "value": a.kms.describe()},
-		{"field": "onchain_status", "value": a.consent(hash, n).describe()},
-	}
-}
-
-// registrationRequired returns a 465 with everything that the registration takes.
-func registrationRequired(details ...object) answer {
-	return structured(statusHashRequired, "ERR-01-005", "The compose hash must be registered before it is committed", details...)
-}
-
-func (s *Server) prepareUpdate(vm *cvm, ch change) answer {
+func (s *Server) prepareUpdate(vm *cvm, ch change) *response {
 	p := &prepared{vm: vm, change: ch, hash: vm.doc.hash, node: vm.node}
 	if ch.doc != nil {
 		p.hash = ch.doc.hash
@@ -81,96 +63,110 @@ func (s *Server) prepareUpdate(vm *cvm, ch change) answer {
 	return s.prepare(p)
 }
 
-// confirm applies the update that was prepared last, by its hash.
-func (s *Server) confirm(vm *cvm, by approval) answer {
-	p := vm.update
-	if hash, err := compose.ParseHash(by.hash); err != nil || p == nil || !p.current() || p.hash != hash {
-		return *tokenInvalid()
+// urls returns the page for people and the URL for programs that commit the change.
+func (p *prepared) urls() (page, post string) {
+	kind, id := "update", dashed(p.vm.uuid)
+	if p.replica {
+		kind = "replica"
 	}
-	return s.commit(p, by)
+	return "https://cloud.phala.test/" + p.vm.app.workspace.slug + "/cvms/" + id + "/confirm-" + kind + "?token=" + p.token + "&compose_hash=" + p.hash.String(),
+		"https://phala.test/api/v1/cvms/" + id + "/commit-" + kind + "?token=" + p.token
 }
 
-func tokenInvalid() *answer {
-	return refuse(statusHashInvalid, "ERR-01-006", "The token or hash is unknown, has expired, or was superseded; prepare again")
+// registration returns what must be registered before an app can run a hash on a node, and what the contract allows at
+// present.
+func (a *app) registration(hash compose.Hash, n *node) []object {
+	read := a.allowance(hash, n)
+	return []object{
+		{"field": "compose_hash", "value": hash.String()}, {"field": "app_id", "value": a.id.String()},
+		{"field": "device_id", "value": n.device.String()}, {"field": "kms_info", "value": a.kms.describe()},
+		{"field": "onchain_status", "value": object{
+			"compose_hash_allowed": read.hash, "device_id_allowed": read.device || read.anyDevice, "is_allowed": read.allowed(),
+		}},
+	}
 }
 
-// redeem returns the change of a token, and compares the hash that it is bound to.
-func (s *Server) redeem(c *call, vm *cvm, replica bool) (*prepared, approval, *answer) {
-	var r openapi.CommitUpdateRequest
-	if len(c.body) > 0 {
-		if bad, ok := s.decode(c, &r); !ok {
-			return nil, approval{}, &bad
-		}
+// registrationRequired returns a 465 with the result of [app.registration].
+func registrationRequired(details ...object) *response {
+	return codedError(statusHashRequired, "ERR-01-005", "The compose hash must be registered before it is committed", details...)
+}
+
+func tokenInvalid() *response {
+	return codedError(statusHashInvalid, "ERR-01-006", "The token or hash is unknown, has expired, or was superseded; prepare again")
+}
+
+// confirm applies the newest prepared update, by its hash.
+func (s *Server) confirm(vm *cvm, by approval) *response {
+	if !vm.update.current() || !vm.update.matches(by.hash) {
+		return tokenInvalid()
 	}
-	token := string(deref(r.Token))
-	if token == "" {
-		token = c.URL.Query().Get("token")
-	}
-	p := s.prepared[token]
-	if p == nil || p.vm != vm || p.replica != replica || !p.current() {
-		return nil, approval{}, tokenInvalid()
-	}
+	return s.commit(vm.update, by)
+}
+
+// findPrepared returns the prepared change of a token, if the request has no other hash.
+func (s *Server) findPrepared(c *call, r openapi.CommitUpdateRequest, replica bool) (*prepared, approval, *response) {
 	by := approval{hash: deref(r.ComposeHash), transaction: deref(r.TransactionHash)}
-	if by.hash != "" {
-		if hash, err := compose.ParseHash(by.hash); err != nil || hash != p.hash {
-			return nil, by, tokenInvalid()
-		}
+	p := s.prepared[cmp.Or(string(deref(r.Token)), c.URL.Query().Get("token"))]
+	if !p.current() || p.vm != c.vm || p.replica != replica || by.hash != "" && !p.matches(by.hash) {
+		return nil, by, tokenInvalid()
 	}
 	return p, by, nil
 }
 
-func (s *Server) commit(p *prepared, by approval) answer {
-	if bad := s.allowed(p.vm.app, p.hash, p.node, by.orRegistered(), true); bad != nil {
-		return *bad
+func (s *Server) commit(p *prepared, by approval) *response {
+	if bad := s.checkAllowed(p.vm.app, p.hash, p.node, by.orRegistered(), true); bad != nil {
+		return bad
 	}
 	delete(s.prepared, p.token)
 	p.vm.update = nil
 	return s.apply(p.vm, p.change)
 }
 
-func commitUpdate(s *Server, c *call, vm *cvm) answer {
-	p, by, bad := s.redeem(c, vm, false)
+func (s *Server) answerCVMsCommitUpdate(c *call, r openapi.CommitUpdateRequest) *response {
+	p, by, bad := s.findPrepared(c, r, false)
 	if bad != nil {
-		return *bad
+		return bad
 	}
 	return s.commit(p, by)
 }
 
-func getCommitUpdate(s *Server, c *call, vm *cvm) answer {
+func (s *Server) answerCVMsGetCommitUpdate(c *call) *response {
 	p := s.prepared[c.URL.Query().Get("token")]
-	if p == nil || p.vm != vm || !p.current() {
-		return *tokenInvalid()
+	if !p.current() || p.vm != c.vm {
+		return tokenInvalid()
 	}
+	w := c.app.workspace
 	return ok(object{
-		"workspace": object{"name": vm.tenant().name, "slug": vm.tenant().slug}, "cvm_id": dashed(vm.uuid), "cvm_name": vm.name,
-		"app_id": vm.app.id.String(), "compose_hash": p.hash.String(), "initiated_by": object{"user_id": vm.tenant().userID(), "username": vm.tenant().userName()},
+		"workspace": object{"name": w.name, "slug": w.slug}, "cvm_id": dashed(c.vm.uuid), "cvm_name": c.vm.name, "app_id": c.app.id.String(),
+		"compose_hash": p.hash.String(), "initiated_by": object{"user_id": w.userID(), "username": w.userName()},
 		"created_at": stamp(p.created), "expires_at": stamp(p.expires()),
 	})
 }
 
-func listPending(_ *Server, _ *call, a *app) answer {
+func (*Server) answerAppsListPendingUpdates(c *call) *response {
 	items := []openapi.PreparedUpdate{}
-	for _, vm := range a.cvms {
-		if p := vm.update; p != nil && p.current() {
+	for _, vm := range c.app.cvms {
+		if p := vm.update; p.current() {
 			items = append(items, openapi.PreparedUpdate{
-				VMUUID: dashed(vm.uuid), ComposeHash: p.hash.String(), OnChain: a.kms.onChain() && a.consent(p.hash, p.node).hash, InstanceName: vm.name,
+				VMUUID: dashed(vm.uuid), ComposeHash: p.hash.String(), OnChain: c.app.kms.onChain() && c.app.allowance(p.hash, p.node).hash,
+				InstanceName: vm.name,
 			})
 		}
 	}
 	return ok(openapi.PendingUpdates{Items: items})
 }
 
-func previewPending(_ *Server, c *call, vm *cvm) answer {
-	p := vm.update
-	if p == nil || !p.current() || p.hash.String() != strings.TrimPrefix(strings.ToLower(c.params["compose_hash"]), "0x") {
-		return plain(http.StatusNotFound, "No such pending update")
+func (*Server) answerAppsPreviewPendingUpdate(c *call) *response {
+	p := c.vm.update
+	if !p.current() || p.hash.String() != strings.TrimPrefix(strings.ToLower(c.params["compose_hash"]), "0x") {
+		return plainError(http.StatusNotFound, "No such pending update")
 	}
-	next := vm.doc
+	next := c.vm.doc
 	if p.change.doc != nil {
 		next = p.change.doc
 	}
 	return ok(openapi.PendingUpdatePreview{
-		CurrentDockerCompose: vm.doc.composeFile(), PendingDockerCompose: next.composeFile(), CurrentPreLaunchScript: vm.doc.script(),
+		CurrentDockerCompose: c.vm.doc.composeFile(), PendingDockerCompose: next.composeFile(), CurrentPreLaunchScript: c.vm.doc.script(),
 		PendingPreLaunchScript: next.script(),
 	})
 }

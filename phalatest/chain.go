@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -18,8 +17,8 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// Chain is the contract of a KMS on a chain as the cloud sees it, with the KMS's own key. View of a *chaintest.Chain
-// implements it.
+// Chain is the contract of a KMS on a chain as the cloud reads it, with the KMS's own key. The result of View of a
+// *chaintest.Chain implements it.
 type Chain interface {
 	// ChainID is the EIP-155 id of the chain.
 	ChainID() uint64
@@ -30,11 +29,11 @@ type Chain interface {
 	// KMSRootCA is the public key of the KMS's root CA (DER SubjectPublicKeyInfo), which is in its contract.
 	KMSRootCA() []byte
 	// App reads whether the KMS has registered an app, and the deployer and owner of its contract.
-	App(ctx context.Context, app kms.AppID) (known bool, deployer, owner common.Address, err error)
-	// Allowance reads the answer of an app's contract.
+	App(ctx context.Context, app kms.AppID) (registered bool, deployer, owner common.Address, err error)
+	// Allowance reads what the contract of an app allows.
 	Allowance(ctx context.Context, app kms.AppID, hash [32]byte, device kms.DeviceID) (kms.Allowance, error)
 	// Transaction reads whether a transaction is mined and succeeded, and which contract it called.
-	Transaction(ctx context.Context, tx common.Hash) (mined, worked bool, to common.Address, err error)
+	Transaction(ctx context.Context, tx common.Hash) (mined, succeeded bool, to common.Address, err error)
 }
 
 // WithChain adds a KMS that the contract on a chain governs. The contract is read for each decision.
@@ -48,117 +47,114 @@ func WithChain(chain Chain) Option {
 	}
 }
 
-// alreadyRegistered replaces a transaction if the contract has allowed everything before.
+// alreadyRegistered replaces a transaction in a request if the contract has allowed everything before.
 const alreadyRegistered = "already-registered"
 
 // chainTimeout limits the chain reads of one request.
 const chainTimeout = 10 * time.Second
 
-// consent is the answer of an app's contract for a hash and the device of a node.
-type consent struct {
+// allowance is what an app's contract returns for a hash and the device of a node.
+type allowance struct {
 	hash, device, anyDevice bool
 	err                     error
 }
 
-func (c consent) given() bool { return c.err == nil && c.hash && (c.device || c.anyDevice) }
+func (a allowance) allowed() bool { return a.err == nil && a.hash && (a.device || a.anyDevice) }
 
-func (c consent) describe() object {
-	return object{"compose_hash_allowed": c.hash, "device_id_allowed": c.device || c.anyDevice, "is_allowed": c.given()}
-}
-
-// consent returns the answer of the chain. The central KMS allows everything.
-func (a *app) consent(hash compose.Hash, n *node) consent {
+// allowance reads the contract of an app. The central KMS allows everything.
+func (a *app) allowance(hash compose.Hash, n *node) allowance {
 	if !a.kms.onChain() {
-		return consent{hash: true, device: true}
+		return allowance{hash: true, device: true}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), chainTimeout)
 	defer cancel()
-	is, err := a.kms.chain.Allowance(ctx, a.id, hash, n.device)
-	return consent{hash: is.ComposeHash, device: is.Device, anyDevice: is.AnyDevice, err: err}
+	read, err := a.kms.chain.Allowance(ctx, a.id, hash, n.device)
+	return allowance{hash: read.ComposeHash, device: read.Device, anyDevice: read.AnyDevice, err: err}
 }
 
-// allowed decides whether an app may run a compose hash on a node now. It returns nil if it may; the central KMS
-// always allows it. On a chain it returns 465 for a request without a transaction, unless fresh is false and the
-// contract allows it already. For a request with a transaction it returns 468 if the contract does not allow it, and
-// 467 if the transaction is invalid.
-func (s *Server) allowed(a *app, hash compose.Hash, n *node, by approval, fresh bool) *answer {
+func chainUnreadable(err error) *response {
+	return codedError(http.StatusServiceUnavailable, "", "The chain cannot be read: "+err.Error())
+}
+
+// checkAllowed returns nil if an app may run a compose hash on a node now; the central KMS always allows it. On a chain
+// it returns 465 for a request without a transaction, unless fresh is false and the contract allows it already. For a
+// request with a transaction it returns 468 if the contract does not allow it, and 467 if the transaction is invalid.
+func (s *Server) checkAllowed(a *app, hash compose.Hash, n *node, by approval, fresh bool) *response {
 	if !a.kms.onChain() {
 		return nil
 	}
-	c := a.consent(hash, n)
+	read := a.allowance(hash, n)
 	switch {
-	case c.err != nil:
-		return refuse(http.StatusServiceUnavailable, "", "The chain cannot be read: "+c.err.Error())
-	case by.transaction == "" && !fresh && c.given():
+	case read.err != nil:
+		return chainUnreadable(read.err)
+	case by.transaction == "" && !fresh && read.allowed():
 		return nil
 	case by.transaction == "":
-		required := registrationRequired(a.registration(hash, n)...)
-		return &required
-	case !c.hash:
-		return refuse(statusNotAllowed, "ERR-01-008", "The contract does not allow compose hash "+hash.String())
-	case !c.given():
-		return refuse(statusNotAllowed, "ERR-01-008", "The contract does not allow device "+n.device.String())
+		return registrationRequired(a.registration(hash, n)...)
+	case !read.hash:
+		return codedError(statusNotAllowed, "ERR-01-008", "The contract does not allow compose hash "+hash.String())
+	case !read.allowed():
+		return codedError(statusNotAllowed, "ERR-01-008", "The contract does not allow device "+n.device.String())
 	case by.transaction == alreadyRegistered:
 		return nil
 	}
-	return a.verifyTransaction(by.transaction, s.unknown.transaction)
+	return a.checkTransaction(by.transaction, s.undocumented.transaction)
 }
 
-// verifyTransaction checks a transaction with the rule in force.
-func (a *app) verifyTransaction(text string, rule TransactionRule) *answer {
-	no := func(why string) *answer {
-		return refuse(statusTxInvalid, "ERR-01-007", fmt.Sprintf("Transaction %.80s: %s", text, why))
+func (a *app) checkTransaction(text string, rule TransactionRule) *response {
+	refused := func(reason string) *response {
+		return codedError(statusTxInvalid, "ERR-01-007", fmt.Sprintf("Transaction %.80s: %s", text, reason))
 	}
 	var tx common.Hash
 	if err := tx.UnmarshalText([]byte(text)); err != nil {
-		return no("not the hash of a transaction")
+		return refused("not the hash of a transaction")
 	}
 	if tx == (common.Hash{}) || rule == TransactionAny {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), chainTimeout)
 	defer cancel()
-	mined, worked, to, err := a.kms.chain.Transaction(ctx, tx)
+	mined, succeeded, to, err := a.kms.chain.Transaction(ctx, tx)
 	switch {
 	case err != nil:
-		return no(err.Error())
+		return refused(err.Error())
 	case !mined:
-		return no("no receipt")
-	case !worked:
-		return no("it has reverted")
+		return refused("no receipt")
+	case !succeeded:
+		return refused("it has reverted")
 	case rule == TransactionToApp && to != a.id.Address():
-		return no("it called another contract")
+		return refused("it called another contract")
 	}
 	return nil
 }
 
-// checkContract compares what a commit states about the contract of a new app with the chain.
-func (s *Server) checkContract(p *provision, id kms.AppID, contract, deployer string) *answer {
+// checkContract compares the contract and the deployer in a request for a new app with the chain.
+func (s *Server) checkContract(p *provision, id kms.AppID, contract, deployer string) *response {
 	if contract != "" && common.HexToAddress(contract) != id.Address() {
-		return refuse(http.StatusBadRequest, "ERR-02-008", "contract_address is not the app_id")
+		return codedError(http.StatusBadRequest, "ERR-02-008", "contract_address is not the app_id")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), chainTimeout)
 	defer cancel()
-	known, by, _, err := p.kms.chain.App(ctx, id)
+	registered, deployedBy, _, err := p.kms.chain.App(ctx, id)
 	switch {
 	case err != nil:
-		return refuse(http.StatusServiceUnavailable, "", "The chain cannot be read: "+err.Error())
-	case !known:
-		return refuse(statusTxInvalid, "ERR-01-007", "The KMS knows no app "+id.String())
-	case deployer != "" && common.HexToAddress(deployer) != by:
-		return refuse(http.StatusBadRequest, "ERR-02-008", "deployer_address is not who deployed the app")
+		return chainUnreadable(err)
+	case !registered:
+		return codedError(statusTxInvalid, "ERR-01-007", "The KMS has not registered app "+id.String())
+	case deployer != "" && common.HexToAddress(deployer) != deployedBy:
+		return codedError(http.StatusBadRequest, "ERR-02-008", "deployer_address is not the deployer of the app")
 	}
-	return s.allowed(&app{id: id, kms: p.kms}, p.key.hash, p.node, approval{transaction: alreadyRegistered}, true)
+	return s.checkAllowed(&app{id: id, kms: p.kms}, p.key.hash, p.node, approval{transaction: alreadyRegistered}, true)
 }
 
-// asked is what a question about the chain's consent names: a hash, and a device by itself or by its node.
-func (s *Server) asked(c *call, a *app, hashText string, nodeID *int, deviceID *string, absent *node) answer {
+// answerAllowed answers whether the contract of an app allows a hash on a device, or on the device of a node.
+func (s *Server) answerAllowed(a *app, hashText string, nodeID *int, deviceID *string, absent *node) *response {
 	if !a.kms.onChain() {
-		return plain(http.StatusBadRequest, "The app is under the central KMS and has no contract")
+		return plainError(http.StatusBadRequest, "The app is under the central KMS and has no contract")
 	}
 	hash, err := compose.ParseHash(hashText)
 	if err != nil {
-		return invalid(err.Error(), "value_error", "body", "compose_hash")
+		return invalidField(err.Error(), "body", "compose_hash")
 	}
 	n := absent
 	if nodeID != nil {
@@ -166,130 +162,118 @@ func (s *Server) asked(c *call, a *app, hashText string, nodeID *int, deviceID *
 	}
 	if deviceID != nil {
 		want := strings.ToLower(strings.TrimPrefix(*deviceID, "0x"))
-		i := slices.IndexFunc(s.nodes, func(n *node) bool { return n.device.String() == want })
-		if i < 0 {
-			return plain(http.StatusNotFound, "Unknown device")
+		if n = first(s.nodes, func(n *node) bool { return n.device.String() == want }); n == nil {
+			return plainError(http.StatusNotFound, "Unknown device")
 		}
-		n = s.nodes[i]
 	}
 	if n == nil {
-		return plain(http.StatusBadRequest, "node_id or device_id is required")
+		return plainError(http.StatusBadRequest, "node_id or device_id is required")
 	}
-	return ok(a.describeConsent(hash, n))
+	return ok(a.describeAllowance(hash, n))
 }
 
-func (a *app) describeConsent(hash compose.Hash, n *node) openapi.Allowance {
-	is := a.consent(hash, n)
+func (a *app) describeAllowance(hash compose.Hash, n *node) openapi.Allowance {
+	read := a.allowance(hash, n)
 	described := openapi.Allowance{
-		AppContractAddress: a.contract(), ComposeHash: hash.String(), DeviceID: n.device.String(), ComposeHashAllowed: is.hash,
-		AllowAnyDevice: is.anyDevice, IsAllowed: is.given(),
+		AppContractAddress: a.contract(), ComposeHash: hash.String(), DeviceID: n.device.String(), ComposeHashAllowed: read.hash,
+		AllowAnyDevice: read.anyDevice, IsAllowed: read.allowed(),
 	}
-	if !is.anyDevice {
-		described.DeviceIDAllowed = ref(is.device)
+	if !read.anyDevice {
+		described.DeviceIDAllowed = ref(read.device)
 	}
-	if is.err != nil {
-		described.Error = is.err.Error()
+	if read.err != nil {
+		described.Error = read.err.Error()
 	}
 	return described
 }
 
-func checkAllowed(s *Server, c *call, a *app) answer {
-	var r openapi.CheckAllowedRequest
-	if bad, ok := s.decode(c, &r); !ok {
-		return bad
-	}
-	return s.asked(c, a, r.ComposeHash, r.NodeID, r.DeviceID, nil)
+func (s *Server) answerAppsCheckAllowed(c *call, r openapi.CheckAllowedRequest) *response {
+	return s.answerAllowed(c.app, r.ComposeHash, r.NodeID, r.DeviceID, nil)
 }
 
-func checkCVMAllowed(s *Server, c *call, vm *cvm) answer {
-	var r openapi.CheckCVMAllowedRequest
-	if bad, ok := s.decode(c, &r); !ok {
-		return bad
-	}
-	hash := vm.doc.hash.String()
-	if r.ComposeHash != nil {
-		hash = *r.ComposeHash
-	}
-	return s.asked(c, vm.app, hash, r.NodeID, r.DeviceID, vm.node)
+func (s *Server) answerCVMsCheckAllowed(c *call, r openapi.CheckCVMAllowedRequest) *response {
+	hash := c.vm.doc.hash.String()
+	setIf(&hash, r.ComposeHash)
+	return s.answerAllowed(c.app, hash, r.NodeID, r.DeviceID, c.vm.node)
 }
 
-func checkCVMsAllowed(_ *Server, c *call, a *app) answer {
+func (*Server) answerAppsCheckCVMsAllowed(c *call) *response {
 	results, allowed, failed := []openapi.CVMAllowance{}, 0, 0
-	if a.kms.onChain() {
-		for _, vm := range a.cvms {
-			is := a.describeConsent(vm.doc.hash, vm.node)
+	if c.app.kms.onChain() {
+		for _, vm := range c.app.cvms {
+			read := c.app.describeAllowance(vm.doc.hash, vm.node)
 			switch {
-			case is.Error != "":
+			case read.Error != "":
 				failed++
-			case is.IsAllowed:
+			case read.IsAllowed:
 				allowed++
 			}
 			results = append(results, openapi.CVMAllowance{
-				CVMID: vm.numberOrID(c), AppContractAddress: is.AppContractAddress, ComposeHash: is.ComposeHash, DeviceID: is.DeviceID,
-				ComposeHashAllowed: is.ComposeHashAllowed, AllowAnyDevice: is.AllowAnyDevice, DeviceIDAllowed: is.DeviceIDAllowed,
-				IsAllowed: is.IsAllowed, Error: is.Error,
+				CVMID: vm.rowID(c), AppContractAddress: read.AppContractAddress, ComposeHash: read.ComposeHash, DeviceID: read.DeviceID,
+				ComposeHashAllowed: read.ComposeHashAllowed, AllowAnyDevice: read.AllowAnyDevice, DeviceIDAllowed: read.DeviceIDAllowed,
+				IsAllowed: read.IsAllowed, Error: read.Error,
 			})
 		}
 	}
 	return ok(openapi.CVMAllowances{
-		IsOnchain: a.kms.onChain(), Results: results, Total: ref(len(results)), AllowedCount: &allowed,
+		IsOnchain: c.app.kms.onChain(), Results: results, Total: ref(len(results)), AllowedCount: &allowed,
 		DeniedCount: ref(len(results) - allowed - failed), ErrorCount: &failed, SkippedCVMIDs: []openapi.ID{},
 	})
 }
 
-func deviceAllowlist(s *Server, c *call, a *app) answer {
-	if !a.kms.onChain() {
+func (s *Server) answerAppsGetDeviceAllowlist(c *call) *response {
+	if !c.app.kms.onChain() {
 		return ok(openapi.DeviceAllowlist{IsOnchainKMS: ref(false), Devices: []openapi.AllowlistDevice{}})
 	}
 	devices, anyDevice := []openapi.AllowlistDevice{}, false
 	for _, n := range s.nodes {
-		is := a.consent(compose.Hash{}, n)
-		anyDevice = anyDevice || is.anyDevice
+		read := c.app.allowance(compose.Hash{}, n)
+		anyDevice = anyDevice || read.anyDevice
 		ids := []openapi.ID{}
-		for _, vm := range a.cvms {
+		for _, vm := range c.app.cvms {
 			if vm.node == n {
-				ids = append(ids, vm.numberOrID(c))
+				ids = append(ids, vm.rowID(c))
 			}
 		}
-		if !is.device && len(ids) == 0 {
+		if !read.device && len(ids) == 0 {
 			continue
 		}
 		status := "allowed"
-		if !is.device {
+		if !read.device {
 			status = "not_allowed"
 		}
 		devices = append(devices, openapi.AllowlistDevice{
-			DeviceID: n.device.String(), NodeName: n.name, CVMIDs: ids, AllowedOnchain: ref(is.device), Status: status,
+			DeviceID: n.device.String(), NodeName: n.name, CVMIDs: ids, AllowedOnchain: ref(read.device), Status: status,
 		})
 	}
 	return ok(openapi.DeviceAllowlist{
-		IsOnchainKMS: ref(true), AllowAnyDevice: &anyDevice, ChainID: a.kms.chainID(), AppContractAddress: a.contract(), Devices: devices,
+		IsOnchainKMS: ref(true), AllowAnyDevice: &anyDevice, ChainID: c.app.kms.chainID(), AppContractAddress: c.app.contract(), Devices: devices,
 	})
 }
 
-func appKMSInfo(_ *Server, _ *call, a *app) answer {
+func (*Server) answerAppsGetKMSInfo(c *call) *response {
 	described := openapi.AppKMSInfo{
-		IsOnchainKMS: ref(a.kms.onChain()), ChainID: a.kms.chainID(), KMSContractAddress: a.kms.address(), AppContractAddress: a.contract(),
-		DeployerAddress: a.deployer, IsContract: ref(false),
+		IsOnchainKMS: ref(c.app.kms.onChain()), ChainID: c.app.kms.chainID(), KMSContractAddress: c.app.kms.address(), AppContractAddress: c.app.contract(),
+		DeployerAddress: c.app.deployer, IsContract: ref(false),
 	}
-	if !a.kms.onChain() {
+	if !c.app.kms.onChain() {
 		return ok(described)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), chainTimeout)
 	defer cancel()
-	_, _, owner, err := a.kms.chain.App(ctx, a.id)
+	_, _, owner, err := c.app.kms.chain.App(ctx, c.app.id)
 	if err != nil {
-		return plain(http.StatusServiceUnavailable, "The chain cannot be read: "+err.Error())
+		return plainError(http.StatusServiceUnavailable, "The chain cannot be read: "+err.Error())
 	}
 	described.DeployerAddress, described.DeployerType = owner.Hex(), "eoa"
 	return ok(described)
 }
 
-func getOnChain(s *Server, c *call) answer {
+func (s *Server) answerKMSGetOnChain(c *call) *response {
 	chain := c.params["chain"]
 	id, known := map[string]int64{"ethereum": 1, "base": 8453}[chain]
 	if !known {
-		return plain(http.StatusBadRequest, "Unknown chain "+chain)
+		return plainError(http.StatusBadRequest, "Unknown chain "+chain)
 	}
 	contracts := []openapi.OnChainKMSContract{}
 	for _, k := range s.services {
@@ -297,16 +281,15 @@ func getOnChain(s *Server, c *call) answer {
 			continue
 		}
 		id = *k.chainID()
-		described := openapi.OnChainKMSContract{
+		contracts = append(contracts, openapi.OnChainKMSContract{
 			ContractAddress: k.address(), ChainID: id, ChainName: chain, K256PubKey: k.signer().String(), CAPubKey: hex.EncodeToString(k.rootCA()),
-		}
-		for _, n := range s.nodes {
-			described.Devices = append(described.Devices, openapi.OnChainDevice{DeviceID: n.device.String(), NodeName: n.name})
-		}
-		for _, i := range s.images {
-			described.OSImages = append(described.OSImages, openapi.OnChainOSImage{Name: i.name, Version: i.versionText(), OSImageHash: i.hash()})
-		}
-		contracts = append(contracts, described)
+			Devices: mapped(s.nodes, func(n *node) openapi.OnChainDevice {
+				return openapi.OnChainDevice{DeviceID: n.device.String(), NodeName: n.name}
+			}),
+			OSImages: mapped(s.images, func(i *image) openapi.OnChainOSImage {
+				return openapi.OnChainOSImage{Name: i.name, Version: i.versionText(), OSImageHash: i.hash()}
+			}),
+		})
 	}
 	return ok(openapi.OnChainKMS{ChainName: chain, ChainID: id, Contracts: contracts})
 }

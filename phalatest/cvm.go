@@ -45,12 +45,12 @@ type cvm struct {
 	boot     string // progress
 	failure  string // boot error
 	started  time.Time
-	exited   time.Time // last time by itself
+	exited   time.Time // last time it powered itself off
 	runs     []span    // times it ran, for the usage
 	op       *operation
 	finished []operation
 
-	signed *signedEvidence // evidence; nil until the first request
+	signed *signedEvidence // nil until the first request
 
 	composes map[string]composeUpdate // provisioned, by hash
 	update   *prepared                // the newest update that waits for approval
@@ -60,36 +60,35 @@ type cvm struct {
 // id returns the identifier of the newer API versions.
 func (vm *cvm) id() string { return fmt.Sprintf("cvm_%06d", vm.number) }
 
-// numberOrID is the identifier as the version of the call has it, where numbers went last.
-func (vm *cvm) numberOrID(c *call) openapi.ID {
+// rowID returns the identifier in the version of the call, in operations that used numbers until 2026-05-22.
+func (vm *cvm) rowID(c *call) openapi.ID {
 	if c.hashedIDs() {
 		return openapi.ID(vm.id())
 	}
 	return numbered(vm.number)
 }
 
-func (vm *cvm) tenant() *Tenant { return vm.app.tenant }
-
 func (vm *cvm) running() bool { return vm.status == "running" }
 
-// identifiers are all that name a CVM, in lower case where case does not matter.
+func (vm *cvm) order() int { return vm.number }
+
+// identifiers returns all that name a CVM, in lower case unless case matters.
 func (vm *cvm) identifiers() []string {
-	ids := []string{vm.app.tenant.nameKey(vm.name), vm.id(), strconv.Itoa(vm.number), vm.uuid, "app_" + vm.app.id.String()}
+	ids := []string{vm.app.workspace.nameKey(vm.name), vm.id(), strconv.Itoa(vm.number), vm.uuid, "app_" + vm.app.id.String()}
 	if vm.instance != "" {
 		ids = append(ids, "instance_"+vm.instance)
 	}
 	return ids
 }
 
-// enroll makes a CVM known under its identifiers; dismiss forgets it. A change of an identifier goes between
-// the two.
-func (s *Server) enroll(vm *cvm) {
+// addToIndex and removeFromIndex surround a change of an identifier.
+func (s *Server) addToIndex(vm *cvm) {
 	for _, id := range vm.identifiers() {
 		s.index[id] = append(s.index[id], vm)
 	}
 }
 
-func (s *Server) dismiss(vm *cvm) {
+func (s *Server) removeFromIndex(vm *cvm) {
 	for _, id := range vm.identifiers() {
 		left := slices.DeleteFunc(s.index[id], func(other *cvm) bool { return other == vm })
 		if s.index[id] = left; len(left) == 0 {
@@ -98,8 +97,8 @@ func (s *Server) dismiss(vm *cvm) {
 	}
 }
 
-// identified are the CVMs of an identifier that is no name, of all tenants: those of one app at most.
-func (s *Server) identified(id string) []*cvm {
+// withIdentifier returns the CVMs of an identifier that is not a name, in all workspaces. They are of one app.
+func (s *Server) withIdentifier(id string) []*cvm {
 	key := strings.ToLower(strings.ReplaceAll(id, "-", ""))
 	if strings.HasPrefix(key, "name ") {
 		return nil
@@ -107,106 +106,98 @@ func (s *Server) identified(id string) []*cvm {
 	return s.index[key]
 }
 
-// find returns the CVM that the key of a call may see. Without a key, if a token replaces it, a CVM has no name.
-func (c *call) find(id string) (*cvm, *answer) {
-	if c.tenant == nil {
-		return oneOf(c.server.identified(id), id, "ERR-03-010")
+// findCVM returns a CVM of the call's workspace. A call whose token replaces the key identifies a CVM of any workspace, but
+// not by name.
+func (c *call) findCVM(id string) (*cvm, *response) {
+	if c.workspace == nil {
+		return single(c.server.withIdentifier(id), id, "ERR-03-010")
 	}
-	return c.tenant.find(id)
+	return c.workspace.find(id)
 }
 
-// oneOf returns the only CVM of those that an identifier matches.
-func oneOf(found []*cvm, id, code string) (*cvm, *answer) {
+// single returns the only CVM that an identifier matches. code is that of several.
+func single(found []*cvm, id, code string) (*cvm, *response) {
 	switch len(found) {
 	case 0:
-		bad := cvmNotFound(id)
-		return nil, &bad
+		return nil, cvmNotFound(id)
 	case 1:
 		return found[0], nil
 	}
-	details := []object{}
-	for _, vm := range found {
-		details = append(details, object{"field": "vm_uuid", "value": dashed(vm.uuid), "message": vm.name})
-	}
-	return nil, refuse(http.StatusConflict, code, fmt.Sprintf("%d CVMs go by %s; name one by its UUID", len(found), id), details...)
+	details := mapped(found, func(vm *cvm) object {
+		return object{"field": "vm_uuid", "value": dashed(vm.uuid), "message": vm.name}
+	})
+	return nil, codedError(http.StatusConflict, code, fmt.Sprintf("%d CVMs match %s; use a UUID", len(found), id), details...)
 }
 
-func cvmNotFound(id string) answer {
-	return structured(http.StatusNotFound, "ERR-03-001", "CVM "+id+" was not found")
+func cvmNotFound(id string) *response {
+	return codedError(http.StatusNotFound, "ERR-03-001", "CVM "+id+" was not found")
+}
+
+func newUUID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return hex.EncodeToString(b[:])
 }
 
 func dashed(uuid string) string {
 	return uuid[:8] + "-" + uuid[8:12] + "-" + uuid[12:16] + "-" + uuid[16:20] + "-" + uuid[20:]
 }
 
-// onCVM returns a handler of an operation on one CVM.
-func onCVM(h func(*Server, *call, *cvm) answer) handler {
-	return func(s *Server, c *call) answer {
-		vm, bad := c.find(c.params["cvm_id"])
-		if bad != nil {
-			return *bad
-		}
-		return h(s, c, vm)
+func checkName(name string) *response {
+	if err := compose.ValidateName(name); err != nil {
+		return invalidField("Value error, "+err.Error(), "body", "name")
 	}
+	return nil
 }
 
-// whenIdle is onCVM for an operation that fails while another one runs.
-func whenIdle(h func(*Server, *call, *cvm) answer) handler { return onCVM(idle(h)) }
-
-func idle(h func(*Server, *call, *cvm) answer) func(*Server, *call, *cvm) answer {
-	return func(s *Server, c *call, vm *cvm) answer {
-		if vm.op != nil {
-			return plain(http.StatusConflict, busy)
-		}
-		return h(s, c, vm)
-	}
+func nameTaken(name string) *response {
+	return codedError(http.StatusConflict, "ERR-01-004", fmt.Sprintf("A CVM named %s exists already", name))
 }
 
-const busy = "Another operation is in progress on this CVM"
+func (s *Server) answerCVMsCreateEliza(c *call, r openapi.CreateCVMRequest) *response {
+	return s.answerCVMsCreate(c, r)
+}
 
-func createCVM(s *Server, c *call) answer {
-	var request openapi.CreateCVMRequest
-	if bad, ok := s.decode(c, &request); !ok {
-		return bad
-	}
-	p, err := c.tenant.findProvision(request.AppID, request.ComposeHash)
+func (s *Server) answerCVMsCreate(c *call, r openapi.CreateCVMRequest) *response {
+	p, err := c.workspace.findProvision(r.AppID, r.ComposeHash)
 	switch {
 	case errors.Is(err, errNoProvision):
-		return structured(statusHashInvalid, "ERR-01-006", "The compose hash is unknown or has expired; provision again")
+		return codedError(statusHashInvalid, "ERR-01-006", "The compose hash is unknown or has expired; provision again")
 	case err != nil:
-		return invalid(err.Error(), "value_error", "body")
+		return invalidField(err.Error(), "body")
 	}
-	id, err := kms.ParseAppID(request.AppID)
+	id, err := kms.ParseAppID(r.AppID)
 	if err != nil {
-		return invalid(err.Error(), "value_error", "body", "app_id")
+		return invalidField(err.Error(), "body", "app_id")
 	}
 	if a := s.apps[id]; a != nil {
-		if a.tenant != c.tenant || a.cvms[0].doc.hash != p.key.hash {
-			return structured(http.StatusConflict, "ERR-03-007", "The app id is in use with another compose hash")
+		if a.workspace != c.workspace || a.cvms[0].doc.hash != p.key.hash {
+			return codedError(http.StatusConflict, "ERR-03-007", "The app id is in use with another compose hash")
 		}
 		return ok(a.cvms[0].describeVM(c))
 	}
-	if len(c.tenant.named(p.name)) > 0 {
+	if len(c.workspace.withName(p.name)) > 0 {
 		return nameTaken(p.name)
 	}
-	if bad := c.tenant.overQuota(p.size); bad != nil {
-		return *bad
+	if bad := c.workspace.checkQuota(p.size); bad != nil {
+		return bad
 	}
 	if p.kms.onChain() {
-		if bad := s.checkContract(p, id, deref(request.ContractAddress), deref(request.DeployerAddress)); bad != nil {
-			return *bad
+		if bad := s.checkContract(p, id, deref(r.ContractAddress), deref(r.DeployerAddress)); bad != nil {
+			return bad
 		}
-		if p, err = p.under(id); err != nil {
-			return structured(http.StatusInternalServerError, "", err.Error())
+		if p, err = p.withAppID(id); err != nil {
+			return codedError(http.StatusInternalServerError, "", err.Error())
 		}
 	}
-	vm := s.fromProvision(p)
-	vm.app.deployer = deref(request.DeployerAddress)
-	return s.launch(c, vm, request.EncryptedEnv)
+	vm := s.firstCVM(p)
+	vm.app.deployer = deref(r.DeployerAddress)
+	return s.launch(c, vm, r.EncryptedEnv)
 }
 
-// fromProvision is the first CVM of an app.
-func (s *Server) fromProvision(p *provision) *cvm {
+// firstCVM returns the first CVM of a new app.
+func (s *Server) firstCVM(p *provision) *cvm {
 	vm := s.newCVM(s.newApp(p), p.doc)
 	vm.size, vm.image, vm.node, vm.listed, vm.userConfig = p.size, p.image, p.node, p.listed, p.userConfig
 	vm.kmsURLs, vm.gatewayURLs = p.kmsURLs, p.gatewayURLs
@@ -216,45 +207,35 @@ func (s *Server) fromProvision(p *provision) *cvm {
 	return vm
 }
 
-func nameTaken(name string) answer {
-	return structured(http.StatusConflict, "ERR-01-004", fmt.Sprintf("A CVM named %s exists already", name))
-}
-
-// newCVM returns a new CVM of an app, not yet listed, on the first node.
+// newCVM returns a new CVM of an app, for [Server.launch].
 func (s *Server) newCVM(a *app, doc *document) *cvm {
 	s.number++
 	uuid := newUUID()
 	return &cvm{
-		number: s.number, name: a.name, uuid: uuid, logToken: hashHex([]byte("logs of " + uuid))[:32], app: a, doc: doc, created: time.Now().UTC(), status: "created",
-		node: s.nodes[0], image: s.images[0], size: sizeOf(&s.types[0]), composes: map[string]composeUpdate{},
+		number: s.number, name: a.name, uuid: uuid, logToken: hashHex([]byte("logs of " + uuid))[:32], app: a, doc: doc, created: time.Now().UTC(),
+		status: "created", composes: map[string]composeUpdate{},
 	}
 }
 
-// launch adds a new CVM to the cloud and boots it for the first time.
-func (s *Server) launch(c *call, vm *cvm, env *openapi.Secret) answer {
+// launch adds a new CVM to the cloud and boots it.
+func (s *Server) launch(c *call, vm *cvm, env *openapi.Secret) *response {
 	if env != nil {
-		vm.takeEnv(s, string(*env))
+		vm.setEnv(string(*env))
 	}
-	t := vm.tenant()
-	t.cvms = append(t.cvms, vm)
+	w := vm.app.workspace
+	w.cvms = append(w.cvms, vm)
 	vm.app.cvms = append(vm.app.cvms, vm)
-	s.enroll(vm)
-	s.account(vm, 1)
+	s.addToIndex(vm)
+	vm.count(1)
 	s.bootCVM(vm, "create", "created")
-	s.revise(vm, "create")
+	s.addRevision(vm, "create")
 	return ok(vm.describeVM(c))
 }
 
-// takeEnv decrypts the environment as the guest does at its next boot. Names that the app-compose does not
-// allow are dropped, as there.
-func (vm *cvm) takeEnv(s *Server, encrypted string) {
+// setEnv decrypts an environment as the guest does at its next boot.
+func (vm *cvm) setEnv(encrypted string) {
 	vm.encryptedEnv, vm.env, vm.envError = encrypted, nil, ""
-	key, err := vm.app.kms.envKey(vm.app.id)
-	if err != nil {
-		vm.envError = err.Error()
-		return
-	}
-	env, err := kms.DecryptEnv(encrypted, key)
+	env, err := vm.app.decrypt(encrypted)
 	if err != nil {
 		vm.envError = err.Error()
 		return
@@ -262,58 +243,59 @@ func (vm *cvm) takeEnv(s *Server, encrypted string) {
 	vm.env = env
 }
 
-// allowedEnv is the environment as the containers see it: without the names that the app-compose does not allow, and
-// with what the guest's file of it makes of the values.
-func (vm *cvm) allowedEnv() []kms.EnvVar {
+func (a *app) decrypt(encrypted string) ([]kms.EnvVar, error) {
+	key, err := a.kms.envKey(a.id)
+	if err != nil {
+		return nil, err
+	}
+	return kms.DecryptEnv(encrypted, key)
+}
+
+// guestEnv returns the environment of the containers: without the names that the app-compose does not allow, and with the
+// values as the guest changes them.
+func (vm *cvm) guestEnv() []kms.EnvVar {
 	allowed := slices.DeleteFunc(slices.Clone(vm.env), func(v kms.EnvVar) bool { return !slices.Contains(vm.doc.app.AllowedEnvs, v.Key) })
 	return compose.GuestEnv(allowed)
 }
 
 // Env returns the environment of a CVM as its containers receive it, in the order of the names: decrypted by the
-// guest, filtered by the app-compose, and changed as the guest's handling changes values. The identifier may have
-// every form that the API accepts; a name is one of the first workspace.
+// guest, filtered by the app-compose, and changed as the guest changes values. The identifier may have every form that
+// the API accepts; a name is one of the first workspace.
 func (s *Server) Env(cvmID string) ([]kms.EnvVar, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t := s.own()
-	if found := s.identified(cvmID); len(found) > 0 && len(t.named(cvmID)) == 0 {
-		t = found[0].tenant()
+	w := s.own()
+	if found := s.withIdentifier(cvmID); len(found) > 0 && len(w.withName(cvmID)) == 0 {
+		w = found[0].app.workspace
 	}
-	return t.env(cvmID)
+	return w.env(cvmID)
 }
 
-// Decrypt returns the variables that a guest of an app reads from an encrypted environment, whoever owns the app. It
-// returns an error if the environment was encrypted for another app.
-func (s *Server) Decrypt(app kms.AppID, encrypted string) ([]kms.EnvVar, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	a := s.findApp(app.String())
-	if a == nil {
-		return nil, fmt.Errorf("phalatest: no app %s", app)
-	}
-	key, err := a.kms.envKey(app)
-	if err != nil {
-		return nil, fmt.Errorf("phalatest: %w", err)
-	}
-	return kms.DecryptEnv(encrypted, key)
-}
-
-func (t *Tenant) env(cvmID string) ([]kms.EnvVar, error) {
-	vm, bad := t.find(cvmID)
+func (w *Workspace) env(cvmID string) ([]kms.EnvVar, error) {
+	vm, bad := w.find(cvmID)
 	switch {
 	case bad != nil && bad.status == http.StatusConflict:
-		return nil, fmt.Errorf("phalatest: several cvms go by %s", cvmID)
+		return nil, fmt.Errorf("phalatest: several cvms match %s", cvmID)
 	case bad != nil:
 		return nil, fmt.Errorf("phalatest: no cvm %s", cvmID)
 	case vm.envError != "":
 		return nil, fmt.Errorf("phalatest: cvm %s: %s", cvmID, vm.envError)
 	}
-	return vm.allowedEnv(), nil
+	return vm.guestEnv(), nil
 }
 
-func newUUID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return hex.EncodeToString(b[:])
+// Decrypt returns the variables that a guest of an app reads from an encrypted environment, in any workspace. It
+// returns an error if the environment was encrypted for another app.
+func (s *Server) Decrypt(app kms.AppID, encrypted string) ([]kms.EnvVar, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.apps[app]
+	if a == nil {
+		return nil, fmt.Errorf("phalatest: no app %s", app)
+	}
+	env, err := a.decrypt(encrypted)
+	if err != nil {
+		return nil, fmt.Errorf("phalatest: %w", err)
+	}
+	return env, nil
 }

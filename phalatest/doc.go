@@ -23,14 +23,14 @@
 //   - node_id and teepod_id are two id spaces, and a number of one is another machine in the other;
 //   - it refuses a docker-compose text that does not parse, and a variable whose value is null (ERR-01-003);
 //   - its guest loses what a real guest loses of a secret, see [Server.Env];
-//   - [Server.NewTenant] adds another workspace with apps of its own under the same KMS.
+//   - [Server.NewWorkspace] adds another workspace with apps of its own under the same KMS.
 //
 // Where nobody has published what the real cloud does, an option chooses: [WithStoppedUpdates], [WithDeviceRule],
 // [WithTransactionRule], [WithOldEvidence]. Tests should run both.
 //
 // # Faults and forgeries
 //
-// [Server.Fault] makes an operation fail in the ways of [Fault]. [Server.TamperAnswer] changes its responses.
+// [Server.Fault] makes an operation fail in the ways of [Fault]. [Server.TamperResponse] changes its responses.
 // [Server.FailBoot] makes a CVM fail to boot, and [Server.Exit] powers one off from within. [Server.BootInstead] boots
 // another app-compose than the one that was asked for, [Server.ForgeQuote] changes what the hardware signs,
 // [Server.TamperEvidence] what the cloud shows of it, and [WithHardware] the state of the machines.

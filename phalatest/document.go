@@ -10,7 +10,6 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/phala-go/phala/compose"
-	"github.com/phala-go/phala/openapi"
 )
 
 // document is an app-compose: its exact text, its content, and its hash.
@@ -20,23 +19,20 @@ type document struct {
 	hash compose.Hash
 }
 
-// completed adds the platform's defaults, and returns the text of the CVM. Sent members stay unchanged: a null member
-// is present, and part of the hash.
-func (s *Server) completed(sent []byte) (*document, *answer) {
+// completeDocument adds the platform's defaults to a document. Sent members stay unchanged: a null member is present, and
+// part of the hash.
+func (s *Server) completeDocument(sent []byte) (*document, *response) {
 	clean, err := compose.Canonicalize(sent)
 	if err != nil {
-		bad := invalidCompose(err)
-		return nil, &bad
+		return nil, invalidCompose(err)
 	}
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(clean, &members); err != nil {
-		bad := invalidCompose(err)
-		return nil, &bad
+		return nil, invalidCompose(err)
 	}
 	script, err := json.Marshal(s.script)
 	if err != nil {
-		bad := invalidCompose(err)
-		return nil, &bad
+		return nil, invalidCompose(err)
 	}
 	full := map[string]json.RawMessage{"pre_launch_script": script}
 	for name, value := range map[string]string{
@@ -49,30 +45,37 @@ func (s *Server) completed(sent []byte) (*document, *answer) {
 	}
 	maps.Copy(full, members)
 	if text, runner := string(full["docker_compose_file"]), string(full["runner"]); runner != `"bash"` && (text == "" || text == "null" || text == `""`) {
-		return nil, refuse(http.StatusBadRequest, "ERR-01-002", "Compose file is required")
+		return nil, codedError(http.StatusBadRequest, "ERR-01-002", "Compose file is required")
 	}
 	doc, err := readDocument(full)
 	if err != nil {
-		bad := invalidCompose(err)
-		return nil, &bad
+		return nil, invalidCompose(err)
 	}
 	return doc, nil
 }
 
-// with is the document with other members.
-func (d *document) with(changed map[string]any) (*document, error) {
+func invalidCompose(err error) *response {
+	return codedError(http.StatusBadRequest, "ERR-01-003", err.Error())
+}
+
+// with returns the document with changed members.
+func (d *document) with(changed map[string]any) (*document, *response) {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(d.text, &members); err != nil {
-		return nil, err
+		return nil, invalidCompose(err)
 	}
 	for name, value := range changed {
 		raw, err := json.Marshal(value)
 		if err != nil {
-			return nil, err
+			return nil, invalidCompose(err)
 		}
 		members[name] = raw
 	}
-	return readDocument(members)
+	doc, err := readDocument(members)
+	if err != nil {
+		return nil, invalidCompose(err)
+	}
+	return doc, nil
 }
 
 func readDocument(members map[string]json.RawMessage) (*document, error) {
@@ -128,52 +131,15 @@ func (d *document) composeFile() string { return deref(d.app.DockerComposeFile) 
 
 func (d *document) script() string { return deref(d.app.PreLaunchScript) }
 
-func deref[T any](p *T) T {
-	if p == nil {
-		var zero T
-		return zero
-	}
-	return *p
-}
-
-// officialScript is what the cloud adds if an app has no pre-launch script. It is not the platform's, whose text is
-// not free to copy.
+// officialScript is inserted into a document without a pre-launch script. It is not the platform's script, whose text
+// may not be copied.
 const officialScript = "#!/bin/bash\n# phalatest pre-launch script v2\necho \"----------------------------------------------\"\n"
 
-// olderScript was the official one once.
+// olderScript is an earlier official script.
 const olderScript = "#!/bin/bash\n# phalatest pre-launch script v1\n"
 
-// WithPreLaunchScript sets the script that the cloud inserts into a document without one.
-func WithPreLaunchScript(text string) Option {
-	return func(s *Server) error {
-		if text == "" {
-			return errors.New("pre-launch script: empty")
-		}
-		s.script = text
-		return nil
-	}
-}
-
 // PreLaunchScript returns the script that the cloud inserts into a document without one, and its SHA-256. It is none
-// of the platform's published scripts, so package compose does not know it.
+// of the platform's published scripts, so package compose does not recognise it.
 func (s *Server) PreLaunchScript() (text string, sum compose.Hash) {
 	return s.script, compose.Sum([]byte(s.script))
-}
-
-// upgradeStatus compares a CVM's pre-launch script with the official ones.
-func upgradeStatus(s *Server, _ *call, vm *cvm) answer {
-	script := vm.doc.script()
-	latest, older := script == s.script, script == olderScript
-	return ok(openapi.PreLaunchUpgrade{
-		CurrentHash: hashOf(vm.doc.app.PreLaunchScript), LatestOfficialHash: hashHex([]byte(s.script)), IsOfficial: latest || older,
-		IsLatest: latest, CanUpgrade: older,
-	})
-}
-
-func upgradePreLaunch(s *Server, c *call, vm *cvm) answer {
-	doc, err := vm.doc.with(map[string]any{"pre_launch_script": s.script})
-	if err != nil {
-		return invalidCompose(err)
-	}
-	return s.change(vm, change{kind: "compose_update", doc: doc}, approvalOf(c))
 }

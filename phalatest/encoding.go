@@ -11,10 +11,10 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// encoder writes responses as the API does, in contrast to the types of package openapi and encoding/json: absent
-// optional members are null, and not left out; an id of digits alone is a number, as in older versions.
+// encoder writes responses as the API does, unlike the types of package openapi with encoding/json: absent optional
+// members are null, and an id of digits alone is a number, as in older versions.
 type encoder struct {
-	members sync.Map // []member by reflect.Type
+	members sync.Map // []jsonMember by reflect.Type
 }
 
 // jsonMember is a member of a response.
@@ -25,29 +25,29 @@ type jsonMember struct {
 	form     form
 }
 
-// form is how one member departs from the rules.
+// form is the form of a member, where it differs from the other members of the API.
 type form int
 
 const (
-	asUsual  form = iota
-	leftOut       // and not null if it is absent
-	emptied       // "" and not null if it is absent
-	unixTime      // seconds
-	float         // a number and not text
+	regular  form = iota
+	omitted       // instead of null
+	empty         // "" instead of null
+	unixTime      // seconds instead of RFC 3339
+	float         // a number instead of text
 )
 
-// forms are the members that depart from the rules, as seen in the schemas of the official clients.
-func forms(of reflect.Type, name string) form {
+// formOf returns the form of a member, which follows from the schemas of the official clients.
+func formOf(of reflect.Type, name string) form {
 	switch of {
 	case reflect.TypeFor[openapi.CVMState](), reflect.TypeFor[openapi.UpdateAccepted](), reflect.TypeFor[openapi.FirewallStatus]():
-		return leftOut
+		return omitted
 	case reflect.TypeFor[openapi.AppAttestations](), reflect.TypeFor[openapi.AttestedKMS]():
 		if name == "contract_address" {
-			return emptied
+			return empty
 		}
 	case reflect.TypeFor[openapi.AccountUser]():
 		if name == "avatar" {
-			return emptied
+			return empty
 		}
 	case reflect.TypeFor[openapi.CVMContainer]():
 		if name == "created" {
@@ -58,7 +58,7 @@ func forms(of reflect.Type, name string) form {
 			return float
 		}
 	}
-	return asUsual
+	return regular
 }
 
 // encode returns the JSON of a response.
@@ -155,7 +155,7 @@ func (e *encoder) structure(b *bytes.Buffer, v reflect.Value) error {
 	for _, m := range e.membersOf(v.Type()) {
 		value := v.Field(m.index)
 		absent := m.optional && value.IsZero()
-		if absent && m.form == leftOut {
+		if absent && m.form == omitted {
 			continue
 		}
 		b.WriteByte(between)
@@ -176,7 +176,7 @@ func (e *encoder) structure(b *bytes.Buffer, v reflect.Value) error {
 
 func (e *encoder) member(b *bytes.Buffer, v reflect.Value, m jsonMember, absent bool) error {
 	switch at, isTime := v.Interface().(openapi.Time); {
-	case absent && m.form == emptied:
+	case absent && m.form == empty:
 		b.WriteString(`""`)
 		return nil
 	case absent:
@@ -202,7 +202,7 @@ func (e *encoder) membersOf(t reflect.Type) []jsonMember {
 		if name == "-" || !t.Field(i).IsExported() {
 			continue
 		}
-		all = append(all, jsonMember{name: name, index: i, optional: strings.Contains(options, "omit"), form: forms(t, name)})
+		all = append(all, jsonMember{name: name, index: i, optional: strings.Contains(options, "omit"), form: formOf(t, name)})
 	}
 	e.members.Store(t, all)
 	return all

@@ -6,7 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
-	"net/http"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -19,18 +19,18 @@ import (
 	"github.com/phala-go/phala/phalatest/quotetest"
 )
 
-// hardware creates the quotes: a test authority in the place of Intel's, with a machine for each node. Its keys are
-// created with the first evidence.
+// hardware creates the quotes: a test authority in place of Intel's, with a machine for each node. Its keys are created
+// with the first evidence.
 type hardware struct {
 	options []quotetest.Option
 
-	made      sync.Once
+	once      sync.Once
 	authority *quotetest.Authority
 	machines  map[*node]*quotetest.Authority
-	failed    error
+	err       error
 }
 
-// collateralYears is the validity of the collateral: longer than the CVMs of a test live.
+// collateralYears is the validity of the collateral: longer than the time of a test under testing/synctest.
 const collateralYears = 10
 
 // WithHardware configures the test authority behind the quotes, as with [quotetest.WithTCBStatus], or with
@@ -42,10 +42,10 @@ func WithHardware(options ...quotetest.Option) Option {
 	}
 }
 
-// machine is the hardware of a node.
+// machine returns the hardware of a node.
 func (s *Server) machine(n *node) (*quotetest.Authority, error) {
-	s.hardware.made.Do(func() { s.hardware.failed = s.hardware.build(s.nodes) })
-	return s.hardware.machines[n], s.hardware.failed
+	s.hardware.once.Do(func() { s.hardware.err = s.hardware.build(s.nodes) })
+	return s.hardware.machines[n], s.hardware.err
 }
 
 func (h *hardware) build(nodes []*node) error {
@@ -70,14 +70,14 @@ func (h *hardware) build(nodes []*node) error {
 	return nil
 }
 
-// AttestationPolicy returns the policy of a careful caller for this cloud: the roots of its hardware in the place of
+// AttestationPolicy returns the policy of a careful caller for this cloud: the roots of its hardware in place of
 // Intel's, a source of collateral, the root CAs of its KMSs, its OS images and its nodes. Development images fail in
 // [attest.CheckProductionOS]. The caller adds the app and the compose hash; package deploy does.
 //
 // Without it the quotes of this cloud are refused, because they are not signed by Intel.
 func (s *Server) AttestationPolicy() attest.Policy {
 	if _, err := s.machine(s.nodes[0]); err != nil {
-		s.wrong("the test authority: %v", err)
+		s.failTest("the test authority: %v", err)
 		return attest.Policy{Collateral: func(context.Context, attest.CollateralRequest) (*attest.Collateral, error) { return nil, err }}
 	}
 	p := s.hardware.authority.Policy()
@@ -85,9 +85,9 @@ func (s *Server) AttestationPolicy() attest.Policy {
 		p.KMSRootCAs = append(p.KMSRootCAs, k.rootCA())
 	}
 	for _, i := range s.images {
-		known, err := i.boots(0).Known()
+		known, err := i.booted(0).Known()
 		if err != nil {
-			s.wrong("the image %s: %v", i.name, err)
+			s.failTest("the image %s: %v", i.name, err)
 			continue
 		}
 		p.OSImageHashes = append(p.OSImageHashes, known.Hash)
@@ -99,15 +99,14 @@ func (s *Server) AttestationPolicy() attest.Policy {
 	return p
 }
 
-// judge reports whether a quote comes from the hardware of this cloud, and its TCB status; nil if its platform is
-// none of these.
-func (s *Server) judge(raw []byte) (genuine bool, tcb *attest.TCB) {
+// evaluateQuote reports whether a quote is from the hardware of this cloud, and returns its TCB; nil for another platform.
+func (s *Server) evaluateQuote(raw []byte) (genuine bool, tcb *attest.TCB) {
 	if _, err := s.machine(s.nodes[0]); err != nil {
 		return false, nil
 	}
 	report, err := attest.Verify(context.Background(), attest.Evidence{Quote: raw}, s.hardware.authority.Policy())
 	if report == nil {
-		s.wrong("the test authority: %v", err)
+		s.failTest("the test authority: %v", err)
 		return false, nil
 	}
 	genuine = true
@@ -122,13 +121,13 @@ func (s *Server) judge(raw []byte) (genuine bool, tcb *attest.TCB) {
 
 // signedEvidence is the evidence of a CVM with the certificate of its app, which its quote signs.
 type signedEvidence struct {
-	of          booted
+	subject     evidenceSubject
 	evidence    attest.Evidence
 	certificate *x509.Certificate
 }
 
-// booted is what evidence is about; new evidence is signed when it changes.
-type booted struct {
+// evidenceSubject is what evidence proves; new evidence is signed when it changes.
+type evidenceSubject struct {
 	hash     compose.Hash
 	instance string
 	image    *image
@@ -137,8 +136,8 @@ type booted struct {
 
 // sign returns the evidence of a running CVM, which it caches.
 func (s *Server) sign(vm *cvm) (*signedEvidence, error) {
-	of := booted{vm.doc.hash, vm.instance, vm.image, vm.node}
-	if vm.signed != nil && vm.signed.of == of {
+	subject := evidenceSubject{vm.doc.hash, vm.instance, vm.image, vm.node}
+	if vm.signed != nil && vm.signed.subject == subject {
 		return vm.signed, nil
 	}
 	machine, err := s.machine(vm.node)
@@ -147,12 +146,12 @@ func (s *Server) sign(vm *cvm) (*signedEvidence, error) {
 	}
 	spec := quotetest.Spec{
 		Name: vm.name, AppID: vm.app.id, AppCompose: string(vm.doc.text), InstanceID: vm.instance,
-		KeyProvider: vm.keyProvider(), OSImage: vm.image.boots(vm.size.memory), StorageFS: deref(vm.doc.app.StorageFS),
+		KeyProvider: attest.KeyProvider{Name: "kms", ID: hex.EncodeToString(vm.app.kms.rootCA())}, OSImage: vm.image.booted(vm.size.memory), StorageFS: deref(vm.doc.app.StorageFS),
 	}
 	var changes []quotetest.Change
-	if sp := s.forged[vm.name]; sp != nil {
-		if changes = sp.changes; sp.boots != nil {
-			sp.boots(&spec)
+	if f := s.forged[vm.name]; f != nil {
+		if changes = f.quote; f.boot != nil {
+			f.boot(&spec)
 		}
 	}
 	pair, evidence, err := machine.Certificate(spec, changes...)
@@ -163,18 +162,13 @@ func (s *Server) sign(vm *cvm) (*signedEvidence, error) {
 	if err != nil {
 		return nil, err
 	}
-	vm.signed = &signedEvidence{of, evidence, certificate}
+	vm.signed = &signedEvidence{subject, evidence, certificate}
 	return vm.signed, nil
 }
 
-// keyProvider returns the key provider of a CVM's app.
-func (vm *cvm) keyProvider() attest.KeyProvider {
-	return attest.KeyProvider{Name: "kms", ID: hex.EncodeToString(vm.app.kms.rootCA())}
-}
-
-// describe returns the parsed certificate, as the API shows it.
-func (m *signedEvidence) describe(e attest.Evidence) openapi.Certificate {
-	c := m.certificate
+// describe returns the parsed certificate as in the API, with the quote of e.
+func (signed *signedEvidence) describe(e attest.Evidence) openapi.Certificate {
+	c := signed.certificate
 	fingerprint := sha256.Sum256(c.Raw)
 	return openapi.Certificate{
 		Subject:      openapi.CertificateSubject{CommonName: c.Subject.CommonName},
@@ -185,8 +179,8 @@ func (m *signedEvidence) describe(e attest.Evidence) openapi.Certificate {
 	}
 }
 
-// proof is the evidence of a CVM as the API shows it, or the reason why there is none.
-type proof struct {
+// returnedEvidence is the evidence of a CVM in responses, or the reason why there is none.
+type returnedEvidence struct {
 	evidence    attest.Evidence
 	certificate openapi.Certificate
 	tcbInfo     *openapi.TCBInfo
@@ -194,35 +188,35 @@ type proof struct {
 	missing     string
 }
 
-// prove returns the evidence of a CVM. Only a running one has any, and it may keep it private.
-func (s *Server) prove(vm *cvm) proof {
+// evidence returns the evidence of a CVM. Only a running one has any, and it may be private.
+func (s *Server) evidence(vm *cvm) returnedEvidence {
 	switch {
 	case !vm.running() || vm.instance == "":
-		return proof{missing: "the CVM is not running"}
+		return returnedEvidence{missing: "the CVM is not running"}
 	case !deref(vm.doc.app.PublicTCBInfo):
-		return proof{missing: "the CVM keeps its attestation private"}
+		return returnedEvidence{missing: "the attestation of the CVM is private"}
 	}
-	m, err := s.sign(vm)
+	signed, err := s.sign(vm)
 	if err != nil {
-		return proof{missing: err.Error()}
+		return returnedEvidence{missing: err.Error()}
 	}
-	e := s.forged[vm.name].shown(m.evidence)
-	p := proof{evidence: e, certificate: m.describe(e), tcbInfo: quotetest.CVMAttestation(e).TCBInfo}
+	e := s.forged[vm.name].tampered(signed.evidence)
+	out := returnedEvidence{evidence: e, certificate: signed.describe(e), tcbInfo: quotetest.CVMAttestation(e).TCBInfo}
 	if q, err := attest.ParseQuote(e.Quote); err == nil {
-		p.quote = q
+		out.quote = q
 	}
-	return p
+	return out
 }
 
-func getAttestation(s *Server, _ *call, vm *cvm) answer {
-	text, err := json.Marshal(string(vm.doc.text))
+func (s *Server) answerCVMsGetAttestation(c *call) *response {
+	text, err := json.Marshal(string(c.vm.doc.text))
 	if err != nil {
-		return plain(http.StatusInternalServerError, err.Error())
+		return internalError(err)
 	}
 	described := openapi.CVMAttestation{
-		IsOnline: vm.running(), IsPublic: ref(deref(vm.doc.app.PublicTCBInfo)), Name: vm.name, ComposeFile: text,
+		IsOnline: c.vm.running(), IsPublic: ref(deref(c.vm.doc.app.PublicTCBInfo)), Name: c.vm.name, ComposeFile: text,
 	}
-	if p := s.prove(vm); p.missing != "" {
+	if p := s.evidence(c.vm); p.missing != "" {
 		described.Error = p.missing
 	} else {
 		described.AppCertificates, described.TCBInfo = []openapi.Certificate{p.certificate}, p.tcbInfo
@@ -230,43 +224,40 @@ func getAttestation(s *Server, _ *call, vm *cvm) answer {
 	return ok(described)
 }
 
-func getAppAttestations(s *Server, c *call, a *app) answer {
-	if c.tenant != a.tenant && !a.shown() {
-		return plain(http.StatusNotFound, "App not found")
-	}
+func (s *Server) answerAppsGetAttestations(c *call) *response {
 	described := openapi.AppAttestations{
-		AppID: a.id.String(), ContractAddress: a.contract(),
+		AppID: c.app.id.String(), ContractAddress: c.app.contract(),
 		KMSInfo: &openapi.AttestedKMS{
-			ContractAddress: a.kms.address(), Version: "0.5.5", URL: a.kms.url, GatewayAppURL: "https://gateway." + gatewayDomain, KMSType: a.kms.kind,
+			ContractAddress: c.app.kms.address(), Version: platformVersion, URL: c.app.kms.url, GatewayAppURL: "https://gateway." + gatewayDomain,
+			KMSType: c.app.kms.kind,
 		},
-		KMSGuestAgentInfo: s.kmsInfo(a.kms), GatewayGuestAgentInfo: s.gatewayInfo(),
+		// The quotes bind the root keys of the KMS, and the gateway's account at a certificate authority.
+		KMSGuestAgentInfo:     s.nodeInfo("kms "+c.app.kms.id, attest.KMSReportData(c.app.kms.rootCA(), c.app.kms.signer())),
+		GatewayGuestAgentInfo: s.nodeInfo("gateway", attest.GatewayAccountReportData("https://acme.phala.test/acct/1")),
+		Instances:             mapped(c.app.cvms, s.describeEvidence),
 	}
-	if id := a.kms.chainID(); id != nil {
+	if id := c.app.kms.chainID(); id != nil {
 		described.KMSInfo.ChainID = numbered(int(*id))
-	}
-	for _, vm := range a.cvms {
-		described.Instances = append(described.Instances, s.describeProof(vm))
 	}
 	return ok(described)
 }
 
-// shown reports whether the evidence of the app is public.
-func (a *app) shown() bool {
+func (a *app) publicEvidence() bool {
 	return !slices.ContainsFunc(a.cvms, func(vm *cvm) bool { return !deref(vm.doc.app.PublicTCBInfo) })
 }
 
-func (s *Server) describeProof(vm *cvm) openapi.AppAttestation {
+func (s *Server) describeEvidence(vm *cvm) openapi.AppAttestation {
 	described := openapi.AppAttestation{
 		VMUUID: dashed(vm.uuid), Name: vm.name, InstanceID: vm.instance, Status: vm.status, ImageVersion: vm.image.name, PPID: vm.node.ppid(),
 		PPIDSHA256: vm.node.ppidHash(), DeviceID: vm.node.device.String(), FMSPC: fmspc, ComposeFile: string(vm.doc.text),
 	}
-	p := s.prove(vm)
+	p := s.evidence(vm)
 	if p.missing != "" {
 		described.Error = p.missing
 		return described
 	}
 	described.Quote = hex.EncodeToString(p.evidence.Quote)
-	if s.unknown.oldEvidence {
+	if s.undocumented.oldEvidence {
 		described.ComposeFile, described.EventLog = p.evidence.AppCompose, attest.LogEntries(p.evidence.EventLog)
 	} else {
 		described.TCBInfo, described.AppCertificates = p.tcbInfo, []openapi.Certificate{p.certificate}
@@ -277,20 +268,17 @@ func (s *Server) describeProof(vm *cvm) openapi.AppAttestation {
 	return described
 }
 
-func evaluateTCB(s *Server, c *call, a *app) answer {
-	if c.tenant != a.tenant && !a.shown() {
-		return plain(http.StatusNotFound, "App not found")
-	}
-	described := openapi.TCBEvaluation{AppID: a.id.String(), Update: "early"}
-	for _, vm := range a.cvms {
+func (s *Server) answerAppsEvaluateTCB(c *call) *response {
+	described := openapi.TCBEvaluation{AppID: c.app.id.String(), Update: "early"}
+	for _, vm := range c.app.cvms {
 		evaluated := openapi.TCBEvaluationInstance{
 			VMUUID: dashed(vm.uuid), Name: vm.name, InstanceID: vm.instance, Status: vm.status, ImageVersion: vm.image.name,
 			PPID: vm.node.ppid(), DeviceID: vm.node.device.String(), EvaluationUpdate: "early",
 		}
-		if p := s.prove(vm); p.missing != "" {
+		if p := s.evidence(vm); p.missing != "" {
 			evaluated.Error = p.missing
-		} else if _, tcb := s.judge(p.evidence.Quote); tcb == nil {
-			evaluated.Error = "the quote cannot be judged"
+		} else if _, tcb := s.evaluateQuote(p.evidence.Quote); tcb == nil {
+			evaluated.Error = "the quote cannot be evaluated"
 		} else {
 			status := tcb.Status()
 			evaluated.EvaluationOK, evaluated.EvaluationStatus = ref(status == attest.UpToDate), string(status)
@@ -300,17 +288,7 @@ func evaluateTCB(s *Server, c *call, a *app) answer {
 	return ok(described)
 }
 
-// kmsInfo returns the response of a KMS node's guest agent, as the API passes it on: its quote binds the root keys.
-func (s *Server) kmsInfo(k *keyService) openapi.RawJSON {
-	return s.nodeInfo("kms "+k.id, attest.KMSReportData(k.rootCA(), k.signer()))
-}
-
-// gatewayInfo is the same of the gateway, whose quote binds its account at a certificate authority.
-func (s *Server) gatewayInfo() openapi.RawJSON {
-	return s.nodeInfo("gateway", attest.GatewayAccountReportData("https://acme.phala.test/acct/1"))
-}
-
-// nodeInfo makes the evidence of a node of the platform, once, and none if the test authority fails.
+// nodeInfo returns the response of a guest agent of the platform, which it caches, or nil if the test authority fails.
 func (s *Server) nodeInfo(name string, reportData [64]byte) openapi.RawJSON {
 	if info := s.nodeInfos[name]; info != nil {
 		return info
@@ -320,12 +298,9 @@ func (s *Server) nodeInfo(name string, reportData [64]byte) openapi.RawJSON {
 		return nil
 	}
 	id := sha256.Sum256([]byte("phalatest node " + name))
-	document, err := json.Marshal(map[string]any{"manifest_version": 2, "name": name, "runner": "docker-compose"})
-	if err != nil {
-		return nil
-	}
 	evidence, err := machine.Evidence(quotetest.Spec{
-		Name: name, AppID: kms.AppID(id[:20]), AppCompose: string(document), ReportData: reportData, OSImageHash: s.images[0].hashBytes(),
+		Name: name, AppID: kms.AppID(id[:20]), ReportData: reportData, OSImageHash: s.images[0].hashBytes(),
+		AppCompose:  fmt.Sprintf(`{"manifest_version":2,"name":%q,"runner":"docker-compose"}`, name),
 		KeyProvider: attest.KeyProvider{Name: "local-sgx", ID: strings.Repeat("5e", 32)},
 	})
 	if err != nil {
@@ -339,28 +314,28 @@ func (s *Server) nodeInfo(name string, reportData [64]byte) openapi.RawJSON {
 	return s.nodeInfos[name]
 }
 
-// forged is what is changed in the evidence of the CVMs of one name.
+// forged is the changes of the evidence of the CVMs of one name.
 type forged struct {
-	boots   func(*quotetest.Spec)
-	changes []quotetest.Change
-	shows   func(*attest.Evidence)
+	boot     func(*quotetest.Spec)
+	quote    []quotetest.Change
+	response func(*attest.Evidence)
 }
 
 // BootInstead boots another app than requested and reported for the CVM with that name: another app-compose text, key
 // provider or image. The hardware measures what really booted. A nil change ends it.
 func (s *Server) BootInstead(name string, change func(*quotetest.Spec)) {
-	s.forge(name, func(sp *forged) { sp.boots = change })
+	s.forge(name, func(f *forged) { f.boot = change })
 }
 
 // ForgeQuote changes what the hardware signs for the CVM with that name, see [quotetest.Change]. No change ends it.
 func (s *Server) ForgeQuote(name string, changes ...quotetest.Change) {
-	s.forge(name, func(sp *forged) { sp.changes = changes })
+	s.forge(name, func(f *forged) { f.quote = changes })
 }
 
 // TamperEvidence changes the evidence that the cloud returns for the CVM with that name. change is called for each
 // response, with a copy. A nil change ends it.
 func (s *Server) TamperEvidence(name string, change func(*attest.Evidence)) {
-	s.forge(name, func(sp *forged) { sp.shows = change })
+	s.forge(name, func(f *forged) { f.response = change })
 }
 
 func (s *Server) forge(name string, set func(*forged)) {
@@ -370,16 +345,16 @@ func (s *Server) forge(name string, set func(*forged)) {
 		s.forged[name] = &forged{}
 	}
 	set(s.forged[name])
-	for _, t := range s.tenants {
-		for _, vm := range t.named(name) {
+	for _, w := range s.workspaces {
+		for _, vm := range w.withName(name) {
 			vm.signed = nil
 		}
 	}
 }
 
-// shown is the evidence as the cloud shows it.
-func (sp *forged) shown(e attest.Evidence) attest.Evidence {
-	if sp == nil || sp.shows == nil {
+// tampered returns the evidence with the changes of [Server.TamperEvidence].
+func (f *forged) tampered(e attest.Evidence) attest.Evidence {
+	if f == nil || f.response == nil {
 		return e
 	}
 	e.Quote = slices.Clone(e.Quote)
@@ -388,6 +363,6 @@ func (sp *forged) shown(e attest.Evidence) attest.Evidence {
 		event := &e.EventLog[i]
 		event.Payload, event.Digest, event.Preimage = slices.Clone(event.Payload), slices.Clone(event.Digest), slices.Clone(event.Preimage)
 	}
-	sp.shows(&e)
+	f.response(&e)
 	return e
 }

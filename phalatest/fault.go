@@ -1,9 +1,11 @@
 package phalatest
 
 import (
-	"encoding/json"
+	"bytes"
+	"cmp"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/phala-go/phala/internal/pause"
@@ -13,11 +15,11 @@ import (
 type Fault struct {
 	// Times is the number of affected calls; 0 means one, a negative number all.
 	Times int
-	// Delay is the delay before anything else.
+	// Delay is the time before anything else.
 	Delay time.Duration
 
-	// Status replaces the work by a response with this status. The body is Body, or else an error with Code, or else
-	// one in plain form.
+	// Status replaces the operation by a response with this status. Its body is Body, or else an error with Code and
+	// Message, or else one with a Message alone.
 	Status int
 	// Code is an error code such as "ERR-02-015", Message its text.
 	Code, Message string
@@ -28,10 +30,10 @@ type Fault struct {
 	// Header is the header of the response.
 	Header http.Header
 
-	// LoseRequest cuts the connection before the work is done.
+	// LoseRequest cuts the connection before the operation.
 	LoseRequest bool
-	// LoseAnswer cuts the connection after the work is done.
-	LoseAnswer bool
+	// LoseResponse cuts the connection after the operation.
+	LoseResponse bool
 	// CutAfter cuts the connection after this many bytes of the response, or of the stream; 0 does not.
 	CutAfter int
 	// EndAfter ends the response after this many bytes as if it were complete; 0 does not.
@@ -43,21 +45,21 @@ type Fault struct {
 }
 
 // Locked returns the fault of a CVM on which another operation runs.
-func Locked() Fault { return Fault{Status: http.StatusConflict, Message: busy} }
+func Locked() Fault { return Fault{Status: http.StatusConflict, Message: busyMessage} }
 
 // ExpiredToken returns the fault of an expired API key.
 func ExpiredToken() Fault {
 	return Fault{Status: http.StatusUnauthorized, Message: "API key has expired"}
 }
 
-// HTML returns the fault of a proxy before the API.
+// HTML returns the fault of a proxy in front of the API, which responds in HTML.
 func HTML(status int) Fault {
 	return Fault{Status: status, Body: "<html><head><title>" + strconv.Itoa(status) + " " + http.StatusText(status) + "</title></head></html>"}
 }
 
 // Fault adds a fault to the next calls of an operation, such as "CVMs.Create". Faults of one operation queue up.
 func (s *Server) Fault(operation string, f Fault) {
-	s.known(operation)
+	s.requireOperation(operation)
 	if f.Times == 0 {
 		f.Times = 1
 	}
@@ -66,9 +68,9 @@ func (s *Server) Fault(operation string, f Fault) {
 	s.faults[operationName(operation)] = append(s.faults[operationName(operation)], f)
 }
 
-// TamperAnswer passes every response of an operation through fn, which may change status and body. A nil fn ends it.
-func (s *Server) TamperAnswer(operation string, fn func(status int, body []byte) (int, []byte)) {
-	s.known(operation)
+// TamperResponse passes every response of an operation through fn, which may change status and body. A nil fn ends it.
+func (s *Server) TamperResponse(operation string, fn func(status int, body []byte) (int, []byte)) {
+	s.requireOperation(operation)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tampers[operationName(operation)] = fn
@@ -79,13 +81,6 @@ func (s *Server) FailBoot(name, text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.bootFails[name] = text
-}
-
-// known fails the test if there is no operation of that name.
-func (s *Server) known(operation string) {
-	if !s.operations[operationName(operation)] {
-		s.wrong("%s is no operation of the API", operation)
-	}
 }
 
 func (s *Server) nextFault(operation operationName) Fault {
@@ -102,50 +97,30 @@ func (s *Server) nextFault(operation operationName) Fault {
 	return f
 }
 
-// before waits, and reports whether the connection is cut before the work.
-func (f Fault) before(r *http.Request) bool {
-	_ = pause.For(r.Context(), f.Delay)
-	return f.LoseRequest
-}
-
-// instead returns the response in place of the work.
-func (f Fault) instead(requestID string) answer {
-	a := answer{status: f.Status, header: f.Header.Clone()}
-	if a.header == nil {
-		a.header = http.Header{}
+// response returns the response in place of the operation.
+func (f Fault) response() *response {
+	message := cmp.Or(f.Message, http.StatusText(f.Status))
+	r := plainError(f.Status, message)
+	switch {
+	case strings.HasPrefix(f.Body, "<"):
+		r = &response{status: f.Status, raw: []byte(f.Body), media: "text/html"}
+	case f.Body != "":
+		r = &response{status: f.Status, raw: []byte(f.Body), media: "application/json"}
+	case f.Code != "":
+		r = codedError(f.Status, f.Code, message)
+	}
+	if r.header = f.Header.Clone(); r.header == nil {
+		r.header = http.Header{}
 	}
 	if f.RetryAfter > 0 {
-		a.header.Set("Retry-After", strconv.Itoa(int((f.RetryAfter+time.Second-1)/time.Second)))
+		r.header.Set("Retry-After", strconv.Itoa(int((f.RetryAfter+time.Second-1)/time.Second)))
 	}
-	message := f.Message
-	if message == "" {
-		message = http.StatusText(f.Status)
-	}
-	body := plain(f.Status, message).body
-	if f.Code != "" {
-		body = structured(f.Status, f.Code, message).body
-		body.(object)["request_id"] = requestID
-	}
-	switch {
-	case f.Body != "" && f.Body[0] == '<':
-		a.raw, a.media = []byte(f.Body), "text/html"
-	case f.Body != "":
-		a.raw, a.media = []byte(f.Body), "application/json"
-	default:
-		a.raw, _ = json.Marshal(body) // of texts
-		a.media = "application/json"
-	}
-	return a
+	return r
 }
 
-// onBody reports whether the fault is in the body of the response.
-func (f Fault) onBody() bool {
-	return f.CutAfter > 0 || f.EndAfter > 0 || f.Endless || f.Trickle > 0
-}
-
-// through returns a writer that sends the response with the fault.
-func (f Fault) through(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
-	if !f.onBody() {
+// writer returns a writer that sends the response with the fault.
+func (f Fault) writer(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+	if f.CutAfter <= 0 && f.EndAfter <= 0 && !f.Endless && f.Trickle <= 0 {
 		return w
 	}
 	return &faultWriter{ResponseWriter: w, request: r, fault: f}
@@ -180,10 +155,7 @@ func (w *faultWriter) Write(p []byte) (int, error) {
 
 // finish continues for ever if the response is endless.
 func (w *faultWriter) finish() {
-	spaces := make([]byte, 4096)
-	for i := range spaces {
-		spaces[i] = ' '
-	}
+	spaces := bytes.Repeat([]byte(" "), 4096)
 	for w.fault.Endless && w.request.Context().Err() == nil {
 		if _, err := w.ResponseWriter.Write(spaces); err != nil {
 			return
@@ -193,8 +165,10 @@ func (w *faultWriter) finish() {
 }
 
 // Flush sends what has been written.
-func (w *faultWriter) Flush() {
-	if f, ok := w.ResponseWriter.(http.Flusher); ok {
+func (w *faultWriter) Flush() { flush(w.ResponseWriter) }
+
+func flush(w http.ResponseWriter) {
+	if f, canFlush := w.(http.Flusher); canFlush {
 		f.Flush()
 	}
 }

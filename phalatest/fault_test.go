@@ -47,7 +47,7 @@ func TestFault_All(t *testing.T) {
 		"lock":                {phalatest.Locked(), is(client.ErrBusy), false},
 		"expired token":       {phalatest.ExpiredToken(), is(client.ErrUnauthorized), false},
 		"request lost":        {phalatest.Fault{LoseRequest: true}, says("connection reset"), true},
-		"answer lost":         {phalatest.Fault{LoseAnswer: true}, says("connection reset"), true},
+		"answer lost":         {phalatest.Fault{LoseResponse: true}, says("connection reset"), true},
 		"cut in the middle":   {phalatest.Fault{CutAfter: 10}, says("connection reset"), true},
 		"truncated":           {phalatest.Fault{EndAfter: 10}, says("unexpected end of JSON"), false},
 		"endless":             {phalatest.Fault{Endless: true}, says("longer than"), false},
@@ -88,7 +88,7 @@ func says(text string) func(*testing.T, error) {
 func TestLostAnswer_HasDoneTheWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, _ := running(t, "web-1")
-		s.Fault("CVMs.Stop", phalatest.Fault{LoseAnswer: true})
+		s.Fault("CVMs.Stop", phalatest.Fault{LoseResponse: true})
 		_, err := c.CVMs.Stop(t.Context(), "web-1")
 		require.Error(t, err)
 		require.NoError(t, c.CVMs.WaitFor(t.Context(), "web-1", "stopped"))

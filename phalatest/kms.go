@@ -5,7 +5,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/x509"
 	"encoding/hex"
-	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -17,9 +16,9 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// keyService is one KMS of the cloud: the central one, or one that a contract governs. A node serves it and,
-// in newer versions of the API, a contract stands for it.
-type keyService struct {
+// kmsService is one KMS of the cloud: the central one, or one that a contract governs. The API identifies it by its node,
+// in newer versions by its contract.
+type kmsService struct {
 	id, slug, url            string // of its node
 	contractID, contractSlug string
 	label                    string
@@ -28,34 +27,32 @@ type keyService struct {
 	chain                    Chain // nil for the central one
 }
 
-// centralKMS is the KMS of the cloud itself.
-func centralKMS(root *ecdsa.PrivateKey) *keyService {
-	return &keyService{
+func centralKMS(root *ecdsa.PrivateKey) *kmsService {
+	return &kmsService{
 		id: "kms_test1", slug: "phala-test1", url: "https://kms." + gatewayDomain,
 		contractID: "kc_phala", contractSlug: "phala", label: "Phala", kind: "phala", root: root,
 	}
 }
 
-// chainKMS is a KMS that the contract on a chain governs.
-func chainKMS(chain Chain) *keyService {
+func chainKMS(chain Chain) *kmsService {
 	kind := "ethereum"
 	if chain.ChainID() == 8453 {
 		kind = "base"
 	}
-	return &keyService{
+	return &kmsService{
 		id: "kms_test2", slug: "kms-" + kind + "-test1", url: "https://kms-" + kind + "." + gatewayDomain,
 		contractID: "kc_" + kind, contractSlug: kind + "-test1", label: strings.ToUpper(kind[:1]) + kind[1:], kind: kind,
 		root: chain.KMSKey(), chain: chain,
 	}
 }
 
-func (k *keyService) onChain() bool { return k.chain != nil }
+func (k *kmsService) onChain() bool { return k.chain != nil }
 
-func (k *keyService) signer() kms.RootKey { return kms.RootKeyOf(k.root) }
+func (k *kmsService) signer() kms.RootKey { return kms.RootKeyOf(k.root) }
 
 // rootCA returns the public key of the CA that certifies the keys of apps, derived from the root key. It is empty
 // only for a root key that no seed produces.
-func (k *keyService) rootCA() []byte {
+func (k *kmsService) rootCA() []byte {
 	if k.onChain() {
 		return k.chain.KMSRootCA()
 	}
@@ -70,12 +67,12 @@ func (k *keyService) rootCA() []byte {
 	return der
 }
 
-// envKey returns the key of an app's environment, derived from the root key and the app id.
-func (k *keyService) envKey(app kms.AppID) (*ecdh.PrivateKey, error) {
+// envKey returns the private key of an app's environment, derived from the root key and the app id.
+func (k *kmsService) envKey(app kms.AppID) (*ecdh.PrivateKey, error) {
 	return ecdh.X25519().NewPrivateKey(crypto.Keccak256(crypto.FromECDSA(k.root), []byte("env"), app[:]))
 }
 
-func (k *keyService) envPublicKey(app kms.AppID) (kms.PublicKey, error) {
+func (k *kmsService) envPublicKey(app kms.AppID) (kms.PublicKey, error) {
 	key, err := k.envKey(app)
 	if err != nil {
 		return kms.PublicKey{}, err
@@ -84,7 +81,7 @@ func (k *keyService) envPublicKey(app kms.AppID) (kms.PublicKey, error) {
 }
 
 // chainID returns nil for the central KMS.
-func (k *keyService) chainID() *int64 {
+func (k *kmsService) chainID() *int64 {
 	if !k.onChain() {
 		return nil
 	}
@@ -92,7 +89,7 @@ func (k *keyService) chainID() *int64 {
 }
 
 // address returns "" for the central KMS.
-func (k *keyService) address() string {
+func (k *kmsService) address() string {
 	if !k.onChain() {
 		return ""
 	}
@@ -100,15 +97,15 @@ func (k *keyService) address() string {
 }
 
 // describe returns the KMS as a node, for older versions and inside other responses.
-func (k *keyService) describe() openapi.KMS {
+func (k *kmsService) describe() openapi.KMS {
 	return openapi.KMS{
-		ID: openapi.ID(k.id), Slug: k.slug, URL: k.url, Version: "0.5.5", ChainID: k.chainID(), KMSContractAddress: k.address(),
+		ID: openapi.ID(k.id), Slug: k.slug, URL: k.url, Version: platformVersion, ChainID: k.chainID(), KMSContractAddress: k.address(),
 		K256PublicKey: k.signer().String(),
 	}
 }
 
-// describeContract returns the KMS as a contract. The address of the central one shows that it has none.
-func (k *keyService) describeContract() openapi.KMS {
+// describeContract returns the KMS as a contract. The central one, which has none, has the address "phala".
+func (k *kmsService) describeContract() openapi.KMS {
 	described := openapi.KMS{
 		ID: openapi.ID(k.contractID), Slug: k.contractSlug, Label: k.label, ContractAddress: "phala", ChainID: ref(int64(0)),
 		K256PublicKey: k.signer().String(), CAPublicKey: hex.EncodeToString(k.rootCA()), NodeCount: ref(1),
@@ -119,142 +116,94 @@ func (k *keyService) describeContract() openapi.KMS {
 	return described
 }
 
-// named reports whether a path or a request refers to the KMS, as a node or as a contract.
-func (k *keyService) named(name string, asContract bool) bool {
+// named reports whether a name is that of the KMS, as a node or as a contract.
+func (k *kmsService) named(name string, asContract bool) bool {
 	if asContract {
 		return name == k.contractID || name == k.contractSlug
 	}
 	return name == k.id || name == k.slug
 }
 
-// service returns the KMS with a name.
-func (s *Server) service(name string, asContract bool) *keyService {
-	for _, k := range s.services {
-		if k.named(name, asContract) {
-			return k
-		}
-	}
-	return nil
+func (s *Server) service(name string, asContract bool) *kmsService {
+	return first(s.services, func(k *kmsService) bool { return k.named(name, asContract) })
 }
 
-// chosenService returns the KMS of a provision: by contract, by node, by type, or else the central one.
-func (s *Server) chosenService(kind, contract, contractID, node string) *keyService {
-	if kind == "" && contract == "" && contractID == "" && node == "" {
-		return s.services[0]
-	}
-	for _, k := range s.services {
-		fits := (kind == "" || strings.EqualFold(kind, k.kind)) &&
+// chooseService returns the KMS of a provision: by contract, by node, by type, or else the central one.
+func (s *Server) chooseService(kind, contract, contractID, node string) *kmsService {
+	return first(s.services, func(k *kmsService) bool { // the central one is the first
+		return (kind == "" || strings.EqualFold(kind, k.kind)) &&
 			(contract == "" || k.onChain() && common.HexToAddress(contract) == k.chain.KMSContract()) &&
 			(contractID == "" || contractID == k.contractID) && (node == "" || k.named(node, false))
-		if fits {
-			return k
-		}
-	}
-	return nil
+	})
 }
 
-// keys are the secrets of the cloud: the root key of the central KMS.
-type keys struct {
-	root *ecdsa.PrivateKey
-}
-
-func newKeys(seed string) (*keys, error) {
-	root, err := crypto.ToECDSA(crypto.Keccak256([]byte("kms root"), []byte(seed)))
-	if err != nil {
-		return nil, fmt.Errorf("phalatest: seed: %w", err)
-	}
-	return &keys{root: root}, nil
-}
-
-// wallet is the address of the wallet of a tenant. Nobody has its key: nothing is ever signed with it.
-func (*keys) wallet(seed string, tenant int) common.Address {
-	if tenant > 1 {
-		seed += fmt.Sprint(" tenant ", tenant)
-	}
-	return common.BytesToAddress(crypto.Keccak256([]byte("team wallet"), []byte(seed)))
-}
-
-func listKMS(s *Server, c *call) answer {
+func (s *Server) answerKMSList(c *call) *response {
 	var chosen []openapi.KMS
 	for _, k := range s.services {
 		if want := c.URL.Query().Get("is_onchain"); want == "" || want == strconv.FormatBool(k.onChain()) {
 			chosen = append(chosen, k.inVersion(c))
 		}
 	}
-	return page(c, all(chosen), pageNames{"items", "pages", 20}, func(k openapi.KMS) any { return k })
+	return page(c, inOrder(chosen), pageStyle{"items", "pages", 20}, func(k openapi.KMS) any { return k })
 }
 
-// contractKeyed reports whether /kms is about contracts in the version of the call, and not about nodes.
-func (c *call) contractKeyed() bool { return c.version >= "2026-06-23" }
-
-// inVersion is the KMS as a node, or in newer versions as a contract.
-func (k *keyService) inVersion(c *call) openapi.KMS {
+// inVersion returns the KMS as a node, or in newer versions as a contract.
+func (k *kmsService) inVersion(c *call) openapi.KMS {
 	if c.contractKeyed() {
 		return k.describeContract()
 	}
 	return k.describe()
 }
 
-func onKMS(h func(*keyService, *call) answer) handler {
-	return func(s *Server, c *call) answer {
-		k := s.service(c.params["kms_id"], c.contractKeyed())
-		if k == nil {
-			return plain(http.StatusNotFound, "KMS not found")
-		}
-		return h(k, c)
-	}
-}
+func (*Server) answerKMSGet(c *call) *response { return ok(c.kms.inVersion(c)) }
 
-func getKMS(k *keyService, c *call) answer { return ok(k.inVersion(c)) }
-
-func inspectKMS(k *keyService, _ *call) answer {
+func (*Server) answerKMSInspect(c *call) *response {
 	return ok(openapi.KMSInspection{
-		ID: openapi.ID(k.id), Slug: k.slug, Endpoint: k.url, KMSType: k.kind, DBVersion: "0.5.5",
+		ID: openapi.ID(c.kms.id), Slug: c.kms.slug, Endpoint: c.kms.url, KMSType: c.kms.kind, DBVersion: platformVersion,
 		RPC: &openapi.KMSRPCInfo{
-			Version: "0.5.5", ChainID: k.chainID(), KMSContractAddress: k.address(), VersionSynced: true,
-			BootstrapInfo: openapi.KMSBootstrapInfo{K256PublicKey: k.signer().String(), CAPublicKey: hex.EncodeToString(k.rootCA())},
+			Version: platformVersion, ChainID: c.kms.chainID(), KMSContractAddress: c.kms.address(), VersionSynced: true,
+			BootstrapInfo: openapi.KMSBootstrapInfo{K256PublicKey: c.kms.signer().String(), CAPublicKey: hex.EncodeToString(c.kms.rootCA())},
 		},
 		Teepods: []openapi.KMSTeepod{},
 	})
 }
 
-// getEnvKey returns the env key of any app id, signed by the root key.
-func getEnvKey(k *keyService, c *call) answer {
+// answerKMSGetAppEnvPublicKey returns the env key of any app id, signed by the root key.
+func (*Server) answerKMSGetAppEnvPublicKey(c *call) *response {
 	text := c.params["app_id"]
 	if strings.HasPrefix(text, "app_") {
-		return plain(http.StatusBadRequest, "app_id must be 40 hexadecimal digits")
+		return plainError(http.StatusBadRequest, "app_id must be 40 hexadecimal digits")
 	}
 	app, err := kms.ParseAppID(text)
 	if err != nil {
-		return plain(http.StatusBadRequest, err.Error())
+		return plainError(http.StatusBadRequest, err.Error())
 	}
-	key, err := k.envPublicKey(app)
+	key, err := c.kms.envPublicKey(app)
 	if err != nil {
-		return plain(http.StatusInternalServerError, err.Error())
+		return internalError(err)
 	}
-	signature, err := kms.SignPublicKey(k.root, app, key)
+	signature, err := kms.SignPublicKey(c.kms.root, app, key)
 	if err != nil {
-		return plain(http.StatusInternalServerError, err.Error())
+		return internalError(err)
 	}
 	return ok(openapi.EnvPublicKey{PublicKey: key.String(), Signature: hex.EncodeToString(signature)})
 }
 
-func nextAppIDs(_ *Server, c *call) answer {
+func (*Server) answerKMSGetNextAppIDs(c *call) *response {
 	var ids []openapi.NextAppID
 	for i := range uint64(c.number("counts", 1)) {
-		ids = append(ids, openapi.NextAppID{
-			AppID: kms.DeriveAppID(c.tenant.wallet, c.tenant.nonce+i).Address().Hex(), Nonce: int64(c.tenant.nonce + i),
-		})
+		nonce := c.workspace.nonce + i
+		ids = append(ids, openapi.NextAppID{AppID: kms.DeriveAppID(c.workspace.wallet, nonce).Address().Hex(), Nonce: int64(nonce)})
 	}
 	return ok(openapi.NextAppIDs{AppIDs: ids})
 }
 
-func listContractNodes(s *Server, c *call) answer {
+func (s *Server) answerKMSListContractNodes(c *call) *response {
 	k := s.service(c.params["slug"], true)
 	if !c.contractKeyed() || k == nil {
-		return plain(http.StatusNotFound, "KMS not found")
+		return plainError(http.StatusNotFound, "KMS not found")
 	}
 	return ok(openapi.KMSNodes{
-		Items: []openapi.KMSNode{{ID: openapi.ID(k.id), Slug: k.slug, URL: k.url, Version: "0.5.5", KMSType: k.kind}}, Total: 1,
+		Items: []openapi.KMSNode{{ID: openapi.ID(k.id), Slug: k.slug, URL: k.url, Version: platformVersion, KMSType: k.kind}}, Total: 1,
 	})
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// operation is something that takes a CVM several ticks.
+// operation is a change of a CVM that takes several ticks.
 type operation struct {
 	kind     string
 	id       string // correlation id
@@ -37,39 +37,37 @@ type operationEvent struct {
 	at    time.Time
 }
 
-// step is what a tick makes of a CVM.
+// step is the state of a CVM after a tick.
 type step struct {
 	status  openapi.CVMStatus
 	boot    string
 	failure string
 }
 
-// bootSteps returns the steps from off to running, or to an error if the guest fails.
-func bootSteps(failure string) []step {
-	steps := []step{{status: "starting", boot: "booting"}, {status: "starting", boot: "pulling images"}}
-	if failure != "" {
-		return append(steps, step{status: "error", boot: "starting containers", failure: failure})
+// exclusive reports whether an operation of the API fails while another one runs on the CVM.
+func exclusive(name operationName) bool {
+	switch name {
+	case opCVMsStart, opCVMsShutdown, opCVMsRestart, opCVMsUpdate, opCVMsUpdateEnvs, opCVMsUpdateDockerCompose, opCVMsUpdatePreLaunchScript,
+		opCVMsUpdateOSImage, opCVMsUpdateResources, opCVMsUpdateVisibility, opCVMsUpgradePreLaunch, opCVMsCommitComposeUpdate,
+		opCVMsSubmitComposeFile, opCVMsCommitUpdate, opCVMsRedeployRevision, opCVMsSetPorts:
+		return true
 	}
-	return append(steps, step{status: "running", boot: "done"})
+	return false
 }
 
-// bootError returns why the next boot will fail; empty if it will not.
-func (vm *cvm) bootError(s *Server) string {
-	if text := s.bootFails[vm.name]; text != "" {
-		return text
-	}
-	return vm.envError
-}
+const busyMessage = "Another operation is in progress on this CVM"
 
-// begin starts an operation. The CVM has the status at once and takes the steps tick by tick. One that is
-// under way is given up.
-func (vm *cvm) begin(s *Server, kind string, status, target openapi.CVMStatus, steps ...step) {
+func conflict() *response { return plainError(http.StatusConflict, busyMessage) }
+
+// begin starts an operation: the CVM has the status at once and takes the steps tick by tick. It replaces a running
+// operation.
+func (s *Server) begin(vm *cvm, kind string, status, target openapi.CVMStatus, steps ...step) {
 	if vm.op != nil {
 		vm.end("another operation took its place")
 	}
 	now := time.Now().UTC()
 	before := vm.status
-	vm.turn(status)
+	vm.setStatus(status)
 	vm.boot, vm.failure = "", ""
 	vm.op = &operation{
 		kind: kind, id: dashed(newUUID()), target: target, before: before, started: now, fromTick: s.clock.now(), steps: steps,
@@ -79,12 +77,21 @@ func (vm *cvm) begin(s *Server, kind string, status, target openapi.CVMStatus, s
 	s.webhooks.wake()
 }
 
-// bootCVM begins an operation that ends with a running CVM, or with one whose boot failed.
+// bootCVM begins an operation whose target is a running CVM. The boot fails after [Server.FailBoot], or if the guest cannot
+// decrypt the environment.
 func (s *Server) bootCVM(vm *cvm, kind string, status openapi.CVMStatus) {
-	vm.begin(s, kind, status, "running", bootSteps(vm.bootError(s))...)
+	last := step{status: "running", boot: "done"}
+	failure := s.bootFails[vm.name]
+	if failure == "" {
+		failure = vm.envError
+	}
+	if failure != "" {
+		last = step{status: "error", boot: "starting containers", failure: failure}
+	}
+	s.begin(vm, kind, status, "running", step{status: "starting", boot: "booting"}, step{status: "starting", boot: "pulling images"}, last)
 }
 
-// end finishes the operation of a CVM; failure is the reason if it failed.
+// end finishes the operation of a CVM; failure is empty if it succeeded.
 func (vm *cvm) end(failure string) {
 	op := vm.op
 	op.failure, op.ended = failure, time.Now().UTC()
@@ -93,22 +100,27 @@ func (vm *cvm) end(failure string) {
 		kind = "operation.failed"
 	}
 	op.events = append(op.events, operationEvent{kind, vm.status, op.ended})
-	if len(vm.finished) >= maxHistory {
-		vm.finished = slices.Delete(vm.finished, 0, len(vm.finished)-maxHistory+1)
-	}
-	vm.finished, vm.op = append(vm.finished, *op), nil
+	vm.finished, vm.op = appendBounded(vm.finished, *op), nil
 }
 
-// maxHistory bounds what a long-lived cloud remembers of one thing: operations of a CVM, deliveries of a webhook.
+// maxHistory bounds the remembered operations of a CVM and deliveries of a webhook.
 const maxHistory = 1000
 
-// event is what the workspace is told when the operation has taken all its steps. It hears nothing of one
-// that was cancelled or replaced.
+// appendBounded drops the oldest items beyond maxHistory.
+func appendBounded[T any](list []T, item T) []T {
+	if len(list) >= maxHistory {
+		list = slices.Delete(list, 0, len(list)-maxHistory+1)
+	}
+	return append(list, item)
+}
+
+// event returns the type of the webhook event for an operation that has taken all its steps. A failed operation has one
+// only if it is the creation.
 func (o *operation) event() string {
-	switch {
-	case o.kind == "create" && o.failure != "":
-		return "cvm.create_failed"
-	case o.failure != "":
+	if o.failure != "" {
+		if o.kind == "create" {
+			return "cvm.create_failed"
+		}
 		return ""
 	}
 	switch o.kind {
@@ -126,29 +138,27 @@ func (o *operation) event() string {
 	return "cvm.updated"
 }
 
-// live advances all CVMs by the steps that are due, and deletes those whose deletion is due.
-func (s *Server) live() {
+// advance takes the steps of all CVMs that are due, and begins the deletions that are due.
+func (s *Server) advance() {
 	s.deleteScheduled()
 	now := s.clock.now()
-	if now == s.lived {
+	if now == s.advanced {
 		return
 	}
-	s.lived = now
+	s.advanced = now
 	s.busy = slices.DeleteFunc(s.busy, func(vm *cvm) bool {
-		if vm.op == nil {
-			return true
+		if vm.op != nil {
+			s.advanceCVM(vm, now)
 		}
-		vm.live(s, now)
 		return vm.op == nil
 	})
 }
 
-// live takes the steps up to now.
-func (vm *cvm) live(s *Server, now int64) {
+func (s *Server) advanceCVM(vm *cvm, now int64) {
 	op := vm.op
 	for op.done < len(op.steps) && now > op.fromTick+int64(op.done) {
 		next := op.steps[op.done]
-		vm.turn(next.status)
+		vm.setStatus(next.status)
 		vm.boot, vm.failure = next.boot, next.failure
 		op.events = append(op.events, operationEvent{"state.changed", vm.status, time.Now().UTC()})
 		op.done++
@@ -157,81 +167,79 @@ func (vm *cvm) live(s *Server, now int64) {
 		return
 	}
 	if vm.running() && vm.instance == "" {
-		s.dismiss(vm)
+		s.removeFromIndex(vm)
 		sum := sha256.Sum256([]byte(vm.uuid))
 		vm.instance = hex.EncodeToString(sum[:20])
-		s.enroll(vm)
+		s.addToIndex(vm)
 	}
 	vm.end(vm.failure)
 	if event := op.event(); event != "" {
-		s.happened(vm, event)
+		s.emitCVM(vm, event)
 	}
 	if vm.status == "deleted" {
 		s.remove(vm)
 	}
 }
 
-// turn sets the status of a CVM, and records when it ran.
-func (vm *cvm) turn(status openapi.CVMStatus) {
-	was := vm.running()
-	vm.tenant().facets.turn(vm.status, status)
+// setStatus sets the status of a CVM and records when it ran.
+func (vm *cvm) setStatus(status openapi.CVMStatus) {
+	before := vm.running()
+	counts := vm.app.workspace.filters.statuses
+	counts.add(string(vm.status), -1)
+	counts.add(string(status), 1)
 	vm.status = status
 	switch now := time.Now().UTC(); {
-	case vm.running() && !was:
+	case vm.running() && !before:
 		vm.started = now
-	case was && !vm.running():
+	case before && !vm.running():
 		vm.runs, vm.started = append(vm.runs, span{vm.started, now}), time.Time{}
 	}
 }
 
-// remove forgets a CVM, and its app with the last one.
+// remove removes a CVM, and its app with the last one.
 func (s *Server) remove(vm *cvm) {
-	s.dismiss(vm)
+	s.removeFromIndex(vm)
 	for _, p := range []*prepared{vm.update, vm.replica} {
 		if p != nil {
 			delete(s.prepared, p.token)
 		}
 	}
-	s.account(vm, -1)
-	t := vm.tenant()
-	t.cvms = without(t.cvms, vm, (*cvm).order)
+	vm.count(-1)
+	w := vm.app.workspace
+	w.cvms = without(w.cvms, vm, (*cvm).order)
 	if vm.app.cvms = without(vm.app.cvms, vm, (*cvm).order); len(vm.app.cvms) == 0 {
 		delete(s.apps, vm.app.id)
-		t.apps = without(t.apps, vm.app, (*app).order)
+		w.apps = without(w.apps, vm.app, (*app).order)
 	}
 }
 
-// account counts a CVM, or with -1 no longer counts it, in what its workspace and its node have given away, and in the values by which lists
-// are filtered.
-func (s *Server) account(vm *cvm, by int) {
-	t := vm.tenant()
-	t.used.add(vm.size, by)
+// count adds a CVM to the used resources of its workspace and node and to the lists that can be filtered; by is 1, or -1 to
+// subtract it.
+func (vm *cvm) count(by int) {
+	w := vm.app.workspace
+	w.used.add(vm.size, by)
 	vm.node.used.add(vm.size, by)
-	t.facets.add(vm, by)
-	kind := t.byKind[vm.size.kind]
+	w.filters.add(vm, by)
+	list := w.byType[vm.size.instanceType]
 	if by < 0 {
-		t.byKind[vm.size.kind] = without(kind, vm, (*cvm).order)
+		w.byType[vm.size.instanceType] = without(list, vm, (*cvm).order)
 		return
 	}
-	at, _ := slices.BinarySearchFunc(kind, vm.number, func(other *cvm, number int) int { return other.number - number })
-	t.byKind[vm.size.kind] = slices.Insert(kind, at, vm)
+	at, _ := slices.BinarySearchFunc(list, vm.number, func(other *cvm, number int) int { return other.number - number })
+	w.byType[vm.size.instanceType] = slices.Insert(list, at, vm)
 }
 
-func (vm *cvm) order() int { return vm.number }
-
-func (a *app) order() int { return a.number }
-
-// without is a list in rising order without one of it.
-func without[T comparable](list []T, one T, order func(T) int) []T {
-	at, found := slices.BinarySearchFunc(list, order(one), func(other T, number int) int { return order(other) - number })
+// without removes an item from a list in rising order.
+func without[T comparable](list []T, item T, order func(T) int) []T {
+	at, found := slices.BinarySearchFunc(list, order(item), func(other T, number int) int { return order(other) - number })
 	if !found {
 		return list
 	}
 	return slices.Delete(list, at, at+1)
 }
 
-// clock counts the steps that CVMs take, by time or by hand. It uses package time only, so that
-// testing/synctest controls it, and no goroutine.
+// clock counts ticks, by time or by hand. It uses package time only, so that testing/synctest controls it, and no
+// goroutine.
 type clock struct {
 	tick  time.Duration // 0: by hand
 	start time.Time
@@ -262,91 +270,137 @@ func (c *clock) advance() {
 	c.changed = make(chan struct{})
 }
 
-// wait returns after the next step, or when ctx or d ends.
+// wait returns after the next tick, or when ctx or d ends.
 func (c *clock) wait(ctx context.Context, d time.Duration) {
-	var step <-chan struct{}
+	var changed <-chan struct{}
 	if c.tick > 0 {
 		d = min(d, c.tick)
 	} else {
 		c.mu.Lock()
-		step = c.changed
+		changed = c.changed
 		c.mu.Unlock()
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-step:
+	case <-changed:
 	case <-ctx.Done():
 	}
 }
 
-func startCVM(s *Server, c *call, vm *cvm) answer {
-	if vm.running() {
-		return plain(http.StatusBadRequest, "The CVM is running already")
+func (s *Server) answerCVMsStart(c *call) *response {
+	if c.vm.running() {
+		return plainError(http.StatusBadRequest, "The CVM is running already")
 	}
-	s.bootCVM(vm, "power_on", "starting")
-	return ok(vm.describeVM(c))
+	s.bootCVM(c.vm, "power_on", "starting")
+	return ok(c.vm.describeVM(c))
 }
 
-// stopCVM powers a CVM off, whatever operation runs.
-func stopCVM(s *Server, c *call, vm *cvm) answer {
-	vm.powerOff(s)
-	return ok(vm.describeVM(c))
+// answerCVMsStop powers a CVM off even if an operation runs.
+func (s *Server) answerCVMsStop(c *call) *response {
+	s.powerOff(c.vm)
+	return ok(c.vm.describeVM(c))
 }
 
-func (vm *cvm) powerOff(s *Server) {
-	vm.begin(s, "power_off", "stopping", "stopped", step{status: "stopping"}, step{status: "stopped"})
+func (s *Server) powerOff(vm *cvm) {
+	s.begin(vm, "power_off", "stopping", "stopped", step{status: "stopping"}, step{status: "stopped"})
 }
 
-func shutdownCVM(s *Server, c *call, vm *cvm) answer {
-	vm.begin(s, "shutdown", "shutting_down", "stopped", step{status: "shutting_down"}, step{status: "stopped"})
-	return ok(vm.describeVM(c))
-}
-
-func restartCVM(s *Server, c *call, vm *cvm) answer {
-	s.bootCVM(vm, "restart", "restarting")
-	return ok(vm.describeVM(c))
-}
-
-func deleteCVM(s *Server, _ *call, vm *cvm) answer {
-	vm.delete(s)
-	return noContent()
-}
-
-func (vm *cvm) delete(s *Server) {
-	if vm.op != nil && vm.op.kind == "delete" {
-		return
-	}
-	vm.begin(s, "delete", "deleting", "deleted", step{status: "deleting"}, step{status: "deleted"})
-}
-
-func stopBatch(s *Server, c *call) answer {
-	var request openapi.StopBatchRequest
-	if bad, ok := s.decode(c, &request); !ok {
-		return bad
-	}
-	result := openapi.StopBatchResult{Total: len(request.CVMIDs), Errors: []openapi.StopBatchError{}}
-	for _, id := range request.CVMIDs {
-		vm, bad := c.tenant.find(id)
+func (s *Server) answerCVMsStopBatch(c *call, r openapi.StopBatchRequest) *response {
+	result := openapi.StopBatchResult{Total: len(r.CVMIDs), Errors: []openapi.StopBatchError{}}
+	for _, id := range r.CVMIDs {
+		vm, bad := c.workspace.find(id)
 		switch {
 		case bad != nil:
 			result.Errors = append(result.Errors, openapi.StopBatchError{CVMID: openapi.ID(id), Error: bad.message()})
 		case vm.status == "stopped" || vm.status == "stopping":
 			result.Skipped++
 		default:
-			vm.powerOff(s)
+			s.powerOff(vm)
 			result.Stopped++
 		}
 	}
 	return ok(result)
 }
 
-func (o *operation) describe(c *call, by *Tenant) openapi.Operation {
+func (s *Server) answerCVMsShutdown(c *call) *response {
+	s.begin(c.vm, "shutdown", "shutting_down", "stopped", step{status: "shutting_down"}, step{status: "stopped"})
+	return ok(c.vm.describeVM(c))
+}
+
+func (s *Server) answerCVMsRestart(c *call, _ openapi.RestartRequest) *response {
+	s.bootCVM(c.vm, "restart", "restarting")
+	return ok(c.vm.describeVM(c))
+}
+
+// Exit powers a running CVM off from within its guest: its status becomes "exited". The identifier may have every form
+// that the API accepts.
+func (s *Server) Exit(cvmID string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.advance()
+	vm, bad := s.own().find(cvmID)
+	switch {
+	case bad != nil:
+		return fmt.Errorf("phalatest: no cvm %s", cvmID)
+	case !vm.running() || vm.op != nil:
+		return fmt.Errorf("phalatest: cvm %s is %s", cvmID, vm.status)
+	}
+	vm.setStatus("exited")
+	vm.exited = time.Now().UTC()
+	return nil
+}
+
+func (s *Server) answerCVMsDelete(c *call) *response {
+	s.delete(c.vm)
+	return noContent()
+}
+
+func (s *Server) delete(vm *cvm) {
+	if vm.op == nil || vm.op.kind != "delete" {
+		s.begin(vm, "delete", "deleting", "deleted", step{status: "deleting"}, step{status: "deleted"})
+	}
+}
+
+// answerCVMsScheduleDelete sets the time of the deletion; null cancels it.
+func (s *Server) answerCVMsScheduleDelete(c *call, r openapi.ScheduleDeleteRequest) *response {
+	s.scheduleDelete(c.vm, r.ScheduledDeleteAt)
+	return ok(c.vm.describeVM(c))
+}
+
+func (s *Server) scheduleDelete(vm *cvm, at *openapi.Time) {
+	vm.deleteAt = time.Time{}
+	s.scheduled = slices.DeleteFunc(s.scheduled, func(other *cvm) bool { return other == vm })
+	if at != nil && !at.IsZero() {
+		vm.deleteAt = at.Time
+		s.scheduled = append(s.scheduled, vm)
+	}
+}
+
+// deleteScheduled begins the deletions that are due.
+func (s *Server) deleteScheduled() {
+	if len(s.scheduled) == 0 {
+		return
+	}
+	now := time.Now()
+	s.scheduled = slices.DeleteFunc(s.scheduled, func(vm *cvm) bool {
+		due := !now.Before(vm.deleteAt)
+		if due {
+			s.delete(vm)
+		}
+		return due
+	})
+}
+
+func (o *operation) describe(c *call, by *Workspace) openapi.Operation {
 	described := openapi.Operation{
 		CorrelationID: o.id, OperationType: o.kind, TargetState: string(o.target), TriggeredBy: by.userRowID(c),
 		TriggeredByUsername: by.userName(), TriggeredByEmail: by.userEmail(), StartedAt: second(o.started), CompletedAt: second(o.ended),
 		Status: "in_progress", ErrorMessage: o.failure, InstanceName: o.name, ComposeHash: o.hash,
+		Events: mapped(o.events, func(e operationEvent) openapi.OperationEvent {
+			return openapi.OperationEvent{EventType: e.kind, Timestamp: second(e.at), State: string(e.state)}
+		}),
 	}
 	switch {
 	case o.failure != "":
@@ -357,158 +411,70 @@ func (o *operation) describe(c *call, by *Tenant) openapi.Operation {
 	if !o.ended.IsZero() {
 		described.DurationMS = ref(int(o.ended.Sub(o.started).Milliseconds()))
 	}
-	for _, e := range o.events {
-		described.Events = append(described.Events, openapi.OperationEvent{EventType: e.kind, Timestamp: second(e.at), State: string(e.state)})
-	}
 	return described
 }
 
-// listOperations returns the operations newest first; the cursor is the number of those before.
-func listOperations(_ *Server, c *call, vm *cvm) answer {
-	query := c.URL.Query()
+// operations returns the operations of a CVM, oldest first.
+func (vm *cvm) operations() []operation {
 	all := slices.Clone(vm.finished)
 	if vm.op != nil {
 		all = append(all, *vm.op)
 	}
+	return all
+}
+
+// answerCVMsListOperations returns the operations newest first; the cursor is the number of those before.
+func (*Server) answerCVMsListOperations(c *call) *response {
+	query := c.URL.Query()
+	all := c.vm.operations()
 	slices.Reverse(all)
-	after, _ := time.Parse(time.RFC3339, query.Get("start_time")) // validated by the description before
-	before, _ := time.Parse(time.RFC3339, query.Get("end_time"))
+	inTime := c.timeRange("start_time", "end_time")
 	kinds := query["operation_types"]
 	all = slices.DeleteFunc(all, func(o operation) bool {
-		return query.Has("start_time") && o.started.Before(after) || query.Has("end_time") && o.started.After(before) ||
-			len(kinds) > 0 && !slices.Contains(kinds, o.kind)
+		return !inTime(o.started) || len(kinds) > 0 && !slices.Contains(kinds, o.kind)
 	})
-	seen := 0
+	from := 0
 	if cursor := query.Get("cursor"); cursor != "" {
 		var err error
-		if seen, err = strconv.Atoi(cursor); err != nil || seen < 0 || seen > len(all) {
-			return plain(http.StatusBadRequest, "Invalid cursor")
+		if from, err = strconv.Atoi(cursor); err != nil || from < 0 || from > len(all) {
+			return plainError(http.StatusBadRequest, "Invalid cursor")
 		}
 	}
-	end := min(seen+c.number("limit", 50), len(all))
-	page := openapi.OperationPage{Total: len(all)}
-	for _, o := range all[seen:end] {
-		page.Items = append(page.Items, o.describe(c, vm.tenant()))
+	to := min(from+c.number("limit", 50), len(all))
+	page := openapi.OperationPage{
+		Total: len(all),
+		Items: mapped(all[from:to], func(o operation) openapi.Operation { return o.describe(c, c.workspace) }),
 	}
-	if end < len(all) {
-		page.NextCursor = strconv.Itoa(end)
+	if to < len(all) {
+		page.NextCursor = strconv.Itoa(to)
 	}
 	return ok(page)
 }
 
-func operationStatus(_ *Server, _ *call, vm *cvm) answer {
-	status := object{"in_progress": vm.op != nil, "operation_type": nil, "correlation_id": nil, "started_at": nil, "task_status": nil}
-	if op := vm.op; op != nil {
+func (*Server) answerCVMsGetOperationStatus(c *call) *response {
+	status := object{"in_progress": c.vm.op != nil, "operation_type": nil, "correlation_id": nil, "started_at": nil, "task_status": nil}
+	if op := c.vm.op; op != nil {
 		status["operation_type"], status["correlation_id"] = op.kind, op.id
 		status["started_at"], status["task_status"] = stamp(op.started), "running"
 	}
 	return ok(status)
 }
 
-// cancelOperation cancels the running operation. The CVM keeps its earlier status, or is stopped if it never ran.
-func cancelOperation(_ *Server, _ *call, vm *cvm) answer {
-	op := vm.op
+// answerCVMsCancelOperation restores the earlier status of the CVM, or stops it if it never ran.
+func (*Server) answerCVMsCancelOperation(c *call) *response {
+	op := c.vm.op
 	switch {
 	case op == nil:
-		return structured(http.StatusConflict, "ERR-02-008", "No operation is in progress")
+		return codedError(http.StatusConflict, "ERR-02-008", "No operation is in progress")
 	case op.kind == "delete":
-		return structured(http.StatusConflict, "ERR-02-008", "A deletion cannot be cancelled")
+		return codedError(http.StatusConflict, "ERR-02-008", "A deletion cannot be cancelled")
 	}
 	status := op.before
 	if status == "created" {
 		status = "stopped"
 	}
-	vm.turn(status)
-	vm.boot = ""
-	vm.end("cancelled")
+	c.vm.setStatus(status)
+	c.vm.boot = ""
+	c.vm.end("cancelled")
 	return ok(openapi.Cancellation{Cancelled: true, CorrelationID: op.id})
-}
-
-// Exit powers a running CVM off from within its guest: its status is "exited" from now on. The identifier may have
-// every form that the API accepts.
-func (s *Server) Exit(cvmID string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.live()
-	vm, bad := s.own().find(cvmID)
-	switch {
-	case bad != nil:
-		return fmt.Errorf("phalatest: no cvm %s", cvmID)
-	case !vm.running() || vm.op != nil:
-		return fmt.Errorf("phalatest: cvm %s is %s", cvmID, vm.status)
-	}
-	vm.turn("exited")
-	vm.exited = time.Now().UTC()
-	return nil
-}
-
-// maxStreams is how many streams one user has at a time.
-const maxStreams = 5
-
-func getState(s *Server, c *call, vm *cvm) answer {
-	target := c.URL.Query().Get("target")
-	timeout := time.Duration(c.number("timeout", 300)) * time.Second
-	if target == "" {
-		return ok(vm.state())
-	}
-	if s.streams >= maxStreams {
-		return plain(http.StatusTooManyRequests, "Too many streams")
-	}
-	s.streams++
-	return answer{status: http.StatusOK, stream: func(w http.ResponseWriter, r *http.Request) {
-		defer func() {
-			s.mu.Lock()
-			s.streams--
-			s.mu.Unlock()
-		}()
-		w.Header().Set("Content-Type", "text/event-stream")
-		w.WriteHeader(http.StatusOK)
-		s.follow(w, r, vm, target, timeout)
-	}}
-}
-
-// follow streams the state at each step until it is the target.
-func (s *Server) follow(w http.ResponseWriter, r *http.Request, vm *cvm, target string, timeout time.Duration) {
-	began := time.Now()
-	before := ""
-	for {
-		s.mu.Lock()
-		s.live()
-		state, busy, status := vm.state(), vm.op != nil, vm.status
-		s.mu.Unlock()
-		data, err := s.encoder.encode(state)
-		if err != nil {
-			return
-		}
-		if string(data) != before {
-			before = string(data)
-			if !event(w, "state", data) {
-				return
-			}
-		}
-		elapsed := int(time.Since(began) / time.Second)
-		if string(status) == target && !busy {
-			event(w, "complete", []byte(fmt.Sprintf(`{"status":%q,"elapsed":%d,"target":%q}`, status, elapsed, target)))
-			return
-		}
-		left := timeout - time.Since(began)
-		if left <= 0 {
-			event(w, "timeout", []byte(fmt.Sprintf(`{"error":"timeout","elapsed":%d,"target":%q}`, elapsed, target)))
-			return
-		}
-		s.clock.wait(r.Context(), left)
-		if r.Context().Err() != nil {
-			return
-		}
-	}
-}
-
-func event(w http.ResponseWriter, name string, data []byte) bool {
-	if _, err := fmt.Fprintf(w, "event: %s\ndata: %s\n\n", name, data); err != nil {
-		return false
-	}
-	if f, ok := w.(http.Flusher); ok {
-		f.Flush()
-	}
-	return true
 }

@@ -14,11 +14,11 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// A running CVM serves its own logs, from a host that is not the API's. Their URLs hold a token and need no key.
+// A running CVM serves its own logs, from a host that is not the API's. Their URLs contain a token and need no key.
 const (
-	logPath      = "/logs/" // then the instance id and the source
+	logPath      = "/logs/" // followed by the instance id and the source
 	logOperation = "CVMs.Logs"
-	vmSource     = "vm" // its query names the channel
+	vmSource     = "vm" // the query contains the channel
 )
 
 // logLine is a line of a log.
@@ -49,7 +49,7 @@ func (vm *cvm) logURL(c *call, source, channel string) string {
 	return u.String()
 }
 
-// logURLs are the logs of the CVM itself.
+// logURLs returns the logs of the CVM itself.
 func (vm *cvm) logURLs(c *call) openapi.CVMLogURLs {
 	return openapi.CVMLogURLs{
 		Serial: vm.logURL(c, vmSource, "serial"), Stdout: vm.logURL(c, vmSource, "stdout"), Stderr: vm.logURL(c, vmSource, "stderr"),
@@ -57,20 +57,16 @@ func (vm *cvm) logURLs(c *call) openapi.CVMLogURLs {
 	}
 }
 
-// lines are a log so far; false if there is no such log.
-func (vm *cvm) lines(source, channel string) ([]logLine, bool) {
+// logLines returns the present lines of a log. It reports false if there is no such log.
+func (vm *cvm) logLines(source, channel string) ([]logLine, bool) {
 	if source != vmSource {
 		return vm.containerLines(source)
 	}
 	if channel != "serial" && channel != "stdout" && channel != "stderr" {
 		return nil, false
 	}
-	ops := slices.Clone(vm.finished)
-	if vm.op != nil {
-		ops = append(ops, *vm.op)
-	}
 	var all []logLine
-	for _, op := range ops {
+	for _, op := range vm.operations() {
 		for _, e := range op.events {
 			switch {
 			case channel == "serial" && (e.kind == "operation.started" || e.kind == "state.changed"):
@@ -86,22 +82,16 @@ func (vm *cvm) lines(source, channel string) ([]logLine, bool) {
 	return all, true
 }
 
-// containerLines returns the lines about a container's start.
+// containerLines returns a line for each start of a container.
 func (vm *cvm) containerLines(name string) ([]logLine, bool) {
-	for _, s := range vm.services() {
-		if s.container() != name {
-			continue
-		}
-		var all []logLine
-		for _, run := range vm.ran() {
-			all = append(all, logLine{run.from, "stdout", s.image + " has started"})
-		}
-		return all, true
+	s := first(vm.services(), func(s service) bool { return s.container() == name })
+	if s.name == "" {
+		return nil, false
 	}
-	return nil, false
+	return mapped(vm.spans(), func(run span) logLine { return logLine{run.from, "stdout", s.image + " has started"} }), true
 }
 
-// logQuery is how the lines of a log are asked for.
+// logQuery selects and formats the lines of a log.
 type logQuery struct {
 	since, until                   time.Time
 	tail                           int // -1 for all
@@ -138,18 +128,18 @@ func logTime(text string, now time.Time) (time.Time, error) {
 	return at, nil
 }
 
-func (q logQuery) choose(all []logLine) []logLine {
-	chosen := slices.DeleteFunc(slices.Clone(all), func(l logLine) bool {
+func (q logQuery) filter(all []logLine) []logLine {
+	lines := slices.DeleteFunc(slices.Clone(all), func(l logLine) bool {
 		return l.at.Before(q.since) || !q.until.IsZero() && l.at.After(q.until)
 	})
-	if q.tail >= 0 && len(chosen) > q.tail {
-		chosen = chosen[len(chosen)-q.tail:]
+	if q.tail >= 0 && len(lines) > q.tail {
+		lines = lines[len(lines)-q.tail:]
 	}
-	return chosen
+	return lines
 }
 
-// format returns a line as it is sent: the log of a container is JSON with the message in base64 unless text is
-// requested, and text names the channel unless bare is requested.
+// format returns a line as it is sent. A container's line is JSON with the message in base64, or text after its channel,
+// or bare text.
 func (q logQuery) format(l logLine, container bool) string {
 	text := l.text + "\n"
 	if q.timestamps {
@@ -172,35 +162,33 @@ func (q logQuery) format(l logLine, container bool) string {
 }
 
 // serveLog handles a request to the host of the logs.
-func (s *Server) serveLog(w http.ResponseWriter, r *http.Request, at string) {
+func (s *Server) serveLog(w http.ResponseWriter, r *http.Request, path string) {
 	c := &call{Request: r, server: s, route: &route{operation: logOperation}}
 	if r.Header.Get("X-API-Key") != "" {
-		s.wrong("%s: the API key was sent to the host of a log", logOperation)
+		s.failTest("%s: the API key was sent to the host of a log", logOperation)
 	}
-	instance, source, _ := strings.Cut(at, "/")
+	instance, source, _ := strings.Cut(path, "/")
 	query := r.URL.Query()
 	q, err := readLogQuery(query, time.Now())
 	lines, status := s.logLines(instance, source, query)
 	if err != nil {
 		status = http.StatusBadRequest
 	}
-	s.record(c, status, nil)
+	s.record(c, status)
 	if status != http.StatusOK {
 		http.Error(w, http.StatusText(status), status)
 		return
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(http.StatusOK)
-	chosen := q.choose(lines)
+	next := q.filter(lines)
 	for {
-		for _, l := range chosen {
+		for _, l := range next {
 			if _, err := fmt.Fprint(w, q.format(l, source != vmSource)); err != nil {
 				return
 			}
 		}
-		if f, ok := w.(http.Flusher); ok {
-			f.Flush()
-		}
+		flush(w)
 		if !q.follow || !q.until.IsZero() && time.Now().After(q.until) {
 			return
 		}
@@ -208,19 +196,19 @@ func (s *Server) serveLog(w http.ResponseWriter, r *http.Request, at string) {
 		if r.Context().Err() != nil {
 			return
 		}
-		seen := len(lines)
-		if lines, status = s.logLines(instance, source, query); status != http.StatusOK || len(lines) < seen {
-			return // the CVM or its container is gone
+		sent := len(lines)
+		if lines, status = s.logLines(instance, source, query); status != http.StatusOK || len(lines) < sent {
+			return // the CVM or its container does not exist any more
 		}
-		chosen = lines[seen:]
+		next = lines[sent:]
 	}
 }
 
-// logLines returns a log so far, with the status of the response.
+// logLines returns the present lines of a log, with the status of the response.
 func (s *Server) logLines(instance, source string, query url.Values) ([]logLine, int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.live()
+	s.advance()
 	found := s.index["instance_"+instance]
 	switch {
 	case len(found) == 0:
@@ -228,8 +216,8 @@ func (s *Server) logLines(instance, source string, query url.Values) ([]logLine,
 	case query.Get("token") != found[0].logToken, !deref(found[0].doc.app.PublicLogs):
 		return nil, http.StatusForbidden
 	}
-	lines, there := found[0].lines(source, query.Get("ch"))
-	if !there {
+	lines, exists := found[0].logLines(source, query.Get("ch"))
+	if !exists {
 		return nil, http.StatusNotFound
 	}
 	return lines, http.StatusOK

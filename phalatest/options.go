@@ -14,22 +14,20 @@ import (
 // Option configures a server.
 type Option func(*Server) error
 
-// Lenient sets that a wrong request does not fail the test. It only returns the API's error.
-func Lenient() Option {
+// setting returns an option that cannot fail.
+func setting(set func(*Server)) Option {
 	return func(s *Server) error {
-		s.lenient = true
+		set(s)
 		return nil
 	}
 }
 
+// Lenient sets that a wrong request does not fail the test. It only returns the API's error.
+func Lenient() Option { return setting(func(s *Server) { s.lenient = true }) }
+
 // WithLogger sets a logger for each request with its operation and status, and as a warning for what would fail a
 // test. Keys and secrets are not logged.
-func WithLogger(log *slog.Logger) Option {
-	return func(s *Server) error {
-		s.log = log
-		return nil
-	}
-}
+func WithLogger(log *slog.Logger) Option { return setting(func(s *Server) { s.log = log }) }
 
 // DefaultTick is the time of one step in the life of a CVM; booting takes three.
 const DefaultTick = 5 * time.Millisecond
@@ -46,12 +44,7 @@ func WithTick(d time.Duration) Option {
 }
 
 // WithManualTicks stops the life of the CVMs; each [Server.Tick] is one step.
-func WithManualTicks() Option {
-	return func(s *Server) error {
-		s.clock = newClock(0)
-		return nil
-	}
-}
+func WithManualTicks() Option { return setting(func(s *Server) { s.clock = newClock(0) }) }
 
 // WithAPIKey sets the key that the server accepts.
 func WithAPIKey(key string) Option {
@@ -64,14 +57,9 @@ func WithAPIKey(key string) Option {
 	}
 }
 
-// WithSeed sets the seed of the wallet, the KMS and so of all app ids and keys. Without it they are the same in every
-// run.
-func WithSeed(seed string) Option {
-	return func(s *Server) error {
-		s.seed = seed
-		return nil
-	}
-}
+// WithSeed sets the seed of the wallet, of the KMS, and so of all app ids and keys. Without it they are the same in
+// every run.
+func WithSeed(seed string) Option { return setting(func(s *Server) { s.seed = seed }) }
 
 // WithQuotas limits the resources of all CVMs of the workspace together. There is no limit by default.
 func WithQuotas(q Quotas) Option {
@@ -84,9 +72,20 @@ func WithQuotas(q Quotas) Option {
 	}
 }
 
-// unknowns are the points at which nobody has published what the real cloud does. An option chooses each of them, so
-// that tests can run both.
-type unknowns struct {
+// WithPreLaunchScript sets the script that the cloud inserts into a document without one.
+func WithPreLaunchScript(text string) Option {
+	return func(s *Server) error {
+		if text == "" {
+			return errors.New("pre-launch script: empty")
+		}
+		s.script = text
+		return nil
+	}
+}
+
+// undocumented is the choice of behaviour where nobody has published what the real cloud does, so that tests can run
+// both.
+type undocumented struct {
 	staysStopped bool
 	device       DeviceRule
 	transaction  TransactionRule
@@ -95,11 +94,12 @@ type unknowns struct {
 
 // WithStoppedUpdates sets that a stopped CVM stays stopped after an update. By default an update boots it.
 func WithStoppedUpdates() Option {
-	return func(s *Server) error {
-		s.unknown.staysStopped = true
-		return nil
-	}
+	return setting(func(s *Server) { s.undocumented.staysStopped = true })
 }
+
+// WithOldEvidence sets that the evidence of apps has its older format: the text as compose_file and the event log as
+// eventlog, without tcb_info.
+func WithOldEvidence() Option { return setting(func(s *Server) { s.undocumented.oldEvidence = true }) }
 
 // DeviceRule is the derivation of a node's device id.
 type DeviceRule int
@@ -119,15 +119,14 @@ func WithDeviceRule(rule DeviceRule) Option {
 		if rule < DeviceOfPPID || rule > DevicePlaceholder {
 			return fmt.Errorf("device rule %d: unknown", rule)
 		}
-		s.unknown.device = rule
+		s.undocumented.device = rule
 		return nil
 	}
 }
 
-// setDevices makes the device ids of the nodes.
 func (s *Server) setDevices() error {
 	for _, n := range s.nodes {
-		switch s.unknown.device {
+		switch s.undocumented.device {
 		case DeviceOfPPID:
 			n.device = attest.DeviceID(n.hardware[:])
 		case DeviceOfUserData:
@@ -162,16 +161,7 @@ func WithTransactionRule(rule TransactionRule) Option {
 		if rule < TransactionToApp || rule > TransactionAny {
 			return fmt.Errorf("transaction rule %d: unknown", rule)
 		}
-		s.unknown.transaction = rule
-		return nil
-	}
-}
-
-// WithOldEvidence sets that the evidence of apps has its older format: the text as compose_file and the event log as
-// eventlog, without tcb_info.
-func WithOldEvidence() Option {
-	return func(s *Server) error {
-		s.unknown.oldEvidence = true
+		s.undocumented.transaction = rule
 		return nil
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/phala-go/phala/compose"
@@ -12,19 +13,19 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// provisionTTL is how long a provision, or an update that was prepared, can be committed.
+// provisionTTL is how long a provision or a prepared change can be committed.
 const provisionTTL = 14 * 24 * time.Hour
 
 type provisionKey struct {
-	tenant *Tenant
-	app    kms.AppID
-	hash   compose.Hash
+	workspace *Workspace
+	app       kms.AppID
+	hash      compose.Hash
 }
 
-// provision is a provisioned app-compose, which nothing runs yet.
+// provision is a provisioned app-compose, which no CVM runs yet.
 type provision struct {
-	key         provisionKey // without an app id where the contract is yet to be deployed
-	kms         *keyService
+	key         provisionKey // without an app id if the contract is yet to be deployed
+	kms         *kmsService
 	envKey      kms.PublicKey
 	name        string
 	doc         *document
@@ -39,46 +40,44 @@ type provision struct {
 	expires     time.Time
 }
 
-func provisionCVM(s *Server, c *call) answer {
-	var request provisionRequest
-	if bad, ok := s.decode(c, &request); !ok {
-		return bad
-	}
-	p, bad := s.provision(c.tenant, request.ProvisionRequest, request.ComposeFile)
-	if bad != nil {
-		return *bad
-	}
-	return ok(s.describeProvision(p))
-}
-
-// provisionRequest is a request whose document is read as it came: the type of the description cannot hold every one.
+// provisionRequest keeps the received bytes of the document, which the type of the description cannot always represent.
 type provisionRequest struct {
 	openapi.ProvisionRequest
 	ComposeFile json.RawMessage `json:"compose_file"`
 }
 
-func (s *Server) provision(t *Tenant, request openapi.ProvisionRequest, composeFile []byte) (*provision, *answer) {
-	if err := compose.ValidateName(request.Name); err != nil {
-		bad := invalid("Value error, "+err.Error(), "value_error", "body", "name")
-		return nil, &bad
+func (s *Server) answerCVMsProvision(c *call, r provisionRequest) *response {
+	return s.answerProvision(c, r.ProvisionRequest, r.ComposeFile)
+}
+
+func (s *Server) answerProvision(c *call, r openapi.ProvisionRequest, composeFile []byte) *response {
+	p, bad := s.provision(c.workspace, r, composeFile)
+	if bad != nil {
+		return bad
 	}
-	service := s.chosenService(string(deref(request.KMS)), deref(request.KMSContract), deref(request.KMSContractID), deref(request.KMSID))
+	return ok(p.describe())
+}
+
+func (s *Server) provision(w *Workspace, request openapi.ProvisionRequest, composeFile []byte) (*provision, *response) {
+	if bad := checkName(request.Name); bad != nil {
+		return nil, bad
+	}
+	service := s.chooseService(string(deref(request.KMS)), deref(request.KMSContract), deref(request.KMSContractID), deref(request.KMSID))
 	if service == nil {
-		return nil, refuse(http.StatusNotFound, "ERR-02-011", "No such KMS")
+		return nil, codedError(http.StatusNotFound, "ERR-02-011", "No such KMS")
 	}
-	doc, bad := s.completed(composeFile)
+	doc, bad := s.completeDocument(composeFile)
 	if bad != nil {
 		return nil, bad
 	}
-	if len(t.named(request.Name)) > 0 {
-		bad := nameTaken(request.Name)
-		return nil, &bad
+	if len(w.withName(request.Name)) > 0 {
+		return nil, nameTaken(request.Name)
 	}
 	size, bad := s.chooseSize(request)
 	if bad != nil {
 		return nil, bad
 	}
-	if bad := t.overQuota(size); bad != nil {
+	if bad := w.checkQuota(size); bad != nil {
 		return nil, bad
 	}
 	node, bad := s.chooseNode(request.NodeID, request.TeepodID, request.Region)
@@ -89,28 +88,27 @@ func (s *Server) provision(t *Tenant, request openapi.ProvisionRequest, composeF
 	if bad != nil {
 		return nil, bad
 	}
-	id, bad := t.chooseAppID(request, service, doc.hash)
+	id, bad := w.chooseAppID(request, service, doc.hash)
 	if bad != nil {
 		return nil, bad
 	}
 	key, err := service.envPublicKey(id)
 	if err != nil {
-		return nil, refuse(http.StatusInternalServerError, "", err.Error())
+		return nil, codedError(http.StatusInternalServerError, "", err.Error())
 	}
 	p := &provision{
-		key: provisionKey{t, id, doc.hash}, kms: service, envKey: key, name: request.Name, doc: doc, size: size, image: image, node: node,
+		key: provisionKey{w, id, doc.hash}, kms: service, envKey: key, name: request.Name, doc: doc, size: size, image: image, node: node,
 		listed: deref(request.Listed), userConfig: deref(request.UserConfig),
 		kmsURLs: request.KMSURLs, gatewayURLs: request.GatewayURLs, ports: request.Ports,
 		expires: time.Now().Add(provisionTTL),
 	}
-	s.forgetProvisions()
+	s.dropExpiredProvisions()
 	s.provisions[p.key] = p
 	s.expiring = append(s.expiring, p)
 	return p, nil
 }
 
-// forgetProvisions drops those that can be committed no more.
-func (s *Server) forgetProvisions() {
+func (s *Server) dropExpiredProvisions() {
 	now := time.Now()
 	for len(s.expiring) > 0 && now.After(s.expiring[0].expires) {
 		p := s.expiring[0]
@@ -121,50 +119,17 @@ func (s *Server) forgetProvisions() {
 	}
 }
 
-// chooseNode returns the requested node in either id space, or the first of the region.
-func (s *Server) chooseNode(nodeID, teepodID *int, region *string) (*node, *answer) {
-	var asked *node
-	switch {
-	case nodeID != nil && teepodID != nil:
-		return nil, refuse(http.StatusBadRequest, "ERR-02-009", "node_id and teepod_id exclude each other")
-	case nodeID != nil:
-		if asked = s.node(*nodeID); asked == nil {
-			return nil, refuse(http.StatusNotFound, "ERR-01-001", fmt.Sprintf("Node %d was not found", *nodeID))
-		}
-		return asked, nil
-	case teepodID != nil:
-		if asked = s.teepod(*teepodID); asked == nil {
-			return nil, refuse(http.StatusNotFound, "ERR-01-001", fmt.Sprintf("Teepod %d was not found", *teepodID))
-		}
-		return asked, nil
-	}
-	for _, n := range s.nodes {
-		if region == nil || *region == n.region {
-			return n, nil
-		}
-	}
-	return nil, refuse(http.StatusBadRequest, "ERR-02-002", "No node in region "+*region)
-}
-
-func (s *Server) chooseImage(name *string, dev bool) (*image, *answer) {
+func (s *Server) chooseImage(name *string, dev bool) (*image, *response) {
 	if name != nil {
-		if i := s.image(*name); i != nil {
-			return i, nil
-		}
-		return nil, refuse(http.StatusNotFound, "ERR-02-010", "Unknown image "+*name)
+		return s.image(*name)
 	}
-	for _, i := range s.images {
-		if i.dev == dev {
-			return i, nil
-		}
-	}
-	return s.images[0], nil
+	return first(s.images, func(i *image) bool { return i.dev == dev }), nil
 }
 
 // chooseAppID returns the requested app id, or else the next of the wallet.
-func (t *Tenant) chooseAppID(request openapi.ProvisionRequest, service *keyService, hash compose.Hash) (kms.AppID, *answer) {
-	no := func(message string) (kms.AppID, *answer) {
-		return kms.AppID{}, refuse(http.StatusBadRequest, "ERR-02-008", message)
+func (w *Workspace) chooseAppID(request openapi.ProvisionRequest, service *kmsService, hash compose.Hash) (kms.AppID, *response) {
+	no := func(message string) (kms.AppID, *response) {
+		return kms.AppID{}, codedError(http.StatusBadRequest, "ERR-02-008", message)
 	}
 	switch {
 	case service.onChain() && request.Nonce != nil:
@@ -178,8 +143,8 @@ func (t *Tenant) chooseAppID(request openapi.ProvisionRequest, service *keyServi
 		}
 		return id, nil
 	case request.Nonce == nil && request.AppID == nil:
-		id := kms.DeriveAppID(t.wallet, t.nonce)
-		t.nonce++
+		id := kms.DeriveAppID(w.wallet, w.nonce)
+		w.nonce++
 		return id, nil
 	case request.Nonce == nil || request.AppID == nil:
 		return no("nonce and app_id go together")
@@ -191,21 +156,21 @@ func (t *Tenant) chooseAppID(request openapi.ProvisionRequest, service *keyServi
 	switch {
 	case err != nil:
 		return no(err.Error())
-	case id != kms.DeriveAppID(t.wallet, nonce):
+	case id != kms.DeriveAppID(w.wallet, nonce):
 		return no("the app_id does not follow from the nonce")
 	}
-	if _, again := t.server.provisions[provisionKey{t, id, hash}]; again {
+	if _, again := w.server.provisions[provisionKey{w, id, hash}]; again {
 		return id, nil
 	}
-	if nonce < t.nonce {
+	if nonce < w.nonce {
 		return no(fmt.Sprintf("the nonce %d has been used", nonce))
 	}
-	t.nonce = nonce + 1
+	w.nonce = nonce + 1
 	return id, nil
 }
 
-// under is the provision with the id that the contract of its app got.
-func (p *provision) under(id kms.AppID) (*provision, error) {
+// withAppID returns the provision of an app on a chain with its id, which is the address of its contract.
+func (p *provision) withAppID(id kms.AppID) (*provision, error) {
 	var err error
 	named := *p
 	named.key.app = id
@@ -213,9 +178,9 @@ func (p *provision) under(id kms.AppID) (*provision, error) {
 	return &named, err
 }
 
-func (s *Server) describeProvision(p *provision) openapi.Provision {
+func (p *provision) describe() openapi.Provision {
 	described := openapi.Provision{
-		ComposeHash: p.key.hash.String(), DeviceID: p.node.device.String(), FMSPC: fmspc, OSImageHash: p.image.hash(), InstanceType: p.size.kind,
+		ComposeHash: p.key.hash.String(), DeviceID: p.node.device.String(), FMSPC: fmspc, OSImageHash: p.image.hash(), InstanceType: p.size.instanceType,
 		TeepodID: numbered(p.node.teepod), NodeID: numbered(p.node.id), KMSInfo: ref(p.kms.describe()),
 	}
 	if !p.key.app.IsZero() {
@@ -227,12 +192,10 @@ func (s *Server) describeProvision(p *provision) openapi.Provision {
 	return described
 }
 
-const fmspc = "b0c06f000000"
-
 // errNoProvision is returned if there is no provision of an app id and hash, or an expired one.
 var errNoProvision = errors.New("no provision")
 
-func (t *Tenant) findProvision(appText, hashText string) (*provision, error) {
+func (w *Workspace) findProvision(appText, hashText string) (*provision, error) {
 	id, err := kms.ParseAppID(appText)
 	if err != nil {
 		return nil, err
@@ -241,9 +204,9 @@ func (t *Tenant) findProvision(appText, hashText string) (*provision, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := t.server.provisions[provisionKey{t, id, hash}]
+	p := w.server.provisions[provisionKey{w, id, hash}]
 	if p == nil { // the id of an app on a chain is known only after its contract was deployed
-		p = t.server.provisions[provisionKey{tenant: t, hash: hash}]
+		p = w.server.provisions[provisionKey{workspace: w, hash: hash}]
 	}
 	if p == nil || time.Now().After(p.expires) {
 		return nil, errNoProvision
@@ -251,51 +214,35 @@ func (t *Tenant) findProvision(appText, hashText string) (*provision, error) {
 	return p, nil
 }
 
-// provisionEliza provisions an agent from its character file.
-func provisionEliza(s *Server, c *call) answer {
-	var r openapi.ProvisionElizaRequest
-	if bad, ok := s.decode(c, &r); !ok {
-		return bad
-	}
+// answerCVMsProvisionEliza provisions an agent from its character file.
+func (s *Server) answerCVMsProvisionEliza(c *call, r openapi.ProvisionElizaRequest) *response {
 	composeFile, err := json.Marshal(object{
 		"docker_compose_file": "services:\n  eliza:\n    image: phalanetwork/eliza\n", "allowed_envs": append([]string{}, r.EnvKeys...),
 	})
 	if err != nil {
 		return invalidCompose(err)
 	}
-	p, bad := s.provision(c.tenant, openapi.ProvisionRequest{Name: r.Name, TeepodID: r.TeepodID, Image: r.Image}, composeFile)
-	if bad != nil {
-		return *bad
-	}
-	return ok(s.describeProvision(p))
+	return s.answerProvision(c, openapi.ProvisionRequest{Name: r.Name, TeepodID: r.TeepodID, Image: r.Image}, composeFile)
 }
 
-// models are what workloads serve.
+// models returns the models that workloads can serve.
 func models() []string { return []string{"phala/qwen-2.5-7b-instruct", "phala/gpt-oss-20b"} }
 
-// createWorkload provisions and creates a CVM that serves a model.
-func createWorkload(s *Server, c *call) answer {
-	var r openapi.CreateWorkloadRequest
-	if bad, ok := s.decode(c, &r); !ok {
-		return bad
-	}
-	known := false
-	for _, m := range models() {
-		known = known || m == r.ModelID
-	}
-	if !known {
-		return plain(http.StatusBadRequest, "Unknown model "+r.ModelID)
+// answerCVMsCreateWorkload provisions and creates a CVM that serves a model.
+func (s *Server) answerCVMsCreateWorkload(c *call, r openapi.CreateWorkloadRequest) *response {
+	if !slices.Contains(models(), r.ModelID) {
+		return plainError(http.StatusBadRequest, "Unknown model "+r.ModelID)
 	}
 	composeFile, err := json.Marshal(object{"docker_compose_file": "services:\n  model:\n    image: vllm/vllm-openai\n    command: --model " + r.ModelID + "\n"})
 	if err != nil {
 		return invalidCompose(err)
 	}
-	p, bad := s.provision(c.tenant, openapi.ProvisionRequest{Name: r.Name, InstanceType: &r.InstanceType}, composeFile)
+	p, bad := s.provision(c.workspace, openapi.ProvisionRequest{Name: r.Name, InstanceType: &r.InstanceType}, composeFile)
 	if bad != nil {
-		return *bad
+		return bad
 	}
-	vm := s.fromProvision(p)
-	created := s.launch(c, vm, nil)
-	vm.schedule(s, r.ScheduledDeleteAt)
-	return created
+	vm := s.firstCVM(p)
+	out := s.launch(c, vm, nil)
+	s.scheduleDelete(vm, r.ScheduledDeleteAt)
+	return out
 }

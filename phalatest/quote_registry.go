@@ -23,7 +23,7 @@ type uploadedQuote struct {
 	uploaded time.Time
 }
 
-// maxQuotes is how many quotes the registry remembers.
+// maxQuotes is the number of quotes that the registry remembers.
 const maxQuotes = 10_000
 
 // A TDX quote of version 4: header, body, and signature data with its length before it.
@@ -35,7 +35,7 @@ const (
 
 var errNoQuote = errors.New("not a TDX quote of version 4")
 
-// parseQuote reads header and body of a quote, as the registry shows them.
+// parseQuote returns the header and body of a quote as the registry does.
 func parseQuote(raw []byte) (*openapi.ParsedQuote, error) {
 	if len(raw) < quoteHeader+quoteBody+4 || binary.LittleEndian.Uint16(raw) != 4 || binary.LittleEndian.Uint32(raw[4:]) != quoteTDX {
 		return nil, errNoQuote
@@ -59,7 +59,7 @@ func parseQuote(raw []byte) (*openapi.ParsedQuote, error) {
 	return q, nil
 }
 
-// collateral is what a quote is checked with: there is some for the hardware of this cloud alone.
+// collateral returns the collateral of a quote, or nil for hardware that is not this cloud's.
 func (u *uploadedQuote) collateral(s *Server) *openapi.QuoteCollateral {
 	if !u.ours {
 		return nil
@@ -67,10 +67,10 @@ func (u *uploadedQuote) collateral(s *Server) *openapi.QuoteCollateral {
 	return ref(s.hardware.authority.CloudCollateral())
 }
 
-func verifyQuote(s *Server, c *call) answer {
+func (s *Server) answerAttestationsVerify(c *call) *response {
 	given, _, err := c.upload()
 	if err != nil {
-		return plain(http.StatusBadRequest, err.Error())
+		return plainError(http.StatusBadRequest, err.Error())
 	}
 	raw := []byte(given)
 	var request struct {
@@ -84,19 +84,19 @@ func verifyQuote(s *Server, c *call) answer {
 	if decoded, err := hex.DecodeString(text); err == nil {
 		raw = decoded
 	} else if request.Hex != nil {
-		return plain(http.StatusBadRequest, "hex is not hexadecimal")
+		return plainError(http.StatusBadRequest, "hex is not hexadecimal")
 	}
 	if len(raw) == 0 {
-		return plain(http.StatusBadRequest, "Neither file nor hex")
+		return plainError(http.StatusBadRequest, "Neither file nor hex")
 	}
 	quote, err := parseQuote(raw)
 	if err != nil {
-		return invalid(err.Error(), "value_error", "body")
+		return invalidField(err.Error(), "body")
 	}
 	checksum := hashHex(raw)
 	u := s.quotes[checksum]
 	if u == nil {
-		genuine, tcb := s.judge(raw)
+		genuine, tcb := s.evaluateQuote(raw)
 		u = &uploadedQuote{checksum: checksum, raw: raw, quote: quote, verified: genuine, ours: tcb != nil, uploaded: time.Now().UTC()}
 		u.quote.Verified = &genuine
 		s.quotes[checksum] = u
@@ -112,46 +112,38 @@ func verifyQuote(s *Server, c *call) answer {
 	})
 }
 
-func listRecentQuotes(s *Server, c *call) answer {
+func (s *Server) answerAttestationsListRecent(c *call) *response {
 	skip, limit := c.number("skip", 0), c.number("limit", 20)
-	var all []openapi.RecentQuote
-	for i := len(s.recent) - 1 - skip; i >= 0 && len(all) < limit; i-- {
-		u := s.recent[i]
-		all = append(all, openapi.RecentQuote{Checksum: u.checksum, Verified: openapi.Flag(u.verified), CreatedAt: second(u.uploaded)})
-	}
-	return ok(all)
+	from := min(skip, len(s.recent))
+	to := min(from+limit, len(s.recent))
+	return ok(mapped(newestFirst(s.recent).items(from, to), func(u *uploadedQuote) openapi.RecentQuote {
+		return openapi.RecentQuote{Checksum: u.checksum, Verified: openapi.Flag(u.verified), CreatedAt: second(u.uploaded)}
+	}))
 }
 
-func onQuote(h func(*Server, *uploadedQuote) answer) handler {
-	return func(s *Server, c *call) answer {
-		u := s.quotes[strings.ToLower(c.params["checksum"])]
-		if u == nil {
-			return plain(http.StatusNotFound, "No such quote")
-		}
-		return h(s, u)
-	}
-}
-
-func viewQuote(_ *Server, u *uploadedQuote) answer {
+func (*Server) answerAttestationsView(c *call) *response {
+	q := c.quote.quote
 	return ok(openapi.QuoteView{
-		Header: u.quote.Header, CertData: u.quote.CertData, Body: u.quote.Body, Verified: u.quote.Verified, UploadedAt: second(u.uploaded),
-		Checksum: u.checksum, CanDownload: ref(true),
+		Header: q.Header, CertData: q.CertData, Body: q.Body, Verified: q.Verified, UploadedAt: second(c.quote.uploaded),
+		Checksum: c.quote.checksum, CanDownload: ref(true),
 	})
 }
 
-func getCollateral(s *Server, u *uploadedQuote) answer {
-	collateral := u.collateral(s)
+func (s *Server) answerAttestationsGetCollateral(c *call) *response {
+	collateral := c.quote.collateral(s)
 	if collateral == nil {
-		return plain(http.StatusBadRequest, "The collateral cannot be fetched")
+		return plainError(http.StatusBadRequest, "The collateral cannot be fetched")
 	}
-	a := ok(collateral)
-	a.header = http.Header{"Cache-Control": {"public, max-age=86400"}, "Etag": {strconv.Quote(u.checksum)}}
-	return a
+	out := ok(collateral)
+	out.header = http.Header{"Cache-Control": {"public, max-age=86400"}, "Etag": {strconv.Quote(c.quote.checksum)}}
+	return out
 }
 
-func getRawQuote(_ *Server, u *uploadedQuote) answer {
-	return answer{
-		status: http.StatusOK, raw: u.raw, media: "application/octet-stream",
-		header: http.Header{"Content-Disposition": {"attachment; filename=" + u.checksum + ".bin"}},
+func (s *Server) answerAttestationsCheckRaw(c *call) *response { return s.answerAttestationsGetRaw(c) }
+
+func (*Server) answerAttestationsGetRaw(c *call) *response {
+	return &response{
+		status: http.StatusOK, raw: c.quote.raw, media: "application/octet-stream",
+		header: http.Header{"Content-Disposition": {"attachment; filename=" + c.quote.checksum + ".bin"}},
 	}
 }

@@ -7,154 +7,129 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// replicate creates another CVM like one, with its name, size, image and environment.
-func replicate(s *Server, c *call, vm *cvm) answer {
-	var r openapi.ReplicateRequest
-	if len(c.body) > 0 {
-		if bad, ok := s.decode(c, &r); !ok {
-			return bad
-		}
-	}
-	doc, bad := vm.app.liveDocument(vm, r.ComposeHash)
+func (s *Server) answerCVMsReplicate(c *call, r openapi.ReplicateRequest) *response {
+	doc, bad := c.app.runningDocument(c.vm, r.ComposeHash)
 	if bad != nil {
-		return *bad
+		return bad
 	}
-	n, bad := s.otherNode(vm, r.NodeID, r.TeepodID)
+	n, bad := s.replicaNode(c.vm, r.NodeID, r.TeepodID)
 	if bad != nil {
-		return *bad
+		return bad
 	}
-	ch := change{kind: "create", doc: doc, env: r.EncryptedEnv}
-	return s.wantReplica(c, vm, ch, n, approvalOf(c))
+	return s.requestReplica(c, c.vm, change{kind: "create", doc: doc, env: r.EncryptedEnv}, n, approvalOf(c))
 }
 
-// wantReplica adds a CVM, or prepares it if only that was requested or the chain must allow it first.
-func (s *Server) wantReplica(c *call, vm *cvm, ch change, n *node, by approval) answer {
-	bad := s.allowed(vm.app, ch.doc.hash, n, by, false)
+func (s *Server) answerAppsReplicate(c *call, r openapi.ReplicateRequest) *response {
+	return s.answerCVMsReplicate(c, r)
+}
+
+// requestReplica adds a CVM, or prepares it if only that was requested or the chain must allow it first.
+func (s *Server) requestReplica(c *call, vm *cvm, ch change, n *node, by approval) *response {
+	bad := s.checkAllowed(vm.app, ch.doc.hash, n, by, false)
 	switch {
 	case by.prepareOnly, bad != nil && bad.status == statusHashRequired:
 		return s.prepare(&prepared{vm: vm, replica: true, change: ch, hash: ch.doc.hash, node: n})
 	case bad != nil:
-		return *bad
+		return bad
 	}
 	return s.addReplica(c, vm, ch, n)
 }
 
-// redeemReplica commits a replica that was prepared.
-func (s *Server) redeemReplica(c *call, vm *cvm) answer {
-	p, by, bad := s.redeem(c, vm, true)
-	if bad == nil {
-		bad = s.allowed(vm.app, p.hash, p.node, by.orRegistered(), true)
+// addReplica creates a CVM with the name, size, image, settings and environment of another, unless the change has its own.
+func (s *Server) addReplica(c *call, vm *cvm, ch change, n *node) *response {
+	if bad := vm.app.workspace.checkQuota(vm.size); bad != nil {
+		return bad
 	}
-	if bad != nil {
-		return *bad
+	replica := s.newCVM(vm.app, ch.doc)
+	replica.name = vm.name
+	if ch.name != "" {
+		if len(vm.app.workspace.withName(ch.name)) > 0 {
+			return nameTaken(ch.name)
+		}
+		replica.name = ch.name
 	}
-	added := s.addReplica(c, vm, p.change, p.node)
-	if added.status == http.StatusOK {
-		delete(s.prepared, p.token)
-		vm.replica = nil
+	replica.node, replica.image, replica.size = n, vm.image, vm.size
+	replica.listed, replica.userConfig, replica.kmsURLs, replica.gatewayURLs = vm.listed, vm.userConfig, vm.kmsURLs, vm.gatewayURLs
+	env := ch.env
+	if env == nil && vm.encryptedEnv != "" {
+		env = ref(openapi.Secret(vm.encryptedEnv))
 	}
-	return added
+	return s.launch(c, replica, env)
 }
 
-// liveDocument returns the app-compose of a revision that runs: the named one, or the only one.
-func (a *app) liveDocument(vm *cvm, hashText *string) (*document, *answer) {
-	live := map[string]*document{}
+// runningDocument returns the app-compose of a revision that runs: that of the hash, or the only one.
+func (a *app) runningDocument(vm *cvm, hashText *string) (*document, *response) {
+	running := map[compose.Hash]*document{}
 	for _, other := range a.cvms {
-		live[other.doc.hash.String()] = other.doc
+		running[other.doc.hash] = other.doc
 	}
 	switch {
-	case hashText != nil && *hashText != "":
+	case deref(hashText) != "":
 		hash, err := compose.ParseHash(*hashText)
 		if err != nil {
-			bad := invalid(err.Error(), "value_error", "body", "compose_hash")
-			return nil, &bad
+			return nil, invalidField(err.Error(), "body", "compose_hash")
 		}
-		if doc := live[hash.String()]; doc != nil {
+		if doc := running[hash]; doc != nil {
 			return doc, nil
 		}
-		return nil, refuse(statusHashInvalid, "ERR-01-006", "No CVM of the app runs this compose hash")
-	case len(live) > 1:
-		return nil, refuse(http.StatusBadRequest, "ERR-03-009", "The app runs several revisions; name one by its compose_hash")
+		return nil, codedError(statusHashInvalid, "ERR-01-006", "No CVM of the app runs this compose hash")
+	case len(running) > 1:
+		return nil, codedError(http.StatusBadRequest, "ERR-03-009", "The app runs several revisions; name one by its compose_hash")
 	}
 	return vm.doc, nil
 }
 
-// otherNode returns the requested node, or the one of the CVM.
-func (s *Server) otherNode(vm *cvm, nodeID, teepodID *int) (*node, *answer) {
+// replicaNode returns the requested node, or the one of the CVM.
+func (s *Server) replicaNode(vm *cvm, nodeID, teepodID *int) (*node, *response) {
 	if nodeID == nil && teepodID == nil {
 		return vm.node, nil
 	}
 	return s.chooseNode(nodeID, teepodID, nil)
 }
 
-func (s *Server) addReplica(c *call, vm *cvm, ch change, n *node) answer {
-	if bad := vm.tenant().overQuota(vm.size); bad != nil {
-		return *bad
+func (s *Server) answerCVMsCommitReplica(c *call, r openapi.CommitUpdateRequest) *response {
+	p, by, bad := s.findPrepared(c, r, true)
+	if bad == nil {
+		bad = s.checkAllowed(c.app, p.hash, p.node, by.orRegistered(), true)
 	}
-	replica := s.newCVM(vm.app, ch.doc)
-	if ch.name != "" {
-		if len(vm.tenant().named(ch.name)) > 0 {
-			return nameTaken(ch.name)
-		}
-		replica.name = ch.name
-	} else {
-		replica.name = vm.name
+	if bad != nil {
+		return bad
 	}
-	replica.node, replica.image, replica.size = n, vm.image, vm.size
-	replica.listed, replica.userConfig, replica.kmsURLs, replica.gatewayURLs = vm.listed, vm.userConfig, vm.kmsURLs, vm.gatewayURLs
-	env := ch.env
-	if env == nil && vm.encryptedEnv != "" {
-		same := openapi.Secret(vm.encryptedEnv)
-		env = &same
+	added := s.addReplica(c, c.vm, p.change, p.node)
+	if added.status == http.StatusOK {
+		delete(s.prepared, p.token)
+		c.vm.replica = nil
 	}
-	return s.launch(c, replica, env)
+	return added
 }
 
-func commitReplica(s *Server, c *call, vm *cvm) answer {
-	return s.redeemReplica(c, vm)
-}
-
-// createInstance adds a CVM to an app, with its app-compose or a changed one.
-func createInstance(s *Server, c *call, a *app) answer {
-	var r openapi.CreateInstanceRequest
-	if len(c.body) > 0 {
-		if bad, ok := s.decode(c, &r); !ok {
+// answerAppsCreateInstance adds a CVM to an app, with an app-compose that runs already or a changed one.
+func (s *Server) answerAppsCreateInstance(c *call, r openapi.CreateInstanceRequest) *response {
+	c.vm = c.app.cvms[0]
+	if deref(r.Token) != "" {
+		return s.answerCVMsCommitReplica(c, openapi.CommitUpdateRequest{Token: r.Token, ComposeHash: r.ComposeHash, TransactionHash: r.TransactionHash})
+	}
+	if r.Name != nil {
+		if bad := checkName(*r.Name); bad != nil {
 			return bad
 		}
 	}
-	vm := a.cvms[0]
-	if r.Token != nil && *r.Token != "" {
-		return s.redeemReplica(c, vm)
-	}
-	if r.Name != nil {
-		if err := compose.ValidateName(*r.Name); err != nil {
-			return invalid("Value error, "+err.Error(), "value_error", "body", "name")
-		}
-	}
-	n, bad := s.otherNode(vm, r.NodeID, r.TeepodID)
+	n, bad := s.replicaNode(c.vm, r.NodeID, r.TeepodID)
 	if bad != nil {
-		return *bad
+		return bad
 	}
-	doc, bad := a.newDocument(vm, r)
+	var doc *document
+	if r.DockerComposeFile == nil && r.PreLaunchScript == nil {
+		doc, bad = c.app.runningDocument(c.vm, r.ComposeHash)
+	} else {
+		members := map[string]any{}
+		setMember(members, "docker_compose_file", r.DockerComposeFile)
+		setMember(members, "pre_launch_script", r.PreLaunchScript)
+		doc, bad = c.vm.doc.with(members)
+	}
 	if bad != nil {
-		return *bad
+		return bad
 	}
 	ch := change{kind: "create", name: deref(r.Name), doc: doc, env: r.EncryptedEnv}
-	return s.wantReplica(c, vm, ch, n, approval{hash: deref(r.ComposeHash), transaction: deref(r.TransactionHash)})
-}
-
-// newDocument returns the app-compose of a new instance: a changed one, or one that runs already.
-func (a *app) newDocument(vm *cvm, r openapi.CreateInstanceRequest) (*document, *answer) {
-	if r.DockerComposeFile == nil && r.PreLaunchScript == nil {
-		return a.liveDocument(vm, r.ComposeHash)
-	}
-	members := map[string]any{}
-	set(members, "docker_compose_file", r.DockerComposeFile)
-	set(members, "pre_launch_script", r.PreLaunchScript)
-	doc, err := vm.doc.with(members)
-	if err != nil {
-		bad := invalidCompose(err)
-		return nil, &bad
-	}
-	return doc, nil
+	return s.requestReplica(c, c.vm, ch, n, approval{hash: deref(r.ComposeHash), transaction: deref(r.TransactionHash)})
 }

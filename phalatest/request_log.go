@@ -13,13 +13,13 @@ import (
 type Request struct {
 	// Operation is the operation, such as "CVMs.Create"; empty if there is none.
 	Operation string
-	// Method and Path as they came, the path unescaped and without its query.
+	// Method and Path are those of the request, the path unescaped and without its query.
 	Method, Path string
 	// Query is the unchanged query, with the value of a token redacted.
 	Query string
 	// Header is the header, with the API key redacted.
 	Header http.Header
-	// Body with secrets redacted.
+	// Body is the body, with secrets redacted.
 	Body []byte
 	// Status is the status of the response; 0 if the connection was cut first.
 	Status int
@@ -40,7 +40,7 @@ func WithRequestLog(calls int) Option {
 	}
 }
 
-// Requests returns the newest calls in their order; see [WithRequestLog]. Secrets in them read "[redacted]".
+// Requests returns the newest calls in their order; see [WithRequestLog]. Their secrets are replaced by "[redacted]".
 func (s *Server) Requests() []Request {
 	s.mu.Lock()
 	kept := s.requests.inOrder()
@@ -51,7 +51,7 @@ func (s *Server) Requests() []Request {
 	return kept
 }
 
-// requestLog keeps the newest calls as they came: redacting costs more than answering many of them.
+// requestLog keeps the newest calls unredacted: redacting costs more than answering many of them.
 type requestLog struct {
 	limit  int
 	calls  []Request
@@ -75,8 +75,8 @@ func (l *requestLog) inOrder() []Request {
 
 const redacted = "[redacted]"
 
-func (s *Server) record(c *call, status int, body []byte) {
-	r := Request{Method: c.Method, Path: c.URL.Path, Query: c.URL.RawQuery, Header: c.Header, Body: body, Status: status}
+func (s *Server) record(c *call, status int) {
+	r := Request{Method: c.Method, Path: c.URL.Path, Query: c.URL.RawQuery, Header: c.Header, Body: c.body, Status: status}
 	if c.route != nil {
 		r.Operation = string(c.route.operation)
 	}
@@ -88,7 +88,7 @@ func (s *Server) record(c *call, status int, body []byte) {
 	s.requests.add(r)
 }
 
-// redacted is a copy of the call without its secrets.
+// redacted returns a copy without secrets.
 func (r Request) redacted() Request {
 	r.Query, r.Header, r.Body = redactQuery(r.Query), r.Header.Clone(), redact(r.Body)
 	for _, name := range []string{"X-Api-Key", "Authorization", "Cookie"} {

@@ -4,13 +4,14 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/phala-go/phala/openapi"
 )
 
-// answer is the response of a handler: a status with a body, or a stream.
-type answer struct {
+// response is the result of a handler: a status with a body, or a stream.
+type response struct {
 	status int
 	body   any // JSON, unless raw is set
 	raw    []byte
@@ -19,94 +20,118 @@ type answer struct {
 	stream func(w http.ResponseWriter, r *http.Request)
 }
 
-func ok(body any) answer { return answer{status: http.StatusOK, body: body} }
+func ok(body any) *response { return &response{status: http.StatusOK, body: body} }
 
-func accepted(body any) answer { return answer{status: http.StatusAccepted, body: body} }
+func created(body any) *response { return &response{status: http.StatusCreated, body: body} }
 
-func noContent() answer { return answer{status: http.StatusNoContent} }
+func accepted(body any) *response { return &response{status: http.StatusAccepted, body: body} }
 
-func text(media, body string) answer {
-	return answer{status: http.StatusOK, raw: []byte(body), media: media}
+func noContent() *response { return &response{status: http.StatusNoContent} }
+
+func text(media, body string) *response {
+	return &response{status: http.StatusOK, raw: []byte(body), media: media}
 }
 
 // object is a JSON object.
 type object = map[string]any
 
-// plain returns an error in the form {"detail": text}.
-func plain(status int, detail string) answer {
-	return answer{status: status, body: object{"detail": detail}}
+// plainError returns an error in the form {"detail": text}.
+func plainError(status int, detail string) *response {
+	return &response{status: status, body: object{"detail": detail}}
 }
 
-// structured returns an error with a code.
-func structured(status int, code, message string, details ...object) answer {
+// codedError returns an error with a code.
+func codedError(status int, code, message string, details ...object) *response {
 	if details == nil {
 		details = []object{}
 	}
-	return answer{status: status, body: object{
+	return &response{status: status, body: object{
 		"error_code": code, "message": message, "details": details,
 		"suggestions": []string{}, "links": []object{},
 	}}
 }
 
-// refuse returns a structured error as a pointer, the result type of checks; nil means no error.
-func refuse(status int, code, message string, details ...object) *answer {
-	a := structured(status, code, message, details...)
-	return &a
-}
-
-// invalid returns a validation error in the form of a 422.
-func invalid(message, kind string, loc ...any) answer {
-	return answer{status: http.StatusUnprocessableEntity, body: object{
-		"detail": []object{{"loc": loc, "msg": message, "type": kind}},
+// invalidField returns the validation error of one field: a 422.
+func invalidField(message string, loc ...any) *response {
+	return &response{status: http.StatusUnprocessableEntity, body: object{
+		"detail": []object{{"loc": loc, "msg": message, "type": "value_error"}},
 	}}
 }
 
+// internalError returns an error of the fake itself.
+func internalError(err error) *response {
+	return plainError(http.StatusInternalServerError, err.Error())
+}
+
 // message returns the text of an error with a code.
-func (a *answer) message() string {
-	body, _ := a.body.(object)
+func (r *response) message() string {
+	body, _ := r.body.(object)
 	text, _ := body["message"].(string)
 	return text
 }
 
-func orNull(s string) any {
-	if s == "" {
-		return nil
+// send writes a response with its fault.
+func (s *Server) send(w http.ResponseWriter, c *call, a *response, id string, fault Fault) {
+	out := fault.writer(w, c.Request)
+	if a.stream != nil {
+		a.stream(out, c.Request)
+		return
 	}
-	return s
-}
-
-// sortedKeys is never nil, so that it is a list in JSON.
-func sortedKeys[V any](m map[string]V) []string {
-	return append([]string{}, slices.Sorted(maps.Keys(m))...)
-}
-
-// stamp writes a time as the API does.
-func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
-
-// second returns a time as responses have it, in whole seconds.
-func second(t time.Time) openapi.Time {
-	if t.IsZero() {
-		return openapi.Time{}
+	status, data, media := a.status, a.raw, a.media
+	if data == nil && a.body != nil {
+		if o, isObject := a.body.(object); isObject && status >= 400 && o["error_code"] != nil {
+			o["request_id"] = id
+		}
+		var err error
+		if data, err = s.encoder.encode(a.body); err != nil {
+			data, status = []byte(`{"detail":"the fake cloud failed"}`), http.StatusInternalServerError
+			s.failTest("%s: %v", c.route.operation, err)
+		}
+		media = "application/json"
 	}
-	return openapi.Time{Time: t.UTC().Truncate(time.Second)}
-}
-
-func stampOrNull(t time.Time) any {
-	if t.IsZero() {
-		return nil
+	if c.route != nil {
+		s.mu.Lock()
+		tamper := s.tampers[c.route.operation]
+		s.mu.Unlock()
+		if tamper != nil {
+			status, data = tamper(status, data)
+		}
 	}
-	return stamp(t)
+	maps.Copy(w.Header(), a.header)
+	if len(data) > 0 {
+		w.Header().Set("Content-Type", media)
+		if fault.EndAfter == 0 && !fault.Endless {
+			w.Header().Set("Content-Length", strconv.Itoa(len(data)))
+		}
+	}
+	w.WriteHeader(status)
+	if c.Method == http.MethodHead {
+		return
+	}
+	_, _ = out.Write(data)
+	if f, faulty := out.(*faultWriter); faulty {
+		f.finish()
+	}
 }
 
-// listing is what a list has, without having it in one slice: a page of it costs no more than the page.
+// listing is a list of which a page costs no more than the page.
 type listing[T any] struct {
 	total int
 	items func(from, to int) []T
 }
 
-// all lists a slice.
-func all[T any](list []T) listing[T] {
+// inOrder lists a slice.
+func inOrder[T any](list []T) listing[T] {
 	return listing[T]{len(list), func(from, to int) []T { return list[from:to] }}
+}
+
+// newestFirst lists a slice backwards.
+func newestFirst[T any](list []T) listing[T] {
+	return listing[T]{len(list), func(from, to int) []T {
+		page := slices.Clone(list[len(list)-to : len(list)-from])
+		slices.Reverse(page)
+		return page
+	}}
 }
 
 // merged lists several slices, each in rising order, as one. A page costs as much as all pages up to it.
@@ -134,35 +159,81 @@ func merged[T any](lists [][]T, order func(T) int) listing[T] {
 	}}
 }
 
-// newestFirst lists a slice backwards.
-func newestFirst[T any](list []T) listing[T] {
-	return listing[T]{len(list), func(from, to int) []T {
-		page := make([]T, 0, to-from)
-		for i := from; i < to; i++ {
-			page = append(page, list[len(list)-1-i])
-		}
-		return page
-	}}
-}
-
-// pageNames are the members of a page that its pagination style names, and the size of one if none is asked for.
-type pageNames struct {
+// pageStyle is the names of the members of a page, and its default size.
+type pageStyle struct {
 	items, pages string
 	size         int
 }
 
-// page cuts one page out of a list and describes it.
-func page[T any](c *call, list listing[T], names pageNames, describe func(T) any) answer {
-	number, size := c.number("page", 1), c.number("page_size", names.size)
+// page returns the requested page of a list.
+func page[T any](c *call, list listing[T], style pageStyle, describe func(T) any) *response {
+	number, size := c.number("page", 1), c.number("page_size", style.size)
 	from := list.total
 	if number <= list.total { // else the product may be too large
 		from = min((number-1)*size, list.total)
 	}
-	items := []any{}
-	for _, one := range list.items(from, min(from+size, list.total)) {
-		items = append(items, describe(one))
-	}
 	return ok(object{
-		names.items: items, "total": list.total, "page": number, "page_size": size, names.pages: (list.total + size - 1) / size,
+		style.items: mapped(list.items(from, min(from+size, list.total)), describe), "total": list.total, "page": number, "page_size": size,
+		style.pages: (list.total + size - 1) / size,
 	})
 }
+
+// mapped returns the results of f. It is never nil, so that it is a list in JSON.
+func mapped[T, U any](list []T, f func(T) U) []U {
+	out := make([]U, len(list))
+	for i, item := range list {
+		out[i] = f(item)
+	}
+	return out
+}
+
+// first returns the first item that matches, or the zero value.
+func first[T any](list []T, matches func(T) bool) (item T) {
+	if i := slices.IndexFunc(list, matches); i >= 0 {
+		return list[i]
+	}
+	return item
+}
+
+// sortedKeys is never nil, so that it is a list in JSON.
+func sortedKeys[V any](m map[string]V) []string {
+	return append([]string{}, slices.Sorted(maps.Keys(m))...)
+}
+
+func ref[T any](v T) *T { return &v }
+
+func deref[T any](p *T) T {
+	if p == nil {
+		var zero T
+		return zero
+	}
+	return *p
+}
+
+func orNull(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+func stampOrNull(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return stamp(t)
+}
+
+// stamp writes a time as the API does.
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// second returns a time as responses contain it, in whole seconds.
+func second(t time.Time) openapi.Time {
+	if t.IsZero() {
+		return openapi.Time{}
+	}
+	return openapi.Time{Time: t.UTC().Truncate(time.Second)}
+}
+
+// numbered returns an id that is a number.
+func numbered(n int) openapi.ID { return openapi.ID(strconv.Itoa(n)) }

@@ -2,15 +2,18 @@ package phalatest
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/crypto"
 
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/kms"
@@ -29,65 +32,62 @@ type TB interface {
 
 // Server is a Phala Cloud in this process. It is safe for concurrent use.
 type Server struct {
-	// APIKey is the key of the first workspace; see [Server.NewTenant] for others.
+	// APIKey is the key of the first workspace; see [Server.NewWorkspace] for others.
 	APIKey string `json:"-"`
 
-	tb         TB
-	log        *slog.Logger
-	lenient    bool
-	script     string // that documents without one get
-	unknown    unknowns
-	seed       string
-	clock      *clock
-	described  *description.Description
-	encoder    encoder
-	router     description.Router[route]
-	operations map[operationName]bool
-	keys       *keys
-	chain      Chain
-	services   []*keyService // the central one first
-	types      []instanceType
-	nodes      []*node
-	images     []*image
-	quotas     Quotas // of the first workspace
-	hardware   *hardware
+	tb           TB
+	log          *slog.Logger
+	lenient      bool
+	script       string // the pre-launch script of documents without one
+	undocumented undocumented
+	seed         string
+	clock        *clock
+	described    *description.Description
+	encoder      encoder
+	router       description.Router[route]
+	root         *ecdsa.PrivateKey // of the central KMS
+	chain        Chain
+	services     []*kmsService // the central one first
+	types        []*instanceType
+	nodes        []*node
+	images       []*image
+	quotas       Quotas // of the first workspace
+	hardware     hardware
 
-	listen   sync.Once
-	http     *httptest.Server
-	listened error
-	memory   sync.WaitGroup
-	webhooks *webhooks
+	listen    sync.Once
+	http      *httptest.Server
+	listenErr error
+	inMemory  sync.WaitGroup
+	webhooks  *webhooks
 
-	mu         sync.Mutex // of all that follows
-	tenants    []*Tenant  // the workspace of the server itself first
+	mu         sync.Mutex   // of all that follows
+	workspaces []*Workspace // the workspace of the server itself first
 	provisions map[provisionKey]*provision
 	expiring   []*provision         // oldest first
 	prepared   map[string]*prepared // by token
 	apps       map[kms.AppID]*app
-	index      map[string][]*cvm
+	index      map[string][]*cvm   // by identifier
 	busy       []*cvm              // in an operation
 	scheduled  []*cvm              // to be deleted at a time
-	lived      int64               // tick up to which they did
+	advanced   int64               // tick up to which the CVMs have advanced
 	github     map[string][]string // public keys by user
 	dns        map[string]string
 	quotes     map[string]*uploadedQuote  // by checksum
 	recent     []*uploadedQuote           // oldest first
-	nodeInfos  map[string]openapi.RawJSON // of the KMSes and the gateway, by name
+	nodeInfos  map[string]openapi.RawJSON // of the KMSs and the gateway, by name
 	streams    int
 
-	// The last numbers that were given away.
+	// The last assigned numbers.
 	number, appNumber, portNumber, keyNumber, revision int
 
 	faults    map[operationName][]Fault
 	tampers   map[operationName]func(int, []byte) (int, []byte)
-	bootFails map[string]string
+	bootFails map[string]string  // error by the name of the CVM
 	forged    map[string]*forged // by the name of the CVM
 	requests  requestLog
 }
 
-type handler func(*Server, *call) answer
-
-// New starts a cloud for a test, which ends with it.
+// New starts a cloud for a test and closes it when the test ends.
 func New(t TB, opts ...Option) *Server {
 	t.Helper()
 	s, err := Start(opts...)
@@ -108,7 +108,6 @@ func Start(opts ...Option) (*Server, error) {
 		script:     officialScript,
 		clock:      newClock(DefaultTick),
 		router:     description.NewRouter(routes(), (*route).described),
-		operations: map[operationName]bool{},
 		types:      instanceTypes(),
 		nodes:      nodes(),
 		images:     images(),
@@ -124,7 +123,6 @@ func Start(opts ...Option) (*Server, error) {
 		tampers:    map[operationName]func(int, []byte) (int, []byte){},
 		bootFails:  map[string]string{},
 		forged:     map[string]*forged{},
-		hardware:   &hardware{},
 		webhooks:   newWebhooks(),
 		requests:   requestLog{limit: DefaultRequestLog},
 	}
@@ -133,21 +131,18 @@ func Start(opts ...Option) (*Server, error) {
 			return nil, fmt.Errorf("phalatest: %w", err)
 		}
 	}
-	for _, r := range routes() {
-		s.operations[r.operation] = true
-	}
 	var err error
 	if s.described, err = readDescription(); err != nil {
 		return nil, fmt.Errorf("phalatest: %w", err)
 	}
-	if s.keys, err = newKeys(s.seed); err != nil {
-		return nil, err
+	if s.root, err = crypto.ToECDSA(crypto.Keccak256([]byte("kms root"), []byte(s.seed))); err != nil {
+		return nil, fmt.Errorf("phalatest: seed: %w", err)
 	}
 	if err := s.setDevices(); err != nil {
 		return nil, fmt.Errorf("phalatest: %w", err)
 	}
-	s.addTenant("Test", s.APIKey).quotas = s.quotas
-	s.services = []*keyService{centralKMS(s.keys.root)}
+	s.addWorkspace("Test", s.APIKey).quotas = s.quotas
+	s.services = []*kmsService{centralKMS(s.root)}
 	if s.chain != nil {
 		s.services = append(s.services, chainKMS(s.chain))
 	}
@@ -160,8 +155,8 @@ func (s *Server) Close() {
 		s.http.CloseClientConnections()
 		s.http.Close()
 	}
-	s.webhooks.close()
-	s.memory.Wait()
+	s.closeWebhooks()
+	s.inMemory.Wait()
 }
 
 // String returns a name without the key.
@@ -178,14 +173,14 @@ func (s *Server) URL() string {
 	s.listen.Do(func() {
 		listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 		if err != nil {
-			s.listened = err
+			s.listenErr = err
 			return
 		}
 		s.http = &httptest.Server{Listener: listener, Config: &http.Server{Handler: s}}
 		s.http.Start()
 	})
-	if s.listened != nil {
-		s.wrong("no port on the loopback address: %v", s.listened)
+	if s.listenErr != nil {
+		s.failTest("no port on the loopback address: %v", s.listenErr)
 		return ""
 	}
 	return s.http.URL + "/api/v1"
@@ -197,35 +192,42 @@ func (s *Server) Client(opts ...client.Option) (*client.Client, error) {
 	return s.own().Client(opts...)
 }
 
-// own is the workspace of the server itself, to which [Server.APIKey] belongs.
-func (s *Server) own() *Tenant { return s.tenants[0] }
+// own returns the workspace of the server itself, to which [Server.APIKey] belongs.
+func (s *Server) own() *Workspace { return s.workspaces[0] }
 
 // Transport returns a transport that serves requests without a network, also within testing/synctest.
 func (s *Server) Transport() http.RoundTripper {
-	return inmemory.Transport{Handler: s, Running: &s.memory}
+	return inmemory.Transport{Handler: s, Running: &s.inMemory}
 }
 
 // KMSRoot returns the root key of the central KMS, for pinning.
-func (s *Server) KMSRoot() kms.RootKey { return kms.RootKeyOf(s.keys.root) }
+func (s *Server) KMSRoot() kms.RootKey { return kms.RootKeyOf(s.root) }
 
-// TeamWallet returns the address of the wallet on the server whose nonces determine the app ids.
+// TeamWallet returns the address of the wallet in the cloud whose nonces determine the app ids.
 func (s *Server) TeamWallet() common.Address { return s.own().wallet }
 
-// Tick advances the life of all CVMs by one step, if [WithManualTicks] has stopped it.
+// Tick advances all CVMs by one step, after [WithManualTicks].
 func (s *Server) Tick() {
 	s.clock.advance()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.live()
+	s.advance()
 }
 
-// wrong fails the test over a request that the API would not understand.
-func (s *Server) wrong(format string, args ...any) {
+// failTest fails the test because of a wrong request or use of the server, unless the server is lenient.
+func (s *Server) failTest(format string, args ...any) {
 	if s.log != nil {
 		s.log.Warn(fmt.Sprintf(format, args...))
 	}
 	if s.tb != nil && !s.lenient {
 		s.tb.Helper()
 		s.tb.Errorf("phalatest: "+format, args...)
+	}
+}
+
+// requireOperation fails the test if there is no operation of that name.
+func (s *Server) requireOperation(operation string) {
+	if !slices.ContainsFunc(routes(), func(r route) bool { return string(r.operation) == operation }) {
+		s.failTest("%s is no operation of the API", operation)
 	}
 }

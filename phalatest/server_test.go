@@ -441,7 +441,7 @@ func TestFaults(t *testing.T) {
 		require.ErrorIs(t, get(), context.DeadlineExceeded)
 		require.NoError(t, get())
 
-		s.Fault("CVMs.Delete", phalatest.Fault{LoseAnswer: true})
+		s.Fault("CVMs.Delete", phalatest.Fault{LoseResponse: true})
 		require.Error(t, c.CVMs.Delete(t.Context(), "web-1"))
 		time.Sleep(time.Second)
 		require.ErrorIs(t, get(), client.ErrNotFound, "the work was done")
@@ -453,7 +453,7 @@ func TestUnknownOperations_InFaultsFailTheTest(t *testing.T) {
 	r := &recorder{T: t}
 	s := phalatest.New(r)
 	s.Fault("CVMs.Nope", phalatest.Fault{})
-	s.TamperAnswer("CVMs.Nope", nil)
+	s.TamperResponse("CVMs.Nope", nil)
 	assert.Len(t, r.failures, 2)
 }
 
@@ -486,7 +486,7 @@ func TestServer_OverTheLoopback(t *testing.T) {
 	require.NoError(t, err)
 	create(t, c, "web-1")
 	require.NoError(t, c.CVMs.WaitFor(t.Context(), "web-1", "running"))
-	s.Fault("CVMs.Stop", phalatest.Fault{LoseAnswer: true})
+	s.Fault("CVMs.Stop", phalatest.Fault{LoseResponse: true})
 	_, err = c.CVMs.Stop(t.Context(), "web-1")
 	require.Error(t, err)
 	s.Fault("CVMs.Get", phalatest.Fault{CutAfter: 20})

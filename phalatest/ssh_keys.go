@@ -16,8 +16,8 @@ import (
 // sshKey is a key of the account.
 type sshKey struct {
 	id, name, public, kind, fingerprint string
-	tenant                              *Tenant
-	github                              string // user it came from; empty where it was added by hand
+	workspace                           *Workspace
+	github                              string // user that it was imported from; empty if it was added by a call
 	created                             time.Time
 	synced                              time.Time
 }
@@ -35,31 +35,29 @@ func parseSSHKey(text string) (kind, fingerprint string, err error) {
 	return fields[0], "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:]), nil
 }
 
-func (t *Tenant) addSSHKey(name, public, github string) (*sshKey, *answer) {
+func (w *Workspace) addSSHKey(name, public, github string) (*sshKey, *response) {
 	kind, fingerprint, err := parseSSHKey(public)
 	if err != nil {
-		bad := plain(http.StatusBadRequest, err.Error())
-		return nil, &bad
+		return nil, plainError(http.StatusBadRequest, err.Error())
 	}
-	if slices.ContainsFunc(t.sshKeys, func(k *sshKey) bool { return k.fingerprint == fingerprint }) {
-		bad := plain(http.StatusBadRequest, "The key is there already")
-		return nil, &bad
+	if slices.ContainsFunc(w.sshKeys, func(k *sshKey) bool { return k.fingerprint == fingerprint }) {
+		return nil, plainError(http.StatusBadRequest, "The key exists already")
 	}
-	t.server.keyNumber++
+	w.server.keyNumber++
 	k := &sshKey{
-		id: fmt.Sprintf("sshkey_%06d", t.server.keyNumber), tenant: t, name: name, public: public, kind: kind, fingerprint: fingerprint, github: github,
+		id: fmt.Sprintf("sshkey_%06d", w.server.keyNumber), workspace: w, name: name, public: public, kind: kind, fingerprint: fingerprint, github: github,
 		created: time.Now().UTC(),
 	}
 	if github != "" {
 		k.synced = k.created
 	}
-	t.sshKeys = append(t.sshKeys, k)
+	w.sshKeys = append(w.sshKeys, k)
 	return k, nil
 }
 
 func (k *sshKey) describe() openapi.SSHKey {
 	described := openapi.SSHKey{
-		ID: openapi.ID(k.id), UserID: openapi.ID(k.tenant.userID()), Name: k.name, PublicKey: k.public, Fingerprint: k.fingerprint, KeyType: k.kind,
+		ID: openapi.ID(k.id), UserID: openapi.ID(k.workspace.userID()), Name: k.name, PublicKey: k.public, Fingerprint: k.fingerprint, KeyType: k.kind,
 		Source: "manual", LastSyncedAt: second(k.synced), CreatedAt: second(k.created), UpdatedAt: second(k.created),
 	}
 	if k.github != "" {
@@ -68,46 +66,34 @@ func (k *sshKey) describe() openapi.SSHKey {
 	return described
 }
 
-func listSSHKeys(_ *Server, c *call) answer {
-	all := []openapi.SSHKey{}
-	for _, k := range c.tenant.sshKeys {
-		all = append(all, k.describe())
-	}
-	return ok(all)
+func (*Server) answerSSHKeysList(c *call) *response {
+	return ok(mapped(c.workspace.sshKeys, (*sshKey).describe))
 }
 
-func createSSHKey(s *Server, c *call) answer {
-	var r openapi.CreateSSHKeyRequest
-	if bad, ok := s.decode(c, &r); !ok {
+func (*Server) answerSSHKeysCreate(c *call, r openapi.CreateSSHKeyRequest) *response {
+	k, bad := c.workspace.addSSHKey(r.Name, r.PublicKey, "")
+	if bad != nil {
 		return bad
 	}
-	k, bad := c.tenant.addSSHKey(r.Name, r.PublicKey, "")
-	if bad != nil {
-		return *bad
-	}
-	return answer{status: http.StatusCreated, body: k.describe()}
+	return created(k.describe())
 }
 
-func (t *Tenant) sshKey(id string) *sshKey {
-	i := slices.IndexFunc(t.sshKeys, func(k *sshKey) bool { return k.id == id })
-	if i < 0 {
-		return nil
-	}
-	return t.sshKeys[i]
+func (w *Workspace) sshKey(id string) *sshKey {
+	return first(w.sshKeys, func(k *sshKey) bool { return k.id == id })
 }
 
-// deleteSSHKey takes the key from the account. The CVMs that have its id show it no more.
-func deleteSSHKey(_ *Server, c *call) answer {
-	k := c.tenant.sshKey(c.params["key_id"])
+// answerSSHKeysDelete removes the key from the account, and so from the lists of its CVMs.
+func (*Server) answerSSHKeysDelete(c *call) *response {
+	k := c.workspace.sshKey(c.params["key_id"])
 	if k == nil {
-		return plain(http.StatusNotFound, "SSH key not found")
+		return plainError(http.StatusNotFound, "SSH key not found")
 	}
-	c.tenant.dropSSHKey(k)
+	c.workspace.dropSSHKey(k)
 	return noContent()
 }
 
-func (t *Tenant) dropSSHKey(k *sshKey) {
-	t.sshKeys = slices.DeleteFunc(t.sshKeys, func(other *sshKey) bool { return other == k })
+func (w *Workspace) dropSSHKey(k *sshKey) {
+	w.sshKeys = slices.DeleteFunc(w.sshKeys, func(other *sshKey) bool { return other == k })
 }
 
 // SetGitHubKeys sets the public keys of a user's GitHub profile. The cloud never uses the network.
@@ -117,22 +103,18 @@ func (s *Server) SetGitHubKeys(user string, publicKeys ...string) {
 	s.github[user] = slices.Clone(publicKeys)
 }
 
-func importGitHub(s *Server, c *call) answer {
-	var r openapi.ImportGitHubRequest
-	if bad, ok := s.decode(c, &r); !ok {
-		return bad
+func (s *Server) answerSSHKeysImportGitHub(c *call, r openapi.ImportGitHubRequest) *response {
+	keys, exists := s.github[r.GitHubUsername]
+	if !exists {
+		return plainError(http.StatusBadRequest, "GitHub has no user "+r.GitHubUsername)
 	}
-	keys, there := s.github[r.GitHubUsername]
-	if !there {
-		return plain(http.StatusBadRequest, "GitHub does not know the user "+r.GitHubUsername)
-	}
-	added, skipped := c.tenant.addFromGitHub(r.GitHubUsername, keys)
+	added, skipped := c.workspace.addFromGitHub(r.GitHubUsername, keys)
 	return ok(openapi.GitHubImport{GitHubUsername: r.GitHubUsername, KeysAdded: added, KeysSkipped: skipped, Errors: []string{}})
 }
 
-func (t *Tenant) addFromGitHub(user string, keys []string) (added, skipped int) {
+func (w *Workspace) addFromGitHub(user string, keys []string) (added, skipped int) {
 	for i, public := range keys {
-		if _, bad := t.addSSHKey(fmt.Sprintf("%s-%d", user, i+1), public, user); bad != nil {
+		if _, bad := w.addSSHKey(fmt.Sprintf("%s-%d", user, i+1), public, user); bad != nil {
 			skipped++
 			continue
 		}
@@ -141,10 +123,10 @@ func (t *Tenant) addFromGitHub(user string, keys []string) (added, skipped int) 
 	return added, skipped
 }
 
-// syncGitHub makes the keys that came from GitHub those that are there now.
-func syncGitHub(s *Server, c *call) answer {
+// answerSSHKeysSyncGitHub replaces the keys that were imported from GitHub by the present ones of their users.
+func (s *Server) answerSSHKeysSyncGitHub(c *call) *response {
 	users, added, updated, removed := map[string]bool{}, 0, 0, 0
-	for _, k := range slices.Clone(c.tenant.sshKeys) {
+	for _, k := range slices.Clone(c.workspace.sshKeys) {
 		switch {
 		case k.github == "":
 			continue
@@ -152,25 +134,25 @@ func syncGitHub(s *Server, c *call) answer {
 			k.synced = time.Now().UTC()
 			updated++
 		default:
-			c.tenant.dropSSHKey(k)
+			c.workspace.dropSSHKey(k)
 			removed++
 		}
 		users[k.github] = true
 	}
 	for user := range users {
-		n, _ := c.tenant.addFromGitHub(user, s.github[user])
+		n, _ := c.workspace.addFromGitHub(user, s.github[user])
 		added += n
 	}
 	return ok(openapi.GitHubSync{SyncedCount: added + updated, KeysAdded: added, KeysUpdated: updated, KeysRemoved: removed, Errors: []string{}})
 }
 
-func describeCVMKeys(vm *cvm, restart bool) openapi.CVMSSHKeys {
-	t := vm.tenant()
+func (vm *cvm) describeSSHKeys(restart bool) openapi.CVMSSHKeys {
+	w := vm.app.workspace
 	described := openapi.CVMSSHKeys{Keys: []openapi.CVMSSHKey{}, RestartRequired: &restart}
 	for _, id := range vm.keyIDs {
-		if k := t.sshKey(id); k != nil {
+		if k := w.sshKey(id); k != nil {
 			described.Keys = append(described.Keys, openapi.CVMSSHKey{
-				ID: openapi.ID(k.id), OwnerUserID: openapi.ID(t.userID()), OwnerUsername: t.userName(), AddedByUserID: openapi.ID(t.userID()),
+				ID: openapi.ID(k.id), OwnerUserID: openapi.ID(w.userID()), OwnerUsername: w.userName(), AddedByUserID: openapi.ID(w.userID()),
 				Name: k.name, PublicKey: k.public, Fingerprint: k.fingerprint, KeyType: k.kind,
 			})
 		}
@@ -178,40 +160,36 @@ func describeCVMKeys(vm *cvm, restart bool) openapi.CVMSSHKeys {
 	return described
 }
 
-func listCVMKeys(_ *Server, _ *call, vm *cvm) answer { return ok(describeCVMKeys(vm, false)) }
+func (*Server) answerCVMsListSSHKeys(c *call) *response { return ok(c.vm.describeSSHKeys(false)) }
 
-// setCVMKeys sets the keys of a CVM: the named keys of the account, and all keys of the named users.
-func setCVMKeys(s *Server, c *call, vm *cvm) answer {
-	var r openapi.SetCVMSSHKeysRequest
-	if bad, ok := s.decode(c, &r); !ok {
-		return bad
-	}
-	if deref(r.ApplyNow) && vm.op != nil {
-		return plain(http.StatusConflict, busy)
+// answerCVMsSetSSHKeys sets the keys of a CVM: the named keys of the account, and all keys of the named users.
+func (s *Server) answerCVMsSetSSHKeys(c *call, r openapi.SetCVMSSHKeysRequest) *response {
+	if deref(r.ApplyNow) && c.vm.op != nil {
+		return conflict()
 	}
 	next := []string{}
 	for _, id := range r.SSHKeyIDs {
-		if c.tenant.sshKey(id) == nil {
-			return plain(http.StatusNotFound, "SSH key "+id+" not found")
+		if c.workspace.sshKey(id) == nil {
+			return plainError(http.StatusNotFound, "SSH key "+id+" not found")
 		}
 		next = append(next, id)
 	}
 	for _, user := range r.Usernames {
-		if user != c.tenant.userName() {
-			return plain(http.StatusNotFound, "User "+user+" not found")
+		if user != c.workspace.userName() {
+			return plainError(http.StatusNotFound, "User "+user+" not found")
 		}
-		for _, k := range c.tenant.sshKeys {
+		for _, k := range c.workspace.sshKeys {
 			if !slices.Contains(next, k.id) {
 				next = append(next, k.id)
 			}
 		}
 	}
-	gone := func(id string) bool { return c.tenant.sshKey(id) == nil }
-	changed := !slices.Equal(next, slices.DeleteFunc(vm.keyIDs, gone))
-	vm.keyIDs = next
+	deleted := func(id string) bool { return c.workspace.sshKey(id) == nil }
+	changed := !slices.Equal(next, slices.DeleteFunc(c.vm.keyIDs, deleted))
+	c.vm.keyIDs = next
 	if deref(r.ApplyNow) {
-		s.bootCVM(vm, "restart", "restarting")
+		s.bootCVM(c.vm, "restart", "restarting")
 		changed = false
 	}
-	return ok(describeCVMKeys(vm, changed))
+	return ok(c.vm.describeSSHKeys(changed))
 }

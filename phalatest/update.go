@@ -4,16 +4,17 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/openapi"
 )
 
-// change is what an update makes of a CVM; what is nil stays.
+// change is a change of a CVM; what is nil stays.
 type change struct {
 	kind       string // operation type
-	name       string // of an instance to be; empty for that of the CVM it is made from
+	name       string // of a new instance; empty for that of the CVM it is replicated from
 	doc        *document
 	env        *openapi.Secret
 	userConfig *string
@@ -21,20 +22,20 @@ type change struct {
 	image      *image
 }
 
-// nothing reports whether a CVM has the requested state already.
-func (ch change) nothing(vm *cvm) bool {
+// changesNothing reports whether a CVM has the requested state already.
+func (ch change) changesNothing(vm *cvm) bool {
 	return (ch.doc == nil || ch.doc.hash == vm.doc.hash) && ch.env == nil && (ch.userConfig == nil || *ch.userConfig == vm.userConfig) &&
 		(ch.size == nil || *ch.size == vm.size) && (ch.image == nil || ch.image == vm.image)
 }
 
-// approval is a request's statement about the chain: the hash and the transaction that registered it, or that the
-// change is only to be prepared.
+// approval is the part of a request about the chain: the hash and the transaction that registered it, or that the change
+// is only to be prepared.
 type approval struct {
 	hash, transaction string
 	prepareOnly       bool
 }
 
-// orRegistered returns the approval of a commit: without a transaction everything was registered before.
+// orRegistered returns the approval of a commit, for which everything was registered before if it has no transaction.
 func (a approval) orRegistered() approval {
 	if a.transaction == "" {
 		a.transaction = alreadyRegistered
@@ -49,293 +50,266 @@ func approvalOf(c *call) approval {
 	}
 }
 
+// The status codes of the API that are not part of HTTP.
+const (
+	statusHashRequired = 465 // the hash must be registered on chain first
+	statusHashInvalid  = 466 // the hash or token is unknown, expired or superseded
+	statusTxInvalid    = 467 // the transaction is not mined, has failed, or called another contract
+	statusNotAllowed   = 468 // the contract does not allow the hash or the device
+)
+
 // change applies an update, or prepares it if only that was requested or the chain must allow it first. A request
 // with only a hash confirms the prepared one.
-func (s *Server) change(vm *cvm, ch change, by approval) answer {
-	nothing := ch.nothing(vm)
-	if by.hash != "" && nothing {
+func (s *Server) change(vm *cvm, ch change, by approval) *response {
+	if by.hash != "" && ch.changesNothing(vm) {
 		return s.confirm(vm, by)
 	}
 	if by.prepareOnly {
 		return s.prepareUpdate(vm, ch)
 	}
-	if nothing {
+	if ch.changesNothing(vm) {
 		return accepted(openapi.UpdateAccepted{Status: "no_change", Message: "Nothing is to change"})
 	}
 	if ch.doc != nil && ch.doc.hash != vm.doc.hash {
-		if bad := s.allowed(vm.app, ch.doc.hash, vm.node, by, true); bad != nil {
+		if bad := s.checkAllowed(vm.app, ch.doc.hash, vm.node, by, true); bad != nil {
 			if bad.status == statusHashRequired {
 				return s.prepareUpdate(vm, ch)
 			}
-			return *bad
+			return bad
 		}
 	}
 	return s.apply(vm, ch)
 }
 
-// The status codes of the API that are not part of HTTP.
-const (
-	statusHashRequired = 465 // the hash must be registered on chain first
-	statusHashInvalid  = 466 // the hash or token is unknown, expired or superseded
-	statusTxInvalid    = 467 // the transaction is not mined, has failed, or called something else
-	statusNotAllowed   = 468 // the contract does not allow the hash or the device
-)
+// changeDocument is [Server.change] for members of the app-compose.
+func (s *Server) changeDocument(vm *cvm, members map[string]any, by approval) *response {
+	doc, bad := vm.doc.with(members)
+	if bad != nil {
+		return bad
+	}
+	return s.change(vm, change{kind: "compose_update", doc: doc}, by)
+}
 
 // apply changes a CVM and boots it again.
-func (s *Server) apply(vm *cvm, ch change) answer {
+func (s *Server) apply(vm *cvm, ch change) *response {
 	envsChanged := false
 	if ch.doc != nil {
-		envsChanged = !sameNames(vm.doc.app.AllowedEnvs, ch.doc.app.AllowedEnvs)
+		envsChanged = !equalSets(vm.doc.app.AllowedEnvs, ch.doc.app.AllowedEnvs)
 		vm.doc = ch.doc
 	}
 	if ch.env != nil {
-		vm.takeEnv(s, string(*ch.env))
+		vm.setEnv(string(*ch.env))
 	}
-	if ch.userConfig != nil {
-		vm.userConfig = *ch.userConfig
-	}
-	s.account(vm, -1)
-	if ch.size != nil {
-		vm.size = *ch.size
-	}
+	setIf(&vm.userConfig, ch.userConfig)
+	vm.count(-1)
+	setIf(&vm.size, ch.size)
 	if ch.image != nil {
 		vm.image = ch.image
 	}
-	s.account(vm, 1)
-	if s.unknown.staysStopped && (vm.status == "stopped" || vm.status == "exited") {
-		vm.begin(s, ch.kind, "updating", vm.status, step{status: "updating"}, step{status: vm.status})
+	vm.count(1)
+	if s.undocumented.staysStopped && (vm.status == "stopped" || vm.status == "exited") {
+		s.begin(vm, ch.kind, "updating", vm.status, step{status: "updating"}, step{status: vm.status})
 	} else {
 		s.bootCVM(vm, ch.kind, "updating")
 	}
 	if ch.doc != nil || ch.env != nil || ch.userConfig != nil {
-		s.revise(vm, ch.kind)
+		s.addRevision(vm, ch.kind)
 	}
 	return accepted(openapi.UpdateAccepted{
 		Status: "in_progress", Message: "The update has started", CorrelationID: vm.op.id, AllowedEnvsChanged: &envsChanged,
 	})
 }
 
-func sameNames(a, b []string) bool {
-	names := map[string]bool{}
-	for _, n := range a {
-		names[n] = true
-	}
-	for _, n := range b {
-		if !names[n] {
-			return false
-		}
-		delete(names, n)
-	}
-	return len(names) == 0
+func equalSets(a, b []string) bool {
+	set := func(names []string) []string { return slices.Compact(slices.Sorted(slices.Values(names))) }
+	return slices.Equal(set(a), set(b))
 }
 
-func invalidCompose(err error) answer {
-	return structured(http.StatusBadRequest, "ERR-01-003", err.Error())
-}
-
-// updateCVM changes any part of a CVM.
-func updateCVM(s *Server, c *call, vm *cvm) answer {
-	var r openapi.UpdateCVMRequest
-	if bad, ok := s.decode(c, &r); !ok {
-		return bad
-	}
+// answerCVMsUpdate changes any part of a CVM.
+func (s *Server) answerCVMsUpdate(c *call, r openapi.UpdateCVMRequest) *response {
 	ch := change{kind: "update", env: r.EncryptedEnv, userConfig: r.UserConfig}
 	members := map[string]any{}
-	set(members, "docker_compose_file", r.DockerComposeFile)
-	set(members, "pre_launch_script", r.PreLaunchScript)
-	set(members, "public_logs", r.PublicLogs)
-	set(members, "public_sysinfo", r.PublicSysInfo)
-	set(members, "public_tcbinfo", r.PublicTCBInfo)
+	setMember(members, "docker_compose_file", r.DockerComposeFile)
+	setMember(members, "pre_launch_script", r.PreLaunchScript)
+	setMember(members, "public_logs", r.PublicLogs)
+	setMember(members, "public_sysinfo", r.PublicSysInfo)
+	setMember(members, "public_tcbinfo", r.PublicTCBInfo)
 	if r.AllowedEnvs != nil {
 		members["allowed_envs"] = r.AllowedEnvs
 	}
+	var bad *response
 	if len(members) > 0 {
 		ch.kind = "compose_update"
-		var err error
-		if ch.doc, err = vm.doc.with(members); err != nil {
-			return invalidCompose(err)
+		if ch.doc, bad = c.vm.doc.with(members); bad != nil {
+			return bad
 		}
 	}
-	next, bad := s.resized(vm.size, r.InstanceType, r.VCPU, r.Memory, r.DiskSize)
+	next, bad := s.resized(c.vm.size, r.InstanceType, r.VCPU, r.Memory, r.DiskSize)
 	if bad != nil {
-		return *bad
+		return bad
 	}
 	if r.GPUs != nil {
 		next.gpus = len(r.GPUs.GPUs)
 	}
 	ch.size = &next
 	if r.Image != nil {
-		if ch.image = s.image(*r.Image); ch.image == nil {
-			return structured(http.StatusNotFound, "ERR-02-010", "Unknown image "+*r.Image)
+		if ch.image, bad = s.image(*r.Image); bad != nil {
+			return bad
 		}
 	}
-	return s.change(vm, ch, approvalOf(c))
+	return s.change(c.vm, ch, approvalOf(c))
 }
 
-func set[T any](members map[string]any, name string, value *T) {
+func setMember[T any](members map[string]any, name string, value *T) {
 	if value != nil {
 		members[name] = *value
 	}
 }
 
-// updateMember is the update of one text in the app-compose.
-func updateMember(member string) func(*Server, *call, *cvm) answer {
-	return func(s *Server, c *call, vm *cvm) answer {
-		text, given, err := c.upload()
-		switch {
-		case err != nil:
-			return plain(http.StatusBadRequest, err.Error())
-		case !given && c.Header.Get("X-Compose-Hash") == "":
-			return plain(http.StatusBadRequest, "No file")
-		case !given:
-			return s.change(vm, change{}, approvalOf(c))
-		}
-		doc, err := vm.doc.with(map[string]any{member: text})
-		if err != nil {
-			return invalidCompose(err)
-		}
-		return s.change(vm, change{kind: "compose_update", doc: doc}, approvalOf(c))
-	}
+func (s *Server) answerCVMsUpdateDockerCompose(c *call) *response {
+	return s.uploadMember(c, "docker_compose_file")
 }
 
-// updateEnvs replaces the whole environment, and the names where they are given.
-func updateEnvs(s *Server, c *call, vm *cvm) answer {
-	var r openapi.UpdateEnvsRequest
-	if bad, ok := s.decode(c, &r); !ok {
-		return bad
+func (s *Server) answerCVMsUpdatePreLaunchScript(c *call) *response {
+	return s.uploadMember(c, "pre_launch_script")
+}
+
+// uploadMember replaces one text in the app-compose. A request with headers only confirms the prepared change.
+func (s *Server) uploadMember(c *call, member string) *response {
+	text, given, err := c.upload()
+	switch {
+	case err != nil:
+		return plainError(http.StatusBadRequest, err.Error())
+	case !given && c.Header.Get("X-Compose-Hash") == "":
+		return plainError(http.StatusBadRequest, "No file")
+	case !given:
+		return s.change(c.vm, change{}, approvalOf(c))
 	}
+	return s.changeDocument(c.vm, map[string]any{member: text}, approvalOf(c))
+}
+
+// answerCVMsGetPreLaunchUpgrade compares a CVM's pre-launch script with the official ones.
+func (s *Server) answerCVMsGetPreLaunchUpgrade(c *call) *response {
+	script := c.vm.doc.script()
+	latest, older := script == s.script, script == olderScript
+	return ok(openapi.PreLaunchUpgrade{
+		CurrentHash: hashOf(c.vm.doc.app.PreLaunchScript), LatestOfficialHash: hashHex([]byte(s.script)), IsOfficial: latest || older,
+		IsLatest: latest, CanUpgrade: older,
+	})
+}
+
+func (s *Server) answerCVMsUpgradePreLaunch(c *call) *response {
+	return s.changeDocument(c.vm, map[string]any{"pre_launch_script": s.script}, approvalOf(c))
+}
+
+// answerCVMsUpdateEnvs replaces the whole environment, and the allowed names if the request has any.
+func (s *Server) answerCVMsUpdateEnvs(c *call, r openapi.UpdateEnvsRequest) *response {
 	ch := change{kind: "env_update", env: &r.EncryptedEnv}
-	if r.EnvKeys != nil && !sameNames(r.EnvKeys, vm.doc.app.AllowedEnvs) {
-		doc, err := vm.doc.with(map[string]any{"allowed_envs": r.EnvKeys})
-		if err != nil {
-			return invalidCompose(err)
+	if r.EnvKeys != nil && !equalSets(r.EnvKeys, c.vm.doc.app.AllowedEnvs) {
+		var bad *response
+		if ch.doc, bad = c.vm.doc.with(map[string]any{"allowed_envs": r.EnvKeys}); bad != nil {
+			return bad
 		}
-		ch.doc = doc
 	}
-	return s.change(vm, ch, approval{hash: deref(r.ComposeHash), transaction: deref(r.TransactionHash)})
+	return s.change(c.vm, ch, approval{hash: deref(r.ComposeHash), transaction: deref(r.TransactionHash)})
 }
 
-func updateImage(s *Server, c *call, vm *cvm) answer {
-	var r openapi.UpdateOSImageRequest
-	if bad, ok := s.decode(c, &r); !ok {
-		return bad
-	}
-	i := s.image(r.OSImageName)
-	if i == nil {
-		return structured(http.StatusNotFound, "ERR-02-010", "Unknown image "+r.OSImageName)
-	}
-	return s.change(vm, change{kind: "os_image_update", image: i}, approval{})
-}
-
-func updateResources(s *Server, c *call, vm *cvm) answer {
-	var r struct {
-		openapi.UpdateResourcesRequest
-		AllowRestart openapi.Flag `json:"allow_restart"` // a number or a boolean; the fake cloud restarts anyway
-	}
-	if bad, ok := s.decode(c, &r); !ok {
-		return bad
-	}
-	next, bad := s.resized(vm.size, r.InstanceType, r.VCPU, r.Memory, r.DiskSize)
+func (s *Server) answerCVMsUpdateOSImage(c *call, r openapi.UpdateOSImageRequest) *response {
+	i, bad := s.image(r.OSImageName)
 	if bad != nil {
-		return *bad
-	}
-	return s.change(vm, change{kind: "resize", size: &next}, approval{})
-}
-
-// updateVisibility changes what is public, which is part of the app-compose.
-func updateVisibility(s *Server, c *call, vm *cvm) answer {
-	var r openapi.UpdateVisibilityRequest
-	if bad, ok := s.decode(c, &r); !ok {
 		return bad
 	}
-	members := map[string]any{"public_sysinfo": r.PublicSysInfo, "public_logs": r.PublicLogs}
-	set(members, "public_tcbinfo", r.PublicTCBInfo)
-	doc, err := vm.doc.with(members)
-	if err != nil {
-		return invalidCompose(err)
-	}
-	if done := s.change(vm, change{kind: "compose_update", doc: doc}, approval{}); done.status != http.StatusAccepted {
-		return done
-	}
-	return ok(vm.describeVM(c))
+	return s.change(c.vm, change{kind: "os_image_update", image: i}, approval{})
 }
 
-// composeUpdate is a document that a CVM can be updated to by its hash alone.
+type updateResourcesRequest struct {
+	openapi.UpdateResourcesRequest
+	AllowRestart openapi.Flag `json:"allow_restart"` // a number or a boolean; the fake cloud restarts anyway
+}
+
+func (s *Server) answerCVMsUpdateResources(c *call, r updateResourcesRequest) *response {
+	next, bad := s.resized(c.vm.size, r.InstanceType, r.VCPU, r.Memory, r.DiskSize)
+	if bad != nil {
+		return bad
+	}
+	return s.change(c.vm, change{kind: "resize", size: &next}, approval{})
+}
+
+// answerCVMsUpdateVisibility changes what is public, which is part of the app-compose.
+func (s *Server) answerCVMsUpdateVisibility(c *call, r openapi.UpdateVisibilityRequest) *response {
+	members := map[string]any{"public_sysinfo": r.PublicSysInfo, "public_logs": r.PublicLogs}
+	setMember(members, "public_tcbinfo", r.PublicTCBInfo)
+	if out := s.changeDocument(c.vm, members, approval{}); out.status != http.StatusAccepted {
+		return out
+	}
+	return ok(c.vm.describeVM(c))
+}
+
+// composeUpdate is a provisioned document that a CVM can be updated to by its hash alone.
 type composeUpdate struct {
 	doc     *document
 	expires time.Time
 }
 
-// provisionUpdate keeps a document for the time of a provision, and forgets older ones.
-func (vm *cvm) provisionUpdate(doc *document) {
+// provisionCompose keeps a document for the time of a provision, and drops expired ones.
+func (vm *cvm) provisionCompose(doc *document) {
 	now := time.Now()
 	maps.DeleteFunc(vm.composes, func(_ string, u composeUpdate) bool { return now.After(u.expires) })
 	vm.composes[doc.hash.String()] = composeUpdate{doc, now.Add(provisionTTL)}
 }
 
-// provisionUpdate prepares another app-compose for a CVM, to be committed by its hash.
-func provisionUpdate(s *Server, c *call, vm *cvm) answer {
-	var members map[string]json.RawMessage
-	if bad, ok := s.decode(c, &members); !ok {
-		return bad
-	}
+func (s *Server) answerCVMsProvisionComposeUpdate(c *call, members map[string]json.RawMessage) *response {
 	delete(members, "update_env_vars")
 	raw, err := json.Marshal(members)
 	if err != nil {
 		return invalidCompose(err)
 	}
-	doc, bad := s.completed(raw)
+	doc, bad := s.completeDocument(raw)
 	if bad != nil {
-		return *bad
+		return bad
 	}
-	vm.provisionUpdate(doc)
+	c.vm.provisionCompose(doc)
 	return ok(openapi.ComposeProvision{
-		AppID: vm.app.id.String(), DeviceID: vm.node.device.String(), ComposeHash: doc.hash.String(), KMSInfo: ref(vm.app.kms.describe()),
-		ComposeHashRegistered: ref(vm.app.kms.onChain() && vm.app.consent(doc.hash, vm.node).hash), ComposeUnchanged: ref(doc.hash == vm.doc.hash),
+		AppID: c.app.id.String(), DeviceID: c.vm.node.device.String(), ComposeHash: doc.hash.String(), KMSInfo: ref(c.app.kms.describe()),
+		ComposeHashRegistered: ref(c.app.kms.onChain() && c.app.allowance(doc.hash, c.vm.node).hash), ComposeUnchanged: ref(doc.hash == c.vm.doc.hash),
 	})
 }
 
-func (s *Server) commitCompose(vm *cvm, hashText string, env *openapi.Secret) answer {
+func (s *Server) commitCompose(vm *cvm, hashText string, env *openapi.Secret) *response {
 	hash, err := compose.ParseHash(hashText)
 	if err != nil {
-		return invalid(err.Error(), "value_error", "body", "compose_hash")
+		return invalidField(err.Error(), "body", "compose_hash")
 	}
-	known, there := vm.composes[hash.String()]
-	if !there || time.Now().After(known.expires) {
-		return structured(statusHashInvalid, "ERR-01-006", "The compose hash is unknown; provision it first")
+	provisioned, exists := vm.composes[hash.String()]
+	if !exists || time.Now().After(provisioned.expires) {
+		return codedError(statusHashInvalid, "ERR-01-006", "The compose hash is unknown; provision it first")
 	}
-	// The request has no place for a transaction, so the contract itself is looked at.
-	return s.change(vm, change{kind: "compose_update", doc: known.doc, env: env}, approval{}.orRegistered())
+	// The request has no field for a transaction, so the contract itself is read.
+	return s.change(vm, change{kind: "compose_update", doc: provisioned.doc, env: env}, approval{}.orRegistered())
 }
 
-func commitComposeUpdate(s *Server, c *call, vm *cvm) answer {
-	var r openapi.CommitComposeUpdateRequest
-	if bad, ok := s.decode(c, &r); !ok {
-		return bad
-	}
+func (s *Server) answerCVMsCommitComposeUpdate(c *call, r openapi.CommitComposeUpdateRequest) *response {
 	env := r.EncryptedEnv
 	if !deref(r.UpdateEnvVars) {
-		env = nil // the old environment stays unless it is asked for
+		env = nil
 	}
-	return s.commitCompose(vm, r.ComposeHash, env)
+	return s.commitCompose(c.vm, r.ComposeHash, env)
 }
 
-// submitComposeFile provisions and commits in one call.
-func submitComposeFile(s *Server, c *call, vm *cvm) answer {
-	var r struct {
-		openapi.SubmitComposeFileRequest
-		ComposeFile json.RawMessage `json:"compose_file"`
-	}
-	if bad, ok := s.decode(c, &r); !ok {
+type submitComposeFileRequest struct {
+	openapi.SubmitComposeFileRequest
+	ComposeFile json.RawMessage `json:"compose_file"`
+}
+
+// answerCVMsSubmitComposeFile provisions and commits in one call.
+func (s *Server) answerCVMsSubmitComposeFile(c *call, r submitComposeFileRequest) *response {
+	doc, bad := s.completeDocument(r.ComposeFile)
+	if bad != nil {
 		return bad
 	}
-	doc, bad := s.completed(r.ComposeFile)
-	if bad != nil {
-		return *bad
-	}
 	if hash, err := compose.ParseHash(r.ComposeHash); err != nil || hash != doc.hash {
-		return plain(http.StatusBadRequest, "compose_hash is not the hash of compose_file, which is "+doc.hash.String())
+		return plainError(http.StatusBadRequest, "compose_hash is not the hash of compose_file, which is "+doc.hash.String())
 	}
-	vm.provisionUpdate(doc)
-	return s.commitCompose(vm, r.ComposeHash, r.EncryptedEnv)
+	c.vm.provisionCompose(doc)
+	return s.commitCompose(c.vm, r.ComposeHash, r.EncryptedEnv)
 }

@@ -17,111 +17,6 @@ import (
 	"github.com/phala-go/phala/webhook"
 )
 
-// webhooks are the webhooks of the workspace, and what is under way to them. The lock is taken after that of
-// the server, never before it, and nothing is sent while it is held.
-type webhooks struct {
-	sender  *delivery.Sender
-	refused int // status of reveal and rotate; 0 allows both
-
-	ctx  context.Context // ends with the server
-	end  context.CancelFunc
-	work sync.WaitGroup
-
-	mu     sync.Mutex
-	hooks  []*hook
-	number int64 // of the last delivery
-	driven bool
-	closed bool
-	began  chan struct{} // an operation has begun
-}
-
-// hook is one webhook.
-type hook struct {
-	id, url, secret, name string
-	tenant                *Tenant
-	events                []string
-	enabled               bool
-	created, updated      time.Time
-	deliveries            []*posted // that have ended, oldest first
-}
-
-func newWebhooks() *webhooks {
-	w := &webhooks{sender: delivery.New(), began: make(chan struct{}, 1)}
-	w.ctx, w.end = context.WithCancel(context.Background())
-	return w
-}
-
-// close cancels running deliveries and waits for them.
-func (w *webhooks) close() {
-	w.mu.Lock()
-	w.closed = true
-	w.mu.Unlock()
-	w.end()
-	w.work.Wait()
-}
-
-// run starts a goroutine that ends when the context does. The lock is held.
-func (w *webhooks) run(fn func()) {
-	if !w.closed {
-		w.work.Go(fn)
-	}
-}
-
-// Emit sends an event to the webhooks of the first workspace with its type, as the cloud itself does when something
-// happens to a CVM: an approval that an update waits for, or a future type. data is encoded as JSON.
-func (s *Server) Emit(event webhook.Type, data any) error {
-	if err := s.webhooks.emit(s.own(), event, data); err != nil {
-		return fmt.Errorf("phalatest: event %s: %w", event, err)
-	}
-	return nil
-}
-
-func (w *webhooks) emit(t *Tenant, typ webhook.Type, data any) error {
-	event, err := t.newEvent(typ, data)
-	if err != nil {
-		return err
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, h := range w.hooks {
-		if h.tenant == t && h.enabled && slices.Contains(h.events, string(typ)) {
-			w.start(h, posted{event: event})
-		}
-	}
-	return nil
-}
-
-// newEvent is an event of the workspace that happens now.
-func (t *Tenant) newEvent(typ webhook.Type, data any) (webhook.Event, error) {
-	raw, err := webhook.Marshal(data)
-	return webhook.Event{
-		ID: newEventID(), Type: typ, Version: "1", CreatedAt: time.Now().UTC(),
-		Workspace: webhook.Workspace{ID: t.slug, Name: t.name}, Data: raw,
-	}, err
-}
-
-func newEventID() string {
-	var b [8]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return "evt_" + hex.EncodeToString(b[:])
-}
-
-func newWebhookSecret() string {
-	var b [32]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return "whsec_" + base64.RawURLEncoding.EncodeToString(b[:])
-}
-
-// find returns the webhook of an id in a workspace. The lock is held.
-func (w *webhooks) find(t *Tenant, id string) *hook {
-	for _, h := range w.hooks {
-		if h.tenant == t && h.id == id {
-			return h
-		}
-	}
-	return nil
-}
-
 // WithWebhookReceiver sets a handler that receives all webhooks, whatever their URL, without a network. Within
 // testing/synctest it needs no real time.
 func WithWebhookReceiver(h http.Handler) Option {
@@ -147,15 +42,10 @@ func WithWebhookTransport(t http.RoundTripper) Option {
 
 // WithLocalWebhooks accepts URLs that the cloud refuses: with http, and those of this machine and of private
 // networks, such as an httptest.Server has.
-func WithLocalWebhooks() Option {
-	return func(s *Server) error {
-		s.webhooks.sender.Local = true
-		return nil
-	}
-}
+func WithLocalWebhooks() Option { return setting(func(s *Server) { s.webhooks.sender.Local = true }) }
 
-// WithWebhookPauses sets the pauses between the attempts to deliver an event, of which there is one more. The
-// cloud's, and the default, are 1 minute, 10 minutes and 1 hour.
+// WithWebhookPauses sets the pauses between the attempts to deliver an event; there is one attempt more than pauses.
+// The default, as in the cloud, is 1 minute, 10 minutes and 1 hour.
 func WithWebhookPauses(pauses ...time.Duration) Option {
 	return func(s *Server) error {
 		for _, d := range pauses {
@@ -180,38 +70,168 @@ func WithWebhookSecretsRefused(status int) Option {
 	}
 }
 
-// happened sends an event of a CVM to the webhooks. The server is locked; the event is sent in another goroutine.
-func (s *Server) happened(vm *cvm, event string) {
+// webhooks are the webhooks of all workspaces and their deliveries. Nothing is sent while the server is locked.
+type webhooks struct {
+	sender  *delivery.Sender
+	refused int // status of reveal and rotate; 0 allows both
+
+	ctx  context.Context // ends with the server
+	end  context.CancelFunc
+	work sync.WaitGroup
+
+	// The lock of the server guards what follows.
+	hooks     []*hook
+	number    int64 // of the last delivery
+	advancing bool  // in a goroutine
+	closed    bool
+	began     chan struct{} // an operation has begun
+}
+
+// hook is one webhook.
+type hook struct {
+	id, url, secret, name string
+	workspace             *Workspace
+	events                []string
+	enabled               bool
+	created, updated      time.Time
+	deliveries            []*eventDelivery // that have ended, oldest first
+}
+
+// eventDelivery is the delivery of an event to a webhook.
+type eventDelivery struct {
+	delivery.Outcome
+
+	number    int64
+	event     webhook.Event
+	original  string // id of the event that this one repeats
+	requested bool   // by a call, so that it is sent to a disabled webhook too
+	created   time.Time
+}
+
+func newWebhooks() *webhooks {
+	w := &webhooks{sender: delivery.New(), began: make(chan struct{}, 1)}
+	w.ctx, w.end = context.WithCancel(context.Background())
+	return w
+}
+
+// closeWebhooks cancels running deliveries and waits for them.
+func (s *Server) closeWebhooks() {
+	s.mu.Lock()
+	s.webhooks.closed = true
+	s.mu.Unlock()
+	s.webhooks.end()
+	s.webhooks.work.Wait()
+}
+
+// run starts a goroutine that ends when the context does.
+func (w *webhooks) run(fn func()) {
+	if !w.closed {
+		w.work.Go(fn)
+	}
+}
+
+// Emit sends an event to the webhooks of the first workspace with its type, as the cloud itself does for its CVMs: an
+// approval that an update waits for, or a future type. data is encoded as JSON.
+func (s *Server) Emit(event webhook.Type, data any) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.emit(s.own(), event, data); err != nil {
+		return fmt.Errorf("phalatest: event %s: %w", event, err)
+	}
+	return nil
+}
+
+func (s *Server) emit(to *Workspace, typ webhook.Type, data any) error {
+	event, err := to.newEvent(typ, data)
+	if err != nil {
+		return err
+	}
+	for _, h := range s.webhooks.hooks {
+		if h.workspace == to && h.enabled && slices.Contains(h.events, string(typ)) {
+			s.deliver(h, eventDelivery{event: event})
+		}
+	}
+	return nil
+}
+
+// emitCVM sends an event of a CVM.
+func (s *Server) emitCVM(vm *cvm, event string) {
 	var data any = webhook.Lifecycle{
 		CVMID: dashed(vm.uuid), CVMName: vm.name, AppID: vm.app.id.String(), Status: string(vm.status), Error: vm.failure,
 	}
 	switch webhook.Type(event) {
 	case webhook.CVMUpdatePendingApproval:
-		data = vm.update.describe()
+		data = vm.update.pendingApproval()
 	case webhook.CVMReplicaPendingApproval:
-		data = vm.replica.describe()
+		data = vm.replica.pendingApproval()
 	}
-	if err := s.webhooks.emit(vm.tenant(), webhook.Type(event), data); err != nil {
-		s.wrong("event %s: %v", event, err)
+	if err := s.emit(vm.app.workspace, webhook.Type(event), data); err != nil {
+		s.failTest("event %s: %v", event, err)
 	}
 }
 
-// describe is a prepared change as its event has it.
-func (p *prepared) describe() webhook.PendingApproval {
+func (p *prepared) pendingApproval() webhook.PendingApproval {
 	page, post := p.urls()
+	app := p.vm.app
 	var contract webhook.KMSContract
-	if chain := p.vm.app.kms.chain; chain != nil {
+	if chain := app.kms.chain; chain != nil {
 		contract = webhook.KMSContract{ChainID: chain.ChainID(), Address: chain.KMSContract().Hex()}
 	}
 	return webhook.PendingApproval{
-		CVMID: dashed(p.vm.uuid), CVMName: p.vm.name, ComposeHash: "0x" + p.hash.String(), AppID: "0x" + p.vm.app.id.String(),
+		CVMID: dashed(p.vm.uuid), CVMName: p.vm.name, ComposeHash: "0x" + p.hash.String(), AppID: "0x" + app.id.String(),
 		DeviceID: "0x" + p.node.device.String(), KMS: contract,
-		OnChainAction: webhook.OnChainAction{
-			To: "0x" + p.vm.app.id.String(), Method: "addComposeHash(bytes32)", Calldata: p.hash.String(),
-		},
-		CommitToken: webhook.Secret(p.token), CommitURL: webhook.Secret(page), APICommitURL: webhook.Secret(post),
-		ExpiresAt: p.expires(), InitiatedBy: webhook.Initiator{UserID: p.vm.tenant().userID(), Username: p.vm.tenant().userName()},
+		OnChainAction: webhook.OnChainAction{To: "0x" + app.id.String(), Method: "addComposeHash(bytes32)", Calldata: p.hash.String()},
+		CommitToken:   webhook.Secret(p.token), CommitURL: webhook.Secret(page), APICommitURL: webhook.Secret(post),
+		ExpiresAt: p.expires(), InitiatedBy: webhook.Initiator{UserID: app.workspace.userID(), Username: app.workspace.userName()},
 	}
+}
+
+// newEvent returns an event of the workspace at the present time.
+func (w *Workspace) newEvent(typ webhook.Type, data any) (webhook.Event, error) {
+	raw, err := webhook.Marshal(data)
+	return webhook.Event{
+		ID: newEventID(), Type: typ, Version: "1", CreatedAt: time.Now().UTC(),
+		Workspace: webhook.Workspace{ID: w.slug, Name: w.name}, Data: raw,
+	}, err
+}
+
+func newEventID() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return "evt_" + hex.EncodeToString(b[:])
+}
+
+func newWebhookSecret() string {
+	var b [32]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return "whsec_" + base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// deliver posts an event in another goroutine. It records the delivery unless the webhook was deleted or disabled
+// before the first attempt.
+func (s *Server) deliver(h *hook, d eventDelivery) {
+	w := s.webhooks
+	w.number++
+	d.number, d.created = w.number, time.Now().UTC()
+	w.run(func() {
+		d.Outcome = w.sender.Deliver(w.ctx, d.event, func() (delivery.Target, bool) { return s.target(h, &d) })
+		if d.Attempts == 0 || w.ctx.Err() != nil {
+			return
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		h.deliveries = appendBounded(h.deliveries, &d)
+	})
+}
+
+// target returns the present URL and secret of a webhook. It reports false if the event is not to be sent any more.
+func (s *Server) target(h *hook, d *eventDelivery) (delivery.Target, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !slices.Contains(s.webhooks.hooks, h) || !h.enabled && !d.requested {
+		return delivery.Target{}, false
+	}
+	return delivery.Target{URL: h.url, Secret: h.secret}, true
 }
 
 // wake records that an operation has begun.
@@ -222,19 +242,17 @@ func (w *webhooks) wake() {
 	}
 }
 
-// drive advances the CVMs by themselves, once there is a webhook: whoever waits for an event does not poll. With
-// manual ticks each of them does it.
-func (s *Server) drive() {
+// advanceInBackground advances the CVMs without a call, because a test that waits for an event does not poll. With
+// manual ticks [Server.Tick] does it.
+func (s *Server) advanceInBackground() {
 	w := s.webhooks
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.driven || s.clock.tick == 0 {
+	if w.advancing || s.clock.tick == 0 {
 		return
 	}
-	w.driven = true
+	w.advancing = true
 	w.run(func() {
 		for w.ctx.Err() == nil {
-			if s.busyAfterLiving() {
+			if s.advanceAll() {
 				s.clock.wait(w.ctx, s.clock.tick)
 				continue
 			}
@@ -246,52 +264,10 @@ func (s *Server) drive() {
 	})
 }
 
-// busyAfterLiving advances the CVMs and reports whether operations are left.
-func (s *Server) busyAfterLiving() bool {
+// advanceAll advances the CVMs and reports whether operations are left.
+func (s *Server) advanceAll() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.live()
+	s.advance()
 	return slices.ContainsFunc(s.busy, func(vm *cvm) bool { return vm.op != nil })
-}
-
-// posted is an event on its way to a webhook, or at its end.
-type posted struct {
-	delivery.Outcome
-
-	number   int64
-	event    webhook.Event
-	original string // id of the event that this one repeats
-	asked    bool   // by a call, so that a pause of the webhook does not count
-	created  time.Time
-}
-
-// start sets an event on its way. The lock is held.
-func (w *webhooks) start(h *hook, d posted) {
-	w.number++
-	d.number, d.created = w.number, time.Now().UTC()
-	w.run(func() { w.deliver(h, &d) })
-}
-
-// deliver posts an event, and keeps a row of it unless the webhook was gone or paused before the first attempt.
-func (w *webhooks) deliver(h *hook, d *posted) {
-	d.Outcome = w.sender.Deliver(w.ctx, d.event, func() (delivery.Target, bool) { return w.aim(h, d) })
-	if d.Attempts == 0 || w.ctx.Err() != nil {
-		return
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(h.deliveries) >= maxHistory {
-		h.deliveries = slices.Delete(h.deliveries, 0, len(h.deliveries)-maxHistory+1)
-	}
-	h.deliveries = append(h.deliveries, d)
-}
-
-// aim is the webhook as it is now.
-func (w *webhooks) aim(h *hook, d *posted) (delivery.Target, bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if !slices.Contains(w.hooks, h) || !h.enabled && !d.asked {
-		return delivery.Target{}, false
-	}
-	return delivery.Target{URL: h.url, Secret: h.secret}, true
 }

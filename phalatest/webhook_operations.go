@@ -12,76 +12,44 @@ import (
 	"github.com/phala-go/phala/webhook"
 )
 
-// webhookTest is the type of the event of a test. What the cloud calls it is not documented.
-const webhookTest webhook.Type = "webhook.test"
-
-// withWebhooks is a handler that has the lock of the webhooks.
-func withWebhooks(h func(*Server, *call, *webhooks) answer) handler {
-	return func(s *Server, c *call) answer {
-		s.webhooks.mu.Lock()
-		defer s.webhooks.mu.Unlock()
-		return h(s, c, s.webhooks)
-	}
-}
-
-// onWebhook is a handler of an operation on one webhook.
-func onWebhook(fn func(*Server, *call, *webhooks, *hook) answer) handler {
-	return withWebhooks(func(s *Server, c *call, w *webhooks) answer {
-		h := w.find(c.tenant, c.params["webhook_id"])
-		if h == nil {
-			return plain(http.StatusNotFound, "Webhook not found")
-		}
-		return fn(s, c, w, h)
-	})
-}
-
-func createWebhook(s *Server, c *call) answer {
-	s.drive()
-	return withWebhooks(addWebhook)(s, c)
-}
-
-func addWebhook(s *Server, c *call, w *webhooks) answer {
-	var request openapi.CreateWebhookRequest
-	if bad, ok := s.decode(c, &request); !ok {
-		return bad
-	}
+func (s *Server) answerWebhooksCreate(c *call, r openapi.CreateWebhookRequest) *response {
+	s.advanceInBackground()
 	now := time.Now().UTC()
 	h := &hook{
-		tenant: c.tenant, id: "wh_" + newUUID(), url: request.URL, events: request.Events, enabled: true, secret: newWebhookSecret(),
-		created: now, updated: now, name: deref(request.Name),
+		workspace: c.workspace, id: "wh_" + newUUID(), url: r.URL, events: r.Events, enabled: true, secret: newWebhookSecret(),
+		created: now, updated: now, name: deref(r.Name),
 	}
-	if request.Secret != nil {
-		h.secret = string(*request.Secret)
+	if r.Secret != nil {
+		h.secret = string(*r.Secret)
 	}
-	if bad, ok := w.check(h); !ok {
+	if bad := s.checkWebhook(h); bad != nil {
 		return bad
 	}
-	w.hooks = append(w.hooks, h)
-	return answer{status: http.StatusCreated, body: h.describe(h.secret)}
+	s.webhooks.hooks = append(s.webhooks.hooks, h)
+	return created(h.describe(h.secret))
 }
 
-// check refuses a webhook as the API does.
-func (w *webhooks) check(h *hook) (bad answer, ok bool) {
-	refuse := func(message, member string) (answer, bool) {
-		return invalid("Value error, "+message, "value_error", "body", member), false
-	}
-	if err := w.sender.CheckURL(h.url); err != nil {
-		return refuse(err.Error(), "url")
-	}
+func (s *Server) checkWebhook(h *hook) *response {
+	message, member := "", ""
+	err := s.webhooks.sender.CheckURL(h.url)
 	switch {
+	case err != nil:
+		message, member = err.Error(), "url"
 	case len(h.events) == 0:
-		return refuse("at least one event", "events")
+		message, member = "at least one event", "events"
 	case slices.Contains(h.events, ""):
-		return refuse("an event is empty", "events")
+		message, member = "an event is empty", "events"
 	case utf8.RuneCountInString(h.name) > 100:
-		return refuse("at most 100 characters", "name")
+		message, member = "at most 100 characters", "name"
 	case h.secret == "":
-		return refuse("empty", "secret")
+		message, member = "empty", "secret"
+	default:
+		return nil
 	}
-	return answer{}, true
+	return invalidField("Value error, "+message, "body", member)
 }
 
-// describe is a webhook with its secret whole or masked.
+// describe returns a webhook with the given secret, which may be masked.
 func (h *hook) describe(secret string) openapi.Webhook {
 	return openapi.Webhook{
 		ID: openapi.ID(h.id), URL: h.url, Secret: openapi.Secret(secret), Events: h.events, Name: h.name, Enabled: h.enabled,
@@ -89,107 +57,87 @@ func (h *hook) describe(secret string) openapi.Webhook {
 	}
 }
 
-// masked shows the last four characters of a secret that is long enough for it.
-func (h *hook) masked() string {
+// describeMasked shows the last four characters of a secret that is long enough for it.
+func (h *hook) describeMasked() openapi.Webhook {
 	tail := h.secret
 	if len(tail) < 16 {
 		tail = ""
 	}
-	return "whsec_****..." + tail[max(0, len(tail)-4):]
+	return h.describe("whsec_****..." + tail[max(0, len(tail)-4):])
 }
 
-func listWebhooks(_ *Server, c *call, w *webhooks) answer {
+func (s *Server) answerWebhooksList(c *call) *response {
 	all := []openapi.Webhook{}
-	for _, h := range w.hooks {
-		if h.tenant == c.tenant {
-			all = append(all, h.describe(h.masked()))
+	for _, h := range s.webhooks.hooks {
+		if h.workspace == c.workspace {
+			all = append(all, h.describeMasked())
 		}
 	}
 	return ok(all)
 }
 
-func getWebhook(_ *Server, _ *call, _ *webhooks, h *hook) answer { return ok(h.describe(h.masked())) }
+func (*Server) answerWebhooksGet(c *call) *response { return ok(c.hook.describeMasked()) }
 
-func updateWebhook(s *Server, c *call, w *webhooks, h *hook) answer {
-	var request openapi.UpdateWebhookRequest
-	if bad, ok := s.decode(c, &request); !ok {
-		return bad
+func (s *Server) answerWebhooksUpdate(c *call, r openapi.UpdateWebhookRequest) *response {
+	changed := *c.hook
+	setIf(&changed.url, r.URL)
+	setIf(&changed.name, r.Name)
+	setIf(&changed.enabled, r.Enabled)
+	if r.Events != nil {
+		changed.events = r.Events
 	}
-	changed := *h
-	if request.URL != nil {
-		changed.url = *request.URL
-	}
-	if request.Events != nil {
-		changed.events = request.Events
-	}
-	if request.Name != nil {
-		changed.name = *request.Name
-	}
-	if request.Enabled != nil {
-		changed.enabled = *request.Enabled
-	}
-	if bad, ok := w.check(&changed); !ok {
+	if bad := s.checkWebhook(&changed); bad != nil {
 		return bad
 	}
 	changed.updated = time.Now().UTC()
-	*h = changed
-	return ok(h.describe(h.masked()))
+	*c.hook = changed
+	return ok(c.hook.describeMasked())
 }
 
-func deleteWebhook(_ *Server, _ *call, w *webhooks, h *hook) answer {
-	w.hooks = slices.DeleteFunc(w.hooks, func(other *hook) bool { return other == h })
+func (s *Server) answerWebhooksDelete(c *call) *response {
+	s.webhooks.hooks = slices.DeleteFunc(s.webhooks.hooks, func(h *hook) bool { return h == c.hook })
 	return noContent()
 }
 
-// secondFactor refuses to show a secret if an option is set.
-func (w *webhooks) secondFactor() (bad answer, ok bool) {
-	switch w.refused {
+func (s *Server) answerWebhooksRevealSecret(c *call) *response {
+	switch s.webhooks.refused {
 	case http.StatusForbidden:
-		return plain(w.refused, "The account has no second factor"), false
+		return plainError(http.StatusForbidden, "The account has no second factor")
 	case http.StatusPreconditionRequired:
-		return plain(w.refused, "The second factor must be checked again"), false
+		return plainError(http.StatusPreconditionRequired, "The second factor must be checked again")
 	}
-	return answer{}, true
+	return ok(openapi.WebhookSecret{Secret: openapi.Secret(c.hook.secret)})
 }
 
-func revealWebhookSecret(_ *Server, _ *call, w *webhooks, h *hook) answer {
-	if bad, ok := w.secondFactor(); !ok {
-		return bad
+func (s *Server) answerWebhooksRotateSecret(c *call) *response {
+	if s.webhooks.refused == 0 {
+		c.hook.secret, c.hook.updated = newWebhookSecret(), time.Now().UTC()
 	}
-	return ok(openapi.WebhookSecret{Secret: openapi.Secret(h.secret)})
+	return s.answerWebhooksRevealSecret(c)
 }
 
-func rotateWebhookSecret(_ *Server, _ *call, w *webhooks, h *hook) answer {
-	if bad, ok := w.secondFactor(); !ok {
-		return bad
-	}
-	h.secret, h.updated = newWebhookSecret(), time.Now().UTC()
-	return ok(openapi.WebhookSecret{Secret: openapi.Secret(h.secret)})
-}
+// webhookTest is the type of a test event. The cloud's own name for it is not documented.
+const webhookTest webhook.Type = "webhook.test"
 
-// testWebhook delivers a test event, whatever types the webhook has.
-func testWebhook(_ *Server, _ *call, w *webhooks, h *hook) answer {
-	event, err := h.tenant.newEvent(webhookTest, object{"message": "a test of the webhook"})
+// answerWebhooksTest delivers a test event, whatever types the webhook has.
+func (s *Server) answerWebhooksTest(c *call) *response {
+	event, err := c.workspace.newEvent(webhookTest, object{"message": "a test of the webhook"})
 	if err != nil {
-		return plain(http.StatusInternalServerError, err.Error())
+		return internalError(err)
 	}
-	w.start(h, posted{event: event, asked: true})
+	s.deliver(c.hook, eventDelivery{event: event, requested: true})
 	return ok(object{"success": true, "event_id": event.ID})
 }
 
-func listDeliveries(_ *Server, c *call, _ *webhooks, h *hook) answer {
-	limit, offset := c.number("limit", 50), c.number("offset", 0)
-	newest := slices.Clone(h.deliveries)
-	slices.SortFunc(newest, func(a, b *posted) int { return cmp.Compare(b.number, a.number) })
-	offset = min(offset, len(newest))
-	rows := []openapi.WebhookDelivery{}
-	for _, d := range newest[offset:min(offset+limit, len(newest))] {
-		rows = append(rows, d.describe())
-	}
-	return ok(rows)
+func (*Server) answerWebhooksListDeliveries(c *call) *response {
+	newest := slices.Clone(c.hook.deliveries)
+	slices.SortFunc(newest, func(a, b *eventDelivery) int { return cmp.Compare(b.number, a.number) })
+	from := min(c.number("offset", 0), len(newest))
+	to := min(from+c.number("limit", 50), len(newest))
+	return ok(mapped(newest[from:to], (*eventDelivery).describe))
 }
 
-func (d *posted) describe() openapi.WebhookDelivery {
+func (d *eventDelivery) describe() openapi.WebhookDelivery {
 	described := openapi.WebhookDelivery{
 		SnowflakeID: d.number, EventID: d.event.ID, EventType: string(d.event.Type), Status: "failed", Attempts: d.Attempts, RequestURL: d.URL,
 		ResponseStatus: d.Status, ErrorMessage: d.Failure, DurationMS: ref(int(d.Took.Milliseconds())), CreatedAt: openapi.Time{Time: d.created},
@@ -201,33 +149,33 @@ func (d *posted) describe() openapi.WebhookDelivery {
 	return described
 }
 
-// resendDelivery delivers an event again, under a new id.
-func resendDelivery(_ *Server, c *call, w *webhooks, h *hook) answer {
+// answerWebhooksResend delivers an event again, under a new id.
+func (s *Server) answerWebhooksResend(c *call) *response {
 	id := c.params["event_id"]
-	i := slices.IndexFunc(h.deliveries, func(d *posted) bool { return d.event.ID == id })
-	if i < 0 {
-		return plain(http.StatusNotFound, fmt.Sprintf("Delivery %.80s not found", id))
+	d := first(c.hook.deliveries, func(d *eventDelivery) bool { return d.event.ID == id })
+	if d == nil {
+		return plainError(http.StatusNotFound, fmt.Sprintf("Delivery %.80s not found", id))
 	}
-	event := h.deliveries[i].event
+	event := d.event
 	event.ID = newEventID()
-	w.start(h, posted{event: event, original: id, asked: true})
+	s.deliver(c.hook, eventDelivery{event: event, original: id, requested: true})
 	return ok(object{"event_id": event.ID, "original_event_id": id})
 }
 
-// webhookStats counts the deliveries that have ended. The rate is of 1.
-func webhookStats(_ *Server, _ *call, _ *webhooks, h *hook) answer {
+// answerWebhooksGetStats counts the deliveries that have ended. The success rate is from 0 to 1.
+func (*Server) answerWebhooksGetStats(c *call) *response {
 	var succeeded int
 	var sum, longest time.Duration
-	total := len(h.deliveries)
+	total := len(c.hook.deliveries)
 	stats := openapi.WebhookStats{Total: total}
-	for _, d := range h.deliveries {
+	for _, d := range c.hook.deliveries {
 		if d.Failure == "" {
 			succeeded++
 		}
 		sum, longest = sum+d.Took, max(longest, d.Took)
 	}
 	if total > 0 {
-		stats.LastDeliveryAt = openapi.Time{Time: h.deliveries[total-1].created}
+		stats.LastDeliveryAt = openapi.Time{Time: c.hook.deliveries[total-1].created}
 		stats.SuccessRate, stats.AvgDurationMS = float64(succeeded)/float64(total), int((sum / time.Duration(total)).Milliseconds())
 	}
 	stats.SuccessCount, stats.FailedCount, stats.MaxDurationMS = succeeded, total-succeeded, int(longest.Milliseconds())

@@ -81,7 +81,7 @@ func TestApp_HiddenInstance(t *testing.T) {
 		first := running(t, c, trust)
 		second, err := deploy.Replicate(t.Context(), c, first, deploy.ReplicaSpec{}, trust)
 		require.NoError(t, err)
-		s.TamperAnswer("Apps.GetAttestations", func(status int, body []byte) (int, []byte) {
+		s.TamperResponse("Apps.GetAttestations", func(status int, body []byte) (int, []byte) {
 			return status, rewritten(body, func(m map[string]any) { m["instances"] = m["instances"].([]any)[:1] })
 		})
 		result, err := verify.App(t.Context(), c, first.ID, s.AttestationPolicy())
@@ -125,7 +125,7 @@ func TestApp_Refuses(t *testing.T) {
 		_, err = verify.App(t.Context(), c, kms.AppID{7}, s.AttestationPolicy())
 		require.ErrorContains(t, err, "verify app 07")
 
-		s.TamperAnswer("Apps.GetAttestations", func(status int, body []byte) (int, []byte) {
+		s.TamperResponse("Apps.GetAttestations", func(status int, body []byte) (int, []byte) {
 			return status, rewritten(body, func(m map[string]any) { m["instances"].([]any)[0].(map[string]any)["quote"] = "no hex" })
 		})
 		result, err := verify.App(t.Context(), c, r.ID, s.AttestationPolicy())
@@ -156,7 +156,7 @@ func TestApp_PrivateQuoteIsNotPublished(t *testing.T) {
 		first := running(t, c, trust)
 		app := first.ID
 		for _, operation := range []string{"Apps.ListCVMs", "CVMs.Get"} {
-			s.TamperAnswer(operation, func(status int, body []byte) (int, []byte) {
+			s.TamperResponse(operation, func(status int, body []byte) (int, []byte) {
 				return status, bytes.ReplaceAll(body, []byte(`"public_tcbinfo":true`), []byte(`"public_tcbinfo":false`))
 			})
 		}
@@ -231,7 +231,7 @@ func TestResult_Bundles(t *testing.T) {
 
 // tamper changes the answer about all instances of an app.
 func tamper(s *phalatest.Server, change func(answer map[string]any, instances []any)) {
-	s.TamperAnswer("Apps.GetAttestations", func(status int, body []byte) (int, []byte) {
+	s.TamperResponse("Apps.GetAttestations", func(status int, body []byte) (int, []byte) {
 		return status, rewritten(body, func(m map[string]any) { change(m, m["instances"].([]any)) })
 	})
 }

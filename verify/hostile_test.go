@@ -66,7 +66,7 @@ func eachPlanted(t *testing.T, s *phalatest.Server, operation string, run func()
 	t.Helper()
 	for at, planted := 0, true; planted; at++ {
 		planted = false
-		s.TamperAnswer(operation, func(status int, body []byte) (int, []byte) {
+		s.TamperResponse(operation, func(status int, body []byte) (int, []byte) {
 			var value any
 			if json.Unmarshal(body, &value) != nil {
 				return status, body
@@ -79,7 +79,7 @@ func eachPlanted(t *testing.T, s *phalatest.Server, operation string, run func()
 		})
 		run()
 	}
-	s.TamperAnswer(operation, func(status int, body []byte) (int, []byte) { return status, body })
+	s.TamperResponse(operation, func(status int, body []byte) (int, []byte) { return status, body })
 }
 
 func TestApp_HostileText(t *testing.T) {
@@ -108,7 +108,7 @@ func TestCVM_HostileText(t *testing.T) {
 		}
 		eachPlanted(t, s, "CVMs.Get", verified)
 		// Without the evidence of the app, that of the CVM is requested.
-		s.TamperAnswer("Apps.GetAttestations", func(status int, body []byte) (int, []byte) {
+		s.TamperResponse("Apps.GetAttestations", func(status int, body []byte) (int, []byte) {
 			return status, rewritten(body, func(members map[string]any) { members["instances"] = []any{} })
 		})
 		eachPlanted(t, s, "CVMs.GetAttestation", verified)

@@ -75,7 +75,7 @@ func TestApp_KMSOfTheCloudsMaking(t *testing.T) {
 	t.Parallel()
 	a := authority(t)
 	forge := func(t *testing.T, s *phalatest.Server, info []byte) {
-		s.TamperAnswer("Apps.GetAttestations", func(status int, body []byte) (int, []byte) {
+		s.TamperResponse("Apps.GetAttestations", func(status int, body []byte) (int, []byte) {
 			return status, rewritten(body, func(m map[string]any) { m["kms_guest_agent_info"] = json.RawMessage(info) })
 		})
 	}
@@ -130,7 +130,7 @@ func TestKMS_Recorded(t *testing.T) {
 	require.NoError(t, err)
 	s, c, trust := cloud(t)
 	app := running(t, c, trust).ID
-	s.TamperAnswer("Apps.GetAttestations", func(status int, body []byte) (int, []byte) {
+	s.TamperResponse("Apps.GetAttestations", func(status int, body []byte) (int, []byte) {
 		return status, rewritten(body, func(m map[string]any) { m["kms_guest_agent_info"] = json.RawMessage(data) })
 	})
 	policy := s.AttestationPolicy()

@@ -121,7 +121,7 @@ func TestRepeat_GoesOnWhateverTheCloudShows(t *testing.T) {
 				tamper(s, func(m map[string]any, _ []any) { m["kms_guest_agent_info"] = nil })
 			case 2:
 				require.ErrorIs(t, r.Err, attest.ErrNotPossible)
-				s.TamperAnswer("Apps.GetAttestations", nil)
+				s.TamperResponse("Apps.GetAttestations", nil)
 				s.BootInstead("web-1", func(sp *quotetest.Spec) { sp.AppID[0] ^= 1 })
 			case 3:
 				require.ErrorIs(t, r.Err, attest.ErrAppID)

@@ -55,7 +55,7 @@ func TestJob_KindsOfErrors(t *testing.T) {
 		"refused":   {func(s *phalatest.Server) { s.Fault("CVMs.Provision", phalatest.Fault{Status: 402}) }, "api", exitAPI},
 		"no boot":   {func(s *phalatest.Server) { s.FailBoot("shop-1", "no such image") }, "boot", exitBoot},
 		"unproven":  {func(s *phalatest.Server) { s.BootInstead("shop-1", func(q *quotetest.Spec) { q.AppCompose += " " }) }, "unverified", exitUnverified},
-		"tampering": {func(s *phalatest.Server) { s.TamperAnswer("CVMs.Provision", otherHash) }, "mismatch", exitMismatch},
+		"tampering": {func(s *phalatest.Server) { s.TamperResponse("CVMs.Provision", otherHash) }, "mismatch", exitMismatch},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

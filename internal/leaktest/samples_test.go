@@ -186,7 +186,7 @@ func TestOnchain_ShowsNoKey(t *testing.T) {
 func TestFakeCloud_ShowsNoKey(t *testing.T) {
 	t.Parallel()
 	s := phalatest.New(t, phalatest.WithAPIKey(key), phalatest.WithManualTicks())
-	other := s.NewTenant("other")
+	other := s.NewWorkspace("other")
 	c, err := s.Client()
 	require.NoError(t, err)
 	hook, err := c.Webhooks.Create(t.Context(), openapi.CreateWebhookRequest{URL: "https://example.com/hook", Events: []string{"cvm.created"}, Secret: openapi.Ptr(openapi.Secret(planted))})

@@ -57,7 +57,11 @@ func writeFakeRoutes(ops []operation) string {
 	b.WriteString(")\n\n// routes lists every operation of the API with its success status and the method that answers it.\nfunc routes() []route {\n\treturn []route{\n")
 	for _, o := range ops {
 		code, _ := o.success()
-		fmt.Fprintf(&b, "\t\t{operation: op%s, verb: %q, path: %q, status: %s, answer: (*Server).answer%s", o.OperationID, o.Verb, o.Path, code, o.OperationID)
+		answer := "(*Server).answer" + o.OperationID
+		if o.hasJSONBody() {
+			answer = "withBody(" + answer + ")"
+		}
+		fmt.Fprintf(&b, "\t\t{operation: op%s, verb: %q, path: %q, status: %s, answer: %s", o.OperationID, o.Verb, o.Path, code, answer)
 		if o.Public {
 			b.WriteString(", public: true")
 		}
@@ -68,4 +72,13 @@ func writeFakeRoutes(ops []operation) string {
 	}
 	b.WriteString("\t}\n}\n")
 	return b.String()
+}
+
+// hasJSONBody reports whether the operation takes JSON and nothing else.
+func (o operation) hasJSONBody() bool {
+	if o.RequestBody == nil || len(o.RequestBody.Content) != 1 {
+		return false
+	}
+	_, isJSON := o.RequestBody.Content["application/json"]
+	return isJSON
 }

@@ -83,7 +83,7 @@ func TestService_SandboxRunsAndKeepsItsSecret(t *testing.T) {
 func TestService_CloudThatAnswersSomethingElseGetsNoSecret(t *testing.T) {
 	t.Parallel()
 	cloud := phalatest.New(t)
-	cloud.TamperAnswer("CVMs.Provision", func(status int, body []byte) (int, []byte) {
+	cloud.TamperResponse("CVMs.Provision", func(status int, body []byte) (int, []byte) {
 		another := []byte(`"compose_hash":"` + strings.Repeat("0", 64) + `"`)
 		return status, regexp.MustCompile(`"compose_hash":"[0-9a-f]{64}"`).ReplaceAll(body, another)
 	})
