@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -129,7 +130,7 @@ func ParseApp(data []byte) (*App, error) {
 	return &a, a.check()
 }
 
-// check refuses an anchor that contradicts itself.
+// check returns an error if the anchor has no app id, or a document of another compose hash.
 func (a *App) check() error {
 	if a == nil || a.ID.IsZero() {
 		return &InputError{Field: "app", Rule: "it has no app id"}
@@ -165,8 +166,8 @@ func (a *App) clone() *App {
 // onChain reports whether a contract governs the KMS.
 func (a *App) onChain() bool { return a.ChainID != 0 }
 
-// find returns the CVM that a caller named: by vm_uuid, id, name, or the app id. An empty name is the first CVM. A
-// name that the anchor does not know is returned as it is: the cloud resolves it, and its answer is compared.
+// find returns a CVM by its vm_uuid, id or name. An empty name or the app id is the first CVM. A name that the anchor does
+// not have is returned as it is: the cloud resolves it, and the result is compared.
 func (a *App) find(name string) (CVM, error) {
 	if id, err := kms.ParseAppID(name); err == nil {
 		if id != a.ID {
@@ -188,7 +189,7 @@ func (a *App) find(name string) (CVM, error) {
 	return CVM{ID: name, Name: name, ComposeHash: a.ComposeHash}, nil
 }
 
-// put keeps a CVM, and replaces what was known of it.
+// put adds a CVM, or replaces the one with its id.
 func (a *App) put(cvm CVM) {
 	for i := range a.CVMs {
 		if uuid.Bare(a.CVMs[i].ID) == uuid.Bare(cvm.ID) {
@@ -199,7 +200,7 @@ func (a *App) put(cvm CVM) {
 	a.CVMs = append(a.CVMs, cvm)
 }
 
-// revise makes document the one that the app runs, and keeps the one before as a revision.
+// revise sets the document, and keeps the previous one as a revision.
 func (a *App) revise(document string, hash compose.Hash) {
 	if a.Document != "" && !a.ComposeHash.Equal(hash) {
 		before := Revision{ComposeHash: a.ComposeHash, Document: a.Document, Secrets: a.Secrets}
@@ -209,7 +210,7 @@ func (a *App) revise(document string, hash compose.Hash) {
 	a.Document, a.ComposeHash, a.Unproven = document, hash, ""
 }
 
-// revision returns an earlier document by its hash, or the present one.
+// revision returns the present or an earlier document by its hash.
 func (a *App) revision(hash compose.Hash) (Revision, bool) {
 	if a.Document != "" && a.ComposeHash.Equal(hash) {
 		return Revision{ComposeHash: hash, Document: a.Document, Secrets: a.Secrets}, true
@@ -223,10 +224,7 @@ func (a *App) revision(hash compose.Hash) (Revision, bool) {
 
 // handle identifies a CVM to the API: its vm_uuid, or its id if it has none.
 func handle(cvm *openapi.CVMDetail) string {
-	if cvm.VMUUID != "" {
-		return cloudtext.Clean(cvm.VMUUID)
-	}
-	return cloudtext.Clean(string(cvm.ID))
+	return cloudtext.Clean(cmp.Or(cvm.VMUUID, string(cvm.ID)))
 }
 
 // Attach returns the anchor of an app that runs already. Its document and compose hash are proven by the hardware's
@@ -263,7 +261,7 @@ func (f *flow) attach(ctx context.Context, policy attest.Policy) error {
 		return err
 	}
 	result := &Result{CVM: cvms[0], URLs: urls(cvms[0])}
-	f.cfg.policy, policy.ComposeHashes = policy, nil // what runs is proven first, then compared with what was named
+	f.cfg.policy, policy.ComposeHashes = policy, nil // the hashes are compared after all CVMs were verified
 	hashes, err := f.proveHashes(ctx, cvms, policy, result)
 	if err != nil {
 		return err
@@ -276,10 +274,10 @@ func (f *flow) attach(ctx context.Context, policy attest.Policy) error {
 	}
 	if os := cvms[0].OS; os != nil {
 		f.app.OS = Image{Name: cloudtext.Clean(os.Name), Version: cloudtext.Clean(os.Version), Hash: cloudtext.Clean(os.OSImageHash)}
-		// Not because the cloud reports one: a development image is accepted only by a policy that waives its check.
+		// The cloud's report is not enough: the policy must waive the check for a production image.
 		f.app.OS.Development = os.IsDev != nil && *os.IsDev && slices.Contains(policy.Waive, attest.CheckProductionOS)
 	}
-	f.app.learn(&proof{report: result.Report})
+	f.app.keepMeasured(&proof{report: result.Report})
 	if k := cvms[0].KMSInfo; k != nil {
 		f.app.KMS = slugOrID(k.Slug, k.ID)
 	}
@@ -287,7 +285,7 @@ func (f *flow) attach(ctx context.Context, policy attest.Policy) error {
 	return nil
 }
 
-// attachKMS takes the root of the KMS from the caller or the chain.
+// attachKMS keeps the root of the KMS from the options or the chain.
 func (f *flow) attachKMS(ctx context.Context, policy *attest.Policy) error {
 	if len(f.cfg.roots) > 0 {
 		f.app.KMSRoot = f.cfg.roots[0]
@@ -318,7 +316,7 @@ func (f *flow) attachKMS(ctx context.Context, policy *attest.Policy) error {
 	return nil
 }
 
-// running are the CVMs of the app that run, as the cloud lists them.
+// running returns the running CVMs of the app, as the cloud lists them.
 func (f *flow) running(ctx context.Context) ([]*openapi.CVMDetail, error) {
 	listed, err := f.c.Apps.ListCVMs(ctx, f.app.ID.String())
 	if err != nil {
@@ -344,8 +342,7 @@ func (f *flow) running(ctx context.Context) ([]*openapi.CVMDetail, error) {
 	return cvms, nil
 }
 
-// proveHashes keeps the CVMs, and returns what each of them runs: as the hardware proves it, or the zero hash if it
-// shows no evidence.
+// proveHashes keeps the CVMs, and returns the measured compose hash of each; zero if it has no evidence.
 func (f *flow) proveHashes(ctx context.Context, cvms []*openapi.CVMDetail, policy attest.Policy, result *Result) ([]compose.Hash, error) {
 	policy.AppID = f.app.ID
 	hashes := make([]compose.Hash, len(cvms))
@@ -380,7 +377,7 @@ func (f *flow) proveHashes(ctx context.Context, cvms []*openapi.CVMDetail, polic
 	return hashes, nil
 }
 
-// attachDocument takes the document whose hash is proven.
+// attachDocument keeps the document with the measured hash.
 func (f *flow) attachDocument(ctx context.Context, cvms []*openapi.CVMDetail, hashes []compose.Hash, result *Result) error {
 	distinct := slices.Clone(hashes)
 	slices.SortFunc(distinct, func(a, b compose.Hash) int { return slices.Compare(a[:], b[:]) })
@@ -411,7 +408,7 @@ func (f *flow) attachDocument(ctx context.Context, cvms []*openapi.CVMDetail, ha
 	return f.keepDocument(text, hash)
 }
 
-// attachUnproven takes the text that the cloud shows, if the contract allows its hash, or the caller trusts the cloud.
+// attachUnproven keeps the cloud's document, if the contract allows its hash or the caller trusts the cloud.
 func (f *flow) attachUnproven(ctx context.Context, cvms []*openapi.CVMDetail, hashes []compose.Hash, result *Result) error {
 	cvm := cvms[0]
 	hash, err := compose.ParseHash(cvm.ComposeHash)

@@ -220,7 +220,7 @@ func TestAttach_TakesADocumentThatTheContractAllows(t *testing.T) {
 	})
 	x.TamperResponse("Apps.GetAttestations", func(int, []byte) (int, []byte) { return 404, []byte(`{}`) })
 	_, err = deploy.Attach(t.Context(), x.c, app.ID, x.AttestationPolicy(), deploy.WithChain(x.flow))
-	require.ErrorContains(t, err, "the cloud shows no text with the compose hash "+app.ComposeHash.String())
+	require.ErrorContains(t, err, "the cloud has no text with the compose hash "+app.ComposeHash.String())
 }
 
 // A document that the policy does not name is not taken, although the cloud is trusted for it.

@@ -22,9 +22,9 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// Approval is the change that the owner of an app's contract must allow. It is plain JSON without any secret, for
-// passing on: it contains the whole document, so that the approver can read it, see the differences, and compute the
-// compose hash again. [Approve] makes the change; a multisig proposes the same calls.
+// Approval is the change that the owner of an app's contract must allow. It is plain JSON without any secret. It contains
+// the whole document, so that the approver can read it, see the differences, and compute the compose hash again.
+// [Approve] makes the change; a multisig proposes the same calls.
 type Approval struct {
 	// Kind is the kind of change, and Name the CVM or app.
 	Kind PendingKind `json:"kind"`
@@ -65,8 +65,7 @@ func ParseApproval(data []byte) (*Approval, error) {
 	return &a, a.Check()
 }
 
-// Check returns an error if the compose hash does not follow from the document, or the one before from the document
-// before.
+// Check returns an error if a compose hash is not that of its document.
 func (a *Approval) Check() error {
 	switch {
 	case a.App.IsZero():
@@ -101,7 +100,7 @@ func (a *Approval) Diff() (string, error) {
 	return udiff.Unified(a.BeforeHash.String(), a.ComposeHash.String(), before, after), nil
 }
 
-// readable writes a document for people: a member a paragraph, texts as they are, but for what steers a terminal.
+// readable returns a document as text to read: each member is a paragraph, and control characters are escaped.
 func readable(document string) (string, error) {
 	if document == "" {
 		return "", nil
@@ -142,14 +141,17 @@ func readable(document string) (string, error) {
 //
 // A prepared update can change only what the API can prepare: the docker-compose file, the pre-launch script,
 // allowed_envs, and what is public. A newer preparation for the same CVM supersedes the older one.
+//
+// Nothing boots yet, so that the options of the boot and of the verification are for [Finish], which follows [Commit]:
+// here [WithVerification], [SkipVerification], [WithBootTimeout] and [AcceptPreLaunchScripts] are an error.
 func Prepare(ctx context.Context, c *client.Client, app *App, spec UpdateSpec, opts ...Option) (*Pending, error) {
-	f, err := begin(inPrepare, c, app, opts)
+	f, err := anchoredFlow(inPrepare, c, app, opts)
 	if err != nil {
 		return nil, err
 	}
 	p, doc, err := f.planUpdate(ctx, spec)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("prepare: %w", err)
 	}
 	if !p.changesDocument() {
 		return nil, &InputError{Field: "prepare " + p.Approval.Name, Rule: "the document does not change, so that there is nothing to approve; use Update"}
@@ -168,7 +170,7 @@ func Prepare(ctx context.Context, c *client.Client, app *App, spec UpdateSpec, o
 	return p, f.cfg.keep(p)
 }
 
-// preparable is the change as one request, with the settings; an error if the API cannot express it so.
+// preparable returns the change as one request, with the settings. It returns an error if the API cannot express it.
 func (f *flow) preparable(p *Pending, doc document) (openapi.UpdateCVMRequest, error) {
 	var request openapi.UpdateCVMRequest
 	if p.Settings != nil {
@@ -179,21 +181,11 @@ func (f *flow) preparable(p *Pending, doc document) (openapi.UpdateCVMRequest, e
 		return request, fmt.Errorf("the document before: %w", err)
 	}
 	rest := *base.app
-	if after := doc.app.DockerComposeFile; !equal(base.app.DockerComposeFile, after) {
-		request.DockerComposeFile, rest.DockerComposeFile = after, after
-	}
-	if after := doc.app.PreLaunchScript; !equal(base.app.PreLaunchScript, after) {
-		request.PreLaunchScript, rest.PreLaunchScript = after, after
-	}
-	if after := doc.app.PublicLogs; !equal(base.app.PublicLogs, after) {
-		request.PublicLogs, rest.PublicLogs = after, after
-	}
-	if after := doc.app.PublicSysInfo; !equal(base.app.PublicSysInfo, after) {
-		request.PublicSysInfo, rest.PublicSysInfo = after, after
-	}
-	if after := doc.app.PublicTCBInfo; !equal(base.app.PublicTCBInfo, after) {
-		request.PublicTCBInfo, rest.PublicTCBInfo = after, after
-	}
+	rest.DockerComposeFile, request.DockerComposeFile = changed(base.app.DockerComposeFile, doc.app.DockerComposeFile)
+	rest.PreLaunchScript, request.PreLaunchScript = changed(base.app.PreLaunchScript, doc.app.PreLaunchScript)
+	rest.PublicLogs, request.PublicLogs = changed(base.app.PublicLogs, doc.app.PublicLogs)
+	rest.PublicSysInfo, request.PublicSysInfo = changed(base.app.PublicSysInfo, doc.app.PublicSysInfo)
+	rest.PublicTCBInfo, request.PublicTCBInfo = changed(base.app.PublicTCBInfo, doc.app.PublicTCBInfo)
 	if fmt.Sprint(base.app.AllowedEnvs) != fmt.Sprint(doc.app.AllowedEnvs) {
 		rest.AllowedEnvs = append([]string{}, doc.app.AllowedEnvs...)
 		request.AllowedEnvs = rest.AllowedEnvs
@@ -211,19 +203,27 @@ func (f *flow) preparable(p *Pending, doc document) (openapi.UpdateCVMRequest, e
 	return request, nil
 }
 
-// preparation is what the cloud holds under a token until it is committed.
+// changed returns the value of a member after a request for it, and the value in the request, which cannot remove a
+// member.
+func changed[T comparable](before, after *T) (reached, request *T) {
+	if after == nil || equal(before, after) {
+		return before, nil
+	}
+	return after, after
+}
+
+// preparation is a change that the cloud keeps until it is committed or expires.
 type preparation struct {
 	hash    compose.Hash
-	app     kms.AppID
+	app     string
 	device  kms.DeviceID
-	chain   uint64
-	kms     common.Address
+	kms     *openapi.KMS
 	token   openapi.Secret
 	expires time.Time
 	request openapi.Secret
 }
 
-// prepareUpdate asks for a preparation, which the cloud answers as a refusal that carries all that is needed.
+// prepareUpdate prepares an update. The response is an error of status 465, which contains the preparation.
 func (f *flow) prepareUpdate(ctx context.Context, p *Pending, request openapi.UpdateCVMRequest) (*preparation, error) {
 	accepted, err := f.c.CVMs.Update(ctx, p.CVM.ID, request, &openapi.CVMsUpdateParams{PrepareOnly: openapi.Ptr(true)},
 		client.WithConflictWait(conflictWait))
@@ -233,24 +233,20 @@ func (f *flow) prepareUpdate(ctx context.Context, p *Pending, request openapi.Up
 	return preparationOf(err, request)
 }
 
-// preparationOf reads what a 465 asks for; any other error stays.
+// preparationOf returns the preparation in an error of status 465, and any other error as it is.
 func preparationOf(err error, request any) (*preparation, error) {
 	var required *client.HashRegistrationRequired
 	if !errors.As(err, &required) {
 		return nil, err
 	}
-	p := &preparation{token: required.CommitToken, expires: time.Now().Add(preparedFor).UTC().Truncate(time.Second)}
+	p := &preparation{app: required.AppID, kms: required.KMSInfo, token: required.CommitToken, expires: time.Now().Add(preparedFor).UTC().Truncate(time.Second)}
 	var parseErr error
 	if p.hash, parseErr = compose.ParseHash(required.ComposeHash); parseErr != nil {
 		return nil, errors.Join(mismatch(ComparedComposeHash, "that of the change", required.ComposeHash), err)
 	}
-	if p.app, parseErr = kms.ParseAppID(required.AppID); parseErr != nil {
-		return nil, errors.Join(mismatch(ComparedAppID, "that of the change", required.AppID), err)
-	}
 	if p.device, parseErr = parseDevice(required.DeviceID); parseErr != nil {
-		return nil, errors.Join(mismatch(ComparedDevice, "64 hexadecimal digits", required.DeviceID), err)
+		return nil, errors.Join(parseErr, err)
 	}
-	p.chain, p.kms = chainOf(required.KMSInfo)
 	data, parseErr := openapi.Marshal(request)
 	if parseErr != nil {
 		return nil, parseErr
@@ -259,19 +255,19 @@ func preparationOf(err error, request any) (*preparation, error) {
 	return p, nil
 }
 
-// takePreparation compares what the cloud prepared with what was asked for, and keeps the token.
+// takePreparation compares a preparation with the change, and keeps its token.
 func (f *flow) takePreparation(ctx context.Context, p *Pending, prepared *preparation) error {
-	if _, err := compare(ComparedAppID, p.App.ID.String(), prepared.app.String()); err != nil {
+	if err := checkAppID(p.App.ID, prepared.app); err != nil {
 		return err
 	}
-	if err := p.App.compareKMS(prepared.chain, prepared.kms); err != nil {
+	if err := p.App.compareKMS(prepared.kms); err != nil {
 		return err
 	}
-	if err := f.compareApproved(p, prepared.hash); err != nil {
+	if err := f.acceptPendingHash(p, prepared.hash); err != nil {
 		return err
 	}
 	if p.Device.IsZero() || p.Device != prepared.device {
-		if err := f.acceptPending(ctx, p, prepared.device); err != nil {
+		if err := f.acceptPendingDevice(ctx, p, prepared.device); err != nil {
 			return err
 		}
 	}
@@ -280,9 +276,10 @@ func (f *flow) takePreparation(ctx context.Context, p *Pending, prepared *prepar
 	return nil
 }
 
-// compareApproved compares the hash that the cloud wants allowed with the one computed here.
-func (f *flow) compareApproved(p *Pending, remote compose.Hash) error {
-	if !p.Approval.Unpredicted {
+// acceptPendingHash compares the compose hash of a change in the cloud with the local one. It keeps the cloud's if there
+// is no local one, once: the owner approves that one.
+func (f *flow) acceptPendingHash(p *Pending, remote compose.Hash) error {
+	if !p.Approval.Unpredicted || p.Prepared() || p.Approval.Transaction != "" {
 		comparison, err := compare(ComparedComposeHash, p.Approval.ComposeHash.String(), remote.String())
 		if err != nil {
 			return err
@@ -290,7 +287,7 @@ func (f *flow) compareApproved(p *Pending, remote compose.Hash) error {
 		f.report(&p.Comparisons, comparison)
 		return nil
 	}
-	comparison := Comparison{Name: ComparedComposeHash, Outcome: Undecided, Remote: remote.String(), Reason: "the platform completes the document; what boots is compared afterwards"}
+	comparison := Comparison{Name: ComparedComposeHash, Outcome: Undecided, Remote: remote.String(), Reason: "the platform completes the document; the booted document is compared later"}
 	if p.App.onChain() {
 		if !f.cfg.hashFromCloud {
 			return fmt.Errorf("%w: give the document a pre-launch script of its own", ErrUnpredictable)
@@ -302,9 +299,9 @@ func (f *flow) compareApproved(p *Pending, remote compose.Hash) error {
 	return nil
 }
 
-// acceptPending keeps the machine that the contract must allow, if the caller accepts it. A machine that the contract
-// allows already, by name or because it allows any, is not to be allowed again.
-func (f *flow) acceptPending(ctx context.Context, p *Pending, device kms.DeviceID) error {
+// acceptPendingDevice keeps the machine that the contract must allow, if the caller accepts it. A machine that the
+// contract allows already needs no approval.
+func (f *flow) acceptPendingDevice(ctx context.Context, p *Pending, device kms.DeviceID) error {
 	p.Approval.Device = kms.DeviceID{}
 	allowed := p.App.AnyDevice || device.IsZero()
 	if f.cfg.chain != nil && !allowed {
@@ -327,7 +324,7 @@ func (f *flow) acceptPending(ctx context.Context, p *Pending, device kms.DeviceI
 	return nil
 }
 
-// preparedFor is how long the cloud keeps a prepared change, and its commit token good.
+// preparedFor is the time for which the cloud keeps a prepared change and its commit token.
 const preparedFor = 14 * 24 * time.Hour
 
 // Approve makes the contract allow the change of a, with the account of chain, which must own the app's contract. It
@@ -335,8 +332,8 @@ const preparedFor = 14 * 24 * time.Hour
 // before each transaction, so that a run after a crash sends nothing twice. Afterwards a.Transaction is the argument
 // of [Pending.Approved].
 //
-// It returns a [*MismatchError] if the compose hash does not follow from the document, or if the contract does not
-// allow the present document of a, so that its Diff could be misleading.
+// It returns a [*MismatchError] if the compose hash is not that of the document, and [ErrNotAllowed] if the contract does
+// not allow the document before the change, because Diff could be misleading then.
 //
 // An owner that is a contract itself, such as a Safe, approves with a proposal instead; see [Pending.Approved].
 func Approve(ctx context.Context, chain Chain, a *Approval, opts ...Option) error {
@@ -361,7 +358,7 @@ func (c *config) approve(ctx context.Context, a *Approval, save func() error) er
 	if err := a.Check(); err != nil {
 		return err
 	}
-	if err := sameChain(c.chain, a.ChainID, a.KMSContract); err != nil {
+	if err := compareChain(c.chain, a.ChainID, a.KMSContract); err != nil {
 		return err
 	}
 	if a.OnlyDevice {
@@ -387,8 +384,8 @@ func (c *config) approve(ctx context.Context, a *Approval, save func() error) er
 // key. An expired change is prepared again first, which needs a key; the compose hash must be the same, otherwise the
 // error is a [*MismatchError].
 //
-// Commit returns when the cloud has accepted the change; [Finish] follows it from there. A commit whose response was
-// lost may be repeated.
+// Commit returns after the cloud has accepted the change; [Finish] waits for it and verifies it. A commit whose response
+// was lost may be repeated.
 func Commit(ctx context.Context, c *client.Client, p *Pending, opts ...Option) error {
 	cfg, err := configure(inCommit, opts)
 	if err != nil {
@@ -419,21 +416,21 @@ func (f *flow) commit(ctx context.Context, p *Pending) error {
 			return fmt.Errorf("commit %s: prepared anew for device %s: %w", what, p.Approval.Device, ErrNotApproved)
 		}
 	}
-	send := func() error { return f.orUpdated(ctx, p, f.commitUpdate(ctx, p)) }
+	send := func() error { return f.ignoreRepeated(ctx, p, f.commitUpdate(ctx, p)) }
 	switch p.Kind {
 	case PendingReplica:
 		send = func() error { return f.createOnce(ctx, p, func() error { return f.commitReplica(ctx, p) }) }
 	case PendingInstance:
 		send = func() error { return f.createOnce(ctx, p, func() error { return f.commitInstance(ctx, p) }) }
 	}
-	if err := untilSeen(ctx, send); err != nil {
+	if err := untilMined(ctx, send); err != nil {
 		return fmt.Errorf("commit %s: %w", what, explain(err))
 	}
 	p.Committed = true
 	return f.cfg.keep(p)
 }
 
-// commitUpdate commits what was prepared: by the token, or if there is none by the headers and the API key.
+// commitUpdate commits an update: by its token, or if it has none by the headers and the API key.
 func (f *flow) commitUpdate(ctx context.Context, p *Pending) error {
 	hash, transaction := openapi.Ptr(p.Approval.ComposeHash.String()), openapi.Ptr(p.Approval.Transaction)
 	if !p.Prepared() {
@@ -450,11 +447,10 @@ func (f *flow) commitUpdate(ctx context.Context, p *Pending) error {
 	return err
 }
 
-// orUpdated forgives a refusal of what was prepared if the CVM shows it already: the commit before had
-// worked, and its answer was lost. If the CVM cannot be read, that is the error: a refusal would advise to prepare it
-// anew, which a change that was committed does not survive. Without an API key nobody can tell. What it runs is verified
-// afterwards.
-func (f *flow) orUpdated(ctx context.Context, p *Pending, err error) error {
+// ignoreRepeated ignores the error of a commit if the CVM has the change already: an earlier commit worked, and its
+// response was lost. If the CVM cannot be read, that is the error, because the advice to prepare the change again would
+// undo a change that was committed. The CVM is verified later.
+func (f *flow) ignoreRepeated(ctx context.Context, p *Pending, err error) error {
 	if !errors.Is(err, client.ErrHashInvalidOrExpired) {
 		return err
 	}
@@ -463,7 +459,7 @@ func (f *flow) orUpdated(ctx context.Context, p *Pending, err error) error {
 	case errors.Is(getErr, client.ErrNoAPIKey):
 		return err
 	case getErr != nil:
-		return fmt.Errorf("whether the commit before has worked: %w", getErr)
+		return fmt.Errorf("reading whether an earlier commit worked: %w", getErr)
 	}
 	if hash, parseErr := compose.ParseHash(cvm.ComposeHash); parseErr == nil && hash == p.Approval.ComposeHash {
 		return nil
@@ -471,30 +467,27 @@ func (f *flow) orUpdated(ctx context.Context, p *Pending, err error) error {
 	return err
 }
 
-// renew prepares an expired change anew. The compose hash must come out the same, so that what was allowed
-// on chain stays allowed. If the cloud chooses another device, that is yet to be allowed.
+// renew prepares an expired change again. The compose hash must be the same, so that the approval stays valid. If the
+// cloud chooses another device, that one must be allowed first.
 func (f *flow) renew(ctx context.Context, p *Pending) error {
-	var fresh *preparation
+	var renewed *preparation
 	var err error
 	switch p.Kind {
 	case PendingUpdate:
 		var request openapi.UpdateCVMRequest
-		if err = json.Unmarshal([]byte(p.Request), &request); err == nil {
-			fresh, err = f.prepareUpdate(ctx, p, request)
+		if err = p.request(&request); err == nil {
+			renewed, err = f.prepareUpdate(ctx, p, request)
 		}
 	case PendingReplica:
-		var request openapi.ReplicateRequest
-		if err = json.Unmarshal([]byte(p.Request), &request); err == nil {
-			fresh, err = f.prepareReplica(ctx, p, request)
-		}
+		renewed, err = f.prepareReplica(ctx, p)
 	default:
-		err = &InputError{Field: "instance", Rule: "it is prepared by asking for it again"}
+		err = &InputError{Field: "instance", Rule: "only AddInstance can prepare it"}
 	}
 	if err != nil {
 		return fmt.Errorf("%w at %s: %w", ErrExpired, p.Approval.Expires.Format(time.RFC3339), err)
 	}
 	device := p.Approval.Device
-	if err := f.takePreparation(ctx, p, fresh); err != nil {
+	if err := f.takePreparation(ctx, p, renewed); err != nil {
 		return err
 	}
 	if p.Approval.Device != device {
@@ -503,36 +496,30 @@ func (f *flow) renew(ctx context.Context, p *Pending) error {
 	return nil
 }
 
-// seeingPauses are how long to wait for the cloud's node to see a transaction that has just been mined; it
-// lags behind by a few blocks.
-func seeingPauses() []time.Duration {
-	return []time.Duration{2 * time.Second, 3 * time.Second, 5 * time.Second, 10 * time.Second, 15 * time.Second}
-}
-
-// untilSeen repeats send for as long as the cloud may just not see the transaction yet.
-func untilSeen(ctx context.Context, send func() error) error {
-	for _, wait := range seeingPauses() {
+// untilMined repeats send while the cloud's node, which may be a few blocks late, does not have the transaction.
+func untilMined(ctx context.Context, send func() error) error {
+	for _, wait := range []time.Duration{2 * time.Second, 3 * time.Second, 5 * time.Second, 10 * time.Second, 15 * time.Second} {
 		err := send()
 		if !errors.Is(err, client.ErrTxVerificationFailed) {
 			return err
 		}
 		if pauseErr := pause.For(ctx, wait); pauseErr != nil {
-			return fmt.Errorf("%w while waiting for the cloud to see the transaction: %w", pauseErr, err)
+			return fmt.Errorf("%w while waiting for the transaction to reach the cloud's node: %w", pauseErr, err)
 		}
 	}
 	return send()
 }
 
-// explain adds what to do about the refusals that belong to a chain.
+// explain adds the remedy to an error of the API.
 func explain(err error) error {
 	var refused *client.APIError
 	switch {
 	case errors.As(err, &refused) && refused.Code == client.CodeDuplicateCVMName:
-		return fmt.Errorf("%w: if another run of this spec created it, call Run without this state, which takes the CVM over", err)
+		return fmt.Errorf("%w: if another run of this spec created the CVM, call Run without this state", err)
 	case errors.Is(err, client.ErrHashInvalidOrExpired):
-		return fmt.Errorf("%w: what was prepared has expired (14 days), was superseded by a newer preparation, or the app has changed since; prepare it again", err)
+		return fmt.Errorf("%w: the preparation has expired (14 days), was superseded by a newer preparation, or the app has changed since; prepare it again", err)
 	case errors.Is(err, client.ErrTxVerificationFailed):
-		return fmt.Errorf("%w: the cloud's node does not see the transaction, or sees it fail; look at its receipt and try the commit again", err)
+		return fmt.Errorf("%w: the cloud's node does not have the transaction, or it failed; look at its receipt and try the commit again", err)
 	case errors.Is(err, client.ErrHashNotAllowed):
 		return fmt.Errorf("%w: the contract of the app does not allow this compose hash on this device; allow both and commit again", err)
 	}

@@ -152,7 +152,11 @@ func TestPrepare_RefusesWhatTheAPICannotPrepare(t *testing.T) {
 		app := running(t, c, with)
 		doc, err := app.Compose()
 		require.NoError(t, err)
+		scriptless := *doc
+		scriptless.PreLaunchScript = nil
 		doc.Extra = map[string]json.RawMessage{"later": json.RawMessage(`1`)}
+		_, err = deploy.Prepare(t.Context(), c, app, deploy.UpdateSpec{Compose: &scriptless}, with.prepare...)
+		require.ErrorContains(t, err, "the document changes more than that", "the API keeps a script that a request does not name")
 		for want, spec := range map[string]deploy.UpdateSpec{
 			"the document changes more than that": {Compose: doc},
 			"there is nothing to approve":         {DiskSize: 50},

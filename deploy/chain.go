@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -14,11 +15,11 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// Chain is the contract of a KMS on a chain, with an account to act for. Flow of a *onchain.Chain in package
-// kms/onchain returns one. It is an interface so that only programs that deploy on a chain compile it.
+// Chain is the contract of a KMS on a chain, and the account that sends transactions. Method Flow of *onchain.Chain in
+// package kms/onchain returns one. It is an interface so that only programs that deploy on a chain compile kms/onchain.
 //
-// Calls that send a transaction have a journal. They save what they are about to send before they send it, and
-// continue from the saved value instead of sending something else, so that nothing is sent twice.
+// Calls that send a transaction have a journal. They save a transaction in it before they send it, and continue from a
+// saved one, so that nothing is sent twice.
 type Chain interface {
 	// ChainID is the EIP-155 id: 1 is Ethereum, 8453 is Base.
 	ChainID() uint64
@@ -31,41 +32,55 @@ type Chain interface {
 	// RootCA reads the public key of the KMS's root CA from its contract (DER SubjectPublicKeyInfo): what the
 	// hardware measures as the provider of an app's keys. It is empty if the contract names none.
 	RootCA(ctx context.Context) ([]byte, error)
-	// Allowance reads what the contract of an app demands, and whether it allows hash and device.
+	// Allowance reads the requirements of an app's contract, and whether it allows hash and device.
 	Allowance(ctx context.Context, app kms.AppID, hash [32]byte, device kms.DeviceID) (kms.Allowance, error)
 	// DeployApp deploys the contract of an app, and returns its address.
 	DeployApp(ctx context.Context, contract kms.AppContract, journal kms.Journal) (kms.AppID, common.Hash, error)
-	// AddComposeHash and AddDevice let the contract of an app allow a hash or a machine. The transaction is zero if
-	// it did already.
+	// AddComposeHash and AddDevice make the contract of an app allow a hash or a machine. The transaction is zero if
+	// the contract allowed it already.
 	AddComposeHash(ctx context.Context, app kms.AppID, hash [32]byte, journal kms.Journal) (common.Hash, error)
 	AddDevice(ctx context.Context, app kms.AppID, device kms.DeviceID, journal kms.Journal) (common.Hash, error)
-	// RemoveComposeHash and RemoveDevice take that back. The transaction is zero if it was not allowed.
+	// RemoveComposeHash and RemoveDevice make the contract of an app refuse a hash or a machine. The transaction is
+	// zero if the contract did not allow it.
 	RemoveComposeHash(ctx context.Context, app kms.AppID, hash [32]byte, journal kms.Journal) (common.Hash, error)
 	RemoveDevice(ctx context.Context, app kms.AppID, device kms.DeviceID, journal kms.Journal) (common.Hash, error)
 }
 
-// AlreadyRegistered is the transaction of an approval if the contract allowed everything before.
+// AlreadyRegistered is the transaction of an approval if the contract allowed everything already.
 const AlreadyRegistered = "already-registered"
 
-// parseDevice reads the device id that the cloud names; the zero device if it names none.
+// parseDevice parses a device id of the cloud. An empty text is the zero device.
 func parseDevice(text string) (kms.DeviceID, error) {
 	if text == "" {
 		return kms.DeviceID{}, nil
 	}
-	return kms.ParseDeviceID(text)
+	device, err := kms.ParseDeviceID(text)
+	if err != nil {
+		return kms.DeviceID{}, mismatch(ComparedDevice, "64 hexadecimal digits", text)
+	}
+	return device, nil
 }
 
-// sameChain refuses a KMS that is not the one on the chain of this side: what was allowed there would be
-// worth nothing.
-func sameChain(chain Chain, id uint64, contract common.Address) error {
-	if _, err := compare(ComparedChain, strconv.FormatUint(chain.ChainID(), 10), strconv.FormatUint(id, 10)); err != nil {
+// compareChain returns an error unless chain is the one with the id, and has the contract of the KMS.
+func compareChain(chain Chain, id uint64, contract common.Address) error {
+	return compareKMS(chain.ChainID(), chain.KMS(), id, contract)
+}
+
+// compareKMS compares the chain and the contract of the KMS that the cloud reports with those of the anchor.
+func (a *App) compareKMS(k *openapi.KMS) error {
+	id, contract := chainOf(k)
+	return compareKMS(a.ChainID, a.KMSContract, id, contract)
+}
+
+func compareKMS(wantID uint64, wantContract common.Address, id uint64, contract common.Address) error {
+	if _, err := compare(ComparedChain, strconv.FormatUint(wantID, 10), strconv.FormatUint(id, 10)); err != nil {
 		return err
 	}
-	_, err := compare(ComparedKMSContract, chain.KMS().Hex(), contract.Hex())
+	_, err := compare(ComparedKMSContract, wantContract.Hex(), contract.Hex())
 	return err
 }
 
-// chainOf is where the cloud reports that a KMS is governed; 0 and zero if it reports nothing.
+// chainOf returns the chain id and the contract that the cloud reports for a KMS; zero if it reports none.
 func chainOf(k *openapi.KMS) (id uint64, contract common.Address) {
 	if k == nil {
 		return 0, contract
@@ -79,8 +94,7 @@ func chainOf(k *openapi.KMS) (id uint64, contract common.Address) {
 	return id, contract
 }
 
-// kmsType is the kind of KMS by the chain that it is on; nil if the API has no name for the chain, and
-// the contract's address is enough.
+// kmsType returns the API's name for the KMS on a chain; nil if it has none, because the contract's address is enough.
 func kmsType(chain Chain) *openapi.KMSType {
 	switch chain.ChainID() {
 	case 1:
@@ -91,7 +105,7 @@ func kmsType(chain Chain) *openapi.KMSType {
 	return nil
 }
 
-// acceptDevice checks that the caller accepted a machine that the cloud names.
+// acceptDevice returns an error unless the caller accepted the machine that the cloud chose.
 func (c *config) acceptDevice(device kms.DeviceID, accepted []kms.DeviceID) (Comparison, error) {
 	switch {
 	case device.IsZero():
@@ -104,8 +118,8 @@ func (c *config) acceptDevice(device kms.DeviceID, accepted []kms.DeviceID) (Com
 	return Comparison{}, fmt.Errorf("device %s: %w", device, ErrDeviceNotAccepted)
 }
 
-// demands compares what a contract demands with what the caller named.
-func (s ContractSpec) demands(app kms.AppID, a kms.Allowance) (Comparison, error) {
+// compare compares the requirements of a contract with those of the spec.
+func (s ContractSpec) compare(app kms.AppID, a kms.Allowance) (Comparison, error) {
 	differ := func(what, local, remote string) error {
 		return fmt.Errorf("contract of app %s: %s: %w", app, what, mismatch(ComparedContract, local, remote))
 	}
@@ -123,7 +137,7 @@ func (s ContractSpec) demands(app kms.AppID, a kms.Allowance) (Comparison, error
 	return Comparison{Name: ComparedContract, Outcome: Confirmed, Local: app.String(), Reason: "owned by " + a.Owner.Hex()}, nil
 }
 
-// journals are the transactions of one flow by what they do.
+// journals are the transactions of one flow, by their purpose.
 type journals struct {
 	all  *map[string]json.RawMessage
 	save func() error
@@ -144,15 +158,10 @@ func (j journals) of(name string) kms.Journal {
 
 func (j journals) has(name string) bool { return len((*j.all)[name]) > 0 }
 
-// allow adds a machine to the contract of an app, unless it is zero, and a hash, unless onlyDevice. It returns the
-// transaction of the last of them, or [AlreadyRegistered].
+// allow makes the contract of an app allow the machine and the compose hash of an approval. It returns the last
+// transaction, or [AlreadyRegistered].
 func allow(ctx context.Context, chain Chain, a *Approval, log journals) (string, error) {
 	last := AlreadyRegistered
-	note := func(tx common.Hash) {
-		if tx != (common.Hash{}) {
-			last = tx.Hex()
-		}
-	}
 	if !a.Device.IsZero() {
 		allowed, err := chain.Allowance(ctx, a.App, a.ComposeHash, a.Device)
 		if err != nil {
@@ -163,7 +172,7 @@ func allow(ctx context.Context, chain Chain, a *Approval, log journals) (string,
 			if err != nil {
 				return "", onChainError(fmt.Sprintf("allow device %s for app %s", a.Device, a.App), err)
 			}
-			note(tx)
+			last = cmp.Or(txText(tx), last)
 		}
 	}
 	if a.OnlyDevice {
@@ -173,8 +182,7 @@ func allow(ctx context.Context, chain Chain, a *Approval, log journals) (string,
 	if err != nil {
 		return "", onChainError(fmt.Sprintf("allow compose hash %s for app %s", a.ComposeHash, a.App), err)
 	}
-	note(tx)
-	return last, nil
+	return cmp.Or(txText(tx), last), nil
 }
 
 // mustAllow returns an error unless the contract of an app allows a hash.
@@ -211,7 +219,7 @@ func Retire(ctx context.Context, chain Chain, app *App, spec RetireSpec, opts ..
 	if chain == nil {
 		return nil, &InputError{Field: "retire", Rule: "a chain is required"}
 	}
-	if err := sameChain(chain, app.ChainID, app.KMSContract); err != nil {
+	if err := compareChain(chain, app.ChainID, app.KMSContract); err != nil {
 		return nil, fmt.Errorf("retire: %w", err)
 	}
 	for _, hash := range spec.ComposeHashes {
@@ -225,7 +233,7 @@ func Retire(ctx context.Context, chain Chain, app *App, spec RetireSpec, opts ..
 		if err != nil {
 			return nil, onChainError(fmt.Sprintf("retire compose hash %s of app %s", hash, app.ID), err)
 		}
-		cfg.progress(RetiredEvent{ComposeHash: hash.String(), Transaction: text(tx)})
+		cfg.progress(RetiredEvent{ComposeHash: hash.String(), Transaction: txText(tx)})
 		after.Revisions = slices.DeleteFunc(after.Revisions, func(r Revision) bool { return r.ComposeHash.Equal(hash) })
 	}
 	for _, device := range spec.Devices {
@@ -233,25 +241,16 @@ func Retire(ctx context.Context, chain Chain, app *App, spec RetireSpec, opts ..
 		if err != nil {
 			return nil, onChainError(fmt.Sprintf("retire device %s of app %s", device, app.ID), err)
 		}
-		cfg.progress(RetiredEvent{Device: device.String(), Transaction: text(tx)})
+		cfg.progress(RetiredEvent{Device: device.String(), Transaction: txText(tx)})
 		after.Devices = slices.DeleteFunc(after.Devices, device.Equal)
 	}
 	return after, nil
 }
 
-// text is a transaction for an event; empty if there was none.
-func text(tx common.Hash) string {
+// txText returns a transaction as text; empty if it is zero.
+func txText(tx common.Hash) string {
 	if tx == (common.Hash{}) {
 		return ""
 	}
 	return tx.Hex()
-}
-
-// compareKMS compares the chain and the contract that the cloud names for the KMS with those of the anchor.
-func (a *App) compareKMS(id uint64, contract common.Address) error {
-	if _, err := compare(ComparedChain, strconv.FormatUint(a.ChainID, 10), strconv.FormatUint(id, 10)); err != nil {
-		return err
-	}
-	_, err := compare(ComparedKMSContract, a.KMSContract.Hex(), contract.Hex())
-	return err
 }

@@ -37,7 +37,12 @@ type chained struct {
 func newChained(t testing.TB, opts ...chaintest.Option) *chained {
 	t.Helper()
 	chain := chaintest.New(t, opts...)
-	s := phalatest.New(t, phalatest.WithChain(chain.View()), phalatest.WithTick(time.Millisecond))
+	return newChainedCloud(t, chain)
+}
+
+func newChainedCloud(t testing.TB, chain *chaintest.Chain, opts ...phalatest.Option) *chained {
+	t.Helper()
+	s := phalatest.New(t, append(opts, phalatest.WithChain(chain.View()), phalatest.WithTick(time.Millisecond))...)
 	c, err := s.Client()
 	require.NoError(t, err)
 	open, err := chain.Open(t.Context())
@@ -439,6 +444,51 @@ func TestUpdate_RetiresTheOldHash(t *testing.T) {
 	back, err := deploy.Rollback(t.Context(), x.c, done, deploy.RollbackSpec{ComposeHash: first.ComposeHash}, x.with.change...)
 	require.NoError(t, err, "going back allows it again")
 	assert.True(t, x.allowed(t, back, first.ComposeHash))
+}
+
+// A CVM that does not run has not been verified with the new document.
+func TestUpdate_KeepsTheOldHashOfAStoppedCVM(t *testing.T) {
+	t.Parallel()
+	x := newChainedCloud(t, chaintest.New(t), phalatest.WithStoppedUpdates())
+	app := running(t, x.c, x.with)
+	_, err := x.c.CVMs.Stop(t.Context(), "web-1")
+	require.NoError(t, err)
+	require.NoError(t, x.c.CVMs.WaitFor(t.Context(), "web-1", "stopped"))
+	opts := []deploy.Option{deploy.WithChain(x.flow), deploy.TrustDeviceFromCloud(), deploy.ByDefault(x.AttestationPolicy())}
+	done, err := deploy.Update(t.Context(), x.c, app, deploy.UpdateSpec{PreLaunchScript: "#!/bin/sh\n:\n", RetireOld: true}, opts...)
+	require.NoError(t, err)
+	assert.EqualValues(t, "stopped", done.Last.CVM.Status)
+	assert.True(t, x.allowed(t, app, app.ComposeHash))
+	assert.Equal(t, deploy.Undecided, check(t, done.Last.Comparisons, deploy.ComparedContract).Outcome)
+}
+
+// An owner who trusts the cloud's hash by name can approve it, and the approval stays valid after it has expired.
+func TestApprove_AllowsAnUnpredictableHashOnlyByName(t *testing.T) {
+	t.Parallel()
+	x := newChained(t)
+	sp := spec(t)
+	sp.Compose.Extra = map[string]json.RawMessage{"later": json.RawMessage(`1`)} // nobody knows what the platform makes of it
+	app, err := deploy.Run(t.Context(), x.c, sp, append(x.with.run, deploy.TrustComposeHashFromCloud())...)
+	require.NoError(t, err)
+	p, err := deploy.Prepare(t.Context(), x.c, app, script("echo 1"), append(x.with.prepare, deploy.TrustComposeHashFromCloud())...)
+	require.NoError(t, err)
+	require.True(t, p.Approval.Unpredicted)
+	approval := &p.Approval
+	require.ErrorIs(t, deploy.Approve(t.Context(), x.flow, approval), deploy.ErrUnpredictable)
+	assert.False(t, x.allowed(t, app, approval.ComposeHash))
+	require.NoError(t, deploy.Approve(t.Context(), x.flow, approval, deploy.TrustComposeHashFromCloud()))
+	assert.True(t, x.allowed(t, app, approval.ComposeHash))
+
+	approved := approval.ComposeHash
+	p.Approval.Expires = time.Now().Add(-time.Hour)
+	require.NoError(t, deploy.Commit(t.Context(), x.c, p))
+	assert.Equal(t, approved, p.Approval.ComposeHash)
+	done, err := deploy.Finish(t.Context(), x.c, p, x.with.change...)
+	require.NoError(t, err)
+	assert.Equal(t, approved, done.ComposeHash)
+
+	p.Committed, p.Approval.Expires, p.Approval.ComposeHash = false, time.Now().Add(-time.Hour), compose.Hash{7}
+	requireMismatch(t, deploy.Commit(t.Context(), x.c, p), deploy.ComparedComposeHash)
 }
 
 func TestRetire_TakesHashesAndMachinesOffTheContract(t *testing.T) {

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,24 +19,24 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// Run deploys spec with the central KMS, or with the one on a chain that [WithChain] sets, and returns when
-// the CVM runs, no operation is under way, and the hardware was asked what it is that runs. Keep the [App] that it
-// returns: every later flow needs it.
+// Run deploys spec with the central KMS, or with the KMS on the chain of [WithChain]. It returns after the CVM runs, no
+// operation runs on it, and its evidence was verified. Keep the returned [App]: every later flow needs it.
 //
-// If the app shows its attestation (public_tcbinfo), the last step is to verify it: that genuine hardware runs
-// exactly this compose hash under exactly this app id. A check of it that fails is a [*VerificationError] with
-// the whole report. [WithVerification] sets what else must be true, and makes an error of what cannot be
-// checked; without it App.Last has what remained open.
+// The evidence is available if the app publishes its attestation (public_tcbinfo). It is verified that genuine hardware
+// runs this compose hash under this app id. A failed check is a [*VerificationError] with the whole report. With
+// [WithVerification] a missing check is an error, too; without it App.Last has the missing checks.
 //
-// Secrets need a KMS root to check their key against: [WithKMSRoot], [WithChain], or an option that gives the check
-// up ([TrustKMSRootFromCloud], [SkipKMSKeyCheck]); and an app id that the cloud did not choose: Spec.AppID and Nonce,
-// [WithTeamWallet], [WithChain], or [TrustAppIDFromCloud]. Without them Run returns [ErrNoKMSRoot] or [ErrNoAppID]
-// before anything is sent. A value of the cloud that differs from the one computed here is a [*MismatchError]; a CVM
-// that does not boot a [*BootError]; secrets that do not fit the docker-compose file a [*SecretsError].
+// Secrets need a trusted KMS root, because the key that they are encrypted for must be signed by it: [WithKMSRoot],
+// [WithChain], or an option without that protection ([TrustKMSRootFromCloud], [SkipKMSKeyCheck]). They also need an app
+// id that the cloud did not choose: Spec.AppID and Nonce, [WithTeamWallet], [WithChain], or [TrustAppIDFromCloud].
+// Without them Run returns [ErrNoKMSRoot] or [ErrNoAppID] before anything is sent.
 //
-// Running the same spec again is safe. If an earlier run has made the CVM (same name, same compose hash, an app id
-// that passes the same checks), it is taken over: its secrets are replaced by those of spec, which restarts it, and
-// no second one is made.
+// A value of the cloud that differs from the local one is a [*MismatchError]. A CVM that does not boot is a
+// [*BootError]. Secrets that do not fit the docker-compose file are a [*SecretsError].
+//
+// The same spec may be run again. If an earlier run has created the CVM (same name, same compose hash, an app id that
+// is accepted as that of a new CVM), Run creates no second one. It replaces the secrets of the CVM by those of spec,
+// which restarts the CVM.
 func Run(ctx context.Context, c *client.Client, spec Spec, opts ...Option) (*App, error) {
 	return Resume(ctx, c, spec, nil, opts...)
 }
@@ -44,11 +45,10 @@ func Run(ctx context.Context, c *client.Client, spec Spec, opts ...Option) (*App
 // be the one of the state, otherwise Resume returns [ErrOtherSpec]. The values of the secrets are needed only while
 // st is in phase "provisioned" or "registered".
 func Resume(ctx context.Context, c *client.Client, spec Spec, st *State, opts ...Option) (*App, error) {
-	cfg, err := configure(inRun, opts)
+	f, err := newFlow(inRun, c, opts)
 	if err != nil {
 		return nil, err
 	}
-	f := &flow{c: c, cfg: cfg}
 	if st == nil {
 		if st, err = f.provision(ctx, spec); err != nil {
 			return nil, err
@@ -93,11 +93,11 @@ func (s Spec) belongsTo(st *State) error {
 // requested one. If the hash cannot be predicted (the app-compose has no pre-launch script of its own, so the
 // platform adds one), the comparison is recorded as undecided; the booted document is compared afterwards.
 func Provision(ctx context.Context, c *client.Client, spec Spec, opts ...Option) (*State, error) {
-	cfg, err := configure(inRun, opts)
+	f, err := newFlow(inRun, c, opts)
 	if err != nil {
 		return nil, err
 	}
-	return (&flow{c: c, cfg: cfg}).provision(ctx, spec)
+	return f.provision(ctx, spec)
 }
 
 func (f *flow) provision(ctx context.Context, spec Spec) (*State, error) {
@@ -105,7 +105,7 @@ func (f *flow) provision(ctx context.Context, spec Spec) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer, err := f.announce(ctx, request, st.Document)
+	answer, err := f.sendProvision(ctx, request, st.Document)
 	if nameTaken(err) {
 		return f.adopt(ctx, st, spec, err)
 	}
@@ -116,18 +116,18 @@ func (f *flow) provision(ctx context.Context, spec Spec) (*State, error) {
 	if k := answer.KMSInfo; k != nil {
 		st.KMS, st.CloudRoot = slugOrID(k.Slug, k.ID), k.K256PublicKey
 	}
-	if err := f.compareHash(st, answer.ComposeHash); err != nil {
+	if err := f.acceptHash(st, answer.ComposeHash); err != nil {
 		return nil, err
 	}
 	if f.cfg.chain != nil {
-		if err := f.compareChain(st, answer); err != nil {
+		if err := f.acceptChain(st, answer); err != nil {
 			return nil, err
 		}
 	}
-	if err := f.compareAppID(st, spec, answer.AppID); err != nil {
+	if err := f.acceptAppID(st, spec, answer.AppID); err != nil {
 		return nil, err
 	}
-	if err := f.compareImage(ctx, st, answer.OSImageHash); err != nil {
+	if err := f.acceptImage(ctx, st, answer.OSImageHash); err != nil {
 		return nil, err
 	}
 	provisioned := ProvisionedEvent{ComposeHash: st.ComposeHash.String()}
@@ -138,8 +138,8 @@ func (f *flow) provision(ctx context.Context, spec Spec) (*State, error) {
 	return st, f.cfg.checkpoint(st)
 }
 
-// announce sends a provision with the document as it was hashed, byte for byte: it is not decoded and encoded again.
-func (f *flow) announce(ctx context.Context, request *openapi.ProvisionRequest, document string) (*openapi.Provision, error) {
+// sendProvision sends the document byte for byte as it was hashed. It is not decoded and encoded again.
+func (f *flow) sendProvision(ctx context.Context, request *openapi.ProvisionRequest, document string) (*openapi.Provision, error) {
 	rest, err := openapi.Marshal(struct {
 		*openapi.ProvisionRequest
 		ComposeFile *struct{} `json:"compose_file,omitempty"` // hides that of the request
@@ -166,7 +166,7 @@ func (f *flow) announce(ctx context.Context, request *openapi.ProvisionRequest, 
 	return &answer, nil
 }
 
-// plan does all that can be done before anything is sent.
+// plan checks the spec and returns the request. It sends nothing.
 func (f *flow) plan(ctx context.Context, spec Spec) (*State, *openapi.ProvisionRequest, error) {
 	onChain := f.cfg.chain != nil
 	if err := spec.check(onChain); err != nil {
@@ -213,8 +213,8 @@ func (f *flow) plan(ctx context.Context, spec Spec) (*State, *openapi.ProvisionR
 	return st, request, nil
 }
 
-// compareHash compares the cloud's compose hash with the one computed here.
-func (f *flow) compareHash(st *State, answered string) error {
+// acceptHash compares the cloud's compose hash with the local one. It keeps the cloud's if there is no local one.
+func (f *flow) acceptHash(st *State, answered string) error {
 	remote, err := compose.ParseHash(answered)
 	if err != nil {
 		return mismatch(ComparedComposeHash, st.ComposeHash.String(), answered)
@@ -223,7 +223,7 @@ func (f *flow) compareHash(st *State, answered string) error {
 		st.ComposeHash = remote
 		f.report(&st.Comparisons, Comparison{
 			Name: ComparedComposeHash, Outcome: Undecided, Remote: remote.String(),
-			Reason: "without a pre-launch script of its own the platform completes the app-compose; what boots is compared afterwards",
+			Reason: "without a pre-launch script of its own the platform completes the app-compose; the booted document is compared later",
 		})
 		return nil
 	}
@@ -235,11 +235,11 @@ func (f *flow) compareHash(st *State, answered string) error {
 	return nil
 }
 
-// compareChain compares the KMS that the cloud chose with the one on the chain of this side, and keeps the machine
-// that the contract is to allow, if the caller accepts it.
-func (f *flow) compareChain(st *State, answer *openapi.Provision) error {
+// acceptChain compares the KMS that the cloud chose with the one of the chain, and keeps the machine that the contract
+// must allow, if the caller accepts it.
+func (f *flow) acceptChain(st *State, answer *openapi.Provision) error {
 	id, contract := chainOf(answer.KMSInfo)
-	if err := sameChain(f.cfg.chain, id, contract); err != nil {
+	if err := compareChain(f.cfg.chain, id, contract); err != nil {
 		return err
 	}
 	st.ChainID, st.KMSContract = id, contract
@@ -248,7 +248,7 @@ func (f *flow) compareChain(st *State, answer *openapi.Provision) error {
 	}
 	device, err := parseDevice(answer.DeviceID)
 	if err != nil {
-		return mismatch(ComparedDevice, "64 hexadecimal digits", answer.DeviceID)
+		return err
 	}
 	comparison, err := f.cfg.acceptDevice(device, st.Contract.Devices)
 	if err != nil {
@@ -259,13 +259,13 @@ func (f *flow) compareChain(st *State, answer *openapi.Provision) error {
 	return nil
 }
 
-// compareAppID compares the cloud's app id with the one asked for, or with those of the team's wallet.
-func (f *flow) compareAppID(st *State, spec Spec, answered string) error {
+// acceptAppID keeps the cloud's app id if it is an expected one.
+func (f *flow) acceptAppID(st *State, spec Spec, answered string) error {
 	if answered == "" && st.onChain() {
 		if spec.AppID != nil {
 			st.AppID = *spec.AppID
 		}
-		return nil // the id is the address of a contract, which is yet to be deployed
+		return nil // the id is the address of a contract that is not deployed yet
 	}
 	if answered == "" {
 		return &MismatchError{What: ComparedAppID, Local: "an app id", Hint: "a KMS on a chain needs WithChain"}
@@ -274,7 +274,7 @@ func (f *flow) compareAppID(st *State, spec Spec, answered string) error {
 	if err != nil {
 		return mismatch(ComparedAppID, "40 hexadecimal digits", answered)
 	}
-	comparison, err := f.checkAppID(st, spec, remote)
+	comparison, err := f.compareNewAppID(st, spec, remote)
 	if err != nil {
 		return err
 	}
@@ -286,13 +286,14 @@ func (f *flow) compareAppID(st *State, spec Spec, answered string) error {
 // maxNonce bounds the search for an app id among the addresses that a wallet creates.
 const maxNonce = 10_000
 
-func (f *flow) checkAppID(st *State, spec Spec, remote kms.AppID) (Comparison, error) {
+// compareNewAppID compares the cloud's app id with the requested one, or with those of the team's wallet.
+func (f *flow) compareNewAppID(st *State, spec Spec, remote kms.AppID) (Comparison, error) {
 	wallet := f.cfg.teamWallet
 	switch {
 	case spec.AppID != nil:
 		comparison, err := compare(ComparedAppID, spec.AppID.String(), remote.String())
 		if err == nil && wallet == nil {
-			comparison.Reason = "as asked for"
+			comparison.Reason = "as requested"
 		}
 		return comparison, err
 	case st.onChain():
@@ -312,20 +313,20 @@ func (f *flow) checkAppID(st *State, spec Spec, remote kms.AppID) (Comparison, e
 	}
 	return Comparison{
 		Name: ComparedAppID, Outcome: Undecided, Remote: remote.String(),
-		Reason: "no app id was asked for, so the cloud chose one; there are no secrets that depend on it",
+		Reason: "the cloud chose the app id; no secret depends on it",
 	}, nil
 }
 
-// compareImage compares the image that the cloud chose with what was asked for, as far as its catalogue shows it.
-// The hardware has the last word after the boot.
-func (f *flow) compareImage(ctx context.Context, st *State, hash string) error {
+// acceptImage compares the image that the cloud chose with the requested one, if the cloud's list of images has it. The
+// evidence is verified after the boot.
+func (f *flow) acceptImage(ctx context.Context, st *State, hash string) error {
 	st.OS.Hash = cloudtext.Clean(hash)
 	if hash == "" {
 		return nil
 	}
 	for image, err := range f.c.OSImages.All(ctx, nil) {
 		if err != nil {
-			f.report(&st.Comparisons, Comparison{Name: ComparedOS, Outcome: Undecided, Remote: hash, Reason: "the list of images cannot be read; the CVM is looked at after it booted"})
+			f.report(&st.Comparisons, Comparison{Name: ComparedOS, Outcome: Undecided, Remote: hash, Reason: "the list of images cannot be read; the image is compared after the boot"})
 			return nil
 		}
 		if image.OSImageHash != hash {
@@ -335,13 +336,13 @@ func (f *flow) compareImage(ctx context.Context, st *State, hash string) error {
 			return fmt.Errorf("provision %s: %w", st.Name, err)
 		}
 		st.OS.Name, st.OS.Version = cloudtext.Clean(image.Name), cloudtext.Clean(image.Version)
-		f.report(&st.Comparisons, Comparison{Name: ComparedOS, Outcome: Confirmed, Local: st.OS.kind(), Remote: image.Name, Reason: "as the cloud lists it"})
+		f.report(&st.Comparisons, Comparison{Name: ComparedOS, Outcome: Consistent, Local: st.OS.kind(), Remote: image.Name, Reason: "as the cloud lists it"})
 		return nil
 	}
 	return nil
 }
 
-// compare compares an image with what was asked for.
+// compare compares an image of the cloud with the requested one.
 func (i Image) compare(name string, isDev *bool) error {
 	if isDev != nil && *isDev != i.Development {
 		return mismatch(ComparedOS, i.kind(), Image{Name: name, Development: *isDev}.kind())
@@ -363,26 +364,25 @@ func (i Image) kind() string {
 	return kind
 }
 
-// nameTaken reports whether err is that the workspace has a CVM of that name.
+// nameTaken reports whether the workspace has a CVM of that name already.
 func nameTaken(err error) bool {
 	var api *client.APIError
 	return errors.As(err, &api) && api.Code == client.CodeDuplicateCVMName
 }
 
-// adopt takes over the CVM that has the name of spec, if it runs the same app-compose: a run whose last
-// answer was lost has made it. The secrets are sent again, so that it ends with those of spec. Its app id must pass
-// the checks that the answer to a provision passes. Otherwise the error is taken: the name belongs to something else.
+// adopt continues with the CVM that has the name of spec, if it runs the same app-compose and its app id is an expected
+// one: an earlier run created it, and the response was lost. Otherwise the error is taken.
 func (f *flow) adopt(ctx context.Context, st *State, spec Spec, taken error) (*State, error) {
 	taken = fmt.Errorf("provision %s: %w", spec.Name, taken)
 	refuse := func(why error) (*State, error) { return nil, errors.Join(taken, why) }
 	if !st.Predicted {
-		return refuse(errors.New("the CVM of that name is not taken over: the compose hash cannot be predicted, so nobody can tell whether it runs this app-compose"))
+		return refuse(errors.New("the CVM of that name is not taken over: the compose hash cannot be predicted, so it is unknown whether it runs this app-compose"))
 	}
 	cvm, err := f.c.CVMs.Get(ctx, spec.Name)
 	if err != nil {
 		return refuse(err)
 	}
-	if err := f.compareHash(st, cvm.ComposeHash); err != nil {
+	if err := f.acceptHash(st, cvm.ComposeHash); err != nil {
 		return refuse(fmt.Errorf("the CVM of that name runs something else: %w", err))
 	}
 	if k := cvm.KMSInfo; k != nil {
@@ -396,7 +396,7 @@ func (f *flow) adopt(ctx context.Context, st *State, spec Spec, taken error) (*S
 		if err := f.adoptContract(ctx, st, spec, id); err != nil {
 			return refuse(err)
 		}
-	} else if err := f.compareAppID(st, spec, cvm.AppID); err != nil {
+	} else if err := f.acceptAppID(st, spec, cvm.AppID); err != nil {
 		return refuse(err)
 	}
 	st.Adopted, st.CVM = true, handle(cvm)
@@ -405,7 +405,7 @@ func (f *flow) adopt(ctx context.Context, st *State, spec Spec, taken error) (*S
 }
 
 // adoptContract accepts the app of a CVM that was found by its name, if its contract allows this hash and belongs to
-// the owner that the caller named, or to the account of the chain.
+// the owner in the spec, or to the account of the chain.
 func (f *flow) adoptContract(ctx context.Context, st *State, spec Spec, id kms.AppID) error {
 	chain := f.cfg.chain
 	if spec.AppID != nil {
@@ -432,21 +432,16 @@ func (f *flow) adoptContract(ctx context.Context, st *State, spec Spec, id kms.A
 	return nil
 }
 
-func slugOrID(slug string, id openapi.ID) string {
-	if slug != "" {
-		return cloudtext.Clean(slug)
-	}
-	return cloudtext.Clean(string(id))
-}
+func slugOrID(slug string, id openapi.ID) string { return cloudtext.Clean(cmp.Or(slug, string(id))) }
 
-// Register makes the chain allow the provisioned hash: it deploys the contract of a new app, or completes that of the
-// spec. It needs [WithChain]. It then reads the contract and compares it before the state advances.
+// Register makes the chain allow the provisioned hash: it deploys the contract of a new app, or changes that of
+// Spec.AppID. Then it reads the contract and compares it with Spec.Contract. It needs [WithChain].
 func Register(ctx context.Context, st *State, opts ...Option) error {
-	cfg, err := configure(inRun, opts)
+	f, err := newFlow(inRun, nil, opts)
 	if err != nil {
 		return err
 	}
-	return (&flow{cfg: cfg}).register(ctx, st)
+	return f.register(ctx, st)
 }
 
 func (f *flow) register(ctx context.Context, st *State) error {
@@ -457,7 +452,7 @@ func (f *flow) register(ctx context.Context, st *State) error {
 	if chain == nil {
 		return &InputError{Field: "deploy " + st.Name, Rule: fmt.Sprintf("its KMS is on chain %d, which needs WithChain", st.ChainID)}
 	}
-	if err := sameChain(chain, st.ChainID, st.KMSContract); err != nil {
+	if err := compareChain(chain, st.ChainID, st.KMSContract); err != nil {
 		return err
 	}
 	log := journals{all: &st.Transactions, save: func() error { return f.cfg.checkpoint(st) }}
@@ -476,7 +471,7 @@ func (f *flow) register(ctx context.Context, st *State) error {
 			Name: ComparedAppID, Outcome: Confirmed, Local: app.String(),
 			Reason: "the address of the contract that the KMS deployed for this account",
 		})
-		// The id is the answer that must not get lost.
+		// Without the id the deployed contract would be lost.
 		if err := f.cfg.checkpoint(st); err != nil {
 			return err
 		}
@@ -485,7 +480,7 @@ func (f *flow) register(ctx context.Context, st *State) error {
 	if err != nil {
 		return onChainError("contract of app "+st.AppID.String(), err)
 	}
-	comparison, err := st.Contract.demands(st.AppID, before)
+	comparison, err := st.Contract.compare(st.AppID, before)
 	if err != nil {
 		return err
 	}
@@ -516,11 +511,11 @@ func (f *flow) register(ctx context.Context, st *State) error {
 
 // Create creates the CVM. It may be repeated: the cloud returns the same CVM for the same app id and compose hash.
 func Create(ctx context.Context, c *client.Client, st *State, opts ...Option) error {
-	cfg, err := configure(inRun, opts)
+	f, err := newFlow(inRun, c, opts)
 	if err != nil {
 		return err
 	}
-	return (&flow{c: c, cfg: cfg}).create(ctx, st)
+	return f.create(ctx, st)
 }
 
 func (f *flow) create(ctx context.Context, st *State) error {
@@ -545,14 +540,14 @@ func (f *flow) create(ctx context.Context, st *State) error {
 		}
 	}
 	var vm *openapi.VM
-	err := untilSeen(ctx, func() (err error) {
+	err := untilMined(ctx, func() (err error) {
 		vm, err = f.c.CVMs.Create(ctx, body)
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("create %s: %w", st.Name, explain(err))
 	}
-	if st.CVM, err = created(vm, st.AppID); err != nil {
+	if st.CVM, err = createdID(vm, st.AppID); err != nil {
 		return fmt.Errorf("create %s: %w", st.Name, err)
 	}
 	st.Phase = PhaseCreated
@@ -560,29 +555,22 @@ func (f *flow) create(ctx context.Context, st *State) error {
 	return f.cfg.checkpoint(st)
 }
 
-// created identifies a CVM that was made, by its vm_uuid or else its id, and compares its app id.
-func created(vm *openapi.VM, app kms.AppID) (string, error) {
+// createdID returns the identifier of a new CVM, and compares its app id.
+func createdID(vm *openapi.VM, app kms.AppID) (string, error) {
 	if vm.AppID != "" {
-		answered, err := kms.ParseAppID(vm.AppID)
-		if err != nil {
-			return "", mismatch(ComparedAppID, app.String(), vm.AppID)
-		}
-		if _, err := compare(ComparedAppID, app.String(), answered.String()); err != nil {
+		if err := checkAppID(app, vm.AppID); err != nil {
 			return "", err
 		}
 	}
-	id := vm.VMUUID
-	if id == "" {
-		id = string(vm.ID)
-	}
+	id := cmp.Or(vm.VMUUID, string(vm.ID))
 	if id == "" {
 		return "", mismatch(ComparedCVM, "a vm_uuid", "")
 	}
 	return cloudtext.Clean(id), nil
 }
 
-// createAdopted replaces the secrets of a CVM that an earlier run had made. It names no keys: a list of them that is
-// shorter than allowed_envs would change the document.
+// createAdopted replaces the secrets of a CVM that an earlier run created. It sends no env_keys: a list shorter than
+// allowed_envs would change the document.
 func (f *flow) createAdopted(ctx context.Context, st *State) error {
 	if st.EncryptedEnv != "" {
 		_, err := f.c.CVMs.Update(ctx, st.CVM, openapi.UpdateCVMRequest{EncryptedEnv: &st.EncryptedEnv}, nil, client.WithConflictWait(conflictWait))
@@ -594,17 +582,16 @@ func (f *flow) createAdopted(ctx context.Context, st *State) error {
 	return f.cfg.checkpoint(st)
 }
 
-// Wait follows the CVM until it runs and no operation runs on it, verifies it as [Run] does, and returns the app. If
-// the CVM does not reach that, the error is a [*BootError]; if the context ends, the CVM continues to boot.
+// Wait waits until the CVM runs and no operation runs on it, verifies it as [Run] does, and returns the app. If the CVM
+// fails, the error is a [*BootError]. If the context ends, the CVM continues to boot.
 func Wait(ctx context.Context, c *client.Client, st *State, opts ...Option) (*App, error) {
-	cfg, err := configure(inRun, opts)
+	f, err := newFlow(inRun, c, opts)
 	if err != nil {
 		return nil, err
 	}
-	return (&flow{c: c, cfg: cfg}).boot(ctx, st)
+	return f.boot(ctx, st)
 }
 
-// boot ends a deployment.
 func (f *flow) boot(ctx context.Context, st *State) (*App, error) {
 	if err := st.checkPhase(PhaseCreated, PhaseRunning); err != nil {
 		return nil, err
@@ -644,12 +631,12 @@ func (f *flow) boot(ctx context.Context, st *State) (*App, error) {
 		app.CVMs[0].ComposeHash = app.ComposeHash
 	}
 	app.CVMs[0].InstanceID = proof.instance()
-	app.learn(proof)
-	app.Last = &Result{CVM: cvm, URLs: urls(cvm), Comparisons: append(comparisons, proof.comparisons...), Report: proof.report, Bundle: proof.bundle}
+	app.keepMeasured(proof)
+	app.Last = proof.result(cvm, comparisons)
 	return app, nil
 }
 
-// compareOS compares the image of a CVM with what the caller asked for.
+// compareOS compares the image of a CVM with the requested one, and keeps the cloud's description of it.
 func (f *flow) compareOS(cvm *openapi.CVMDetail, comparisons *[]Comparison) error {
 	if cvm.OS == nil || cvm.OS.IsDev == nil {
 		f.report(comparisons, Comparison{Name: ComparedOS, Outcome: Undecided, Local: f.app.OS.kind(), Reason: "the cloud does not report the image"})
@@ -660,6 +647,6 @@ func (f *flow) compareOS(cvm *openapi.CVMDetail, comparisons *[]Comparison) erro
 	}
 	f.app.OS.Name, f.app.OS.Version = cloudtext.Clean(cvm.OS.Name), cloudtext.Clean(cvm.OS.Version)
 	f.app.OS.Hash, f.app.OS.Measured = cloudtext.Clean(cvm.OS.OSImageHash), false
-	f.report(comparisons, Comparison{Name: ComparedOS, Outcome: Confirmed, Local: f.app.OS.kind(), Remote: cvm.OS.Name, Reason: "as the cloud reports it"})
+	f.report(comparisons, Comparison{Name: ComparedOS, Outcome: Consistent, Local: f.app.OS.kind(), Remote: cvm.OS.Name, Reason: "as the cloud reports it"})
 	return nil
 }

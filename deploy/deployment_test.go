@@ -46,8 +46,8 @@ func TestRun_ChecksEverythingAndReportsIt(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, want, app.ComposeHash)
 		assert.Equal(t, map[string]deploy.ComparisonOutcome{
-			deploy.ComparedComposeHash: deploy.Confirmed, deploy.ComparedAppID: deploy.Confirmed, deploy.ComparedOS: deploy.Confirmed,
-			deploy.ComparedEnvKey: deploy.Confirmed, deploy.ComparedKMSRoot: deploy.Confirmed, deploy.ComparedAttestation: deploy.Confirmed,
+			deploy.ComparedComposeHash: deploy.Confirmed, deploy.ComparedAppID: deploy.Confirmed, deploy.ComparedOS: deploy.Consistent,
+			deploy.ComparedEnvKey: deploy.Consistent, deploy.ComparedKMSRoot: deploy.Confirmed, deploy.ComparedAttestation: deploy.Confirmed,
 		}, outcomes(app.Last.Comparisons))
 		assert.Equal(t, []string{
 			"ComparisonEvent", "ComparisonEvent", "ComparisonEvent", "ProvisionedEvent", "ComparisonEvent", "ComparisonEvent", "EncryptedEvent", "CreatedEvent",
@@ -232,7 +232,7 @@ func TestRun_GivesTheKeyCheckUpOnlyByName(t *testing.T) {
 		err     string
 	}{
 		"nothing":     {nil, "", "pin the KMS root"},
-		"trust":       {[]deploy.Option{deploy.TrustKMSRootFromCloud()}, deploy.Confirmed, ""},
+		"trust":       {[]deploy.Option{deploy.TrustKMSRootFromCloud()}, deploy.Waived, ""},
 		"skip":        {[]deploy.Option{deploy.SkipKMSKeyCheck()}, deploy.Waived, ""},
 		"two ways":    {[]deploy.Option{deploy.SkipKMSKeyCheck(), deploy.TrustKMSRootFromCloud()}, "", "exclude one another"},
 		"no root":     {[]deploy.Option{deploy.WithKMSRoot()}, "", "WithKMSRoot: a key is required"},
@@ -314,7 +314,7 @@ func TestRun_RefusesABadSpecBeforeAnythingIsSent(t *testing.T) {
 		"Compose is required":                 func(s *deploy.Spec) { s.Compose = nil },
 		"VCPU is -1":                          func(s *deploy.Spec) { s.VCPU = -1 },
 		"NodeID is -1":                        func(s *deploy.Spec) { s.NodeID = -1 },
-		"two ways to name a node":             func(s *deploy.Spec) { s.NodeID, s.TeepodID = 1, 1 },
+		"both select a node":                  func(s *deploy.Spec) { s.NodeID, s.TeepodID = 1, 1 },
 		`OS is windows`:                       func(s *deploy.Spec) { s.OS = "windows" },
 		"AppID and Nonce go together":         func(s *deploy.Spec) { s.AppID = &id },
 		"AppID and Nonce go together; give":   func(s *deploy.Spec) { s.Nonce = &nonce },

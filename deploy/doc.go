@@ -1,38 +1,41 @@
-// Package deploy brings a docker-compose file to a running confidential VM, and keeps it running what its owner wants,
-// without having to trust the cloud that runs it.
+// Package deploy deploys, updates and verifies confidential apps, without trust in the cloud that runs them.
 //
 //	app, err := deploy.Run(ctx, c, deploy.Spec{Name: "web", Compose: doc, Env: env}, deploy.WithKMSRoot(root), …)
 //	err = deploy.SaveFile("web.json", app)
 //	next, err := deploy.Update(ctx, c, app, deploy.UpdateSpec{DockerCompose: text})
 //
-// [Run] computes the compose hash and compares it with the cloud's, compares the app id, checks that the key the
-// secrets are encrypted for is signed by the KMS root that the caller pins, for this app id, encrypts the secrets here,
-// creates the CVM and follows it until it runs. At last the hardware proves what runs: package attest verifies its
-// quote down to this compose hash and app id. Whatever does not match is a [*MismatchError] with both values, and
-// nothing more is sent.
+// [Run] computes the compose hash and compares it with the cloud's. It compares the app id, and checks that the pinned
+// KMS root signed the env key for this app id. It encrypts the secrets locally, creates the CVM, and waits until the CVM
+// runs. Finally, package attest verifies the quote of the hardware down to this compose hash and app id. A value that
+// differs is a [*MismatchError] with both values, and nothing more is sent.
 //
 // # The anchor
 //
-// Run returns an [App]: what the owner must know from then on. Each later flow takes it: [Update], [Rollback],
-// [Replicate], [AddInstance], [Prepare], [Retire]. What a flow signs, allows on chain, encrypts for, or calls "confirmed"
-// follows from the anchor, from what the caller hands in, from the chain, or from evidence that was verified, and never
-// from another answer of the cloud. The name of a CVM only finds it; what the cloud describes is compared with the
-// anchor first. [Attach] makes the anchor of an app that runs already, from verified evidence or from its contract.
-// Keep it with [SaveFile].
+// Run returns an [App], the anchor, which the owner keeps with [SaveFile]. Each later flow takes it: [Update],
+// [Rollback], [Replicate], [AddInstance], [Prepare], [Retire]. What a flow signs, allows on chain, encrypts for, or calls
+// "confirmed" follows from the anchor, from an argument, from the chain, or from verified evidence, and never from
+// another response of the cloud. The name of a CVM only selects it; its description in the cloud is compared with the
+// anchor first. [Attach] returns the anchor of an app that runs already, from verified evidence or from its contract.
 //
 // # Steps and states
 //
-// The same work can be done phase by phase ([Provision], [Register], [Encrypt], [Create], [Wait]) with a [State]
-// between them that is plain JSON, so that another process can finish what this one began. [Resume] goes on
-// from any state; [WithCheckpoint] is called with each new one. A change under way is a [Pending], saved by
-// [WithPending] and finished by [Finish]. Nothing is sent twice.
+// A deployment has phases, which are also functions: [Provision], [Register], [Encrypt], [Create], [Wait]. The [State]
+// between them is plain JSON, so that another process can continue. [WithCheckpoint] saves each state, and [Resume]
+// continues from any. A running change is a [Pending]: [WithPending] saves it, and [Finish] continues it. Nothing is sent
+// twice.
 //
 // # Chains
 //
-// The KMS is the central one ("phala"), or one that a contract on a chain governs ([WithChain]). Then the contract of
-// the app allows what may run. If the owner of the contract must allow a change first and no chain is given, the
-// change is a [*Pending]: one process gets it from [Prepare], the owner reads and allows its [Approval] ([Approve], or
-// a proposal to a multisig), and a third one carries it out with [Commit], days later and without an API key.
+// The KMS is the central one ("phala"), or one that a contract on a chain governs ([WithChain]). On a chain the contract
+// of the app must allow each compose hash and each machine. If its owner is somebody else, one process calls [Prepare],
+// the owner reads and allows the [Approval] ([Approve], or a proposal to a multisig), and another process calls [Commit],
+// days later and without an API key.
+//
+// # Source
+//
+// The files in the order of the data: spec.go and options.go (the input), deployment.go and state.go (a new app),
+// document.go and secrets.go (what is sent), verification.go (what runs), app.go (the anchor), pending.go, update.go,
+// replica.go and approval.go (the changes), chain.go (the contracts). Each flow uses flow.go, event.go and errors.go.
 //
 // The package links go-ethereum, which is licensed under the LGPL-3.0; docs/dependencies.md explains the
 // consequences for whoever distributes a binary.

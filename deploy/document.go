@@ -14,13 +14,12 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// document is an app-compose whose canonical bytes were computed once. They are what is sent and what is hashed.
+// document is an app-compose with its canonical bytes, which are sent and hashed.
 type document struct {
 	app  *compose.App
 	text []byte
 	hash compose.Hash
-	// predictable reports whether the platform is known to run exactly these bytes. It is not if the platform adds
-	// a pre-launch script.
+	// predictable reports whether the platform runs these bytes unchanged.
 	predictable bool
 }
 
@@ -44,7 +43,7 @@ func parseDocument(text string) (document, error) {
 	return newDocument(app)
 }
 
-// documentOf reads back what a request has.
+// documentOf returns the document of a request.
 func documentOf(sent openapi.AppCompose) (document, error) {
 	text, err := json.Marshal(sent)
 	if err != nil {
@@ -53,16 +52,16 @@ func documentOf(sent openapi.AppCompose) (document, error) {
 	return parseDocument(string(text))
 }
 
-// into puts the document into a request, and checks that the request holds it whole.
-func (d document) into(to *openapi.AppCompose) error {
+// into decodes the document into a request.
+func (d document) into(to any) error {
 	if err := json.Unmarshal(d.text, to); err != nil {
 		return &InputError{Field: "app-compose", Rule: "it does not fit the API", Err: err}
 	}
 	return nil
 }
 
-// withSecrets returns the document of a spec with its allowed_envs filled in from the secrets, sorted, if it allows
-// none. Neither app nor its lists are changed.
+// withSecrets returns the document of a spec. If its allowed_envs are empty, they are the names of the secrets. app is
+// not changed.
 func withSecrets(app *compose.App, env []compose.EnvVar) (document, error) {
 	own := *app
 	if len(own.AllowedEnvs) == 0 {
@@ -86,17 +85,17 @@ func envNames(env []compose.EnvVar) []string {
 	return names
 }
 
-// follows compares the text that booted with the document that was sent. The platform may have completed it by its
-// documented defaults and one of its own pre-launch scripts: those that package compose knows, and those of scripts.
+// follows compares the booted text with the sent document. The platform may have added its documented defaults and a
+// pre-launch script: one that package compose lists, or one whose hash is in scripts.
 func (d document) follows(ran string, scripts []compose.Hash) (Comparison, error) {
 	hash := compose.Sum([]byte(ran))
 	if hash.Equal(d.hash) {
-		return Comparison{Name: ComparedDocument, Outcome: Confirmed, Local: hash.String(), Reason: "byte for byte what was sent"}, nil
+		return Comparison{Name: ComparedDocument, Outcome: Confirmed, Local: hash.String(), Reason: "equal to the sent document"}, nil
 	}
 	sent, script := d.text, ""
 	if d.app.PreLaunchScript == nil {
 		if with, ok := d.withAccepted(ran, scripts); ok {
-			sent, script = with, ", with a pre-launch script that AcceptPreLaunchScripts names"
+			sent, script = with, ", with a pre-launch script of AcceptPreLaunchScripts"
 		}
 	}
 	completion, err := compose.CompareCompleted(sent, []byte(ran))
@@ -119,14 +118,6 @@ func (d document) withAccepted(ran string, scripts []compose.Hash) ([]byte, bool
 	own.PreLaunchScript = app.PreLaunchScript
 	text, err := own.Canonical()
 	return text, err == nil
-}
-
-// intoUpdate puts the document into an update.
-func (d document) intoUpdate(to *openapi.ProvisionComposeUpdateRequest) error {
-	if err := json.Unmarshal(d.text, to); err != nil {
-		return &InputError{Field: "app-compose", Rule: "it does not fit the API", Err: err}
-	}
-	return nil
 }
 
 // FindingsError is returned if a docker-compose file has findings that cannot work in a confidential VM.

@@ -143,11 +143,12 @@ type ComparisonOutcome string
 
 // The outcomes of a comparison. One that fails ends the flow with an error instead.
 const (
-	Confirmed ComparisonOutcome = "confirmed"
-	Waived    ComparisonOutcome = "waived"     // turned off by an option
-	Undecided ComparisonOutcome = "undecided"  // nothing to compare with
-	NotNeeded ComparisonOutcome = "not needed" // there is nothing that it would protect
-	Noticed   ComparisonOutcome = "noticed"    // no error, but worth a look
+	Confirmed  ComparisonOutcome = "confirmed"
+	Consistent ComparisonOutcome = "consistent" // the cloud reports what was expected, and nothing else proves it
+	Waived     ComparisonOutcome = "waived"     // turned off by an option
+	Undecided  ComparisonOutcome = "undecided"  // nothing to compare with
+	NotNeeded  ComparisonOutcome = "not needed" // nothing depends on it
+	Noticed    ComparisonOutcome = "noticed"    // not wrong, but unusual
 )
 
 // Comparison compares a local value with the cloud's.
@@ -157,7 +158,7 @@ type Comparison struct {
 	// Local is the local value, Remote the cloud's.
 	Local  string `json:"local,omitempty"`
 	Remote string `json:"remote,omitempty"`
-	// Reason is the reason why the values were not compared, or the basis of one that passed.
+	// Reason is the basis of the outcome.
 	Reason string `json:"reason,omitempty"`
 }
 
@@ -184,15 +185,15 @@ const (
 	ComparedCVM = "cvm"
 	// ComparedInstance compares the instance that the hardware measured with those of the other CVMs.
 	ComparedInstance = "instance"
-	// ComparedEnvKey compares the key of the provision with the app's key.
+	// ComparedEnvKey compares the env key in the provision with the one of the KMS. Both come from the cloud.
 	ComparedEnvKey = "env key"
-	// ComparedKMSRoot checks that the KMS root signed the app's key for this app.
+	// ComparedKMSRoot compares the root key that signed the env key, for this app id, with the trusted one.
 	ComparedKMSRoot = "kms root"
 	// ComparedOS compares the operating system image with the requested one.
 	ComparedOS = "operating system"
 	// ComparedSecrets compares the names of secrets with the variables of the docker-compose file.
 	ComparedSecrets = "secrets"
-	// ComparedInspection has the findings of package compose/inspect in the docker-compose file.
+	// ComparedInspection is a finding of package compose/inspect in the docker-compose file.
 	ComparedInspection = "docker-compose file"
 	// ComparedChain, ComparedKMSContract, ComparedContract and ComparedDevice belong to a KMS on a chain: the chain id, the
 	// address of the KMS's contract, the requirements of the app's contract, and the machine that it allows.
@@ -200,7 +201,7 @@ const (
 	ComparedKMSContract = "kms contract"
 	ComparedContract    = "app contract"
 	ComparedDevice      = "device"
-	// ComparedAttestation checks that the hardware proves the running app. The report has the details.
+	// ComparedAttestation compares the hardware's evidence with the app. The report has the details.
 	ComparedAttestation = "attestation"
 )
 

@@ -56,10 +56,10 @@ func ExampleRun() {
 	// web-1 running [TOKEN]
 	// compose hash confirmed
 	// app id confirmed
-	// operating system confirmed
-	// env key confirmed
+	// operating system consistent
+	// env key consistent
 	// kms root confirmed
-	// operating system confirmed
+	// operating system consistent
 	// attestation confirmed
 }
 
@@ -127,7 +127,7 @@ func ExampleUpdate() {
 	// kms root confirmed
 	// compose hash confirmed
 	// device not needed
-	// operating system confirmed
+	// operating system consistent
 	// attestation confirmed
 }
 

@@ -15,35 +15,45 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// flow is what every step of a flow needs: the cloud, the options, and what this side knows of the app.
+// flow is one run of a flow.
 type flow struct {
 	c   *client.Client
 	cfg *config
-	app *App
+	app *App // the anchor; nil until a deployment has one
 }
 
-// begin begins a flow on an app that exists.
-func begin(kind flows, c *client.Client, app *App, opts []Option) (*flow, error) {
+// newFlow returns a flow without an anchor.
+func newFlow(kind flows, c *client.Client, opts []Option) (*flow, error) {
 	cfg, err := configure(kind, opts)
+	if err != nil {
+		return nil, err
+	}
+	return &flow{c: c, cfg: cfg}, nil
+}
+
+// anchoredFlow returns a flow on an app that exists.
+func anchoredFlow(kind flows, c *client.Client, app *App, opts []Option) (*flow, error) {
+	f, err := newFlow(kind, c, opts)
 	if err != nil {
 		return nil, err
 	}
 	if err := app.check(); err != nil {
 		return nil, err
 	}
-	if cfg.chain == nil {
-		return &flow{c: c, cfg: cfg, app: app}, nil
-	}
-	if !app.onChain() {
+	f.app = app
+	switch {
+	case f.cfg.chain == nil:
+		return f, nil
+	case !app.onChain():
 		return nil, &InputError{Field: "WithChain", Rule: fmt.Sprintf("it is for an app whose KMS is on a chain; that of app %s is the central one", app.ID)}
 	}
-	return &flow{c: c, cfg: cfg, app: app}, sameChain(cfg.chain, app.ChainID, app.KMSContract)
+	return f, compareChain(f.cfg.chain, app.ChainID, app.KMSContract)
 }
 
 // conflictWait is how long a change waits for another operation on the same CVM; booting takes minutes.
 const conflictWait = 10 * time.Minute
 
-// get reads a CVM of the app and compares it with the anchor: the cloud may answer with any other one.
+// get reads a CVM of the app and compares it with the anchor, because the cloud may return another CVM.
 func (f *flow) get(ctx context.Context, cvm CVM) (*openapi.CVMDetail, error) {
 	detail, err := f.c.CVMs.Get(ctx, cvm.ID)
 	if err != nil {
@@ -52,8 +62,8 @@ func (f *flow) get(ctx context.Context, cvm CVM) (*openapi.CVMDetail, error) {
 	return detail, f.compareCVM(cvm, detail)
 }
 
-// compareCVM compares what the cloud describes with the CVM that was asked for. An equal description proves nothing;
-// another one ends the flow.
+// compareCVM returns an error if the cloud describes another CVM than the requested one. An equal description proves
+// nothing.
 func (f *flow) compareCVM(cvm CVM, detail *openapi.CVMDetail) error {
 	if err := f.compareIdentity(cvm, detail); err != nil {
 		return err
@@ -79,13 +89,19 @@ func (f *flow) compareIdentity(cvm CVM, detail *openapi.CVMDetail) error {
 	if cvm.ID != cvm.Name && uuid.Bare(cvm.ID) != uuid.Bare(handle(detail)) && cvm.ID != string(detail.ID) {
 		return &MismatchError{What: ComparedCVM, Local: cvm.ID, Remote: handle(detail)}
 	}
-	id, err := kms.ParseAppID(detail.AppID)
-	if err != nil || id != f.app.ID {
-		return mismatch(ComparedAppID, f.app.ID.String(), detail.AppID)
+	if err := checkAppID(f.app.ID, detail.AppID); err != nil {
+		return err
 	}
 	if k := detail.KMSInfo; f.app.onChain() && k != nil {
-		id, contract := chainOf(&openapi.KMS{ChainID: k.ChainID, KMSContractAddress: k.DstackKMSAddress})
-		return f.app.compareKMS(id, contract)
+		return f.app.compareKMS(&openapi.KMS{ChainID: k.ChainID, KMSContractAddress: k.DstackKMSAddress})
+	}
+	return nil
+}
+
+// checkAppID returns an error unless a text of the cloud is the app id.
+func checkAppID(id kms.AppID, text string) error {
+	if got, err := kms.ParseAppID(text); err != nil || got != id {
+		return mismatch(ComparedAppID, id.String(), text)
 	}
 	return nil
 }
@@ -99,7 +115,7 @@ func (f *flow) report(to *[]Comparison, comparisons ...Comparison) {
 	}
 }
 
-// ended is the error of a context that has ended, with its cause.
+// ended returns the error of a context that has ended, with its cause.
 func ended(ctx context.Context) error {
 	err, cause := ctx.Err(), context.Cause(ctx)
 	if errors.Is(cause, err) {
@@ -116,7 +132,7 @@ func (f *flow) waitFor(ctx context.Context, cvm CVM, status openapi.CVMStatus) e
 	return waitError(ctx, cvm, err)
 }
 
-// waitError is a [*BootError] if the CVM is in a state of failure; any other error stays what it is.
+// waitError returns a [*BootError] if the CVM has failed, and any other error wrapped.
 func waitError(ctx context.Context, cvm CVM, err error) error {
 	var wait *client.WaitError
 	switch {
@@ -130,7 +146,7 @@ func waitError(ctx context.Context, cvm CVM, err error) error {
 	return fmt.Errorf("wait for cvm %s: %w", cvm.ID, err)
 }
 
-// stateProgress reports each state that differs from the one before.
+// stateProgress reports each state that differs from the previous one.
 func (f *flow) stateProgress() client.WaitOption {
 	var last StatusEvent
 	return client.WithWaitProgress(func(s client.StateEvent) {
@@ -141,14 +157,14 @@ func (f *flow) stateProgress() client.WaitOption {
 	})
 }
 
-// hashLag is how long the cloud may go on showing the compose hash from before an update.
+// hashLag is how long the cloud may report the previous compose hash after an update.
 const hashLag = 2 * time.Minute
 
-// hashPause lies between two looks at it.
+// hashPause is the interval at which the hash is read.
 const hashPause = 5 * time.Second
 
-// settle waits after a change until no operation runs on the CVM and it shows the new compose hash. A CVM that was
-// stopped before may be left stopped or running.
+// settle waits after a change until no operation runs on the CVM and the cloud reports the new compose hash. A CVM
+// that was stopped before the change may be stopped or running after it.
 func (f *flow) settle(ctx context.Context, want CVM, wasStopped bool) (*openapi.CVMDetail, error) {
 	lag := min(hashLag, f.cfg.bootTimeout)
 	ctx, cancel := bounded(ctx, f.cfg.bootTimeout+lag, fmt.Sprintf("the wait for cvm %s to run what it was changed to", want.ID))

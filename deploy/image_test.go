@@ -19,7 +19,7 @@ func TestRun_ProductionImageUnlessDevelopmentIsAskedFor(t *testing.T) {
 		app := running(t, c, with)
 		assert.False(t, *app.Last.CVM.OS.IsDev)
 		assert.False(t, app.OS.Development)
-		assert.Equal(t, deploy.Confirmed, outcomes(app.Last.Comparisons)[deploy.ComparedOS])
+		assert.Equal(t, deploy.Consistent, outcomes(app.Last.Comparisons)[deploy.ComparedOS])
 
 		sp := spec(t)
 		sp.Name, sp.OS = "dev-1", deploy.Development

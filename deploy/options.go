@@ -17,8 +17,8 @@ import (
 	"github.com/phala-go/phala/kms"
 )
 
-// Option configures a flow. Each option documents the flows that use it; any other flow returns an error for it, so
-// that no option is ignored.
+// Option configures a flow. An option without an effect in a flow is an error there, so that no option is ignored. The
+// error names the flows that the option is for.
 type Option struct {
 	name  string
 	flows flows
@@ -54,7 +54,7 @@ func (f flows) String() string {
 	return strings.Join(of, ", ")
 }
 
-// config is what the options of one flow come to.
+// config contains the options of one flow.
 type config struct {
 	progress      func(Event)
 	checkpoint    func(*State) error
@@ -79,7 +79,7 @@ type config struct {
 	bootTimeout   time.Duration
 }
 
-// defaultBootTimeout bounds the wait for a CVM: an image is fetched and containers are pulled meanwhile.
+// defaultBootTimeout bounds the wait for a CVM, which includes the download of its image and containers.
 const defaultBootTimeout = 30 * time.Minute
 
 func configure(flow flows, opts []Option) (*config, error) {
@@ -128,7 +128,7 @@ func flag(name string, flows flows, field func(*config) *bool) Option {
 
 var errNoFunction = errors.New("a function is required")
 
-// WithProgress calls fn with each step, in order, in the goroutine of the flow. It is for every flow.
+// WithProgress calls fn with each event, in order, in the goroutine of the flow. It is for every flow.
 func WithProgress(fn func(Event)) Option {
 	return option("WithProgress", inAll, func(c *config) error {
 		if fn == nil {
@@ -187,15 +187,15 @@ func WithKMSRoot(roots ...kms.RootKey) Option {
 	})
 }
 
-// TrustKMSRootFromCloud accepts the KMS root key of the cloud itself. It gives up the protection against a cloud that
-// replaces both the root and the key of the app: such a cloud could read the secrets. The key is still checked
-// against the root that the cloud returns, which the [App] pins for later changes.
+// TrustKMSRootFromCloud accepts the KMS root key that the cloud reports. There is no protection then against a cloud
+// that replaces both the root and the key of the app: such a cloud can read the secrets. The key is still compared with
+// that root, and the [App] pins the root for later changes.
 func TrustKMSRootFromCloud() Option {
 	return flag("TrustKMSRootFromCloud", inDeploying, func(c *config) *bool { return &c.rootFromCloud })
 }
 
-// SkipKMSKeyCheck encrypts for any key that the cloud returns. It gives up all protection of the secrets against the
-// cloud.
+// SkipKMSKeyCheck encrypts for any key that the cloud returns. There is no protection of the secrets against the cloud
+// then.
 func SkipKMSKeyCheck() Option {
 	return flag("SkipKMSKeyCheck", inDeploying, func(c *config) *bool { return &c.skipKeyCheck })
 }
@@ -209,9 +209,8 @@ func WithTeamWallet(address common.Address) Option {
 	})
 }
 
-// TrustAppIDFromCloud accepts the app id that the cloud chooses for a new app with secrets. It gives up the
-// protection against a cloud that returns the app of somebody else: the secrets are encrypted for the key of that
-// app.
+// TrustAppIDFromCloud accepts the app id that the cloud chooses for a new app with secrets. There is no protection then
+// against a cloud that returns the app id of somebody else: the secrets would be encrypted for that app.
 func TrustAppIDFromCloud() Option {
 	return flag("TrustAppIDFromCloud", inRun, func(c *config) *bool { return &c.idFromCloud })
 }
@@ -229,21 +228,22 @@ func WithChain(chain Chain) Option {
 	})
 }
 
-// TrustComposeHashFromCloud allows a compose hash on chain that could not be computed locally. It gives up the
-// protection against a cloud that returns another hash than that of the requested document.
+// TrustComposeHashFromCloud allows a compose hash on chain that could not be computed locally. There is no protection
+// then against a cloud that returns the hash of another document. It is for deployments, changes, preparations and
+// [Approve].
 func TrustComposeHashFromCloud() Option {
-	return flag("TrustComposeHashFromCloud", inDeploying, func(c *config) *bool { return &c.hashFromCloud })
+	return flag("TrustComposeHashFromCloud", inDeploying|inApprove, func(c *config) *bool { return &c.hashFromCloud })
 }
 
-// TrustDeviceFromCloud accepts the machine that the cloud chooses for the contract of the app. It gives up the choice
-// of machines. List the machines in the spec to keep it.
+// TrustDeviceFromCloud accepts the machine that the cloud chooses, and allows it in the contract of the app. Without the
+// option the machine must be listed in the spec.
 func TrustDeviceFromCloud() Option {
 	return flag("TrustDeviceFromCloud", inDeploying, func(c *config) *bool { return &c.devFromCloud })
 }
 
 // TrustDocumentFromCloud makes [Attach] accept the document of an app from the cloud if neither hardware nor chain
-// can prove it. It gives up the protection of everything that follows from the document: an update signs and allows
-// what the cloud put into it.
+// can prove it. There is no protection then of anything that follows from the document: an update signs and allows what
+// the cloud put into it.
 func TrustDocumentFromCloud() Option {
 	return flag("TrustDocumentFromCloud", inAttach, func(c *config) *bool { return &c.docFromCloud })
 }
@@ -265,7 +265,7 @@ func AcceptAlteredSecrets(names ...string) Option {
 	})
 }
 
-// AcceptFindings turns the findings of rules of package compose/inspect from errors into reports.
+// AcceptFindings reports the findings of these rules of package compose/inspect instead of returning an error for them.
 func AcceptFindings(rules ...inspect.Rule) Option {
 	return option("AcceptFindings", inDeploying, func(c *config) error {
 		c.mayFind = append(c.mayFind, rules...)
@@ -295,9 +295,10 @@ func WithBootTimeout(d time.Duration) Option {
 }
 
 // WithVerification sets the policy of the verification, and makes everything that cannot be checked an error. Without
-// it, a flow verifies the evidence that the app publishes, and the result contains the checks that were not possible.
+// it, a flow verifies the evidence that the app publishes, and the result contains the checks that were not possible. A
+// CVM that does not run after a change cannot be checked either: start it, and call [Finish].
 //
-// App id, compose hash and the key provider that was measured before need not be set; they are those of the flow.
+// The app id, the compose hash and the measured key provider need not be set; they are those of the flow.
 // With [WithChain] the root CA of the KMS is the one in its contract, unless the policy has others. If the policy has
 // no source of collateral, it is [verify.CloudCollateral].
 func WithVerification(policy attest.Policy) Option {
@@ -310,13 +311,13 @@ func WithVerification(policy attest.Policy) Option {
 	})
 }
 
-// SkipVerification skips the verification of the hardware. It gives up the proof that the CVM runs on genuine
-// hardware, and that it runs this app-compose.
+// SkipVerification skips the verification of the evidence. There is no proof then that the CVM runs on genuine hardware,
+// or that it runs this app-compose.
 func SkipVerification() Option {
 	return flag("SkipVerification", inRun|inChange, func(c *config) *bool { return &c.skipVerify })
 }
 
-// bounded is ctx with a bound of its own, whose end is an error that names what was waited for.
+// bounded returns ctx with a limit, after which its error is a [*TimeoutError].
 func bounded(ctx context.Context, d time.Duration, what string) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, d, &TimeoutError{What: what, After: d})
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/internal/cloudtext"
@@ -25,15 +26,15 @@ type PendingKind string
 // The kinds of a [Pending].
 const (
 	PendingUpdate   PendingKind = "update"   // a change of a CVM
-	PendingReplica  PendingKind = "replica"  // one more CVM, as another one is
+	PendingReplica  PendingKind = "replica"  // one more CVM like another one
 	PendingInstance PendingKind = "instance" // one more CVM of an app
 )
 
 // Pending is a running change. It is plain JSON: one process prepares it, people approve it over days, another process
-// commits it. It may contain a commit token and ciphertext, so it needs a private file, see [SaveFile]; printing it shows
-// neither. An approver needs Approval alone, which contains no secret.
+// commits it. It may contain a commit token and ciphertext, so it needs a private file, see [SaveFile]; formatting it
+// shows neither. An approver needs Approval alone, which contains no secret.
 //
-// It is also the error of a flow that ends here because no [Chain] was given.
+// It is also the error of a flow that needs an approval and has no [Chain].
 type Pending struct {
 	Kind PendingKind `json:"kind"`
 	// ID distinguishes a replica or instance from others of this process. It is random.
@@ -110,7 +111,7 @@ func (p *Pending) Error() string {
 		p.Kind, p.Approval.Name, p.Approval.App, p.Approval.ComposeHash, p.Approval.ChainID)
 }
 
-// Prepared reports whether the cloud keeps the change under a token, see [Prepare].
+// Prepared reports whether the cloud keeps the change as a preparation, see [Prepare].
 func (p *Pending) Prepared() bool { return !p.Approval.Expires.IsZero() }
 
 // Expired reports whether the prepared change has expired, by the local clock.
@@ -144,7 +145,7 @@ func (p *Pending) Resolve(cvm string) error {
 	return nil
 }
 
-// existed reports whether a CVM was there before a creation was asked for.
+// existed reports whether a CVM existed before p was requested.
 func (p *Pending) existed(cvm string) bool {
 	same := func(id string) bool { return uuid.Bare(id) == uuid.Bare(cvm) }
 	return slices.ContainsFunc(p.Siblings, same) || slices.ContainsFunc(p.App.CVMs, func(c CVM) bool { return same(c.ID) })
@@ -177,12 +178,11 @@ func ParsePending(data []byte) (*Pending, error) {
 	return &p, nil
 }
 
-// Finish finishes a change from any state: it requests it, makes the chain allow it, commits, waits and verifies,
-// each if it is still to be done. With it [Update], [Replicate] and [AddInstance] continue after a crash, from the
-// value that [WithPending] saved, and it follows [Commit]. Without [WithChain] it returns p as its error if an
-// approval is missing.
+// Finish does the remaining steps of a change: request, approval, commit, wait and verification. It follows [Commit], and
+// it continues [Update], [Replicate] and [AddInstance] after a crash, from the value that [WithPending] saved. Without
+// [WithChain] it returns p as its error if an approval is missing.
 func Finish(ctx context.Context, c *client.Client, p *Pending, opts ...Option) (*App, error) {
-	f, err := begin(inChange, c, p.App, opts)
+	f, err := anchoredFlow(inChange, c, p.App, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -196,7 +196,7 @@ func (f *flow) finish(ctx context.Context, p *Pending) (*App, error) {
 	return f.finishCreation(ctx, p)
 }
 
-// finishUpdate is the whole of an update: the document first, then what is not in it.
+// finishUpdate changes the document first, then the settings.
 func (f *flow) finishUpdate(ctx context.Context, p *Pending) (*App, error) {
 	if p.changesDocument() && !p.Committed {
 		if !p.Prepared() {
@@ -230,7 +230,7 @@ func (f *flow) finishUpdate(ctx context.Context, p *Pending) (*App, error) {
 	return f.conclude(ctx, p, cvm)
 }
 
-// approved has the chain allow a change, unless it does already. Without a chain, p is the error.
+// approved makes the chain allow a change. Without a chain, p is the error.
 func (f *flow) approved(ctx context.Context, p *Pending) error {
 	if err := f.cfg.keep(p); err != nil {
 		return err
@@ -247,7 +247,7 @@ func (f *flow) approved(ctx context.Context, p *Pending) error {
 	return f.cfg.approve(ctx, &p.Approval, func() error { return f.cfg.keep(p) })
 }
 
-// conclude verifies what runs after a change and returns the anchor from after it.
+// conclude verifies the CVM after a change, and returns the new anchor.
 func (f *flow) conclude(ctx context.Context, p *Pending, cvm *openapi.CVMDetail) (*App, error) {
 	app := p.App.clone()
 	f.app = app
@@ -258,11 +258,15 @@ func (f *flow) conclude(ctx context.Context, p *Pending, cvm *openapi.CVMDetail)
 	if err := f.compareOS(cvm, &comparisons); err != nil {
 		return nil, err
 	}
-	shown := &proof{document: p.Approval.Document}
+	proof := &proof{document: p.Approval.Document}
 	if cvm.Status != openapi.CVMRunning {
-		f.report(&comparisons, attestation(Undecided, fmt.Sprintf("the CVM is %.100q; verify it when it runs", cvm.Status)))
+		reason := fmt.Sprintf("the CVM is %.100q; start it and verify it with Finish", cvm.Status)
+		if f.cfg.strict {
+			return nil, &VerificationError{CVM: handle(cvm), Err: fmt.Errorf("%w: %s", attest.ErrNotPossible, reason)}
+		}
+		f.report(&comparisons, attestation(Undecided, reason))
 		if p.Approval.Unpredicted {
-			shown.document, shown.unproven = "", "the platform completed the document, and the CVM does not run yet"
+			proof.document, proof.unproven = "", "the platform completed the document, and the CVM does not run yet"
 		}
 	} else {
 		f.cfg.progress(RunningEvent{CVM: cvm})
@@ -271,21 +275,22 @@ func (f *flow) conclude(ctx context.Context, p *Pending, cvm *openapi.CVMDetail)
 			return nil, err
 		}
 		s := subject{cvm: cvm, doc: doc, hash: p.Approval.ComposeHash, predicted: !p.Approval.Unpredicted, changed: p.Kind == PendingUpdate}
-		if shown, err = f.prove(ctx, s); err != nil {
+		if proof, err = f.prove(ctx, s); err != nil {
 			return nil, err
 		}
 	}
-	f.anchor(p, cvm, shown)
+	f.updateAnchor(p, cvm, proof)
 	if p.RetireOld {
-		if err := f.retireOld(ctx, p, &comparisons); err != nil {
+		if err := f.retireOld(ctx, p, cvm.Status == openapi.CVMRunning && proof.document != "", &comparisons); err != nil {
 			return nil, err
 		}
 	}
-	app.Last = &Result{CVM: cvm, URLs: urls(cvm), Comparisons: append(comparisons, shown.comparisons...), Report: shown.report, Bundle: shown.bundle, Pending: p}
+	app.Last = proof.result(cvm, comparisons)
+	app.Last.Pending = p
 	return app, nil
 }
 
-// document is the document after a change, byte for byte what is approved.
+// document returns the document after a change, byte for byte as it is approved.
 func (p *Pending) document() (document, error) {
 	doc, err := parseDocument(p.Approval.Document)
 	if err == nil && !p.Approval.Unpredicted {
@@ -294,19 +299,19 @@ func (p *Pending) document() (document, error) {
 	return doc, err
 }
 
-// anchor writes what a change came to into the anchor of the flow.
-func (f *flow) anchor(p *Pending, cvm *openapi.CVMDetail, proof *proof) {
+// updateAnchor writes the result of a change into the anchor of the flow.
+func (f *flow) updateAnchor(p *Pending, cvm *openapi.CVMDetail, proof *proof) {
 	app := f.app
-	made := CVM{ID: handle(cvm), Name: cloudtext.Clean(cvm.Name), InstanceID: proof.instance()}
+	changed := CVM{ID: handle(cvm), Name: cloudtext.Clean(cvm.Name), InstanceID: proof.instance()}
 	if proof.document != "" {
-		made.ComposeHash = compose.Sum([]byte(proof.document))
+		changed.ComposeHash = compose.Sum([]byte(proof.document))
 		if p.Kind == PendingUpdate {
-			app.revise(proof.document, made.ComposeHash)
+			app.revise(proof.document, changed.ComposeHash)
 		}
 	} else {
 		app.Document, app.ComposeHash, app.Unproven = "", compose.Hash{}, proof.unproven
 	}
-	app.put(made)
+	app.put(changed)
 	if p.Secrets != nil {
 		app.Secrets = p.Secrets
 	}
@@ -316,16 +321,19 @@ func (f *flow) anchor(p *Pending, cvm *openapi.CVMDetail, proof *proof) {
 	if d := p.Approval.Device; !d.IsZero() && !slices.Contains(app.Devices, d) {
 		app.Devices = append(app.Devices, d)
 	}
-	app.learn(proof)
+	app.keepMeasured(proof)
 }
 
-// retireOld takes the hash from before a change off the contract, unless another CVM runs it.
-func (f *flow) retireOld(ctx context.Context, p *Pending, comparisons *[]Comparison) error {
+// retireOld removes the previous compose hash from the contract, if no CVM needs it any more.
+func (f *flow) retireOld(ctx context.Context, p *Pending, runs bool, comparisons *[]Comparison) error {
 	old := p.Approval.BeforeHash
 	switch {
 	case f.cfg.chain == nil:
 		return &InputError{Field: "RetireOld", Rule: "it needs WithChain"}
 	case old == (compose.Hash{}) || old.Equal(p.Approval.ComposeHash):
+		return nil
+	case !runs:
+		f.report(comparisons, Comparison{Name: ComparedContract, Outcome: Undecided, Local: old.String(), Reason: "the CVM is not known to run the new document yet, so the old hash stays allowed; remove it with Retire"})
 		return nil
 	case slices.ContainsFunc(f.app.CVMs, func(c CVM) bool { return c.ComposeHash.Equal(old) }):
 		f.report(comparisons, Comparison{Name: ComparedContract, Outcome: NotNeeded, Local: old.String(), Reason: "another CVM of the app still runs the old document, so its hash stays allowed"})

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -35,20 +36,20 @@ type ReplicaSpec struct {
 	Devices []kms.DeviceID
 }
 
-// Replicate makes one more CVM and returns when it runs and is verified. The API makes a new one at each call, so the
-// call is sent once: if its answer is lost, Replicate looks for a CVM of the app that was not there before, for a
-// time that outlasts the server's work. [WithPending] saves what [Finish] needs to do the same after a crash.
+// Replicate creates one more CVM, and returns after it runs and was verified. The API creates a CVM at each call, so the
+// call is sent once. If its response is lost, Replicate searches for a new CVM of the app for three minutes, which is
+// longer than the server takes. [Finish] does the same after a crash, from the value that [WithPending] saved.
 //
-// Flows with one client make the CVMs of an app one after the other, and never take each other's; the boots overlap.
-// Two clients, or two processes, know nothing of each other: if an answer is lost while the other one makes a CVM, the
-// CVMs are told apart by the compose hash, by the node and by the name of an instance, as far as the spec sets them. If that is not enough, the error is an
-// [*AmbiguousError], and [Pending.Resolve] names the CVM. With equal specs the CVM of the other may be taken if it comes
-// first; give instances names, or use one client.
+// Flows with one client create the CVMs of an app one after the other, and their boots overlap. Two clients, or two
+// processes, are not coordinated: if a response is lost while the other one creates a CVM, the new CVMs are distinguished
+// by the compose hash, the node, and the name of an instance, as far as the spec sets them. If they cannot be
+// distinguished, the error is an [*AmbiguousError], and [Pending.Resolve] sets the CVM. With equal specs the CVM of the
+// other flow may be taken; name the instances, or use one client.
 //
-// With a KMS on a chain the contract must allow the compose hash already: a replica never adds one. It adds the
-// machine, if the caller accepts it: with [WithChain] here, else the [*Pending] is the error.
+// With a KMS on a chain the contract must allow the compose hash already: a replica never adds one. It may need a machine
+// to be allowed. With [WithChain] Replicate allows it, if the caller accepts it; otherwise the [*Pending] is the error.
 func Replicate(ctx context.Context, c *client.Client, app *App, spec ReplicaSpec, opts ...Option) (*App, error) {
-	f, err := begin(inChange, c, app, opts)
+	f, err := anchoredFlow(inChange, c, app, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +66,7 @@ func Replicate(ctx context.Context, c *client.Client, app *App, spec ReplicaSpec
 // PrepareReplica prepares a replica as [Prepare] prepares an update: nothing is created until its machine is allowed
 // on chain and it is committed.
 func PrepareReplica(ctx context.Context, c *client.Client, app *App, spec ReplicaSpec, opts ...Option) (*Pending, error) {
-	f, err := begin(inPrepare, c, app, opts)
+	f, err := anchoredFlow(inPrepare, c, app, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -73,11 +74,7 @@ func PrepareReplica(ctx context.Context, c *client.Client, app *App, spec Replic
 	if err != nil {
 		return nil, fmt.Errorf("prepare a replica: %w", err)
 	}
-	var request openapi.ReplicateRequest
-	if err := json.Unmarshal([]byte(p.Request), &request); err != nil {
-		return nil, err
-	}
-	prepared, err := f.prepareReplica(ctx, p, request)
+	prepared, err := f.prepareReplica(ctx, p)
 	if err != nil {
 		return nil, fmt.Errorf("prepare a replica of %s: %w", p.Approval.Name, err)
 	}
@@ -99,10 +96,7 @@ func (f *flow) planReplica(ctx context.Context, spec ReplicaSpec) (*Pending, err
 	if err != nil {
 		return nil, err
 	}
-	hash := cvm.ComposeHash
-	if spec.ComposeHash != (compose.Hash{}) {
-		hash = spec.ComposeHash
-	}
+	hash := cmp.Or(spec.ComposeHash, cvm.ComposeHash)
 	p, err := f.planCreation(ctx, creation{kind: PendingReplica, name: cloudtext.Clean(detail.Name), hash: hash, env: spec.Env, devices: spec.Devices})
 	if err != nil {
 		return nil, err
@@ -114,7 +108,7 @@ func (f *flow) planReplica(ctx context.Context, spec ReplicaSpec) (*Pending, err
 	})
 }
 
-// creation is one more CVM of an app.
+// creation describes one more CVM of an app.
 type creation struct {
 	kind    PendingKind
 	name    string
@@ -123,7 +117,7 @@ type creation struct {
 	devices []kms.DeviceID
 }
 
-// planCreation checks that the anchor knows what one more CVM runs, that the chain allows it, and encrypts its secrets.
+// planCreation takes the document from the anchor, checks that the chain allows it, and encrypts the secrets.
 func (f *flow) planCreation(ctx context.Context, want creation) (*Pending, error) {
 	revision, ok := f.app.revision(want.hash)
 	if !ok {
@@ -161,29 +155,41 @@ func (f *flow) planCreation(ctx context.Context, want creation) (*Pending, error
 	return p, f.sealInto(ctx, p, want.env)
 }
 
-// setRequest keeps the request of a creation, so that it can be sent by another process.
+// setRequest keeps the request, so that another process can send it.
 func (p *Pending) setRequest(request any) error {
 	data, err := openapi.Marshal(request)
 	p.Request = openapi.Secret(data)
 	return err
 }
 
-func (f *flow) prepareReplica(ctx context.Context, p *Pending, request openapi.ReplicateRequest) (*preparation, error) {
+// request decodes the kept request.
+func (p *Pending) request(to any) error {
+	if err := json.Unmarshal([]byte(p.Request), to); err != nil {
+		return fmt.Errorf("the request of the %s: %w", p.Kind, err)
+	}
+	return nil
+}
+
+func (f *flow) prepareReplica(ctx context.Context, p *Pending) (*preparation, error) {
+	var request openapi.ReplicateRequest
+	if err := p.request(&request); err != nil {
+		return nil, err
+	}
 	vm, err := f.c.CVMs.Replicate(ctx, p.CVM.ID, &request, &openapi.CVMsReplicateParams{PrepareOnly: openapi.Ptr(true)})
 	if err == nil {
-		return nil, mismatch(ComparedChain, "a replica that waits for the chain", "made at once: "+vm.VMUUID)
+		return nil, mismatch(ComparedChain, "a replica that needs an approval", "created at once: "+vm.VMUUID)
 	}
 	return preparationOf(err, request)
 }
 
-// makeReplica asks for the replica once. A refusal that wants the chain first is taken into p.
-func (f *flow) makeReplica(ctx context.Context, p *Pending) error {
+// createReplica requests the replica once.
+func (f *flow) createReplica(ctx context.Context, p *Pending) error {
 	var request openapi.ReplicateRequest
-	if err := json.Unmarshal([]byte(p.Request), &request); err != nil {
+	if err := p.request(&request); err != nil {
 		return err
 	}
 	vm, err := f.c.CVMs.Replicate(ctx, p.CVM.ID, &request, nil, client.WithoutRetry())
-	return f.made(ctx, p, vm, answer{err, request})
+	return f.createdOrPrepared(ctx, p, vm, request, err)
 }
 
 func (f *flow) commitReplica(ctx context.Context, p *Pending) error {
@@ -193,7 +199,7 @@ func (f *flow) commitReplica(ctx context.Context, p *Pending) error {
 	if err != nil {
 		return err
 	}
-	return f.createdAs(p, vm)
+	return f.created(p, vm)
 }
 
 // InstanceSpec is one more CVM of an app, with a document that the app runs already.
@@ -213,7 +219,7 @@ type InstanceSpec struct {
 
 // AddInstance creates one more CVM of an app and returns when it runs and is verified. It behaves like [Replicate].
 func AddInstance(ctx context.Context, c *client.Client, app *App, spec InstanceSpec, opts ...Option) (*App, error) {
-	f, err := begin(inChange, c, app, opts)
+	f, err := anchoredFlow(inChange, c, app, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -236,14 +242,7 @@ func (f *flow) planInstance(ctx context.Context, spec InstanceSpec) (*Pending, e
 			return nil, &InputError{Field: "InstanceSpec.Name", Err: err}
 		}
 	}
-	hash := f.app.ComposeHash
-	if spec.ComposeHash != (compose.Hash{}) {
-		hash = spec.ComposeHash
-	}
-	name := spec.Name
-	if name == "" {
-		name = "app " + f.app.ID.String()
-	}
+	hash, name := cmp.Or(spec.ComposeHash, f.app.ComposeHash), cmp.Or(spec.Name, "app "+f.app.ID.String())
 	p, err := f.planCreation(ctx, creation{kind: PendingInstance, name: name, hash: hash, env: spec.Env, devices: spec.Devices})
 	if err != nil {
 		return nil, err
@@ -254,16 +253,17 @@ func (f *flow) planInstance(ctx context.Context, spec InstanceSpec) (*Pending, e
 	})
 }
 
-func (f *flow) makeInstance(ctx context.Context, p *Pending) error {
+// createInstance requests the instance once.
+func (f *flow) createInstance(ctx context.Context, p *Pending) error {
 	var request openapi.CreateInstanceRequest
-	if err := json.Unmarshal([]byte(p.Request), &request); err != nil {
+	if err := p.request(&request); err != nil {
 		return err
 	}
 	vm, err := f.c.Apps.CreateInstance(ctx, p.App.ID.String(), &request, client.WithoutRetry())
-	return f.made(ctx, p, vm, answer{err, request})
+	return f.createdOrPrepared(ctx, p, vm, request, err)
 }
 
-// commitInstance posts to the same path once more, with the token instead of the content.
+// commitInstance sends the token to the path of createInstance.
 func (f *flow) commitInstance(ctx context.Context, p *Pending) error {
 	vm, err := f.c.Apps.CreateInstance(ctx, p.App.ID.String(), &openapi.CreateInstanceRequest{
 		Token: &p.Token, ComposeHash: openapi.Ptr(p.Approval.ComposeHash.String()), TransactionHash: &p.Approval.Transaction,
@@ -271,21 +271,21 @@ func (f *flow) commitInstance(ctx context.Context, p *Pending) error {
 	if err != nil {
 		return err
 	}
-	return f.createdAs(p, vm)
+	return f.created(p, vm)
 }
 
-// lostAnswerWait is how long a CVM is looked for whose answer was lost. The server may still be at work: an answer
-// was seen to take 70 seconds.
-const lostAnswerWait = 3 * time.Minute
+// searchLimit bounds the search for a CVM after a lost response. The server may still be creating it: a response was
+// seen to take 70 seconds.
+const searchLimit = 3 * time.Minute
 
-// lostAnswerPause lies between two looks.
-const lostAnswerPause = 10 * time.Second
+// searchPause is the interval of the search.
+const searchPause = 10 * time.Second
 
-// finishCreation is the whole of one more CVM.
+// finishCreation does the remaining steps of one more CVM.
 func (f *flow) finishCreation(ctx context.Context, p *Pending) (*App, error) {
 	what := fmt.Sprintf("%s of %s", p.Kind, p.Approval.Name)
 	if !p.Committed && !p.Prepared() {
-		if err := f.ask(ctx, p); err != nil {
+		if err := f.requestCVM(ctx, p); err != nil {
 			return nil, fmt.Errorf("%s: %w", what, explain(err))
 		}
 	}
@@ -312,31 +312,30 @@ func (f *flow) finishCreation(ctx context.Context, p *Pending) (*App, error) {
 	return f.conclude(ctx, p, cvm)
 }
 
-// ask makes the CVM, or learns that the chain must allow it first.
-func (f *flow) ask(ctx context.Context, p *Pending) error {
+// requestCVM requests the CVM, which is created, or prepared if the chain must allow it first.
+func (f *flow) requestCVM(ctx context.Context, p *Pending) error {
 	if p.Kind == PendingReplica {
-		return f.createOnce(ctx, p, func() error { return f.makeReplica(ctx, p) })
+		return f.createOnce(ctx, p, func() error { return f.createReplica(ctx, p) })
 	}
-	return f.createOnce(ctx, p, func() error { return f.makeInstance(ctx, p) })
+	return f.createOnce(ctx, p, func() error { return f.createInstance(ctx, p) })
 }
 
-// createOnce has the API make a CVM, of which it makes a new one at each call, when no other flow of this client does so
-// for the app. That it is asked is saved before. If the answer is lost, now or in an earlier run, the CVM of the app
-// that was not there before is taken for it.
+// createOnce sends a request that creates a CVM at each call. It waits until no other flow of this client does so for the
+// app, and saves p before. If the response is lost, now or in an earlier run, it searches for the new CVM of the app.
 func (f *flow) createOnce(ctx context.Context, p *Pending, send func() error) error {
 	turn, err := f.c.Creations().Wait(ctx, p.App.ID.String())
 	if err != nil {
-		return fmt.Errorf("waiting for another flow that makes a CVM of app %s: %w", p.App.ID, err)
+		return fmt.Errorf("waiting for another flow that creates a CVM of app %s: %w", p.App.ID, err)
 	}
 	defer turn.Done()
 	if p.Asked {
-		if err := f.lookFor(ctx, p, turn); err != nil || p.Committed {
+		if err := f.searchCVM(ctx, p, turn); err != nil || p.Committed {
 			return err
 		}
 	}
-	// What another flow asked for, and has not found, must be there before it can be told from what this one makes.
-	if err := pause.For(ctx, time.Until(turn.Open(p.ID).Add(lostAnswerWait))); err != nil {
-		return fmt.Errorf("waiting for what another flow asked for of app %s: %w", p.App.ID, err)
+	// A CVM that another flow requested and did not find must exist first, so that it is not taken for this one's.
+	if err := pause.For(ctx, time.Until(turn.Open(p.ID).Add(searchLimit))); err != nil {
+		return fmt.Errorf("waiting for a CVM that another flow requested for app %s: %w", p.App.ID, err)
 	}
 	before, err := f.siblings(ctx, p)
 	if err != nil {
@@ -357,17 +356,17 @@ func (f *flow) createOnce(ctx context.Context, p *Pending, send func() error) er
 	case p.Committed:
 		turn.Made(p.ID, p.Created)
 		return err
-	case errors.As(err, &mismatch): // a CVM was made, and the answer names another one
+	case errors.As(err, &mismatch): // a CVM was created, and the response has another one
 		return err
-	case !p.Asked || isRefusal(err):
+	case !p.Asked || refused(err):
 		turn.Made(p.ID, "")
 		p.Asked = false
 		return errors.Join(err, f.cfg.keep(p))
 	case ctx.Err() != nil:
 		return err
 	}
-	if lookErr := f.lookFor(ctx, p, turn); lookErr != nil {
-		return errors.Join(err, lookErr)
+	if searchErr := f.searchCVM(ctx, p, turn); searchErr != nil {
+		return errors.Join(err, searchErr)
 	}
 	if p.Committed {
 		return nil
@@ -375,15 +374,14 @@ func (f *flow) createOnce(ctx context.Context, p *Pending, send func() error) er
 	return err
 }
 
-// isRefusal reports whether the API refused, as opposed to a failure after which nobody knows whether the work was
-// done.
-func isRefusal(err error) bool {
+// refused reports whether the request was refused. After another error the CVM may have been created.
+func refused(err error) bool {
 	var api *client.APIError
 	return errors.Is(err, ErrDeviceNotAccepted) ||
 		errors.As(err, &api) && api.StatusCode < http.StatusInternalServerError && api.StatusCode != http.StatusRequestTimeout
 }
 
-// siblings are the CVMs of the app; nil if this client may not list them.
+// siblings returns the identifiers of the app's CVMs; nil if the client has no API key to list them.
 func (f *flow) siblings(ctx context.Context, p *Pending) ([]string, error) {
 	cvms, err := f.list(ctx, p)
 	if errors.Is(err, client.ErrNoAPIKey) {
@@ -408,25 +406,19 @@ func (f *flow) list(ctx context.Context, p *Pending) ([]openapi.CVM, error) {
 }
 
 // listedID identifies a CVM of a list: its vm_uuid, or its id if it has none.
-func listedID(cvm openapi.CVM) string {
-	if cvm.VMUUID != "" {
-		return cloudtext.Clean(cvm.VMUUID)
-	}
-	return cloudtext.Clean(string(cvm.ID))
-}
+func listedID(cvm openapi.CVM) string { return cloudtext.Clean(cmp.Or(cvm.VMUUID, string(cvm.ID))) }
 
-// lookFor looks for the CVM of the app that was not there when p was asked for, for as long as the server may be at
-// work. Without one p stays as it is.
-func (f *flow) lookFor(ctx context.Context, p *Pending, turn *creations.Turn) error {
+// searchCVM searches for the CVM that p created, among those that did not exist before. If there is none, p stays.
+func (f *flow) searchCVM(ctx context.Context, p *Pending, turn *creations.Turn) error {
 	if cvm := turn.CVM(p.ID); cvm != "" { // p is an older copy
 		return f.found(p, turn, cvm)
 	}
 	for began := time.Now(); ; {
-		over := time.Since(began) >= lostAnswerWait
+		over := time.Since(began) >= searchLimit
 		now, err := f.list(ctx, p)
 		switch {
 		case err != nil && (over || isFinal(err) || ctx.Err() != nil):
-			return fmt.Errorf("%s of %s was asked for and its answer is lost: %w", p.Kind, p.Approval.Name, err)
+			return fmt.Errorf("%s of %s was requested and the response is lost: %w", p.Kind, p.Approval.Name, err)
 		case err == nil:
 			sure, unsure, err := p.candidates(now, turn)
 			switch {
@@ -441,13 +433,13 @@ func (f *flow) lookFor(ctx context.Context, p *Pending, turn *creations.Turn) er
 				return nil
 			}
 		}
-		if err := pause.For(ctx, lostAnswerPause); err != nil {
-			return fmt.Errorf("looking for the new CVM of app %s: %w", p.App.ID, err)
+		if err := pause.For(ctx, searchPause); err != nil {
+			return fmt.Errorf("searching for the new CVM of app %s: %w", p.App.ID, err)
 		}
 	}
 }
 
-// found keeps which CVM was made although its answer was lost.
+// found keeps the CVM that a search found.
 func (f *flow) found(p *Pending, turn *creations.Turn, cvm string) error {
 	turn.Made(p.ID, cvm)
 	p.Created, p.Committed = cvm, true
@@ -455,12 +447,12 @@ func (f *flow) found(p *Pending, turn *creations.Turn, cvm string) error {
 	return f.cfg.keep(p)
 }
 
-// candidates are the CVMs that are new since p was asked for and can be what it made: those that fit all that the
-// caller chose, and those with another name, which older servers choose themselves.
+// candidates returns the new CVMs that p may have created: those that fit the whole request, and those with another name,
+// because older servers choose the name.
 func (p *Pending) candidates(now []openapi.CVM, turn *creations.Turn) (sure, unsure []string, err error) {
-	var request openapi.CreateInstanceRequest // of which that of a replica is a part
-	if err := json.Unmarshal([]byte(p.Request), &request); err != nil {
-		return nil, nil, fmt.Errorf("the request of the %s: %w", p.Kind, err)
+	var request openapi.CreateInstanceRequest // it has the members of ReplicateRequest
+	if err := p.request(&request); err != nil {
+		return nil, nil, err
 	}
 	for _, cvm := range now {
 		id := listedID(cvm)
@@ -484,55 +476,46 @@ func (p *Pending) candidates(now []openapi.CVM, turn *creations.Turn) (sure, uns
 	return sure, unsure, nil
 }
 
-// nodeOf is the number of the node of a CVM; empty if the cloud does not report one.
+// nodeOf returns the number of the node of a CVM; empty if the cloud does not report one.
 func nodeOf(cvm openapi.CVM) string {
 	if cvm.NodeInfo == nil {
 		return ""
 	}
-	id := string(cvm.NodeInfo.NodeID)
-	if id == "" {
-		id = string(cvm.NodeInfo.ID)
-	}
+	id := string(cmp.Or(cvm.NodeInfo.NodeID, cvm.NodeInfo.ID))
 	if _, err := strconv.Atoi(id); err != nil {
-		return "" // of a later version of the API, whose ids are no numbers
+		return "" // later versions of the API have other ids
 	}
 	return id
 }
 
-// isFinal reports failures of the API that asking again does not mend.
+// isFinal reports whether an error of the API will recur.
 func isFinal(err error) bool {
 	var api *client.APIError
 	if errors.As(err, &api) {
-		return isRefusal(err) && !errors.Is(err, client.ErrRateLimited) && api.StatusCode != http.StatusTooEarly
+		return refused(err) && !errors.Is(err, client.ErrRateLimited) && api.StatusCode != http.StatusTooEarly
 	}
 	return errors.Is(err, client.ErrNoAPIKey) || errors.Is(err, client.ErrDecode)
 }
 
-// answer is what came of a call that makes a CVM, and the request it was sent with.
-type answer struct {
-	err     error
-	request any
-}
-
-// made takes the answer to a call that makes a CVM, or that wants the chain first.
-func (f *flow) made(ctx context.Context, p *Pending, vm *openapi.VM, a answer) error {
-	if errors.Is(a.err, client.ErrHashRegistrationRequired) {
-		p.Asked = false // it answered, and made nothing
-		prepared, err := preparationOf(a.err, a.request)
+// createdOrPrepared keeps the CVM that a request created, or the preparation if the chain must allow it first.
+func (f *flow) createdOrPrepared(ctx context.Context, p *Pending, vm *openapi.VM, request any, err error) error {
+	if errors.Is(err, client.ErrHashRegistrationRequired) {
+		p.Asked = false // nothing was created
+		prepared, err := preparationOf(err, request)
 		if err != nil {
 			return err
 		}
 		return f.takePreparation(ctx, p, prepared)
 	}
-	if a.err != nil {
-		return a.err
+	if err != nil {
+		return err
 	}
-	return f.createdAs(p, vm)
+	return f.created(p, vm)
 }
 
-// createdAs keeps which CVM was made. One that was there before is not it, whatever the cloud answers.
-func (f *flow) createdAs(p *Pending, vm *openapi.VM) error {
-	id, err := created(vm, p.App.ID)
+// created keeps the CVM of a response. A CVM that existed before is a [*MismatchError].
+func (f *flow) created(p *Pending, vm *openapi.VM) error {
+	id, err := createdID(vm, p.App.ID)
 	if err != nil {
 		return err
 	}

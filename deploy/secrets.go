@@ -13,8 +13,8 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// checkSecrets compares secrets, the names that a document allows and the variables of its docker-compose file with
-// each other, before anything is sent. What is wrong is a [*SecretsError]; what is only odd is "noticed".
+// checkSecrets compares the secrets with the names that a document allows and with the variables of its docker-compose
+// file, before anything is sent.
 func (c *config) checkSecrets(app *compose.App, env []compose.EnvVar) ([]Comparison, error) {
 	if err := kms.CheckEnv(env); err != nil {
 		return nil, &InputError{Field: "Env", Err: err}
@@ -40,7 +40,7 @@ func (c *config) checkUses(app *compose.App, given []string) ([]Comparison, erro
 	if app.PreLaunchScript != nil {
 		script = *app.PreLaunchScript
 	}
-	// Hashing a long script takes longer than all the rest, so it waits until somebody asks.
+	// Lazily, because hashing a long script takes longer than everything else here.
 	platformScript := sync.OnceValue(func() bool {
 		_, official := compose.LookupPreLaunch(script)
 		return script == "" || official
@@ -92,8 +92,8 @@ func readByPlatform(name string) bool {
 	return strings.HasPrefix(name, "DSTACK_")
 }
 
-// checkRemoved refuses an update that would lose secrets: the cloud cannot merge ciphertext, so a new set replaces the
-// old one.
+// checkRemoved returns an error if an update would lose secrets: new secrets replace all old ones, because the cloud
+// cannot merge ciphertext.
 func checkRemoved(before []string, env []compose.EnvVar, remove []string) error {
 	given := envNames(env)
 	var lost, unknown, kept []string
@@ -114,9 +114,9 @@ func checkRemoved(before []string, env []compose.EnvVar, remove []string) error 
 	case len(lost) > 0:
 		return &SecretsError{Names: lost, Problem: "new secrets replace all old ones, and these are not among them; give their values, or name them in RemoveSecrets"}
 	case len(unknown) > 0:
-		return &SecretsError{Names: unknown, Problem: "RemoveSecrets names what the app does not have"}
+		return &SecretsError{Names: unknown, Problem: "RemoveSecrets has secrets that the app does not have"}
 	case len(kept) > 0:
-		return &SecretsError{Names: kept, Problem: "RemoveSecrets names what Env sets"}
+		return &SecretsError{Names: kept, Problem: "RemoveSecrets has secrets that Env sets"}
 	}
 	return nil
 }
@@ -127,11 +127,11 @@ func checkRemoved(before []string, env []compose.EnvVar, remove []string) error 
 // It returns a [*MismatchError] if the key is not the one of the provision, or not signed by the pinned KMS root for
 // this app id.
 func Encrypt(ctx context.Context, c *client.Client, st *State, env []compose.EnvVar, opts ...Option) error {
-	cfg, err := configure(inRun, opts)
+	f, err := newFlow(inRun, c, opts)
 	if err != nil {
 		return err
 	}
-	return (&flow{c: c, cfg: cfg}).encrypt(ctx, st, env)
+	return f.encrypt(ctx, st, env)
 }
 
 func (f *flow) encrypt(ctx context.Context, st *State, env []compose.EnvVar) error {
@@ -152,7 +152,7 @@ func (f *flow) encrypt(ctx context.Context, st *State, env []compose.EnvVar) err
 			return err
 		}
 		f.app = st.anchor()
-		sealed, err := f.seal(ctx, env, keySource{provisioned: st.ProvisionKey, cloudRoot: st.CloudRoot})
+		sealed, err := f.seal(ctx, env, provisionKeys{env: st.ProvisionKey, root: st.CloudRoot})
 		if err != nil {
 			return err
 		}
@@ -164,7 +164,7 @@ func (f *flow) encrypt(ctx context.Context, st *State, env []compose.EnvVar) err
 	return f.cfg.checkpoint(st)
 }
 
-// checkRootKnown refuses to encrypt secrets without a root, before anything is sent.
+// checkRootKnown returns [ErrNoKMSRoot] if no root is trusted, before anything is sent.
 func (f *flow) checkRootKnown(name string) error {
 	cfg := f.cfg
 	if len(cfg.roots) > 0 || cfg.rootFromCloud || cfg.skipKeyCheck || cfg.chain != nil || f.app != nil && f.app.KMSRoot != (kms.RootKey{}) {
@@ -173,27 +173,24 @@ func (f *flow) checkRootKnown(name string) error {
 	return fmt.Errorf("%s: %w", name, ErrNoKMSRoot)
 }
 
-// keySource is what the cloud named before about the key of the app; empty if it did not.
-type keySource struct {
-	provisioned string // env key, hexadecimal
-	cloudRoot   string // KMS root key, hexadecimal
-}
+// provisionKeys are the keys in a provision, in hexadecimal; empty without one.
+type provisionKeys struct{ env, root string }
 
-// sealed are secrets, encrypted for a key that was checked.
+// sealed are encrypted secrets.
 type sealed struct {
 	ciphertext  openapi.Secret
-	root        kms.RootKey // that signed the key; zero if nobody checked
+	root        kms.RootKey // that signed the env key; zero if it was not checked
 	comparisons []Comparison
 }
 
-// seal encrypts secrets for the app of the flow, and for no other: the key must be signed for its app id.
-func (f *flow) seal(ctx context.Context, env []compose.EnvVar, from keySource) (*sealed, error) {
+// seal encrypts secrets for the app of the flow: the env key must be signed for its app id.
+func (f *flow) seal(ctx context.Context, env []compose.EnvVar, provision provisionKeys) (*sealed, error) {
 	s := &sealed{}
-	key, err := f.envKey(ctx, from, s)
+	key, err := f.envKey(ctx, provision, s)
 	if err != nil {
 		return nil, fmt.Errorf("env key of app %s: %w", f.app.ID, err)
 	}
-	sorted := slices.SortedFunc(slices.Values(env), func(a, b compose.EnvVar) int { return compareText(a.Key, b.Key) })
+	sorted := slices.SortedFunc(slices.Values(env), func(a, b compose.EnvVar) int { return strings.Compare(a.Key, b.Key) })
 	ciphertext, err := kms.EncryptEnv(sorted, key)
 	if err != nil {
 		return nil, &InputError{Field: "Env", Err: err}
@@ -202,18 +199,8 @@ func (f *flow) seal(ctx context.Context, env []compose.EnvVar, from keySource) (
 	return s, nil
 }
 
-func compareText(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
-}
-
-// envKey returns the key to encrypt for, and records the checks that it has passed.
-func (f *flow) envKey(ctx context.Context, from keySource, s *sealed) (kms.PublicKey, error) {
+// envKey returns the key to encrypt for, and records its comparisons in s.
+func (f *flow) envKey(ctx context.Context, provision provisionKeys, s *sealed) (kms.PublicKey, error) {
 	if f.app.KMS == "" {
 		return kms.PublicKey{}, &InputError{Field: "App.KMS", Rule: "the KMS is not known; name its slug or id"}
 	}
@@ -225,26 +212,27 @@ func (f *flow) envKey(ctx context.Context, from keySource, s *sealed) (kms.Publi
 	if err != nil {
 		return kms.PublicKey{}, mismatch(ComparedEnvKey, "64 hexadecimal digits", answer.PublicKey)
 	}
-	if from.provisioned != "" {
-		named, err := kms.ParsePublicKey(from.provisioned)
+	if provision.env != "" {
+		provisioned, err := kms.ParsePublicKey(provision.env)
 		if err != nil {
-			return kms.PublicKey{}, mismatch(ComparedEnvKey, key.String(), from.provisioned)
+			return kms.PublicKey{}, mismatch(ComparedEnvKey, key.String(), provision.env)
 		}
-		comparison, err := compare(ComparedEnvKey, named.String(), key.String())
+		comparison, err := compare(ComparedEnvKey, provisioned.String(), key.String())
 		if err != nil {
 			return kms.PublicKey{}, err
 		}
+		comparison.Outcome = Consistent
 		s.comparisons = append(s.comparisons, comparison)
 	}
 	if f.cfg.skipKeyCheck {
 		s.comparisons = append(s.comparisons, Comparison{Name: ComparedKMSRoot, Outcome: Waived, Reason: "SkipKMSKeyCheck"})
 		return key, nil
 	}
-	return key, f.checkRoot(ctx, key, answer.Signature, from, s)
+	return key, f.checkRoot(ctx, key, answer.Signature, provision, s)
 }
 
 // checkRoot checks that the KMS root signed key for this app.
-func (f *flow) checkRoot(ctx context.Context, key kms.PublicKey, signature string, from keySource, s *sealed) error {
+func (f *flow) checkRoot(ctx context.Context, key kms.PublicKey, signature string, provision provisionKeys, s *sealed) error {
 	sig, err := kms.ParseSignature(signature)
 	if err != nil {
 		return mismatch(ComparedKMSRoot, "a signature of 130 hexadecimal digits", signature)
@@ -253,7 +241,7 @@ func (f *flow) checkRoot(ctx context.Context, key kms.PublicKey, signature strin
 	if err != nil {
 		return mismatch(ComparedKMSRoot, "a signature of a root key", signature)
 	}
-	roots, reason, err := f.trustedRoots(ctx, from)
+	roots, reason, err := f.trustedRoots(ctx, provision.root)
 	if err != nil {
 		return err
 	}
@@ -261,17 +249,21 @@ func (f *flow) checkRoot(ctx context.Context, key kms.PublicKey, signature strin
 		return &MismatchError{What: ComparedKMSRoot, Local: roots[0].String(), Remote: signer.String()}
 	}
 	s.root = signer
-	s.comparisons = append(s.comparisons, Comparison{Name: ComparedKMSRoot, Outcome: Confirmed, Local: signer.String(), Remote: signer.String(), Reason: reason})
+	comparison := Comparison{Name: ComparedKMSRoot, Outcome: Confirmed, Local: signer.String(), Remote: signer.String(), Reason: reason}
+	if f.cfg.rootFromCloud {
+		comparison.Outcome, comparison.Local = Waived, ""
+	}
+	s.comparisons = append(s.comparisons, comparison)
 	return nil
 }
 
-// trustedRoots are the keys that may have signed the app's key: those that the caller pins, the one in the contract
-// of the KMS, the one that the anchor has, and only by name the one that the cloud shows.
-func (f *flow) trustedRoots(ctx context.Context, from keySource) ([]kms.RootKey, string, error) {
+// trustedRoots returns the keys that may have signed the app's key, with their source: those of [WithKMSRoot], the one
+// in the contract of the KMS, or the one of the anchor; with [TrustKMSRootFromCloud] the one that the cloud reports.
+func (f *flow) trustedRoots(ctx context.Context, provisioned string) ([]kms.RootKey, string, error) {
 	switch {
 	case f.cfg.rootFromCloud:
-		root, err := f.cloudRoot(ctx, from.cloudRoot)
-		return []kms.RootKey{root}, "the cloud named the root (TrustKMSRootFromCloud)", err
+		root, err := f.cloudRoot(ctx, provisioned)
+		return []kms.RootKey{root}, "TrustKMSRootFromCloud", err
 	case len(f.cfg.roots) > 0:
 		return f.cfg.roots, "", nil
 	case f.cfg.chain != nil:
@@ -281,22 +273,24 @@ func (f *flow) trustedRoots(ctx context.Context, from keySource) ([]kms.RootKey,
 		}
 		return []kms.RootKey{root}, fmt.Sprintf("the root is the one in the KMS's contract on chain %d", f.cfg.chain.ChainID()), nil
 	}
-	reason := "the root is the one that was checked before"
+	reason := "the root is that of the anchor"
 	if f.app.RootFromCloud {
-		reason = "the root is the one that the cloud named when the app was deployed"
+		reason = "the root is that of the anchor, which the cloud reported when the app was deployed"
 	}
 	return []kms.RootKey{f.app.KMSRoot}, reason, nil
 }
 
-// cloudRoot returns the root key of the KMS that the cloud reports.
-func (f *flow) cloudRoot(ctx context.Context, text string) (kms.RootKey, error) {
+// cloudRoot returns the root key of the KMS that the cloud reports: the one in a provision, or if that is empty the
+// one of KMS.Inspect.
+func (f *flow) cloudRoot(ctx context.Context, provisioned string) (kms.RootKey, error) {
+	text := provisioned
 	if text == "" {
 		info, err := f.c.KMS.Inspect(ctx, f.app.KMS)
 		if err != nil {
 			return kms.RootKey{}, fmt.Errorf("root key of KMS %s: %w", f.app.KMS, err)
 		}
 		if info.RPC == nil {
-			return kms.RootKey{}, mismatch(ComparedKMSRoot, "the root key of KMS "+f.app.KMS, "the cloud does not show it: "+info.RPCError)
+			return kms.RootKey{}, mismatch(ComparedKMSRoot, "the root key of KMS "+f.app.KMS, "the cloud does not report it: "+info.RPCError)
 		}
 		text = info.RPC.BootstrapInfo.K256PublicKey
 	}

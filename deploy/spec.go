@@ -100,14 +100,13 @@ const (
 // ContractSpec contains the requirements for the contract of an app. A new one is deployed with them; in an existing
 // one each value that is not zero is compared.
 type ContractSpec struct {
-	// Owner decides what the app may run; zero is the account of the [Chain] for a new app.
+	// Owner is the owner of the contract; zero is the account of the [Chain] for a new app.
 	Owner common.Address
 	// Devices are the machines on which the app may run. The cloud chooses one of them.
 	Devices []kms.DeviceID
 	// AllowAnyDevice allows every machine.
 	AllowAnyDevice bool
-	// RequireTCBUpToDate refuses keys to platforms that are out of date. Contracts before dstack 0.5.9 do not support
-	// it.
+	// RequireTCBUpToDate requires a platform whose TCB is up to date. Contracts before dstack 0.5.9 do not support it.
 	RequireTCBUpToDate bool
 }
 
@@ -115,7 +114,7 @@ func (s ContractSpec) isZero() bool {
 	return s.Owner == (common.Address{}) && len(s.Devices) == 0 && !s.AllowAnyDevice && !s.RequireTCBUpToDate
 }
 
-// check refuses a spec that cannot be deployed, before anything is sent.
+// check returns an error if a required field is missing, or if fields contradict each other or are out of range.
 func (s Spec) check(onChain bool) error {
 	if err := compose.ValidateName(s.Name); err != nil {
 		return &InputError{Field: "Spec.Name", Err: err}
@@ -147,10 +146,10 @@ func (s Spec) check(onChain bool) error {
 	return nil
 }
 
-// checkNode refuses two names of one node.
+// checkNode returns an error if a node is set in two ways.
 func checkNode(what string, node NodeID, teepod TeepodID) error {
 	if node != 0 && teepod != 0 {
-		return &InputError{Field: what, Rule: fmt.Sprintf("NodeID %d and TeepodID %d are two ways to name a node; give one", node, teepod)}
+		return &InputError{Field: what, Rule: fmt.Sprintf("NodeID %d and TeepodID %d both select a node; set one", node, teepod)}
 	}
 	return notNegative(what, size{"NodeID", int(node)}, size{"TeepodID", int(teepod)})
 }
@@ -169,7 +168,7 @@ func notNegative(what string, sizes ...size) error {
 	return nil
 }
 
-// fingerprint is what a state remembers of the spec that it belongs to: no values of secrets.
+// fingerprint returns the summary of a spec for its state, without values of secrets.
 func (s Spec) fingerprint(doc document) map[string]string {
 	f := map[string]string{
 		"Name": s.Name, "Compose": doc.hash.String(), "names of Env": fmt.Sprint(envNames(s.Env)), "OS": string(s.OS), "Image": s.Image,
@@ -187,7 +186,7 @@ func (s Spec) fingerprint(doc document) map[string]string {
 	return f
 }
 
-// request is the provision request for doc.
+// request returns the provision request for doc.
 func (s Spec) request(doc document, chain Chain) (*openapi.ProvisionRequest, error) {
 	r := &openapi.ProvisionRequest{
 		Name:            s.Name,
@@ -224,7 +223,7 @@ func (s Spec) request(doc document, chain Chain) (*openapi.ProvisionRequest, err
 	return r, s.amend(r, doc)
 }
 
-// amend calls Amend, and returns an error if that changed what this side compares.
+// amend calls Amend, and returns an error if Amend changed a member that a flow compares.
 func (s Spec) amend(r *openapi.ProvisionRequest, doc document) error {
 	if s.Amend == nil {
 		return nil

@@ -25,7 +25,7 @@ type Phase string
 
 // The phases of a deployment, in order.
 const (
-	PhaseProvisioned Phase = "provisioned" // the cloud knows the app-compose; hash and app id were compared
+	PhaseProvisioned Phase = "provisioned" // the cloud has the app-compose; hash and app id were compared
 	PhaseRegistered  Phase = "registered"  // the chain allows it; with a KMS on a chain only
 	PhaseEncrypted   Phase = "encrypted"   // the env key was checked and the secrets are encrypted
 	PhaseCreated     Phase = "created"     // the CVM exists
@@ -123,7 +123,7 @@ func ParseState(data []byte) (*State, error) {
 // onChain reports whether the KMS of the deployment is on a chain.
 func (s *State) onChain() bool { return s.ChainID != 0 }
 
-// checkPhase returns an error unless the state is in one of the phases that a call takes it from.
+// checkPhase returns an error unless the state is in one of the phases.
 func (s *State) checkPhase(phases ...Phase) error {
 	if slices.Contains(phases, s.Phase) {
 		return nil
@@ -134,7 +134,9 @@ func (s *State) checkPhase(phases ...Phase) error {
 // checkSpec returns [ErrOtherSpec] unless the state began with a spec of this summary.
 func (s *State) checkSpec(spec map[string]string) error {
 	var differ []string
-	for _, name := range slices.Sorted(maps.Keys(union(s.Spec, spec))) {
+	all := maps.Clone(spec)
+	maps.Copy(all, s.Spec)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
 		if s.Spec[name] != spec[name] {
 			differ = append(differ, fmt.Sprintf("%s is %.100q, was %.100q", name, spec[name], s.Spec[name]))
 		}
@@ -145,16 +147,7 @@ func (s *State) checkSpec(spec map[string]string) error {
 	return fmt.Errorf("deploy %s: %w: %s", s.Name, ErrOtherSpec, strings.Join(differ, "; "))
 }
 
-func union(a, b map[string]string) map[string]string {
-	all := maps.Clone(a)
-	if all == nil {
-		all = map[string]string{}
-	}
-	maps.Copy(all, b)
-	return all
-}
-
-// anchor is what the state comes to.
+// anchor returns the anchor of the app so far.
 func (s *State) anchor() *App {
 	a := &App{
 		ID: s.AppID, Secrets: append([]string{}, s.EnvKeys...), KMS: s.KMS, KMSRoot: s.KMSRoot, RootFromCloud: s.RootFromCloud,

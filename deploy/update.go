@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -60,31 +61,31 @@ type UpdateSpec struct {
 
 	// Devices are machines that the contract of the app may allow for this change.
 	Devices []kms.DeviceID
-	// RetireOld removes the previous compose hash from the contract, after the new one runs and is verified, unless
-	// another CVM of the [App] runs it. It needs [WithChain]. Without it an old document can be run for ever.
+	// RetireOld removes the previous compose hash from the contract after the new one runs and its verification did not
+	// fail, unless another CVM of the [App] runs it. It needs [WithChain]. Without RetireOld an old document can be run
+	// for ever.
 	RetireOld bool
 }
 
-// Update changes a CVM and returns when the change runs. The document, with its secrets, is one step: compose file,
-// scripts and secrets change together or none of them, so that secrets and the names that the guest accepts never
-// drift apart. It is computed here from the document of the anchor, sent whole, and the cloud's compose hash is
-// compared before anything is committed. Size and image follow in a second step. Secrets are encrypted here for the
-// key of the anchor's app, as [Run] does. If another operation runs on the CVM, Update waits for it, up to ten minutes.
-// What runs then is verified as by [Run].
+// Update changes a CVM, and returns after it runs the change and was verified as by [Run]. The document and the secrets
+// change in one step, so that the secrets always fit the names that the guest accepts. The new document is computed
+// locally from that of the anchor, and the cloud's compose hash is compared before anything is committed. Secrets are
+// encrypted locally for the anchor's app, as by [Run]. Size and image change in a second step. If another operation runs
+// on the CVM, Update waits for it, up to ten minutes.
 //
-// If the KMS is on a chain and the compose hash changes, the chain must allow it first. With [WithChain]
-// Update does that; without, it returns the [*Pending] as its error, and nothing has changed. A CVM that is not the
-// one of the anchor, or a compose hash or key that is not the one expected, is a [*MismatchError].
+// If the KMS is on a chain and the compose hash changes, the chain must allow the new one first. With [WithChain] Update
+// does that. Without it, Update changes nothing and returns the [*Pending] as its error. If the cloud reports another
+// CVM, compose hash or key than expected, the error is a [*MismatchError].
 //
 // Update does not change app. It returns the anchor from after the change, which replaces it.
 func Update(ctx context.Context, c *client.Client, app *App, spec UpdateSpec, opts ...Option) (*App, error) {
-	f, err := begin(inChange, c, app, opts)
+	f, err := anchoredFlow(inChange, c, app, opts)
 	if err != nil {
 		return nil, err
 	}
 	p, _, err := f.planUpdate(ctx, spec)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("update: %w", err)
 	}
 	if err := f.cfg.keep(p); err != nil {
 		return nil, err
@@ -92,22 +93,14 @@ func Update(ctx context.Context, c *client.Client, app *App, spec UpdateSpec, op
 	return f.finish(ctx, p)
 }
 
-// changesDocument reports whether the CVM is to run another document than it does.
+// changesDocument reports whether the document changes.
 func (p *Pending) changesDocument() bool {
 	return p.Approval.Unpredicted || !p.Approval.ComposeHash.Equal(p.Approval.BeforeHash)
 }
 
-// planUpdate computes what a change comes to, compares the CVM with the anchor, and encrypts the secrets. Nothing is
-// changed yet.
+// planUpdate computes the document after a change, compares the CVM with the anchor, and encrypts the secrets. It changes
+// nothing.
 func (f *flow) planUpdate(ctx context.Context, spec UpdateSpec) (*Pending, document, error) {
-	p, doc, err := f.plannedUpdate(ctx, spec)
-	if err != nil {
-		return nil, document{}, fmt.Errorf("update: %w", err)
-	}
-	return p, doc, nil
-}
-
-func (f *flow) plannedUpdate(ctx context.Context, spec UpdateSpec) (*Pending, document, error) {
 	if err := spec.check(); err != nil {
 		return nil, document{}, err
 	}
@@ -150,7 +143,7 @@ func (f *flow) plannedUpdate(ctx context.Context, spec UpdateSpec) (*Pending, do
 	return p, doc, f.sealInto(ctx, p, spec.Env)
 }
 
-// checkChange refuses secrets that do not fit the document after the change.
+// checkChange returns an error if the secrets do not fit the document after the change.
 func (f *flow) checkChange(p *Pending, doc document, spec UpdateSpec) error {
 	var noticed []Comparison
 	var err error
@@ -177,7 +170,7 @@ func (f *flow) checkChange(p *Pending, doc document, spec UpdateSpec) error {
 	return nil
 }
 
-// approval is what the chain must allow for a document.
+// approval returns the approval of a document.
 func (a *App) approval(kind PendingKind, doc document, before compose.Hash) Approval {
 	approval := Approval{
 		Kind: kind, App: a.ID, ChainID: a.ChainID, KMSContract: a.KMSContract,
@@ -194,7 +187,7 @@ func (a *App) approval(kind PendingKind, doc document, before compose.Hash) Appr
 
 // sealInto encrypts the secrets of a change.
 func (f *flow) sealInto(ctx context.Context, p *Pending, env []compose.EnvVar) error {
-	s, err := f.seal(ctx, env, keySource{})
+	s, err := f.seal(ctx, env, provisionKeys{})
 	if err != nil {
 		return err
 	}
@@ -205,7 +198,7 @@ func (f *flow) sealInto(ctx context.Context, p *Pending, env []compose.EnvVar) e
 	return nil
 }
 
-// check refuses a change that makes no sense by itself.
+// check returns an error if fields of the spec contradict each other or are out of range.
 func (s UpdateSpec) check() error {
 	if err := notNegative("update", size{"VCPU", s.VCPU}, size{"Memory", s.Memory}, size{"DiskSize", s.DiskSize}); err != nil {
 		return err
@@ -228,7 +221,7 @@ func (s UpdateSpec) check() error {
 	return nil
 }
 
-// document is the app-compose after the change.
+// document returns the document after the change.
 func (s UpdateSpec) document(app *App) (document, error) {
 	base := s.Compose
 	if base == nil {
@@ -249,8 +242,8 @@ func (s UpdateSpec) document(app *App) (document, error) {
 		return document{}, err
 	}
 	after.AllowedEnvs = names
-	after.DockerComposeFile = orElse(s.DockerCompose, base.DockerComposeFile)
-	after.PreLaunchScript = orElse(s.PreLaunchScript, base.PreLaunchScript)
+	after.DockerComposeFile = cmp.Or(unlessZero(s.DockerCompose), base.DockerComposeFile)
+	after.PreLaunchScript = cmp.Or(unlessZero(s.PreLaunchScript), base.PreLaunchScript)
 	for _, flag := range []struct {
 		to   **bool
 		from *bool
@@ -262,22 +255,22 @@ func (s UpdateSpec) document(app *App) (document, error) {
 	return newDocument(&after)
 }
 
-// document is the document of the anchor, byte for byte.
+// document returns the document of the anchor, byte for byte.
 func (a *App) document() (document, error) {
 	doc, err := parseDocument(a.Document)
-	if err == nil && !doc.hash.Equal(a.ComposeHash) { // an older form of the same text
+	if err == nil && !doc.hash.Equal(a.ComposeHash) { // it is not in canonical form
 		doc.text, doc.hash = []byte(a.Document), a.ComposeHash
 	}
 	return doc, err
 }
 
-// keepsDocument reports whether the change leaves the document alone.
+// keepsDocument reports whether the document stays.
 func (s UpdateSpec) keepsDocument() bool {
 	return s.Compose == nil && s.DockerCompose == "" && s.PreLaunchScript == "" && s.AllowedEnvs == nil && s.Env == nil &&
 		s.PublicLogs == nil && s.PublicSysInfo == nil && s.PublicTCBInfo == nil
 }
 
-// names are the allowed_envs after the change.
+// names returns the allowed_envs after the change.
 func (s UpdateSpec) names(app *App, base *compose.App) ([]string, error) {
 	names := base.AllowedEnvs
 	switch {
@@ -322,15 +315,7 @@ func symmetricDifference(a, b []string) []string {
 	return out
 }
 
-func orElse[T comparable](v T, otherwise *T) *T {
-	var zero T
-	if v == zero {
-		return otherwise
-	}
-	return &v
-}
-
-// settings are the part of the change that is not in the document; nil if there is none.
+// settings returns the changes of the CVM that are not in the document; nil if there are none.
 func (s UpdateSpec) settings() *openapi.UpdateCVMRequest {
 	r := openapi.UpdateCVMRequest{
 		InstanceType:    unlessZero(s.InstanceType),
@@ -350,14 +335,14 @@ func (s UpdateSpec) settings() *openapi.UpdateCVMRequest {
 	return &r
 }
 
-// provisionUpdate announces the whole document and compares the cloud's compose hash, app id and KMS.
+// provisionUpdate sends the whole document, and compares the cloud's compose hash, app id and KMS.
 func (f *flow) provisionUpdate(ctx context.Context, p *Pending) error {
 	doc, err := parseDocument(p.Approval.Document)
 	if err != nil {
 		return err
 	}
 	var request openapi.ProvisionComposeUpdateRequest
-	if err := doc.intoUpdate(&request); err != nil {
+	if err := doc.into(&request); err != nil {
 		return err
 	}
 	request.UpdateEnvVars = openapi.Ptr(p.Secrets != nil)
@@ -365,32 +350,31 @@ func (f *flow) provisionUpdate(ctx context.Context, p *Pending) error {
 	if err != nil {
 		return err
 	}
-	id, err := kms.ParseAppID(answer.AppID)
-	if err != nil || id != p.App.ID {
-		return mismatch(ComparedAppID, p.App.ID.String(), answer.AppID)
+	if err := checkAppID(p.App.ID, answer.AppID); err != nil {
+		return err
 	}
 	hash, err := compose.ParseHash(answer.ComposeHash)
 	if err != nil {
 		return mismatch(ComparedComposeHash, p.Approval.ComposeHash.String(), answer.ComposeHash)
 	}
-	if err := f.compareApproved(p, hash); err != nil {
+	if err := f.acceptPendingHash(p, hash); err != nil {
 		return err
 	}
 	if !p.App.onChain() {
 		return nil
 	}
-	if err := p.App.compareKMS(chainOf(answer.KMSInfo)); err != nil {
+	if err := p.App.compareKMS(answer.KMSInfo); err != nil {
 		return err
 	}
 	device, err := parseDevice(answer.DeviceID)
 	if err != nil {
-		return mismatch(ComparedDevice, "64 hexadecimal digits", answer.DeviceID)
+		return err
 	}
 	p.NeedsApproval = true
-	return f.acceptPending(ctx, p, device)
+	return f.acceptPendingDevice(ctx, p, device)
 }
 
-// commitDocument commits a document that was announced, together with its secrets.
+// commitDocument commits the document of provisionUpdate, together with its secrets.
 func (f *flow) commitDocument(ctx context.Context, p *Pending) error {
 	request := openapi.CommitComposeUpdateRequest{ComposeHash: p.Approval.ComposeHash.String()}
 	if p.Secrets != nil {
@@ -400,7 +384,7 @@ func (f *flow) commitDocument(ctx context.Context, p *Pending) error {
 	return err
 }
 
-// changeSettings sends what is not in the document, and the secrets if the document stays.
+// changeSettings sends the settings, and the secrets if the document stays.
 func (f *flow) changeSettings(ctx context.Context, p *Pending) error {
 	var request openapi.UpdateCVMRequest
 	if p.Settings != nil {
@@ -432,10 +416,10 @@ type RollbackSpec struct {
 	RetireOld bool
 }
 
-// Rollback makes a CVM run an earlier document again, which the caller pins by its hash. It is an [Update] with that
-// document: on a chain the contract must allow the hash, and allows it again with [WithChain].
+// Rollback makes a CVM run an earlier document again, which the caller selects by its hash. It is an [Update] with that
+// document. If the contract on a chain does not allow the hash any more, it must allow it again, as for an [Update].
 func Rollback(ctx context.Context, c *client.Client, app *App, spec RollbackSpec, opts ...Option) (*App, error) {
-	f, err := begin(inChange, c, app, opts)
+	f, err := anchoredFlow(inChange, c, app, opts)
 	if err != nil {
 		return nil, fmt.Errorf("rollback: %w", err)
 	}
@@ -448,7 +432,7 @@ func Rollback(ctx context.Context, c *client.Client, app *App, spec RollbackSpec
 		return nil, &InputError{Field: "rollback", Err: err}
 	}
 	if hash, err := back.Hash(); err != nil || !hash.Equal(spec.ComposeHash) {
-		return nil, &InputError{Field: "rollback", Rule: fmt.Sprintf("the document of compose hash %s is not in canonical form, so that sending it makes another one (%s)", spec.ComposeHash, hash)}
+		return nil, &InputError{Field: "rollback", Rule: fmt.Sprintf("the document of compose hash %s is not in canonical form; the platform would run another one (%s)", spec.ComposeHash, hash)}
 	}
 	return Update(ctx, c, app, UpdateSpec{
 		CVM: spec.CVM, Compose: back, Env: spec.Env, RemoveSecrets: spec.RemoveSecrets, Devices: spec.Devices, RetireOld: spec.RetireOld,

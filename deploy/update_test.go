@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/deploy"
 	"github.com/phala-go/phala/kms"
@@ -42,7 +43,7 @@ func TestUpdate_ChangesDocumentSecretsAndSize(t *testing.T) {
 		assert.Equal(t, 40, *app.Last.CVM.Resource.DiskInGB)
 		assert.Equal(t, map[string]deploy.ComparisonOutcome{
 			deploy.ComparedSecrets: deploy.Noticed, deploy.ComparedComposeHash: deploy.Confirmed,
-			deploy.ComparedKMSRoot: deploy.Confirmed, deploy.ComparedOS: deploy.Confirmed, deploy.ComparedAttestation: deploy.Confirmed,
+			deploy.ComparedKMSRoot: deploy.Confirmed, deploy.ComparedOS: deploy.Consistent, deploy.ComparedAttestation: deploy.Confirmed,
 		}, outcomes(app.Last.Comparisons))
 		assert.Contains(t, check(t, app.Last.Comparisons, deploy.ComparedSecrets).Reason, "EXTRA is mentioned neither")
 		for _, r := range s.Requests() {
@@ -152,7 +153,7 @@ func TestUpdate_ChecksTheKeyAgainstTheRootOfTheAnchor(t *testing.T) {
 		require.NoError(t, err)
 		root := check(t, app.Last.Comparisons, deploy.ComparedKMSRoot)
 		assert.Equal(t, s.KMSRoot().String(), root.Local)
-		assert.Equal(t, "the root is the one that was checked before", root.Reason)
+		assert.Equal(t, "the root is that of the anchor", root.Reason)
 
 		other := phalatest.New(t, phalatest.WithSeed("another"))
 		sent := len(s.Requests())
@@ -179,14 +180,14 @@ func TestUpdate_TakesARootFromTheCloudOnlyByName(t *testing.T) {
 		assert.True(t, done.RootFromCloud)
 		again, err := deploy.Update(t.Context(), c, done, deploy.UpdateSpec{Env: secrets()}, trusting(s))
 		require.NoError(t, err)
-		assert.Contains(t, check(t, again.Last.Comparisons, deploy.ComparedKMSRoot).Reason, "the cloud named when the app was deployed")
+		assert.Contains(t, check(t, again.Last.Comparisons, deploy.ComparedKMSRoot).Reason, "the cloud reported when the app was deployed")
 		assert.True(t, again.RootFromCloud)
 
 		s.TamperResponse("KMS.Inspect", func(status int, body []byte) (int, []byte) {
 			return status, rewritten(body, func(m map[string]any) { m["rpc"], m["rpc_error"] = nil, "down" })
 		})
 		_, err = deploy.Update(t.Context(), c, app, deploy.UpdateSpec{Env: secrets()}, deploy.TrustKMSRootFromCloud(), trusting(s))
-		require.ErrorContains(t, err, "the cloud does not show it")
+		require.ErrorContains(t, err, "the cloud does not report it")
 	})
 }
 
@@ -203,7 +204,7 @@ func TestUpdate_RefusesABadChangeBeforeAnythingIsChanged(t *testing.T) {
 			"needs the secrets: give Env":           {AllowedEnvs: []string{"TOKEN"}},
 			"secrets: TOKEN: the allowed_envs":      {AllowedEnvs: []string{"URL"}, Env: secrets()},
 			"secrets: TOKEN: new secrets replace":   {DockerCompose: urlOnly, Env: urlSecret()},
-			"secrets: X: RemoveSecrets names what":  {Env: secrets(), RemoveSecrets: []string{"X"}},
+			"secrets: X: RemoveSecrets has secrets":  {Env: secrets(), RemoveSecrets: []string{"X"}},
 			"secrets: URL: RemoveSecrets names wh":  {Env: secrets(), RemoveSecrets: []string{"URL"}},
 			"RemoveSecrets needs Env":               {RemoveSecrets: []string{"URL"}},
 			"secrets: MORE: the docker-compose fi":  {DockerCompose: "services: {a: {image: \"${MORE}\"}}\n"},
@@ -304,26 +305,40 @@ func TestUpdate_WaitsForAnotherOperation(t *testing.T) {
 	})
 }
 
-// The cloud may leave a CVM that was stopped as it was, or start it.
+// The cloud may leave a CVM that was stopped as it was, or start it. A CVM that does not run is not verified.
 func TestUpdate_EndsForAStoppedCVM(t *testing.T) {
 	t.Parallel()
 	for status, opts := range map[string][]phalatest.Option{"running": nil, "stopped": {phalatest.WithStoppedUpdates()}} {
 		t.Run(status, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				_, c, with := cloud(t, opts...)
+				s, c, with := cloud(t, opts...)
 				app := running(t, c, with)
 				_, err := c.CVMs.Stop(t.Context(), "web-1")
 				require.NoError(t, err)
 				require.NoError(t, c.CVMs.WaitFor(t.Context(), "web-1", "stopped"))
-				done, err := deploy.Update(t.Context(), c, app, deploy.UpdateSpec{PreLaunchScript: "#!/bin/sh\necho 2\n"}, with.change...)
+				var p *deploy.Pending
+				save := deploy.WithPending(func(now *deploy.Pending) error { p = now; return nil })
+				done, err := deploy.Update(t.Context(), c, app, deploy.UpdateSpec{PreLaunchScript: "#!/bin/sh\necho 2\n"}, append(with.change, save)...)
+				if status == "stopped" {
+					var unverified *deploy.VerificationError
+					require.ErrorAs(t, err, &unverified, "WithVerification")
+					require.ErrorIs(t, err, attest.ErrNotPossible)
+					done, err = deploy.Finish(t.Context(), c, handOver(t, p), deploy.ByDefault(s.AttestationPolicy()))
+				}
 				require.NoError(t, err)
 				assert.EqualValues(t, status, done.Last.CVM.Status)
 				assert.Equal(t, done.ComposeHash.String(), done.Last.CVM.ComposeHash)
 				proven := check(t, done.Last.Comparisons, deploy.ComparedAttestation)
 				if status == "stopped" {
 					assert.Equal(t, deploy.Undecided, proven.Outcome)
-					assert.Contains(t, proven.Reason, "verify it when it runs")
+					assert.Contains(t, proven.Reason, "verify it with Finish")
+					_, err := c.CVMs.Start(t.Context(), "web-1")
+					require.NoError(t, err)
+					require.NoError(t, c.CVMs.WaitFor(t.Context(), "web-1", "running"))
+					again, err := deploy.Finish(t.Context(), c, handOver(t, p), with.change...)
+					require.NoError(t, err)
+					assert.Equal(t, deploy.Confirmed, check(t, again.Last.Comparisons, deploy.ComparedAttestation).Outcome)
 				} else {
 					assert.Equal(t, deploy.Confirmed, proven.Outcome)
 				}

@@ -19,39 +19,48 @@ import (
 	"github.com/phala-go/phala/verify"
 )
 
-// evidenceWait is how long a CVM may run before its evidence is there: the cloud has to ask its guest agent.
+// evidenceWait is how long a CVM may run before it has evidence, which the cloud reads from its guest agent.
 const evidenceWait = time.Minute
 
-// evidencePause lies between two requests for evidence that is newer than a change.
+// evidencePause is the interval of requests for evidence that is newer than a change.
 const evidencePause = 3 * time.Second
 
-// evidenceWait is the time for evidence, within that for a boot.
+// evidenceWait returns the limit of the wait for evidence, at most the limit of a boot.
 func (f *flow) evidenceWait() time.Duration { return min(evidenceWait, f.cfg.bootTimeout) }
 
 // subject is a CVM that runs, and what it should run.
 type subject struct {
 	cvm *openapi.CVMDetail
-	// doc is what was sent, hash what is to run. If the hash was not computed here, what the hardware measured must
-	// follow from doc.
+	// doc is the sent document, hash its hash. If the hash is not predicted, the measured document may have additions of
+	// the platform.
 	doc       document
 	hash      compose.Hash
 	predicted bool
-	// changed reports that the CVM ran before, so that the cloud may still show the evidence from before.
+	// changed reports that the CVM ran before, so that the cloud may still have old evidence.
 	changed bool
 }
 
-// proof is what came of it.
+// proof is the result of a verification.
 type proof struct {
 	comparisons []Comparison
 	report      *attest.Report
 	bundle      *attest.Bundle
-	// document is the exact text that runs; empty if nobody can tell, for the reason in unproven.
+	// document is the exact text that runs; empty if it is unknown, for the reason in unproven.
 	document string
 	unproven string
 }
 
-// prove verifies by the hardware that a running CVM runs this app with this document. After a change, evidence of
-// another compose hash is asked for again for a while.
+// result returns the result of a flow: the comparisons before the proof, and those of the proof.
+func (p *proof) result(cvm *openapi.CVMDetail, before []Comparison) *Result {
+	return &Result{CVM: cvm, URLs: urls(cvm), Comparisons: append(before, p.comparisons...), Report: p.report, Bundle: p.bundle}
+}
+
+// failure returns the error of a verification.
+func (p *proof) failure(cvm *openapi.CVMDetail, err error) error {
+	return &VerificationError{CVM: handle(cvm), Report: p.report, Bundle: p.bundle, Err: err}
+}
+
+// prove verifies that a running CVM runs this app with this document. After a change it waits for new evidence.
 func (f *flow) prove(ctx context.Context, s subject) (*proof, error) {
 	p := &proof{}
 	began, wait := time.Now(), f.evidenceWait()
@@ -77,19 +86,18 @@ func (f *flow) prove(ctx context.Context, s subject) (*proof, error) {
 	}
 }
 
-// proveInstance refuses evidence that was that of another CVM of the app.
+// proveInstance returns an error if the evidence is that of another CVM of the app.
 func (f *flow) proveInstance(s subject, p *proof) error {
 	instance := p.instance()
 	for _, other := range f.app.CVMs {
 		if instance != "" && other.InstanceID == instance && uuid.Bare(other.ID) != uuid.Bare(handle(s.cvm)) {
-			err := &MismatchError{What: ComparedInstance, Local: "not that of cvm " + other.ID, Remote: instance}
-			return &VerificationError{CVM: handle(s.cvm), Report: p.report, Bundle: p.bundle, Err: err}
+			return p.failure(s.cvm, &MismatchError{What: ComparedInstance, Local: "not that of cvm " + other.ID, Remote: instance})
 		}
 	}
 	return nil
 }
 
-// instance is the instance that the hardware measured; empty if no evidence was verified.
+// instance returns the measured instance id; empty if no evidence was verified.
 func (p *proof) instance() string {
 	if p.report == nil || p.report.Attested.BootEvents == nil || failed(p.report) {
 		return ""
@@ -97,8 +105,8 @@ func (p *proof) instance() string {
 	return p.report.Attested.InstanceID
 }
 
-// proveDocument finds the text that runs. If the platform completed what was sent, the text that the hardware measured
-// is compared with it.
+// proveDocument finds the text that runs. If the platform completed the sent document, the measured text is compared
+// with it.
 func (f *flow) proveDocument(ctx context.Context, s subject, p *proof) error {
 	if s.predicted {
 		p.document = string(s.doc.text)
@@ -115,20 +123,20 @@ func (f *flow) proveDocument(ctx context.Context, s subject, p *proof) error {
 		p.unproven = cloudtext.Clean(err.Error())
 		f.report(&p.comparisons, Comparison{Name: ComparedDocument, Outcome: Undecided, Remote: hash.String(), Reason: p.unproven})
 		if f.cfg.strict {
-			return &VerificationError{CVM: handle(s.cvm), Report: p.report, Bundle: p.bundle, Err: fmt.Errorf("%w: %w", attest.ErrNotPossible, err)}
+			return p.failure(s.cvm, fmt.Errorf("%w: %w", attest.ErrNotPossible, err))
 		}
 		return nil
 	}
 	comparison, err := s.doc.follows(text, f.cfg.scripts)
 	if err != nil {
-		return &VerificationError{CVM: handle(s.cvm), Report: p.report, Bundle: p.bundle, Err: err}
+		return p.failure(s.cvm, err)
 	}
 	p.document = text
 	f.report(&p.comparisons, comparison)
 	return nil
 }
 
-// measuredHash is the compose hash that a verified report has.
+// measuredHash returns the compose hash of a report without a failed check.
 func measuredHash(report *attest.Report) (compose.Hash, bool) {
 	if report == nil || report.Attested.BootEvents == nil || failed(report) {
 		return compose.Hash{}, false
@@ -136,7 +144,7 @@ func measuredHash(report *attest.Report) (compose.Hash, bool) {
 	return report.Attested.ComposeHash, report.Attested.ComposeHash != (compose.Hash{})
 }
 
-// textOf returns the text of a compose hash. It may come from anywhere, as its hash is compared.
+// textOf returns the text of a compose hash. Its source need not be trusted, because its hash is compared.
 func (f *flow) textOf(ctx context.Context, cvm *openapi.CVMDetail, hash compose.Hash) (string, error) {
 	sources := []func() []byte{
 		func() []byte { return f.rawText(ctx, cvm) },
@@ -147,10 +155,10 @@ func (f *flow) textOf(ctx context.Context, cvm *openapi.CVMDetail, hash compose.
 			return string(text), nil
 		}
 	}
-	return "", fmt.Errorf("%w: the cloud shows no text with the compose hash %s", ErrUnknownDocument, hash)
+	return "", fmt.Errorf("%w: the cloud has no text with the compose hash %s", ErrUnknownDocument, hash)
 }
 
-// rawText is the stored text, which comes as it is or within a JSON string.
+// rawText returns the text in the cloud's storage, which is sent as it is or as a JSON string.
 func (f *flow) rawText(ctx context.Context, cvm *openapi.CVMDetail) []byte {
 	raw, err := f.c.CVMs.GetComposeFile(ctx, handle(cvm), &openapi.CVMsGetComposeFileParams{Raw: openapi.Ptr("true")})
 	var text string
@@ -160,7 +168,7 @@ func (f *flow) rawText(ctx context.Context, cvm *openapi.CVMDetail) []byte {
 	return raw
 }
 
-// attestedText is the text that the attestation shows.
+// attestedText returns the text in the attestation.
 func (f *flow) attestedText(ctx context.Context, cvm *openapi.CVMDetail) []byte {
 	all, err := f.c.Apps.GetAttestations(ctx, f.app.ID.String())
 	if err != nil {
@@ -178,7 +186,7 @@ func (f *flow) attestedText(ctx context.Context, cvm *openapi.CVMDetail) []byte 
 	return nil
 }
 
-// verify verifies once, and keeps report and bundle in p also if there is an error.
+// verify verifies once. It writes report and bundle into p, also with an error.
 func (f *flow) verify(ctx context.Context, s subject, p *proof) (Comparison, error) {
 	if f.cfg.skipVerify {
 		return attestation(Waived, "SkipVerification"), nil
@@ -206,20 +214,20 @@ func (f *flow) verify(ctx context.Context, s subject, p *proof) (Comparison, err
 	case p.report == nil && errors.Is(err, attest.ErrNotPossible):
 		return attestation(Undecided, unverified.Err.Error()), nil
 	case p.report != nil && !failed(p.report):
-		return attestation(Undecided, open(p.report)), nil
+		return attestation(Undecided, missing(p.report)), nil
 	}
-	return Comparison{}, &VerificationError{CVM: handle(s.cvm), Report: p.report, Bundle: p.bundle, Err: unverified.Err}
+	return Comparison{}, p.failure(s.cvm, unverified.Err)
 }
 
 func attestation(outcome ComparisonOutcome, reason string) Comparison {
 	return Comparison{Name: ComparedAttestation, Outcome: outcome, Reason: reason}
 }
 
-// policy adds what the flow itself expects. What the caller's policy expects instead of it stays, and fails.
+// policy adds the expectations of the flow to the caller's policy. An expectation of the caller is never replaced.
 func (f *flow) policy(ctx context.Context, s subject) (attest.Policy, error) {
 	p := f.cfg.policy
 	if f.app.OS.Development {
-		// The caller asked for one by name. It is reported nevertheless.
+		// The caller requested a development image. The report still has the check.
 		p.Waive = append(slices.Clone(p.Waive), attest.CheckProductionOS)
 	}
 	if p.AppID.IsZero() {
@@ -251,15 +259,15 @@ func (f *flow) policy(ctx context.Context, s subject) (attest.Policy, error) {
 	return p, nil
 }
 
-// failed reports whether a check came out wrong, as opposed to those that could not be made.
+// failed reports whether a check failed. A check that was not possible has not failed.
 func failed(report *attest.Report) bool {
 	return slices.ContainsFunc(report.Checks, func(c attest.Check) bool {
 		return c.Outcome == attest.Failed && !c.Waived
 	})
 }
 
-// open names the checks that could not be made, and what the first of them lacks.
-func open(report *attest.Report) string {
+// missing returns the names of the checks that were not possible, and the reason of the first.
+func missing(report *attest.Report) string {
 	var names []string
 	why := ""
 	for _, c := range report.Checks {
@@ -273,8 +281,8 @@ func open(report *attest.Report) string {
 	return fmt.Sprintf("%s: %s", strings.Join(names, ", "), why)
 }
 
-// learn keeps in an anchor what a proof shows.
-func (a *App) learn(p *proof) {
+// keepMeasured keeps the measured key provider and image.
+func (a *App) keepMeasured(p *proof) {
 	if p.report == nil || p.report.Attested.BootEvents == nil || !p.report.Verified {
 		return
 	}

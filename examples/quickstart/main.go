@@ -372,7 +372,7 @@ func show(event deploy.Event) {
 
 func showComparison(c deploy.Comparison) {
 	mark := map[deploy.ComparisonOutcome]string{
-		deploy.Confirmed: "✓", deploy.Waived: "!", deploy.Undecided: "–", deploy.NotNeeded: "–", deploy.Noticed: "!",
+		deploy.Confirmed: "✓", deploy.Consistent: "=", deploy.Waived: "!", deploy.Undecided: "–", deploy.NotNeeded: "–", deploy.Noticed: "!",
 	}[c.Outcome]
 	switch {
 	case c.Local != "" && c.Remote != "":
