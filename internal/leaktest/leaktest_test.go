@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"go/ast"
+	"go/format"
 	"go/parser"
 	"go/token"
 	"maps"
@@ -102,7 +103,9 @@ func write(t *testing.T) {
 		}
 	}
 	b.WriteString("}\n")
-	require.NoError(t, os.WriteFile(typesFile, []byte(b.String()), 0o644))
+	source, err := format.Source([]byte(b.String()))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(typesFile, source, 0o644))
 }
 
 // Whatever the module exports shows no secret, however it is shown. The secret is planted in every field that holds
@@ -111,7 +114,7 @@ func TestExportedTypes_ShowNoSecret(t *testing.T) {
 	t.Parallel()
 	if *update {
 		write(t)
-		t.Skip("run it again, and gofmt")
+		t.Skip("run it again")
 	}
 	var names []string
 	for _, dir := range packages {
