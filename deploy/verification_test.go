@@ -380,7 +380,7 @@ func TestRun_SkipsTheVerificationOnlyByName(t *testing.T) {
 			"exclude one another":            append(with.run, deploy.SkipVerification()),
 			attest.ErrPolicy.Error():         {deploy.WithVerification(attest.Policy{TCBStatuses: []attest.TCBStatus{attest.Revoked}})},
 			`"quote" is not a check that`:    {deploy.WithVerification(attest.Policy{Waive: []attest.CheckName{attest.CheckQuote}})},
-			"instance id \"nonsense\": want": {deploy.WithVerification(attest.Policy{InstanceID: "nonsense"})},
+			"instance id \"nonsense\": 8 characters, want": {deploy.WithVerification(attest.Policy{InstanceID: "nonsense"})},
 		} {
 			before := len(s.Requests())
 			_, err := deploy.Run(t.Context(), c, spec(t), opts...)
