@@ -15,7 +15,7 @@ func line(out io.Writer, name, value string) { fmt.Fprintf(out, "  %-18s %s\n", 
 func (j *job) show(event deploy.Event) {
 	switch e := event.(type) {
 	case deploy.ComparisonEvent:
-		mark := map[deploy.ComparisonOutcome]string{deploy.Confirmed: "✓", deploy.Waived: "!"}[e.Outcome]
+		mark := map[deploy.ComparisonOutcome]string{deploy.Confirmed: "✓", deploy.Consistent: "=", deploy.Waived: "!"}[e.Outcome]
 		if mark == "" {
 			mark = "–"
 		}
