@@ -321,8 +321,8 @@ type forged struct {
 	response func(*attest.Evidence)
 }
 
-// BootInstead boots another app than requested and reported for the CVM with that name: another app-compose text, key
-// provider or image. The hardware measures what really booted. A nil change ends it.
+// BootInstead boots another app for the CVM with that name than the one that was requested and is reported: another
+// app-compose text, key provider or image. The hardware measures what booted. A nil change ends it.
 func (s *Server) BootInstead(name string, change func(*quotetest.Spec)) {
 	s.forge(name, func(f *forged) { f.boot = change })
 }

@@ -76,7 +76,7 @@ func (s *Server) TamperResponse(operation string, fn func(status int, body []byt
 	s.tampers[operationName(operation)] = fn
 }
 
-// FailBoot makes the CVM with that name fail to boot, with an error text, from now on. An empty text ends it.
+// FailBoot makes the next boots of the CVM with that name fail with an error text. An empty text ends it.
 func (s *Server) FailBoot(name, text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

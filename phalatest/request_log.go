@@ -25,11 +25,11 @@ type Request struct {
 	Status int
 }
 
-// DefaultRequestLog is how many calls a server remembers.
+// DefaultRequestLog is the number of calls that a server remembers.
 const DefaultRequestLog = 10_000
 
-// WithRequestLog sets the number of calls that the server remembers for [Server.Requests], the newest ones; 0
-// remembers none. The default is [DefaultRequestLog].
+// WithRequestLog sets the number of newest calls that the server remembers for [Server.Requests]; 0 remembers none. The
+// default is [DefaultRequestLog].
 func WithRequestLog(calls int) Option {
 	return func(s *Server) error {
 		if calls < 0 {

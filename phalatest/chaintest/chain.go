@@ -44,13 +44,13 @@ type Chain struct {
 	rootCA  []byte // public key of the CA below it, which the contract publishes as well
 
 	chainID   uint64
-	sim       *simulated.Backend // nil on a node of somebody else
+	sim       *simulated.Backend // nil on an external node
 	inner     onchain.RPC
 	socket    string
 	contracts map[string]contract
 	cfg       config
 
-	// mining is held while the chain changes.
+	// mining is locked while the chain changes.
 	mining sync.Mutex
 
 	mu         sync.Mutex
@@ -137,9 +137,8 @@ func Start(opts ...Option) (c *Chain, stop func(), err error) {
 	return c, stop, nil
 }
 
-// Dial deploys the contracts on the node at url, from an account with money: a development chain, never one whose
-// money is worth something. The accounts are new and receive a tenth of an ETH each. Nothing else may send from the
-// account meanwhile.
+// Dial deploys the contracts on the node at url, which must be of a development chain. It pays from the funded account,
+// from which nothing else may send meanwhile. The accounts of the chain are new and receive a tenth of an ETH each.
 func Dial(t TB, url string, funded *ecdsa.PrivateKey, opts ...Option) *Chain {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
@@ -156,11 +155,13 @@ func Dial(t TB, url string, funded *ecdsa.PrivateKey, opts ...Option) *Chain {
 	}
 	t.Cleanup(conn.Close)
 	c.inner = conn
-	if err := c.fund(ctx, funded); err != nil {
-		t.Fatalf("chaintest: %v", err)
-		return nil
+	if err = c.readChainID(ctx); err == nil {
+		err = c.fund(ctx, funded)
 	}
-	if err := c.setUp(ctx); err != nil {
+	if err == nil {
+		err = c.setUp(ctx)
+	}
+	if err != nil {
 		t.Fatalf("chaintest: %v", err)
 		return nil
 	}
@@ -181,6 +182,13 @@ func newChain(opts []Option) (*Chain, error) {
 		c.rootCA, err = derivedCA("kms root ca")
 	}
 	return c, err
+}
+
+func (c *Chain) readChainID(ctx context.Context) error {
+	var id hexutil.Uint64
+	err := c.inner.CallContext(ctx, &id, "eth_chainId")
+	c.chainID = uint64(id)
+	return err
 }
 
 func derivedKey(name string) (*ecdsa.PrivateKey, error) {
@@ -259,16 +267,15 @@ func Attach(t TB, rpc onchain.RPC, contract onchain.Contract, opts ...Option) *C
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	var chainID hexutil.Uint64
-	if err := rpc.CallContext(ctx, &chainID, "eth_chainId"); err != nil {
+	c.inner, c.KMS, c.Accounts = rpc, contract.Address, c.cfg.accounts
+	if err := c.readChainID(ctx); err != nil {
 		t.Fatalf("chaintest: eth_chainId: %v", err)
 		return nil
 	}
-	if uint64(chainID) != contract.ChainID {
-		t.Fatalf("chaintest: the endpoint is of chain %d, want %d", uint64(chainID), contract.ChainID)
+	if c.chainID != contract.ChainID {
+		t.Fatalf("chaintest: the endpoint is of chain %d, want %d", c.chainID, contract.ChainID)
 		return nil
 	}
-	c.inner, c.chainID, c.KMS, c.Accounts = rpc, contract.ChainID, contract.Address, c.cfg.accounts
 	if c.cfg.rootKey != nil {
 		c.RootKey, c.rootCA = c.cfg.rootKey, c.cfg.rootCA
 	}

@@ -47,7 +47,7 @@ type Generation int
 const (
 	// Head is the newest: two-step ownership, PolicyChanged events.
 	Head Generation = iota
-	// V0511 is what came between dstack 0.5.11 and the newest: two-step ownership without the events.
+	// V0511 is between dstack 0.5.11 and the newest: two-step ownership without the events.
 	V0511
 	// V059 is dstack 0.5.9 to 0.5.11: one-step ownership, the TCB flag.
 	V059
@@ -75,11 +75,9 @@ func (g Generation) names() (kms, app string, err error) {
 
 // setUp deploys the KMS and publishes its root key.
 func (c *Chain) setUp(ctx context.Context) error {
-	var chainID hexutil.Uint64
-	if err := c.inner.CallContext(ctx, &chainID, "eth_chainId"); err != nil {
+	if err := c.readChainID(ctx); err != nil {
 		return err
 	}
-	c.chainID = uint64(chainID)
 	kmsName, appName, err := c.cfg.generation.names()
 	if err != nil {
 		return err
@@ -133,19 +131,17 @@ func (c *Chain) Execute(ctx context.Context, from *ecdsa.PrivateKey, to common.A
 	return c.transact(ctx, from, &to, nil, data)
 }
 
-// IsHashAllowed reports whether the contract of an app allows a compose hash, without any client between.
+// IsHashAllowed reports whether the contract of an app allows a compose hash. It bypasses the faults of the endpoint.
 func (c *Chain) IsHashAllowed(ctx context.Context, app kms.AppID, hash [32]byte) (bool, error) {
 	a := dstackapp.NewApp()
-	var answer hexutil.Bytes
-	if err := c.inner.CallContext(ctx, &answer, "eth_call", map[string]any{
-		"to": app.Address(), "data": hexutil.Bytes(a.PackAllowedComposeHashes(hash)),
-	}, "latest"); err != nil {
+	answer, err := c.View().call(ctx, app.Address(), a.PackAllowedComposeHashes(hash))
+	if err != nil {
 		return false, err
 	}
 	return a.UnpackAllowedComposeHashes(answer)
 }
 
-// Receipt returns the receipt of a transaction, or nil if it is not mined, without any client between.
+// Receipt returns the receipt of a transaction, or nil if it is not mined. It bypasses the faults of the endpoint.
 func (c *Chain) Receipt(ctx context.Context, tx common.Hash) (*types.Receipt, error) {
 	var receipt *types.Receipt
 	err := c.inner.CallContext(ctx, &receipt, "eth_getTransactionReceipt", tx)
@@ -170,28 +166,27 @@ func (c *Chain) fund(ctx context.Context, funded *ecdsa.PrivateKey) error {
 
 func (c *Chain) transact(ctx context.Context, from *ecdsa.PrivateKey, to *common.Address, value *big.Int, data []byte) (*types.Receipt, error) {
 	sender := crypto.PubkeyToAddress(from.PublicKey)
-	var nonce, gas, chainID hexutil.Uint64
+	var nonce, gas hexutil.Uint64
 	var tip, price hexutil.Big
 	call := map[string]any{"from": sender, "to": to, "data": hexutil.Bytes(data)}
 	if value != nil {
 		call["value"] = (*hexutil.Big)(value)
 	}
-	for _, ask := range []struct {
+	for _, query := range []struct {
 		result any
 		method string
 		args   []any
 	}{
 		{&nonce, "eth_getTransactionCount", []any{sender, "pending"}},
 		{&gas, "eth_estimateGas", []any{call}},
-		{&chainID, "eth_chainId", nil},
 		{&tip, "eth_maxPriorityFeePerGas", nil},
 		{&price, "eth_gasPrice", nil},
 	} {
-		if err := c.inner.CallContext(ctx, ask.result, ask.method, ask.args...); err != nil {
-			return nil, fmt.Errorf("%s: %w", ask.method, err)
+		if err := c.inner.CallContext(ctx, query.result, query.method, query.args...); err != nil {
+			return nil, fmt.Errorf("%s: %w", query.method, err)
 		}
 	}
-	id := new(big.Int).SetUint64(uint64(chainID))
+	id := new(big.Int).SetUint64(c.chainID)
 	tx, err := types.SignNewTx(from, types.LatestSignerForChainID(id), &types.DynamicFeeTx{
 		ChainID: id, Nonce: uint64(nonce), To: to, Value: value, Data: data, Gas: uint64(gas) + uint64(gas)/4,
 		GasTipCap: tip.ToInt(), GasFeeCap: new(big.Int).Lsh(price.ToInt(), 1),

@@ -6,12 +6,12 @@
 //	chain := chaintest.New(t)
 //	kms, err := chain.Open(ctx) // an *onchain.Chain that signs with the first account
 //
-// Each transaction is mined as soon as it is sent, unless [WithManualMining] is given and the test calls
-// [Chain.Mine]. The endpoint can be made to lag ([Chain.Lag]), to answer anything ([Chain.Intercept]), and the
-// chain to reorganise ([Chain.Reorg], [Chain.ReorgDropping]). [Chain.Sent] lists what was broadcast.
+// Each transaction is mined as soon as it is sent. With [WithManualMining] only [Chain.Mine] mines. [Chain.Lag] delays the
+// responses of the endpoint by blocks, [Chain.Intercept] replaces them, [Chain.Reorg] and [Chain.ReorgDropping] reorganise
+// the chain, and [Chain.Sent] lists the transactions that were sent.
 //
-// [Dial] deploys the same contracts on a node of yours, without mining and reorganisations on command. [Attach] takes
-// contracts that exist.
+// [Dial] deploys the same contracts on an external node, and [Attach] uses existing contracts. Neither can mine or
+// reorganise the chain.
 //
 // The package links go-ethereum, which is licensed under the LGPL-3.0; docs/dependencies.md explains the consequences
 // for whoever distributes a binary.

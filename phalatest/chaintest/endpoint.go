@@ -29,31 +29,30 @@ func (c *Chain) Intercept(method string, fn Interceptor) {
 	c.intercepts[method] = fn
 }
 
-// Lag makes the endpoint respond as some blocks ago; 0 ends it.
+// Lag makes the endpoint respond as it did some blocks ago; 0 ends it.
 func (c *Chain) Lag(blocks uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lag = blocks
 }
 
-// Behind returns a node of the chain that has not seen the newest blocks: it responds as another node did some blocks
-// ago, and has no later ones. Several are an endpoint that is balanced over nodes.
-func (c *Chain) Behind(blocks uint64) onchain.RPC { return laggard{c, blocks} }
+// Behind returns a node of the chain without its newest blocks. Several such nodes make up a load-balanced endpoint.
+func (c *Chain) Behind(blocks uint64) onchain.RPC { return laggingNode{c, blocks} }
 
-type laggard struct {
+type laggingNode struct {
 	chain *Chain
 	lag   uint64
 }
 
-func (n laggard) CallContext(ctx context.Context, result any, method string, args ...any) error {
-	raw, err := n.chain.ask(ctx, method, args, n.lag)
+func (n laggingNode) CallContext(ctx context.Context, result any, method string, args ...any) error {
+	raw, err := n.chain.query(ctx, method, args, n.lag)
 	if err != nil || result == nil {
 		return err
 	}
 	return json.Unmarshal(raw, result)
 }
 
-func (n laggard) BatchCallContext(ctx context.Context, batch []rpc.BatchElem) error {
+func (n laggingNode) BatchCallContext(ctx context.Context, batch []rpc.BatchElem) error {
 	for i := range batch {
 		batch[i].Error = n.CallContext(ctx, batch[i].Result, batch[i].Method, batch[i].Args...)
 	}
@@ -63,11 +62,8 @@ func (n laggard) BatchCallContext(ctx context.Context, batch []rpc.BatchElem) er
 // CallContext makes a Chain an endpoint for onchain.Open.
 func (c *Chain) CallContext(ctx context.Context, result any, method string, args ...any) error {
 	raw, err := c.answer(ctx, method, args)
-	if err != nil {
+	if err != nil || result == nil {
 		return err
-	}
-	if result == nil {
-		return nil
 	}
 	return json.Unmarshal(raw, result)
 }
@@ -87,15 +83,15 @@ func (c *Chain) answer(ctx context.Context, method string, params []any) (json.R
 	c.mu.Lock()
 	intercept, lag := c.intercepts[method], c.lag
 	c.mu.Unlock()
-	next := func() (json.RawMessage, error) { return c.ask(ctx, method, params, lag) }
+	next := func() (json.RawMessage, error) { return c.query(ctx, method, params, lag) }
 	if intercept != nil {
 		return intercept(params, next)
 	}
 	return next()
 }
 
-// ask calls the node, lag blocks behind.
-func (c *Chain) ask(ctx context.Context, method string, params []any, lag uint64) (json.RawMessage, error) {
+// query calls the node and returns its response of lag blocks ago.
+func (c *Chain) query(ctx context.Context, method string, params []any, lag uint64) (json.RawMessage, error) {
 	if method == "eth_sendRawTransaction" {
 		return c.send(ctx, params)
 	}
@@ -106,7 +102,7 @@ func (c *Chain) ask(ctx context.Context, method string, params []any, lag uint64
 	if err != nil {
 		return nil, err
 	}
-	seen := head - min(head, lag)
+	seen := head - min(head, lag) // the newest block of the response
 	switch method {
 	case "eth_blockNumber":
 		return json.Marshal(hexutil.Uint64(seen))
@@ -134,7 +130,7 @@ func (c *Chain) ask(ctx context.Context, method string, params []any, lag uint64
 	return c.raw(ctx, method, behind)
 }
 
-// blockParam is the place of the block among the parameters of a method, or -1.
+// blockParam returns the index of the block among the parameters of a method, or -1.
 func blockParam(method string) int {
 	switch method {
 	case "eth_getBlockByNumber":
@@ -187,7 +183,7 @@ func (c *Chain) logsUntil(ctx context.Context, params []any, seen uint64) (json.
 	return json.Marshal(slices.DeleteFunc(logs, func(l *types.Log) bool { return l.BlockNumber > seen }))
 }
 
-// notAfter returns null for what is in a later block.
+// notAfter returns null for a receipt in a later block.
 func (c *Chain) notAfter(ctx context.Context, method string, params []any, seen uint64) (json.RawMessage, error) {
 	raw, err := c.raw(ctx, method, params)
 	if err != nil {
@@ -211,7 +207,7 @@ func (c *Chain) raw(ctx context.Context, method string, params []any) (json.RawM
 	return raw, err
 }
 
-// send passes a transaction on, records it, and mines it.
+// send forwards a transaction, records it, and mines it.
 func (c *Chain) send(ctx context.Context, params []any) (json.RawMessage, error) {
 	c.mining.Lock()
 	defer c.mining.Unlock()

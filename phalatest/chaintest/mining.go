@@ -45,8 +45,7 @@ func (c *Chain) Drop() error {
 // Reorg replaces the newest blocks by one more. Their transactions are mined again, in other blocks.
 func (c *Chain) Reorg(depth int) error { return c.reorg(depth, true) }
 
-// ReorgDropping replaces the newest blocks by one more, in which their transactions are missing. They are not in the
-// pool any more either.
+// ReorgDropping replaces the newest blocks by one more, without their transactions. These are removed from the pool too.
 func (c *Chain) ReorgDropping(depth int) error { return c.reorg(depth, false) }
 
 func (c *Chain) reorg(depth int, keep bool) error {

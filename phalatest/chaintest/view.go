@@ -15,7 +15,7 @@ import (
 	"github.com/phala-go/phala/kms/onchain/dstackkms"
 )
 
-// View is a chain as a cloud sees it, without the faults of the endpoint: the argument of phalatest.WithChain.
+// View reads a chain as a cloud does, without the faults of the endpoint. It is the argument of phalatest.WithChain.
 type View struct {
 	rpc      onchain.RPC
 	contract onchain.Contract
@@ -23,13 +23,13 @@ type View struct {
 	rootCA   []byte
 }
 
-// View returns the chain as a cloud sees it.
+// View returns the chain as a cloud reads it.
 func (c *Chain) View() View {
 	return View{c.inner, onchain.Contract{ChainID: c.chainID, Address: c.KMS}, c.RootKey, c.rootCA}
 }
 
-// ViewOf returns an external chain as a cloud sees it, so that a fake cloud works with existing contracts. rootKey is
-// the key of the KMS in them, and rootCA the public key of its CA: the fake cloud is the KMS.
+// ViewOf returns an external chain as a cloud reads it, so that a fake cloud works with existing contracts. The fake cloud
+// is their KMS: rootKey is its root key, and rootCA the public key of its CA.
 func ViewOf(rpc onchain.RPC, contract onchain.Contract, rootKey *ecdsa.PrivateKey, rootCA []byte) View {
 	return View{rpc, contract, rootKey, rootCA}
 }
@@ -54,13 +54,13 @@ func (v View) call(ctx context.Context, to common.Address, data []byte) ([]byte,
 
 // App reads whether the KMS has registered an app, and the deployer and owner of its contract. The deployer is zero
 // if the contract was not deployed through the factory of the KMS.
-func (v View) App(ctx context.Context, app kms.AppID) (known bool, deployer, owner common.Address, err error) {
+func (v View) App(ctx context.Context, app kms.AppID) (registered bool, deployer, owner common.Address, err error) {
 	k, a := dstackkms.NewKms(), dstackapp.NewApp()
 	answer, err := v.call(ctx, v.contract.Address, k.PackRegisteredApps(app.Address()))
 	if err != nil {
 		return false, deployer, owner, err
 	}
-	if known, err = k.UnpackRegisteredApps(answer); err != nil || !known {
+	if registered, err = k.UnpackRegisteredApps(answer); err != nil || !registered {
 		return false, deployer, owner, err
 	}
 	if answer, err = v.call(ctx, app.Address(), a.PackOwner()); err != nil {
@@ -86,7 +86,7 @@ func (v View) App(ctx context.Context, app kms.AppID) (known bool, deployer, own
 	return true, deployer, owner, nil
 }
 
-// Allowance reads the answer of an app's contract.
+// Allowance reads what the contract of an app allows.
 func (v View) Allowance(ctx context.Context, app kms.AppID, hash [32]byte, device kms.DeviceID) (out kms.Allowance, err error) {
 	a := dstackapp.NewApp()
 	for _, read := range []struct {
@@ -123,7 +123,7 @@ func (v View) Allowance(ctx context.Context, app kms.AppID, hash [32]byte, devic
 }
 
 // Transaction reads whether a transaction is mined and succeeded, and which contract it called.
-func (v View) Transaction(ctx context.Context, tx common.Hash) (mined, worked bool, to common.Address, err error) {
+func (v View) Transaction(ctx context.Context, tx common.Hash) (mined, succeeded bool, to common.Address, err error) {
 	var receipt *types.Receipt
 	if err := v.rpc.CallContext(ctx, &receipt, "eth_getTransactionReceipt", tx); err != nil || receipt == nil {
 		return false, false, to, err

@@ -15,8 +15,8 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 )
 
-// Wallet is an owner that is a contract, like a Safe: some of its owners approve a batch of calls, and then anybody
-// executes it, completely or not at all. It accepts the batch files of the Safe transaction builder.
+// Wallet is a contract that owns apps, like a Safe. If enough of its owners have approved a batch of calls, anybody can
+// execute it, completely or not at all. It accepts the batch files of the Safe transaction builder.
 type Wallet struct {
 	Address common.Address
 	chain   *Chain
@@ -35,7 +35,7 @@ func (c *Chain) DeployWallet(ctx context.Context, threshold int, owners ...*ecds
 	return &Wallet{Address: address, chain: c}, nil
 }
 
-// Approve approves a batch file as one of the owners. The displayed values of the file are used.
+// Approve approves a batch file as one of the owners. It uses the displayed values of the file.
 func (w *Wallet) Approve(ctx context.Context, owner *ecdsa.PrivateKey, batch []byte) error {
 	calls, err := w.calls(batch)
 	if err != nil {
@@ -45,8 +45,8 @@ func (w *Wallet) Approve(ctx context.Context, owner *ecdsa.PrivateKey, batch []b
 	if err != nil {
 		return err
 	}
-	var hash hexutil.Bytes
-	if err := w.chain.inner.CallContext(ctx, &hash, "eth_call", map[string]any{"to": w.Address, "data": hexutil.Bytes(data)}, "latest"); err != nil {
+	hash, err := w.chain.View().call(ctx, w.Address, data)
+	if err != nil {
 		return err
 	}
 	if data, err = w.chain.Pack("Wallet", "approve", [32]byte(common.BytesToHash(hash))); err != nil {
@@ -69,14 +69,14 @@ func (w *Wallet) Execute(ctx context.Context, from *ecdsa.PrivateKey, batch []by
 	return w.chain.Execute(ctx, from, w.Address, data)
 }
 
-// walletCall is a call as the contract takes it.
+// walletCall is a call in the ABI of the wallet.
 type walletCall struct {
 	To    common.Address
 	Value *big.Int
 	Data  []byte
 }
 
-// calls reads a batch file, refusing one for another chain or another wallet.
+// calls reads a batch file. It returns an error if the file is for another chain or wallet.
 func (w *Wallet) calls(file []byte) ([]walletCall, error) {
 	var batch struct {
 		Version string `json:"version"`
