@@ -37,7 +37,7 @@ func busySite(req *http.Request) (*http.Response, error) {
 		return nil, io.ErrUnexpectedEOF
 	}
 	switch path := req.URL.Path; {
-	case wantsStream(req):
+	case acceptsStream(req):
 		return sseReply(strings.NewReader(state("starting") + complete)), nil
 	case strings.HasSuffix(path, "/status/batch"):
 		return reply(200, `{"11111111-1111-4111-8111-111111111111":{"vm_uuid":"11111111-1111-4111-8111-111111111111","status":"running","in_progress":false}}`), nil

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/phala-go/phala/internal/loopback"
 	"github.com/phala-go/phala/openapi"
 )
 
@@ -120,7 +121,7 @@ func (s *CVMsService) Logs(ctx context.Context, cvmID string, source LogSource, 
 		return nil, fmt.Errorf("%s: %s of cvm %s: %w", logOperation, source, cvmID, err)
 	}
 	if strings.HasPrefix(string(source), containerPrefix) {
-		// Without these a container's log comes as JSON with each message in base64.
+		// Without these flags the log of a container is JSON with each message in base64.
 		u.RawQuery = o.query(u.RawQuery, "text", "bare")
 	} else {
 		u.RawQuery = o.query(u.RawQuery)
@@ -189,7 +190,7 @@ func parseLogURL(text string) (*url.URL, error) {
 		return nil, errors.New("the log's address is not a URL with a host")
 	case u.User != nil:
 		return nil, fmt.Errorf("the log's URL at %s contains a user, want none", u.Host)
-	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+	case u.Scheme == "http" && !loopback.Is(u.Hostname()):
 		return nil, fmt.Errorf("the log's URL at %s: http is for loopback addresses only, want https", u.Host)
 	case u.Scheme != "https" && u.Scheme != "http":
 		return nil, fmt.Errorf("the log's URL at %s has the scheme %q, want https", u.Host, u.Scheme)

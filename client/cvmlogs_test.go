@@ -14,6 +14,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/phala-go/phala/internal/loopback"
 )
 
 const (
@@ -336,7 +338,7 @@ func FuzzParseLogURL(f *testing.F) {
 			}
 			return
 		}
-		if u.Hostname() == "" || u.User != nil || u.Scheme != "https" && !(u.Scheme == "http" && isLoopback(u.Hostname())) {
+		if u.Hostname() == "" || u.User != nil || u.Scheme != "https" && !(u.Scheme == "http" && loopback.Is(u.Hostname())) {
 			t.Fatalf("%q was accepted", text)
 		}
 		u.RawQuery = LogOptions{Tail: 1, Query: oddQuery}.query(u.RawQuery)

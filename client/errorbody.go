@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/phala-go/phala/internal/cloudtext"
+	"github.com/phala-go/phala/internal/retryafter"
 	"github.com/phala-go/phala/internal/strictjson"
 )
 
@@ -31,7 +32,7 @@ type errorBody struct {
 
 func decodeError(resp *http.Response, data []byte, now time.Time) *APIError {
 	e := &APIError{StatusCode: resp.StatusCode, RequestID: requestID(resp.Header), Raw: data, Attempts: 1}
-	e.RetryAfter, e.hasRetryAfter = retryAfter(resp.Header, now)
+	e.RetryAfter, e.hasRetryAfter = retryafter.Parse(resp.Header, now)
 	var body errorBody
 	if strictjson.Unmarshal(data, &body) == nil {
 		e.take(body)

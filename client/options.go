@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/textproto"
 	"net/url"
@@ -14,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/phala-go/phala/internal/loopback"
 )
 
 // Option configures a [Client] in [New].
@@ -57,7 +58,7 @@ type config struct {
 // callConfig is the configuration that can differ from call to call.
 type callConfig struct {
 	version      string
-	versionAsked bool // set by this call, not by the client
+	versionSet   bool // by this call, not by the client
 	header       http.Header
 	retry        RetryPolicy
 	timeout      time.Duration
@@ -75,12 +76,13 @@ func (o clientOption) applyClient(c *config) error { return o(c) }
 
 type callOption func(*callConfig) error
 
-func (o callOption) applyClient(c *config) error      { return o(&c.call) }
-func (o callOption) applyCall(c *callConfig) error    { return o(c) }
-func (o timeoutOption) applyCall(c *callConfig) error { return o.set(c) }
+func (o callOption) applyClient(c *config) error   { return o(&c.call) }
+func (o callOption) applyCall(c *callConfig) error { return o(c) }
 
-// timeoutOption is a call option that the client can detect.
+// timeoutOption is WithTimeout. The client records that it was set, because it takes precedence over http.Client.Timeout.
 type timeoutOption time.Duration
+
+func (o timeoutOption) applyCall(c *callConfig) error { return o.set(c) }
 
 func (o timeoutOption) applyClient(c *config) error {
 	c.timeoutSet = true
@@ -161,7 +163,7 @@ func WithAPIVersion(version string) CallOption {
 		if _, err := time.Parse(time.DateOnly, version); err != nil && !strings.EqualFold(version, "latest") {
 			return fmt.Errorf("api version %q: want a date such as %s, or latest", version, DefaultAPIVersion)
 		}
-		c.version, c.versionAsked = version, true
+		c.version, c.versionSet = version, true
 		return nil
 	})
 }
@@ -234,7 +236,7 @@ func newConfig(opts []Option) (*config, error) {
 			return nil, fmt.Errorf("client: %w", err)
 		}
 	}
-	cfg.call.versionAsked = false
+	cfg.call.versionSet = false
 	if cfg.apiKey == "" {
 		cfg.apiKey = os.Getenv("PHALA_CLOUD_API_KEY")
 	}
@@ -264,21 +266,13 @@ func parseBase(base string) (*url.URL, error) {
 		return nil, fmt.Errorf("client: base url %q: no host", shown)
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Opaque != "":
 		return nil, fmt.Errorf("client: base url %q: want a host and a path, nothing else", shown)
-	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+	case u.Scheme == "http" && !loopback.Is(u.Hostname()):
 		return nil, fmt.Errorf("client: base url %q: http is for loopback addresses only, use https", shown)
 	case strings.Contains(u.EscapedPath(), "%") || strings.Contains(u.Path, "//") || strings.Contains(u.Path+"/", "/../"):
 		return nil, fmt.Errorf("client: base url %q: the path must be plain", shown)
 	}
 	u.Path = strings.TrimSuffix(strings.TrimSuffix(u.Path, "/"), basePath)
 	return u, nil
-}
-
-func isLoopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }
 
 var (

@@ -9,8 +9,8 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// AllUsage yields the items of all pages of [AppsService.GetUsage], from the one that params name on. What
-// lists have in common is told in the package comment.
+// AllUsage yields the items of all pages of [AppsService.GetUsage], starting at the one that params select.
+// See the package comment on lists.
 func (s *AppsService) AllUsage(ctx context.Context, appID string, params *openapi.AppsGetUsageParams, opts ...CallOption) iter.Seq2[openapi.UsageRecord, error] {
 	start := copied(params)
 	return paged(ctx, s.client, opAppsGetUsage, opts, atOffset(start.Offset, start.Limit, 500, 5000), byOffset,
@@ -24,8 +24,8 @@ func (s *AppsService) AllUsage(ctx context.Context, appID string, params *openap
 		})
 }
 
-// All yields the items of all pages of [AppsService.List], from the one that params name on. What lists have
-// in common is told in the package comment.
+// All yields the items of all pages of [AppsService.List], starting at the one that params select. See the
+// package comment on lists.
 func (s *AppsService) All(ctx context.Context, params *openapi.AppsListParams, opts ...CallOption) iter.Seq2[openapi.App, error] {
 	start := copied(params)
 	return paged(ctx, s.client, opAppsList, opts, atNumber(start.Page), byNumber,
@@ -39,8 +39,8 @@ func (s *AppsService) All(ctx context.Context, params *openapi.AppsListParams, o
 		})
 }
 
-// AllRevisions yields the items of all pages of [AppsService.ListRevisions], from the one that params name
-// on. What lists have in common is told in the package comment.
+// AllRevisions yields the items of all pages of [AppsService.ListRevisions], starting at the one that params
+// select. See the package comment on lists.
 func (s *AppsService) AllRevisions(ctx context.Context, appID string, params *openapi.AppsListRevisionsParams, opts ...CallOption) iter.Seq2[openapi.AppRevision, error] {
 	start := copied(params)
 	return paged(ctx, s.client, opAppsListRevisions, opts, atNumber(start.Page), byNumber,
@@ -54,8 +54,8 @@ func (s *AppsService) AllRevisions(ctx context.Context, appID string, params *op
 		})
 }
 
-// AllRecent yields the items of all pages of [AttestationsService.ListRecent], from the one that params name
-// on. What lists have in common is told in the package comment.
+// AllRecent yields the items of all pages of [AttestationsService.ListRecent], starting at the one that
+// params select. See the package comment on lists.
 func (s *AttestationsService) AllRecent(ctx context.Context, params *openapi.AttestationsListRecentParams, opts ...CallOption) iter.Seq2[openapi.RecentQuote, error] {
 	start := copied(params)
 	return paged(ctx, s.client, opAttestationsListRecent, opts, atOffset(start.Skip, start.Limit, 20, 100), byOffset,
@@ -69,8 +69,8 @@ func (s *AttestationsService) AllRecent(ctx context.Context, params *openapi.Att
 		})
 }
 
-// All yields the items of all pages of [CVMsService.List], from the one that params name on. What lists have
-// in common is told in the package comment.
+// All yields the items of all pages of [CVMsService.List], starting at the one that params select. See the
+// package comment on lists.
 func (s *CVMsService) All(ctx context.Context, params *openapi.CVMsListParams, opts ...CallOption) iter.Seq2[openapi.CVM, error] {
 	start := copied(params)
 	return paged(ctx, s.client, opCVMsList, opts, atNumber(start.Page), byNumber,
@@ -84,8 +84,8 @@ func (s *CVMsService) All(ctx context.Context, params *openapi.CVMsListParams, o
 		})
 }
 
-// AllOperations yields the items of all pages of [CVMsService.ListOperations], from the one that params name
-// on. What lists have in common is told in the package comment.
+// AllOperations yields the items of all pages of [CVMsService.ListOperations], starting at the one that
+// params select. See the package comment on lists.
 func (s *CVMsService) AllOperations(ctx context.Context, cvmID string, params *openapi.CVMsListOperationsParams, opts ...CallOption) iter.Seq2[openapi.Operation, error] {
 	start := copied(params)
 	return paged(ctx, s.client, opCVMsListOperations, opts, atCursor(start.Cursor), byCursor,
@@ -101,8 +101,8 @@ func (s *CVMsService) AllOperations(ctx context.Context, cvmID string, params *o
 		})
 }
 
-// All yields the items of all pages of [KMSService.List], from the one that params name on. What lists have
-// in common is told in the package comment.
+// All yields the items of all pages of [KMSService.List], starting at the one that params select. See the
+// package comment on lists.
 func (s *KMSService) All(ctx context.Context, params *openapi.KMSListParams, opts ...CallOption) iter.Seq2[openapi.KMS, error] {
 	start := copied(params)
 	return paged(ctx, s.client, opKMSList, opts, atNumber(start.Page), byNumber,
@@ -116,8 +116,8 @@ func (s *KMSService) All(ctx context.Context, params *openapi.KMSListParams, opt
 		})
 }
 
-// All yields the items of all pages of [OSImagesService.List], from the one that params name on. What lists
-// have in common is told in the package comment.
+// All yields the items of all pages of [OSImagesService.List], starting at the one that params select. See
+// the package comment on lists.
 func (s *OSImagesService) All(ctx context.Context, params *openapi.OSImagesListParams, opts ...CallOption) iter.Seq2[openapi.OSImage, error] {
 	start := copied(params)
 	return paged(ctx, s.client, opOSImagesList, opts, atNumber(start.Page), byNumber,
@@ -131,8 +131,8 @@ func (s *OSImagesService) All(ctx context.Context, params *openapi.OSImagesListP
 		})
 }
 
-// AllDeliveries yields the items of all pages of [WebhooksService.ListDeliveries], from the one that params
-// name on. What lists have in common is told in the package comment.
+// AllDeliveries yields the items of all pages of [WebhooksService.ListDeliveries], starting at the one that
+// params select. See the package comment on lists.
 func (s *WebhooksService) AllDeliveries(ctx context.Context, webhookID string, params *openapi.WebhooksListDeliveriesParams, opts ...CallOption) iter.Seq2[openapi.WebhookDelivery, error] {
 	start := copied(params)
 	return paged(ctx, s.client, opWebhooksListDeliveries, opts, atOffset(start.Offset, start.Limit, 50, 50), byOffset,
@@ -146,8 +146,8 @@ func (s *WebhooksService) AllDeliveries(ctx context.Context, webhookID string, p
 		})
 }
 
-// All yields the items of all pages of [WorkspacesService.List], from the one that params name on. What lists
-// have in common is told in the package comment.
+// All yields the items of all pages of [WorkspacesService.List], starting at the one that params select. See
+// the package comment on lists.
 func (s *WorkspacesService) All(ctx context.Context, params *openapi.WorkspacesListParams, opts ...CallOption) iter.Seq2[openapi.Workspace, error] {
 	start := copied(params)
 	return paged(ctx, s.client, opWorkspacesList, opts, atCursor(start.Cursor), byFlaggedCursor,
@@ -163,8 +163,8 @@ func (s *WorkspacesService) All(ctx context.Context, params *openapi.WorkspacesL
 		})
 }
 
-// AllNodes yields the items of all pages of [WorkspacesService.ListNodes], from the one that params name on.
-// What lists have in common is told in the package comment.
+// AllNodes yields the items of all pages of [WorkspacesService.ListNodes], starting at the one that params
+// select. See the package comment on lists.
 func (s *WorkspacesService) AllNodes(ctx context.Context, slug string, params *openapi.WorkspacesListNodesParams, opts ...CallOption) iter.Seq2[openapi.NodeRef, error] {
 	start := copied(params)
 	return paged(ctx, s.client, opWorkspacesListNodes, opts, atNumber(start.Page), byNumber,

@@ -78,12 +78,12 @@ type part[T any] struct {
 	more   bool   // there is a next page
 }
 
-// turn returns whether a page follows one, and its place. A reason ends the list with a PagingError; only the last
+// follower returns whether a page follows one, and its place. A reason ends the list with a PagingError; only the last
 // page has one.
-type turn[T any] func(at place, got part[T]) (next place, more bool, reason string)
+type follower[T any] func(at place, got part[T]) (next place, more bool, reason string)
 
 // paged yields the items of all pages from start on. fetch requests one page, and read returns its parts.
-func paged[A, T any](ctx context.Context, c *Client, op operation, opts []CallOption, start place, turn turn[T],
+func paged[A, T any](ctx context.Context, c *Client, op operation, opts []CallOption, start place, follow follower[T],
 	fetch func(context.Context, place) (A, error), read func(A) part[T]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
@@ -117,7 +117,7 @@ func paged[A, T any](ctx context.Context, c *Client, op operation, opts []CallOp
 				fail(reason)
 				return
 			}
-			next, more, reason := turn(at, got)
+			next, more, reason := follow(at, got)
 			if more {
 				reason = guard.stop(n, at, next)
 			}
@@ -238,7 +238,7 @@ func atNumber(page *int) place {
 	return place{number: *page}
 }
 
-// byNumber is the turn of numbered pages with a total. If the number of pages and the number of items disagree, it
+// byNumber is the follower of numbered pages with a total. If the number of pages and the number of items disagree, it
 // follows the larger one: a page too many costs a request, one too few hides items. An empty page ends the list
 // unless the total shows that items are missing.
 func byNumber[T any](at place, got part[T]) (next place, more bool, reason string) {
@@ -269,10 +269,10 @@ func atCursor(cursor *string) place {
 	return place{cursor: *cursor}
 }
 
-// byCursor is the turn of pages with a cursor. A page may be empty and still have a next one.
+// byCursor is the follower of pages with a cursor. A page may be empty and still have a next one.
 func byCursor[T any](_ place, got part[T]) (next place, more bool, reason string) {
 	if got.more && got.next == "" {
-		return next, false, "it says that there is more, but not where"
+		return next, false, "the response reports a next page, but has no cursor"
 	}
 	return place{cursor: got.next}, got.next != "", ""
 }
@@ -285,7 +285,7 @@ func byFlaggedCursor[T any](at place, got part[T]) (next place, more bool, reaso
 	return byCursor(at, got)
 }
 
-// atOffset returns the place after some items. The API's page size is known up to most items.
+// atOffset returns the place after some items. usual is the default of the limit, and most its documented maximum.
 func atOffset(offset, limit *int, usual, most int) place {
 	at := place{limit: usual}
 	if offset != nil {
@@ -304,7 +304,7 @@ func atOffset(offset, limit *int, usual, most int) place {
 	return at
 }
 
-// byOffset is the turn of pages with an offset. It continues after a full page whatever the total is, because a page
+// byOffset is the follower of pages with an offset. It continues after a full page whatever the total is, because a page
 // too many costs a request, one too few hides items; after a short one, it continues if the total requires it.
 func byOffset[T any](at place, got part[T]) (next place, more bool, reason string) {
 	next = at

@@ -408,7 +408,7 @@ func TestCursors_ThatGoInCircles(t *testing.T) {
 		"back to where it began":  {[]string{"b", "start"}, "start", "its next cursor was used before", 2},
 		"to itself":               {[]string{"start"}, "start", "its next cursor was used before", 1},
 		"empty pages on the way":  {[]string{"a", "b", ""}, "", "", 3},
-		"more, but nowhere":       {[]string{"a", "?"}, "", "not where", 2},
+		"more, but nowhere":       {[]string{"a", "?"}, "", "has no cursor", 2},
 		"an end with a cursor":    {[]string{"a", "!b"}, "", "", 2},
 		"the first page is all":   {[]string{""}, "", "", 1},
 		"a cursor of any content": {[]string{"a&b=c/../☃", ""}, "", "", 2},
@@ -543,7 +543,7 @@ func FuzzPaging(f *testing.F) {
 			}
 			return got, nil
 		}
-		start, by := atNumber(&at), turn[int](byNumber[int])
+		start, by := atNumber(&at), follower[int](byNumber[int])
 		switch dialect % 4 {
 		case 1:
 			start, by = atCursor(nil), byCursor

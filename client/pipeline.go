@@ -113,7 +113,7 @@ func (c *Client) setHeaders(req *http.Request, p *plan) error {
 
 func (c *Client) versionOf(rt *route, cfg *callConfig) []string {
 	switch {
-	case cfg.versionAsked:
+	case cfg.versionSet:
 		return []string{cfg.version}
 	case rt != nil && rt.version != "":
 		return []string{rt.version}

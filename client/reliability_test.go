@@ -22,6 +22,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/phala-go/phala/internal/retryafter"
 )
 
 // site is a server that counts how often it did the work of a call.
@@ -216,7 +218,7 @@ func suffer(t *testing.T, f matrixFault, call matrixCall, times int) (o outcome)
 				time.AfterFunc(time.Second, cancel)
 			}
 			if resp, err = f.fail(&s, r); resp != nil {
-				_, asked = retryAfter(resp.Header, time.Now())
+				_, asked = retryafter.Parse(resp.Header, time.Now())
 			}
 			return resp, err
 		})

@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -128,9 +127,7 @@ func neverSent(err error) bool {
 
 // isFinalTransport reports whether a repetition cannot succeed, or must not be tried.
 func isFinalTransport(err error) bool {
-	var (
-		tooLarge *BodyTooLargeError
-	)
+	var tooLarge *BodyTooLargeError
 	return isTLSFailure(err) || errors.As(err, &tooLarge) || errors.Is(err, errUnexpectedStream) ||
 		errors.Is(err, ErrRoute) || errors.Is(err, context.Canceled)
 }
@@ -165,25 +162,6 @@ func isTLSFailure(err error) bool {
 	return false
 }
 
-// retryAfter reads the Retry-After header: seconds or a date.
-func retryAfter(h http.Header, now time.Time) (time.Duration, bool) {
-	text := h.Get("Retry-After")
-	if text == "" {
-		return 0, false
-	}
-	if seconds, err := strconv.ParseInt(text, 10, 64); err == nil {
-		if seconds < 0 {
-			return 0, false
-		}
-		const most = int64(1<<63-1) / int64(time.Second)
-		return time.Duration(min(seconds, most)) * time.Second, true
-	}
-	if date, err := http.ParseTime(text); err == nil {
-		return max(0, date.Sub(now)), true
-	}
-	return 0, false
-}
-
 // pause returns how long to wait after err, and whether to wait at all.
 func (p RetryPolicy) pause(attempt int, err error) (time.Duration, bool) {
 	var api *APIError
@@ -192,19 +170,6 @@ func (p RetryPolicy) pause(attempt int, err error) (time.Duration, bool) {
 	}
 	return jitter(p.bound(attempt)), true
 }
-
-// sleep waits for d. It fails at once if ctx ends before d has passed.
-func sleep(ctx context.Context, d time.Duration) error {
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= d {
-		return errDeadlineTooClose
-	}
-	if pause.For(ctx, d) != nil {
-		return ctx.Err()
-	}
-	return nil
-}
-
-var errDeadlineTooClose = errors.New("the deadline comes before the next attempt")
 
 // retried sends a request until it succeeds, fails permanently, or must not be repeated any more.
 func (c *Client) retried(req *http.Request, p *plan) (*http.Response, error) {
@@ -230,7 +195,7 @@ func (c *Client) retried(req *http.Request, p *plan) (*http.Response, error) {
 		}
 		var wait time.Duration
 		switch {
-		case ctx.Err() != nil && isAnswer(err) && repeatable(class, err):
+		case ctx.Err() != nil && isAPIError(err) && repeatable(class, err):
 			return nil, endedWaiting(ctx.Err(), err)
 		case ctx.Err() != nil:
 			return nil, err
@@ -254,11 +219,12 @@ func (c *Client) retried(req *http.Request, p *plan) (*http.Response, error) {
 			}
 			attempt++
 		}
-		c.logRetry(req, p, err, wait)
-		if sleepErr := sleep(ctx, wait); errors.Is(sleepErr, errDeadlineTooClose) {
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait {
 			return nil, err
-		} else if sleepErr != nil {
-			return nil, endedWaiting(sleepErr, err)
+		}
+		c.logRetry(req, p, err, wait)
+		if pause.For(ctx, wait) != nil {
+			return nil, endedWaiting(ctx.Err(), err)
 		}
 		if req, err = rewind(req); err != nil {
 			return nil, err
@@ -266,7 +232,7 @@ func (c *Client) retried(req *http.Request, p *plan) (*http.Response, error) {
 	}
 }
 
-// endedWaiting is the error of a context that ended before a call could be repeated after a failure.
+// endedWaiting returns the error of a context that ended before a call was repeated after a failure.
 func endedWaiting(ctxErr, failure error) error {
 	return fmt.Errorf("%w while waiting to repeat the call after: %w", ctxErr, failure)
 }
@@ -375,9 +341,9 @@ func isPermanent(err error) bool {
 		isMisconfigured(err) || errors.Is(err, openapi.ErrPathParam)
 }
 
-// isAnswer reports whether a failure is a response of the API, and not a transport failure or the end of the caller's
+// isAPIError reports whether a failure is a response of the API, and not a transport failure or the end of the caller's
 // context.
-func isAnswer(err error) bool {
+func isAPIError(err error) bool {
 	var api *APIError
 	return errors.As(err, &api)
 }

@@ -5,6 +5,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/phala-go/phala/internal/uuid"
 	"github.com/phala-go/phala/openapi"
 )
 
@@ -134,7 +135,7 @@ func (r *router) name(op operation) string {
 // digits never mean an instance, which has the prefix "instance_".
 func cvmPath(id string) openapi.PathParam {
 	switch {
-	case isUUID4(id):
+	case uuid.IsV4(id):
 		return openapi.PathParam(strings.ReplaceAll(id, "-", ""))
 	case isHex(id, 40):
 		return openapi.PathParam("app_" + id)
@@ -166,24 +167,9 @@ func isHex(s string, length int) bool {
 		return false
 	}
 	for i := range len(s) {
-		if !isHexDigit(s[i]) {
+		if c := s[i]; !('0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F') {
 			return false
 		}
 	}
 	return true
-}
-
-func isHexDigit(c byte) bool {
-	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
-}
-
-// isUUID4 reports whether s is a version 4 UUID of the RFC 9562 variant, with all of its dashes or none.
-func isUUID4(s string) bool {
-	if len(s) == 36 {
-		if s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
-			return false
-		}
-		s = s[:8] + s[9:13] + s[14:18] + s[19:23] + s[24:]
-	}
-	return isHex(s, 32) && s[12] == '4' && strings.IndexByte("89abAB", s[16]) >= 0
 }

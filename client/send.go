@@ -29,7 +29,7 @@ func (c *Client) attempt(req *http.Request, p *plan, number int) (*http.Response
 	ctx, cancel := context.WithCancelCause(req.Context())
 	timer := time.AfterFunc(p.config.timeout, func() { cancel(errAttemptTimeout) })
 	resp, err := c.http.Do(req.WithContext(ctx))
-	if err == nil && resp.StatusCode < 300 && wantsStream(req) {
+	if err == nil && resp.StatusCode < 300 && acceptsStream(req) {
 		if timer.Stop() {
 			resp.Body = &streamBody{ReadCloser: resp.Body, cancel: cancel}
 			c.logAttempt(req, p, attempted{number, resp.StatusCode, nil, began})
@@ -108,7 +108,7 @@ func withoutURL(err error) error {
 	return err
 }
 
-func wantsStream(req *http.Request) bool {
+func acceptsStream(req *http.Request) bool {
 	accept := req.Header["Accept"]
 	return len(accept) == 1 && accept[0] == eventStream
 }

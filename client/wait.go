@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/phala-go/phala/internal/cloudtext"
+	"github.com/phala-go/phala/internal/pause"
 	"github.com/phala-go/phala/openapi"
 )
 
@@ -136,13 +137,13 @@ func (w *waiter) follow(ctx context.Context) {
 	o, _ := WatchOptions{Target: w.target}.check()
 	stream := watch{
 		client: w.cvms.client, cvm: w.cvm, options: o, opts: []CallOption{WithoutRetry()},
-		maxFailures: maxFollowFailures, impatient: true,
+		maxFailures: maxFollowFailures, failFast: true,
 	}
 	stream.run(ctx, func(event StateEvent, err error) bool {
 		if err != nil || event.Type == EventComplete {
 			return false
 		}
-		w.see(event.State)
+		w.observe(event.State)
 		return !failed(event.State.Status, w.target)
 	})
 }
@@ -156,9 +157,7 @@ func (w *waiter) poll(ctx context.Context, over func(context.Context) (bool, err
 		if done || err != nil {
 			return err
 		}
-		if sleep(ctx, pace.pause(w.last != before)) != nil {
-			<-ctx.Done()
-		}
+		_ = pause.For(ctx, pace.next(w.last != before))
 	}
 	return w.fail(endOf(ctx, w.failure))
 }
@@ -174,11 +173,11 @@ func (w *waiter) reached(ctx context.Context) (over bool, err error) {
 	}
 	busy := isBusy(cvm)
 	if cvm.Status == w.target && !busy {
-		w.see(openapi.CVMState{Status: cvm.Status})
+		w.observe(openapi.CVMState{Status: cvm.Status})
 		return true, nil
 	}
 	if w.last == nil || w.last.Status != cvm.Status || failed(cvm.Status, w.target) {
-		w.see(w.describe(ctx, cvm.Status))
+		w.observe(w.describe(ctx, cvm.Status))
 	}
 	if !busy && failed(cvm.Status, w.target) {
 		return false, w.fail(ErrFailedState)
@@ -197,13 +196,13 @@ func (w *waiter) get(ctx context.Context) (*openapi.CVMDetail, error) {
 	if ctx.Err() == nil && isPermanent(err) {
 		return nil, w.fail(err)
 	}
-	if ctx.Err() == nil || isAnswer(err) {
+	if ctx.Err() == nil || isAPIError(err) {
 		w.failure = err
 	}
 	return nil, nil
 }
 
-// describe requests the boot texts, which the CVM itself does not contain.
+// describe requests the boot texts, which the response of Get does not contain.
 func (w *waiter) describe(ctx context.Context, status openapi.CVMStatus) openapi.CVMState {
 	if state, err := w.cvms.GetState(ctx, w.cvm, nil); err == nil {
 		state.Status = status
@@ -212,7 +211,7 @@ func (w *waiter) describe(ctx context.Context, status openapi.CVMStatus) openapi
 	return openapi.CVMState{Status: status}
 }
 
-func (w *waiter) see(s openapi.CVMState) {
+func (w *waiter) observe(s openapi.CVMState) {
 	w.last = &s
 	w.progress(StateEvent{CVM: w.cvm, Type: EventState, State: s})
 }
@@ -221,7 +220,7 @@ func (w *waiter) fail(err error) error {
 	return &WaitError{CVM: w.cvm, Target: string(w.target), State: w.last, Err: err}
 }
 
-// isBusy reports whether an operation runs on a CVM. If the response does not contain it, the status determines it.
+// isBusy reports whether an operation runs on a CVM. Without the field, the status determines it.
 func isBusy(cvm *openapi.CVMDetail) bool {
 	if cvm.InProgress != nil {
 		return *cvm.InProgress
@@ -293,11 +292,11 @@ func (w *waiter) idle(ctx context.Context) (over bool, err error) {
 		return false, err
 	}
 	if !isBusy(cvm) {
-		w.see(openapi.CVMState{Status: cvm.Status})
+		w.observe(openapi.CVMState{Status: cvm.Status})
 		return true, nil
 	}
 	if w.last == nil || w.last.Status != cvm.Status {
-		w.see(w.describe(ctx, cvm.Status))
+		w.observe(w.describe(ctx, cvm.Status))
 	}
 	return false, nil
 }
@@ -305,8 +304,8 @@ func (w *waiter) idle(ctx context.Context) (over bool, err error) {
 // pace determines the pauses of a wait. The first pauses are short, for operations that end soon. They grow while
 // nothing changes.
 type pace struct {
-	usual time.Duration
-	next  time.Duration
+	usual   time.Duration
+	current time.Duration
 }
 
 const (
@@ -316,19 +315,19 @@ const (
 	maxSlower = 5
 )
 
-func newPace(usual time.Duration) *pace { return &pace{usual: usual, next: usual / early} }
+func newPace(usual time.Duration) *pace { return &pace{usual: usual, current: usual / early} }
 
-// pause returns the time before the next request, a fifth more or less, so that many waits do not send at the same
+// next returns the pause before the next request, a fifth more or less, so that many waits do not send at the same
 // moment.
-func (p *pace) pause(changed bool) time.Duration {
+func (p *pace) next(changed bool) time.Duration {
 	if changed {
-		p.next = min(p.next, p.usual)
+		p.current = min(p.current, p.usual)
 	}
-	pause := p.next - p.next/5 + jitter(p.next/5*2)
-	if p.next < p.usual {
-		p.next = min(2*p.next, p.usual)
+	pause := p.current - p.current/5 + jitter(p.current/5*2)
+	if p.current < p.usual {
+		p.current = min(2*p.current, p.usual)
 	} else {
-		p.next = min(p.next+p.next/2, maxSlower*p.usual)
+		p.current = min(p.current+p.current/2, maxSlower*p.usual)
 	}
 	return pause
 }

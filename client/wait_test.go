@@ -262,13 +262,13 @@ func TestPace(t *testing.T) {
 	t.Parallel()
 	p := newPace(10 * time.Second)
 	for _, want := range []float64{1.25, 2.5, 5, 10, 15, 22.5, 33.75, 50, 50} {
-		assert.InDelta(t, want, p.pause(false).Seconds(), want/5+1e-9)
+		assert.InDelta(t, want, p.next(false).Seconds(), want/5+1e-9)
 	}
-	assert.InDelta(t, 10, p.pause(true).Seconds(), 2)
-	assert.InDelta(t, 15, p.pause(false).Seconds(), 3)
+	assert.InDelta(t, 10, p.next(true).Seconds(), 2)
+	assert.InDelta(t, 15, p.next(false).Seconds(), 3)
 	drawn := map[time.Duration]bool{}
 	for range 20 {
-		drawn[p.pause(true)] = true
+		drawn[p.next(true)] = true
 	}
 	assert.Greater(t, len(drawn), 1, "many waits do not ask at the same moment")
 }

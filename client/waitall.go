@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/phala-go/phala/internal/pause"
 	"github.com/phala-go/phala/internal/uuid"
 	"github.com/phala-go/phala/openapi"
 )
@@ -16,16 +17,15 @@ import (
 const (
 	// maxBatch is the number of states in one request. The API documents no limit.
 	maxBatch = 100
-	// maxQuestions is the number of concurrent requests of one wait.
-	maxQuestions = 4
+	// maxRequests is the number of concurrent requests of one wait.
+	maxRequests = 4
 )
 
 // WaitAll returns when every given CVM has the target status and no operation runs on it any more. It requests the
 // states of up to 100 CVMs at a time and uses no streams, so it is suited for thousands. While nothing changes, the
 // interval of polling grows up to five times.
 //
-// A CVM whose status does not lead to the target, or that the API does not know, does not end the wait for the
-// others. When those have settled, WaitAll returns a [*WaitAllError] that lists the failed ones. If the context ends,
+// A CVM that does not exist, or whose status does not lead to the target, does not end the wait for the others. When those have settled, WaitAll returns a [*WaitAllError] that lists the failed ones. If the context ends,
 // the error also lists the CVMs that have not settled, each with its last state. Waiting for "deleted" ends when all
 // are gone.
 //
@@ -65,8 +65,8 @@ type member struct {
 	err     error // why it failed
 }
 
-// sighting is the result of one request for one member.
-type sighting struct {
+// observation is the result of one request for one member.
+type observation struct {
 	member *member
 	state  openapi.CVMState
 	busy   bool
@@ -81,7 +81,7 @@ func (g *group) add(ids []string) error {
 		}
 		m := &member{id: id}
 		key := id
-		if isUUID(id) {
+		if uuid.Is(id) {
 			m.uuid, key = id, uuid.Bare(id)
 		}
 		if !seen[key] {
@@ -92,16 +92,10 @@ func (g *group) add(ids []string) error {
 	return nil
 }
 
-// isUUID reports whether id can only be a UUID: one with dashes, or of version 4 without them. A name can look like
-// other forms.
-func isUUID(id string) bool {
-	return isUUID4(id) || len(id) == 36 && isHex(strings.ReplaceAll(id, "-", ""), 32)
-}
-
 func (g *group) wait(ctx context.Context) error {
 	pace := newPace(g.interval)
 	for ctx.Err() == nil {
-		changed := g.ask(ctx)
+		changed := g.poll(ctx)
 		pending := g.pending()
 		if len(pending) == 0 {
 			return g.result()
@@ -112,9 +106,7 @@ func (g *group) wait(ctx context.Context) error {
 			}
 			return g.result()
 		}
-		if sleep(ctx, pace.pause(changed)) != nil {
-			<-ctx.Done()
-		}
+		_ = pause.For(ctx, pace.next(changed))
 	}
 	for _, m := range g.pending() {
 		m.err = endOf(ctx, m.failure)
@@ -126,52 +118,51 @@ func (g *group) pending() []*member {
 	return slices.DeleteFunc(slices.Clone(g.members), func(m *member) bool { return m.settled || m.err != nil })
 }
 
-// ask requests the state of every CVM that has not settled, and reports whether any has changed.
-func (g *group) ask(ctx context.Context) (changed bool) {
+// poll requests the state of every CVM that has not settled, and reports whether any has changed.
+func (g *group) poll(ctx context.Context) (changed bool) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	for s := range answers(ctx, g.questions()) {
+	for s := range run(ctx, g.requests()) {
 		switch {
-		case s.err != nil && ctx.Err() != nil && !isAnswer(s.err):
+		case s.err != nil && ctx.Err() != nil && !isAPIError(s.err):
 			// The end of the context is not a result for the CVM.
 		case s.err != nil && isMisconfigured(s.err):
 			g.refusal = s.err
 			cancel()
-		case g.refusal == nil && g.take(s):
+		case g.refusal == nil && g.record(s):
 			changed = true
 		}
 	}
 	return changed
 }
 
-// question sends one request or a few.
-type question func(context.Context) []sighting
+// request requests the state of one CVM or of a batch.
+type request func(context.Context) []observation
 
-// questions returns one question for each hundred CVMs whose UUID is known, and one for each other CVM.
-func (g *group) questions() []question {
-	var all []question
+// requests returns one request for each hundred CVMs whose UUID is known, and one for each other CVM.
+func (g *group) requests() []request {
+	var all []request
 	var known []*member
 	for _, m := range g.pending() {
 		if m.uuid != "" {
 			known = append(known, m)
 			continue
 		}
-		all = append(all, func(ctx context.Context) []sighting { return []sighting{g.look(ctx, m)} })
+		all = append(all, func(ctx context.Context) []observation { return []observation{g.get(ctx, m)} })
 	}
 	for batch := range slices.Chunk(known, maxBatch) {
-		all = append(all, func(ctx context.Context) []sighting { return g.lookAtAll(ctx, batch) })
+		all = append(all, func(ctx context.Context) []observation { return g.getBatch(ctx, batch) })
 	}
 	return all
 }
 
-// answers runs a few questions at a time and returns their results, in no order, until all are done or the context
-// ends.
-func answers(ctx context.Context, questions []question) <-chan sighting {
-	open := make(chan question)
-	told := make(chan sighting)
+// run sends a few requests at a time and returns their results, in no order, until all are done or the context ends.
+func run(ctx context.Context, requests []request) <-chan observation {
+	open := make(chan request)
+	results := make(chan observation)
 	go func() {
 		defer close(open)
-		for _, q := range questions {
+		for _, q := range requests {
 			select {
 			case open <- q:
 			case <-ctx.Done():
@@ -179,26 +170,26 @@ func answers(ctx context.Context, questions []question) <-chan sighting {
 			}
 		}
 	}()
-	var asking sync.WaitGroup
-	for range min(maxQuestions, len(questions)) {
-		asking.Go(func() {
+	var workers sync.WaitGroup
+	for range min(maxRequests, len(requests)) {
+		workers.Go(func() {
 			for q := range open {
 				for _, s := range q(ctx) {
-					told <- s
+					results <- s
 				}
 			}
 		})
 	}
 	go func() {
-		asking.Wait()
-		close(told)
+		workers.Wait()
+		close(results)
 	}()
-	return told
+	return results
 }
 
-// lookAtAll requests the states of a batch. A CVM that is missing in the response is requested alone, and so are all
+// getBatch requests the states of a batch. A CVM that is missing in the response is requested alone, and so are all
 // if the API refuses the batch: one invalid identifier must not fail the others.
-func (g *group) lookAtAll(ctx context.Context, batch []*member) []sighting {
+func (g *group) getBatch(ctx context.Context, batch []*member) []observation {
 	uuids := make([]string, len(batch))
 	for i, m := range batch {
 		uuids[i] = m.uuid
@@ -211,21 +202,21 @@ func (g *group) lookAtAll(ctx context.Context, batch []*member) []sighting {
 	for key, status := range statuses {
 		byUUID[uuid.Bare(key)] = status
 	}
-	seen := make([]sighting, len(batch))
+	seen := make([]observation, len(batch))
 	for i, m := range batch {
 		if status, ok := byUUID[uuid.Bare(m.uuid)]; ok && status.Status != "" {
-			seen[i] = sighting{member: m, state: stateOf(status), busy: isStatusBusy(status)}
+			seen[i] = observation{member: m, state: stateOf(status), busy: isStatusBusy(status)}
 		} else {
-			seen[i] = g.look(ctx, m)
+			seen[i] = g.get(ctx, m)
 		}
 	}
 	return seen
 }
 
-func failures(batch []*member, err error) []sighting {
-	seen := make([]sighting, len(batch))
+func failures(batch []*member, err error) []observation {
+	seen := make([]observation, len(batch))
 	for i, m := range batch {
-		seen[i] = sighting{member: m, err: err}
+		seen[i] = observation{member: m, err: err}
 	}
 	return seen
 }
@@ -237,19 +228,19 @@ func isRefusedBatch(err error) bool {
 		slices.Contains([]int{http.StatusBadRequest, http.StatusNotFound, http.StatusUnprocessableEntity}, api.StatusCode)
 }
 
-// look requests one CVM by its given identifier.
-func (g *group) look(ctx context.Context, m *member) sighting {
+// get requests one CVM by its given identifier.
+func (g *group) get(ctx context.Context, m *member) observation {
 	cvm, err := g.cvms.Get(ctx, m.id)
 	if err != nil {
-		return sighting{member: m, err: err}
+		return observation{member: m, err: err}
 	}
-	return sighting{member: m, busy: isBusy(cvm), state: openapi.CVMState{
+	return observation{member: m, busy: isBusy(cvm), state: openapi.CVMState{
 		Status: cvm.Status, ID: cvm.ID, Name: cvm.Name, VMUUID: cvm.VMUUID, InstanceID: cvm.InstanceID, InProgress: cvm.InProgress,
 	}}
 }
 
-// take records the result of a question, and reports whether it is new.
-func (g *group) take(s sighting) (changed bool) {
+// record records the result of a request, and reports whether it is new.
+func (g *group) record(s observation) (changed bool) {
 	m := s.member
 	switch {
 	case s.err == nil:

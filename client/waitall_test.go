@@ -192,7 +192,7 @@ func TestWaitAllForThousands(t *testing.T) {
 			assert.Equal(t, []string{"starting", "error"}, seen[ids[999]])
 			assert.Less(t, time.Since(f.began), 5*time.Minute+20*time.Second, "soon after the last one runs")
 			assert.LessOrEqual(t, slices.Max(f.batches), 100)
-			assert.LessOrEqual(t, f.most, maxQuestions)
+			assert.LessOrEqual(t, f.most, maxRequests)
 			assert.Equal(t, slices.Repeat([]int{100}, n/100), f.batches[:n/100])
 			assert.Less(t, f.batchesFrom(4*time.Minute+10*time.Second, 50*time.Second), n/50, "who has settled is not asked for again")
 			assert.Less(t, len(f.batches), n/100*5*60/10, "slower while nothing changes")
@@ -326,7 +326,7 @@ func TestWaitAll_EndsWhereTheKeyIsRefused(t *testing.T) {
 		failed, err := waitAll(t.Context(), t, f, ids, "running")
 		require.ErrorIs(t, err, ErrUnauthorized)
 		assert.Len(t, failed, 2000)
-		assert.LessOrEqual(t, len(f.batches), 2*maxQuestions)
+		assert.LessOrEqual(t, len(f.batches), 2*maxRequests)
 	})
 }
 

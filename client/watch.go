@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/phala-go/phala/internal/cloudtext"
+	"github.com/phala-go/phala/internal/pause"
 	"github.com/phala-go/phala/internal/sse"
 	"github.com/phala-go/phala/internal/strictjson"
 	"github.com/phala-go/phala/openapi"
@@ -48,8 +49,8 @@ type WatchOptions struct {
 	// Timeout is the time for which the API keeps one connection: 10 to 600 seconds; 0 means 300 seconds. A watch
 	// opens a new connection afterwards.
 	Timeout time.Duration
-	// IdleTimeout is how long a connection may be silent, without even a comment, before it is treated as broken; 0
-	// means three intervals and 30 seconds.
+	// IdleTimeout is how long a connection may send nothing, not even a comment, before it counts as broken; 0 means
+	// three intervals and 30 seconds.
 	IdleTimeout time.Duration
 }
 
@@ -94,7 +95,7 @@ type StateEvent struct {
 }
 
 // Watch follows a CVM until it has the target status, over the API's stream. It yields each state and finally a
-// complete event. If the connection breaks, is silent or ends without that event, Watch opens a new one after a
+// complete event. If the connection breaks, sends nothing or ends without that event, Watch opens a new one after a
 // growing pause, and sends the id of the last event. An error that a new connection cannot fix (a refused key, an
 // unknown CVM, eight consecutive failures) and the end of the context, together with the failure before it, are
 // yielded once.
@@ -138,13 +139,13 @@ type watch struct {
 	options     WatchOptions
 	opts        []CallOption
 	maxFailures int
-	impatient   bool // stops if no stream is free or the API refuses one
+	failFast    bool // stops if no stream is free or the API refuses one
 
-	failures int       // consecutive, without an event between
-	short    int       // consecutive connections that failed or ended early
-	failure  error     // of the last connection, until an event
-	began    time.Time // of the stream; zero if there was none
-	asked    time.Duration
+	failures int           // consecutive, without an event between
+	short    int           // consecutive connections that failed or ended early
+	failure  error         // of the last connection, until an event
+	began    time.Time     // of the stream; zero if there was none
+	retry    time.Duration // the pause that the server requested
 	lastID   string
 }
 
@@ -158,17 +159,16 @@ func (w *watch) run(ctx context.Context, yield func(StateEvent, error) bool) {
 		}
 		w.count(err)
 		if ctx.Err() == nil {
-			if err != nil && (isPermanent(err) || w.failures >= w.maxFailures || w.impatient && isAnswer(err)) {
+			if err != nil && (isPermanent(err) || w.failures >= w.maxFailures || w.failFast && isAPIError(err)) {
 				yield(StateEvent{}, err)
 				return
 			}
 			w.failure = err
-			if sleep(ctx, w.pause(err)) == nil {
+			if pause.For(ctx, w.pause(err)) == nil {
 				continue
 			}
-			<-ctx.Done()
 		}
-		if isAnswer(err) {
+		if isAPIError(err) {
 			w.failure = err
 		}
 		yield(StateEvent{}, fmt.Errorf("watch of cvm %s: %w", w.cvm, endOf(ctx, w.failure)))
@@ -197,12 +197,12 @@ func (w *watch) pause(err error) time.Duration {
 	if w.short == 0 {
 		return 0
 	}
-	asked := w.asked
+	requested := w.retry
 	if api := (*APIError)(nil); errors.As(err, &api) {
-		asked = max(asked, api.RetryAfter)
+		requested = max(requested, api.RetryAfter)
 	}
 	bound := RetryPolicy{BaseDelay: firstWatchPause, MaxDelay: maxWatchPause}.bound(w.short)
-	return max(min(asked, w.options.Timeout), bound/2+jitter(bound/2))
+	return max(min(requested, w.options.Timeout), bound/2+jitter(bound/2))
 }
 
 // takeStream waits for one of the client's streams.
@@ -212,7 +212,7 @@ func (w *watch) takeStream(ctx context.Context) error {
 		return nil
 	default:
 	}
-	if w.impatient {
+	if w.failFast {
 		return errNoStream
 	}
 	select {
@@ -220,14 +220,14 @@ func (w *watch) takeStream(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if err := ctx.Err(); err != nil { // both may have been there
+	if err := ctx.Err(); err != nil { // select chooses at random if both are ready
 		<-w.client.watchers
 		return err
 	}
 	return nil
 }
 
-// connect reads one connection to its end. done reports that nothing more is to be yielded.
+// connect reads one connection to its end. done reports that the watch is over.
 func (w *watch) connect(ctx context.Context, yield func(StateEvent, error) bool) (done bool, err error) {
 	if err := w.takeStream(ctx); err != nil {
 		return false, err
@@ -247,9 +247,9 @@ func (w *watch) connect(ctx context.Context, yield func(StateEvent, error) bool)
 	overdue := time.AfterFunc(w.options.Timeout+w.options.IdleTimeout, func() { cancel(errOverdue) })
 	defer overdue.Stop()
 	reader := sse.NewReader(sse.IdleReader(resp.Body, w.options.IdleTimeout, func() { cancel(errIdle) }), 0)
-	reader.Resume(w.lastID, w.asked)
+	reader.Resume(w.lastID, w.retry)
 	done, err = w.read(reader, yield)
-	w.asked, w.lastID = reader.Retry(), reader.LastID()
+	w.retry, w.lastID = reader.Retry(), reader.LastID()
 	if err == nil {
 		return done, nil
 	}
@@ -298,8 +298,8 @@ func (w *watch) read(reader *sse.Reader, yield func(StateEvent, error) bool) (do
 }
 
 var (
-	errIdle    = fmt.Errorf("the stream was silent for too long: %w", context.DeadlineExceeded)
-	errOverdue = fmt.Errorf("the stream did not end in the time asked for: %w", context.DeadlineExceeded)
+	errIdle    = fmt.Errorf("the stream sent nothing for too long: %w", context.DeadlineExceeded)
+	errOverdue = fmt.Errorf("the stream did not end in the requested time: %w", context.DeadlineExceeded)
 )
 
 func (w *watch) open(ctx context.Context) (*http.Response, error) {

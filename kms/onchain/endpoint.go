@@ -5,16 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/rpc"
+
+	"github.com/phala-go/phala/internal/loopback"
+	"github.com/phala-go/phala/internal/retryafter"
 )
 
 // RPC is a JSON-RPC endpoint of a node. [*rpc.Client] implements it; [Dial] returns one with limits, and
@@ -132,7 +133,7 @@ func Dial(ctx context.Context, address string, opts ...DialOption) (*Conn, error
 	switch {
 	case u.Scheme != "https" && u.Scheme != "wss" && !plain:
 		return nil, fmt.Errorf("rpc endpoint with scheme %q, want https, wss, or the absolute path of a socket", u.Scheme)
-	case plain && !cfg.plainHTTP && !isLoopback(u.Hostname()):
+	case plain && !cfg.plainHTTP && !loopback.Is(u.Hostname()):
 		return nil, fmt.Errorf("rpc endpoint with scheme %q, want https or wss unless AllowPlainHTTP is given", u.Scheme)
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
@@ -148,11 +149,6 @@ func Dial(ctx context.Context, address string, opts ...DialOption) (*Conn, error
 	return &Conn{Client: client, transport: transport}, nil
 }
 
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
 // boundedTransport limits responses, and keeps the Retry-After header, which the rpc package drops.
 type boundedTransport struct{ next http.RoundTripper }
 
@@ -161,7 +157,7 @@ func (t boundedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if after := retryAfter(resp.Header.Get("Retry-After")); after > 0 && resp.StatusCode >= 400 {
+	if after, _ := retryafter.Parse(resp.Header, time.Now()); after > 0 && resp.StatusCode >= 400 {
 		_, _ = io.CopyN(io.Discard, resp.Body, 4<<10)
 		_ = resp.Body.Close()
 		return nil, &busyError{Status: resp.StatusCode, After: after}
@@ -177,17 +173,6 @@ type busyError struct {
 }
 
 func (e *busyError) Error() string { return fmt.Sprintf("HTTP %d, retry after %s", e.Status, e.After) }
-
-// retryAfter parses seconds or a date. It returns 0 if text is neither.
-func retryAfter(text string) time.Duration {
-	if seconds, err := strconv.Atoi(text); err == nil {
-		return time.Duration(max(seconds, 0)) * time.Second
-	}
-	if at, err := http.ParseTime(text); err == nil {
-		return time.Until(at)
-	}
-	return 0
-}
 
 var errTooLong = fmt.Errorf("an answer of more than %d MiB", maxAnswerBytes>>20)
 

@@ -54,8 +54,8 @@ func writePager(b *strings.Builder, doc *description, o operation) error {
 	passed = append(passed, "&p", "opts...")
 
 	name := allMethod(o.Method)
-	comment(b, fmt.Sprintf("%s yields the items of all pages of [%sService.%s], from the one that params name on. "+
-		"What lists have in common is told in the package comment.", name, o.Service, o.Method))
+	comment(b, fmt.Sprintf("%s yields the items of all pages of [%sService.%s], starting at the one that params select. "+
+		"See the package comment on lists.", name, o.Service, o.Method))
 	fmt.Fprintf(b, "func (s *%sService) %s(%s) iter.Seq2[%s, error] {\n", o.Service, name, strings.Join(args, ", "), item)
 	fmt.Fprintf(b, "\tstart := copied(params)\n")
 	fmt.Fprintf(b, "\treturn paged(ctx, s.client, op%s, opts, %s, %s,\n", o.OperationID, start, turn)
