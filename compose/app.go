@@ -1,11 +1,17 @@
 package compose
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/phala-go/phala/internal/jsontext"
 )
 
 // App is an app-compose document. A nil field is absent. Extra contains null members, unknown members, and known ones
@@ -58,7 +64,7 @@ type App struct {
 	Extra map[string]json.RawMessage
 }
 
-// field returns a function that reads a member's value into its field, nil if the member has none.
+// field returns a function that reads a member's value into its field; nil if the member has no field.
 func (a *App) field(name string) func(json.RawMessage) error {
 	switch name {
 	case "allowed_envs":
@@ -105,7 +111,7 @@ func (a *App) field(name string) func(json.RawMessage) error {
 	return nil
 }
 
-// errNotInField is returned if a value is null or of another type than its field: then it belongs to Extra.
+// errNotInField is returned if a value is null or of another type than its field. It belongs to Extra then.
 var errNotInField = errors.New("no value of the field")
 
 // readInto returns a reader into a field, which is nil if the value does not fit.
@@ -161,8 +167,8 @@ func (a *App) append(w *appWriter) {
 	w.flag("tproxy_enabled", a.TproxyEnabled)
 }
 
-// Parse reads a document. It refuses what [Canonicalize] refuses. To verify a text that runs somewhere use
-// [Sum] on the text itself: a document written anew need not have the same bytes.
+// Parse parses a document. It returns an error if [Canonicalize] does. To verify a text that runs somewhere, use [Sum]
+// on the text itself: a document that is parsed and written need not have the same bytes.
 func Parse(doc []byte) (*App, error) {
 	all, err := members(doc)
 	if err != nil {
@@ -292,4 +298,182 @@ func (a *App) Validate() error {
 		seen[name] = true
 	}
 	return nil
+}
+
+// appWriter writes the members of an App in canonical form. Its methods are called in the order of the names.
+type appWriter struct {
+	out   []byte
+	extra map[string]json.RawMessage
+	names []string // of extra that are still to be written, in canonical order
+	err   *SyntaxError
+}
+
+// extras writes the members of extra that come before a name, or all if the name is "". It drops the one of that name.
+func (w *appWriter) extras(before string) {
+	for len(w.names) > 0 && w.err == nil {
+		name := w.names[0]
+		if before != "" {
+			if order := compareUTF16([]byte(name), []byte(before)); order > 0 {
+				return
+			} else if order == 0 {
+				w.names = w.names[1:]
+				return
+			}
+		}
+		w.names = w.names[1:]
+		w.member(name, w.extra[name])
+	}
+}
+
+// member writes a member of extra.
+func (w *appWriter) member(name string, raw json.RawMessage) {
+	reason := badName([]byte(name))
+	if reason == "" && !utf8.ValidString(name) {
+		reason = "a name that is not UTF-8"
+	}
+	if reason != "" {
+		w.err = (&SyntaxError{Reason: reason}).within(name)
+		return
+	}
+	w.begin(name)
+	value := writer{in: raw, out: w.out}
+	value.space()
+	err := value.value(2)
+	if err == nil {
+		if value.space(); value.pos != len(raw) {
+			err = value.fail(value.pos, "something follows the value")
+		}
+	}
+	if err != nil {
+		w.err = err.within(name)
+		return
+	}
+	w.out = value.out
+}
+
+// begin writes the name of a member.
+func (w *appWriter) begin(name string) {
+	if len(w.out) > 1 {
+		w.out = append(w.out, ',')
+	}
+	w.out = append(jsontext.AppendString(w.out, name), ':')
+}
+
+// field writes the members of extra before a field, and the name of the field if it is set. It reports whether the value
+// follows.
+func (w *appWriter) field(name string, set bool) bool {
+	if !set || w.err != nil {
+		return false
+	}
+	w.extras(name)
+	if w.err != nil {
+		return false
+	}
+	w.begin(name)
+	return true
+}
+
+func (w *appWriter) text(name string, value *string) {
+	if w.field(name, value != nil) {
+		w.string(name, *value)
+	}
+}
+
+func (w *appWriter) string(name, value string) {
+	if !utf8.ValidString(value) {
+		w.err = (&SyntaxError{Reason: "a string that is not UTF-8"}).within(name)
+		return
+	}
+	w.out = jsontext.AppendString(w.out, value)
+}
+
+func (w *appWriter) list(name string, values []string) {
+	if !w.field(name, values != nil) {
+		return
+	}
+	w.out = append(w.out, '[')
+	for i, value := range values {
+		if i > 0 {
+			w.out = append(w.out, ',')
+		}
+		w.string(name, value)
+	}
+	w.out = append(w.out, ']')
+}
+
+func (w *appWriter) flag(name string, value *bool) {
+	if w.field(name, value != nil) {
+		w.out = strconv.AppendBool(w.out, *value)
+	}
+}
+
+func (w *appWriter) number(name string, value *int) {
+	if !w.field(name, value != nil) {
+		return
+	}
+	begin := len(w.out)
+	w.out = strconv.AppendInt(w.out, int64(*value), 10)
+	// The rule of the canonical form for integers beyond 2^53.
+	number := writer{in: bytes.Clone(w.out[begin:])}
+	if err := number.number(); err != nil {
+		w.err = err.within(name)
+	}
+}
+
+// FromModel returns the document that another model of it writes as JSON, such as an openapi.AppCompose of a
+// response. Members that are null or unknown stay.
+func FromModel(model any) (*App, error) {
+	raw, err := json.Marshal(model)
+	if err != nil {
+		return nil, fmt.Errorf("app-compose: %w", err)
+	}
+	return Parse(raw)
+}
+
+// ToModel decodes the document into another model of it, such as an *openapi.AppCompose of a request. It returns
+// an error if the model loses a member: if what it writes has another canonical form, so that
+// another document would be sent than the one that was hashed.
+func (a *App) ToModel(model any) error {
+	doc, err := a.Canonical()
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(doc, model); err != nil {
+		return fmt.Errorf("app-compose: the model %T does not accept it: %w", model, err)
+	}
+	written, err := json.Marshal(model)
+	if err != nil {
+		return fmt.Errorf("app-compose: the model %T does not write it: %w", model, err)
+	}
+	again, err := Canonicalize(written)
+	if err != nil {
+		return fmt.Errorf("app-compose: what the model %T writes: %w", model, err)
+	}
+	if !bytes.Equal(doc, again) {
+		return fmt.Errorf("app-compose: the model %T loses a member: %w", model, differs(doc, again))
+	}
+	return nil
+}
+
+// differs returns an error that names the first member that differs between two canonical documents.
+func differs(a, b []byte) error {
+	want, err := members(a)
+	if err != nil {
+		return err
+	}
+	got, err := members(b)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		if !bytes.Equal(want[name], got[name]) {
+			return errors.New("the member " + name + " differs")
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(got)) {
+		if want[name] == nil {
+			return errors.New("the member " + name + " was added")
+		}
+	}
+	return errors.New("the documents differ")
 }

@@ -155,7 +155,7 @@ func addedScript(raw json.RawMessage) (*PreLaunchScript, error) {
 	script, known := LookupPreLaunch(text)
 	if !known {
 		sum := sha256.Sum256([]byte(text))
-		e := difference("pre_launch_script", nil, raw, "the added script is none of the platform's that are known; its SHA-256 is "+hex.EncodeToString(sum[:]))
+		e := difference("pre_launch_script", nil, raw, "the added script is no known one of the platform; its SHA-256 is "+hex.EncodeToString(sum[:]))
 		e.ScriptSHA256 = hex.EncodeToString(sum[:])
 		return nil, e
 	}
@@ -188,8 +188,7 @@ func redactedValue(raw json.RawMessage) string {
 	return "[redacted]"
 }
 
-// deeper returns the first step within two values at which they differ, "" if both are not of one kind that has
-// steps, or are equal.
+// deeper returns the first member or item in which two values differ, and its values; "" if there is none.
 func deeper(sent, ran json.RawMessage) (step string, s, r json.RawMessage) {
 	switch {
 	case sent[0] == '{' && ran[0] == '{':
@@ -230,10 +229,10 @@ func at(list []json.RawMessage, i int) json.RawMessage {
 	return nil
 }
 
-// excerptSize bounds what an error shows of a value.
+// excerptSize is the maximum size of a value in an error, in bytes.
 const excerptSize = 160
 
-// excerpts returns what of two texts an error shows: all of it, or a part around the first difference.
+// excerpts returns two texts for an error: the whole texts, or the parts around the first difference.
 func excerpts(a, b string) (string, string) {
 	from := 0
 	for from < len(a) && from < len(b) && a[from] == b[from] {

@@ -34,9 +34,9 @@ func ReadEnvFile(path string) ([]EnvVar, error) {
 //	NAME='as it is, over several lines if need be'
 //	NAME="with \n \r \t \" \\ \$ escapes, over several lines if need be"
 //
-// A dollar sign is itself: nothing is expanded. A file that is not of this form, has no variable or one
-// twice, has a value such as #x, which begins like a comment and has no quotes, or is longer than 1 MiB is an
-// error. Errors name lines and variables, never values.
+// Nothing is expanded: a dollar sign is part of the value. A file of another form is an error, and so is a file without a
+// variable, with a variable twice, with an unquoted value that begins like a comment (#x), or longer than 1 MiB. Errors
+// contain lines and names, never values.
 func ReadEnv(r io.Reader) ([]EnvVar, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxEnvFile+1))
 	switch {
@@ -84,7 +84,7 @@ func (p *envParser) blanks() {
 	}
 }
 
-// restOfLine moves behind the line and returns what was left of it.
+// restOfLine returns the rest of the line and moves behind it.
 func (p *envParser) restOfLine() string {
 	rest := p.text[p.pos:]
 	if end := strings.IndexByte(rest, '\n'); end >= 0 {
@@ -192,7 +192,7 @@ func (p *envParser) quoted(name string, quote byte) (string, error) {
 	return "", p.fail(line, "the value of %s has no closing quote", name)
 }
 
-// unescapeEnv is the text of a backslash and c; an unknown pair stays as it is.
+// unescapeEnv returns the text of a backslash and c. An unknown pair is unchanged.
 func unescapeEnv(c byte) string {
 	switch c {
 	case 'n':

@@ -103,7 +103,7 @@ func TestReplicate_RefusesABadSpec(t *testing.T) {
 			"it has no CVM; name one":           second(deploy.Replicate(t.Context(), c, &none, deploy.ReplicaSpec{}, with.change...)),
 			"NodeID is -1":                      second(deploy.Replicate(t.Context(), c, app, deploy.ReplicaSpec{NodeID: -1}, with.change...)),
 			"TeepodID is -1":                    second(deploy.AddInstance(t.Context(), c, app, deploy.InstanceSpec{TeepodID: -1}, with.change...)),
-			"both select a node":           second(deploy.Replicate(t.Context(), c, app, deploy.ReplicaSpec{NodeID: 1, TeepodID: 1}, with.change...)),
+			"both select a node":                second(deploy.Replicate(t.Context(), c, app, deploy.ReplicaSpec{NodeID: 1, TeepodID: 1}, with.change...)),
 			"secrets need a checked key":        second(deploy.Replicate(t.Context(), c, &unchecked, deploy.ReplicaSpec{Env: secrets()})),
 			"secrets: OTHER: the allowed_envs":  second(deploy.Replicate(t.Context(), c, app, deploy.ReplicaSpec{Env: foreign}, with.change...)),
 			"secrets: OTHER: the allowed_envs ": second(deploy.AddInstance(t.Context(), c, app, deploy.InstanceSpec{Env: foreign}, with.change...)),

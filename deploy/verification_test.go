@@ -377,9 +377,9 @@ func TestRun_SkipsTheVerificationOnlyByName(t *testing.T) {
 		assert.NotContains(t, operations(s), "Apps.GetAttestations")
 
 		for want, opts := range map[string][]deploy.Option{
-			"exclude one another":            append(with.run, deploy.SkipVerification()),
-			attest.ErrPolicy.Error():         {deploy.WithVerification(attest.Policy{TCBStatuses: []attest.TCBStatus{attest.Revoked}})},
-			`"quote" is not a check that`:    {deploy.WithVerification(attest.Policy{Waive: []attest.CheckName{attest.CheckQuote}})},
+			"exclude one another":                          append(with.run, deploy.SkipVerification()),
+			attest.ErrPolicy.Error():                       {deploy.WithVerification(attest.Policy{TCBStatuses: []attest.TCBStatus{attest.Revoked}})},
+			`"quote" is not a check that`:                  {deploy.WithVerification(attest.Policy{Waive: []attest.CheckName{attest.CheckQuote}})},
 			"instance id \"nonsense\": 8 characters, want": {deploy.WithVerification(attest.Policy{InstanceID: "nonsense"})},
 		} {
 			before := len(s.Requests())

@@ -93,12 +93,21 @@ func TestCommitToken_IsNotPrinted(t *testing.T) {
 	assert.Equal(t, "cvm.update.pending_approval evt_00000000000000aa of workspace acme", fmt.Sprint(event))
 }
 
+func TestPendingApproval_LogsNoTextThatSteersATerminal(t *testing.T) {
+	t.Parallel()
+	p := webhook.PendingApproval{CVMID: "a\u202eb", ComposeHash: "a\u202eb", AppID: "a\u202eb", InitiatedBy: webhook.Initiator{Username: "a\u202eb"}}
+	assert.NotContains(t, fmt.Sprint(p, p.LogValue()), "\u202e")
+	err := json.Unmarshal([]byte("{\"id\":\"evt_1\",\"event\":\"x\",\"version\":[\"\u202e\"]}"), &webhook.Event{})
+	require.Error(t, err)
+	assert.NotContains(t, err.Error(), "\u202e")
+}
+
 func TestEvent_WrongAccessorFails(t *testing.T) {
 	t.Parallel()
 	_, err := parse(t, approvalBody).Lifecycle()
-	require.EqualError(t, err, "webhook: cvm.update.pending_approval evt_00000000000000aa is no event in the life of a CVM")
+	require.EqualError(t, err, "webhook: cvm.update.pending_approval evt_00000000000000aa is no event of the lifecycle of a CVM")
 	_, err = parse(t, string(eventBody("evt_1", webhook.CVMCreated))).PendingApproval()
-	require.EqualError(t, err, "webhook: cvm.created evt_1 waits for no approval")
+	require.EqualError(t, err, "webhook: cvm.created evt_1 is no event of an approval")
 	_, err = parse(t, `{"id":"evt_1","event":"gpu_rental.started","data":{}}`).Lifecycle()
 	require.Error(t, err)
 	_, err = parse(t, `{"id":"evt_1","event":"cvm.created","data":[]}`).Lifecycle()

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
+	"os"
 	"time"
 )
 
@@ -161,4 +162,120 @@ func (h *Receiver) refuse(w http.ResponseWriter, r *http.Request, status int, wh
 
 func (h *Receiver) failed(ctx context.Context, event Event, what string, err error) {
 	h.logger.LogAttrs(ctx, slog.LevelError, "webhook: "+what, slog.Any("event", event), slog.Any("error", err))
+}
+
+// Option configures a [Receiver].
+type Option interface {
+	applyHandler(*Receiver) error
+}
+
+// VerifyOption configures [Verify] or a [Receiver].
+type VerifyOption interface {
+	Option
+	applyVerifier(*verifier) error
+}
+
+type verifyOption func(*verifier) error
+
+func (o verifyOption) applyVerifier(v *verifier) error { return o(v) }
+
+func (o verifyOption) applyHandler(h *Receiver) error { return o(&h.verifier) }
+
+type handlerOption func(*Receiver) error
+
+func (o handlerOption) applyHandler(h *Receiver) error { return o(h) }
+
+// WithSecrets adds accepted secrets: the previous one, while a rotation reaches all processes, or those of several
+// webhooks with the same URL.
+func WithSecrets(more ...string) VerifyOption {
+	return verifyOption(func(v *verifier) error {
+		return v.keys.add(more)
+	})
+}
+
+// WithTolerance sets the maximum distance of the signing time from now, in both directions, instead of
+// [DefaultTolerance]. The longer it is, the longer a recorded delivery can be replayed.
+func WithTolerance(d time.Duration) VerifyOption {
+	return verifyOption(func(v *verifier) error {
+		if d <= 0 {
+			return fmt.Errorf("webhook: tolerance %s: want more than 0", d)
+		}
+		v.tolerance = d
+		return nil
+	})
+}
+
+// WithStore sets the store of the handled events' ids, instead of the memory of this process. It is for receivers
+// with several processes, or that must not repeat an event after a restart.
+func WithStore(s Store) Option {
+	return handlerOption(func(h *Receiver) error {
+		if s == nil {
+			return errors.New("webhook: WithStore needs a store")
+		}
+		h.store = s
+		return nil
+	})
+}
+
+// DefaultMaxBody is the longest body that a [Receiver] reads, in bytes.
+const DefaultMaxBody = 1 << 20
+
+// WithMaxBody sets the maximum size of a body, in bytes, instead of [DefaultMaxBody].
+func WithMaxBody(n int64) Option {
+	return handlerOption(func(h *Receiver) error {
+		if n <= 0 {
+			return fmt.Errorf("webhook: max body %d: want more than 0 bytes", n)
+		}
+		h.maxBody = n
+		return nil
+	})
+}
+
+// WithLogger sets the logger of refused deliveries, as warnings, and of failures of the function or the store, as
+// errors. Neither secrets nor data are logged. Without it nothing is logged.
+func WithLogger(l *slog.Logger) Option {
+	return handlerOption(func(h *Receiver) error {
+		if l == nil {
+			return errors.New("webhook: WithLogger needs a logger")
+		}
+		h.logger = l
+		return nil
+	})
+}
+
+// readTimeout limits the time of reading a body. The cloud itself gives up ten seconds after it began.
+const readTimeout = 10 * time.Second
+
+// read returns the exact bytes of a body, or the status of the response with an error.
+func (h *Receiver) read(w http.ResponseWriter, r *http.Request) (body []byte, status int, err error) {
+	if r.ContentLength > h.maxBody {
+		return nil, http.StatusRequestEntityTooLarge, fmt.Errorf("%d bytes, want at most %d", r.ContentLength, h.maxBody)
+	}
+	lift := limitTime(w, r)
+	body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, h.maxBody))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case err == nil:
+		lift()
+		return body, http.StatusOK, nil
+	case errors.As(err, &tooLarge):
+		return nil, http.StatusRequestEntityTooLarge, fmt.Errorf("more than %d bytes", h.maxBody)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, http.StatusRequestTimeout, fmt.Errorf("not read within %s", readTimeout)
+	}
+	return nil, http.StatusBadRequest, errors.New("broken off")
+}
+
+// limitTime limits the time of reading the body, if neither the server nor its connection does, so that a slow body
+// does not block a connection. The returned function removes the limit: the deadline must not interrupt the work on
+// the event. It stays if the body was not read to its end, because the server reads the rest.
+func limitTime(w http.ResponseWriter, r *http.Request) func() {
+	if server, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok && server.ReadTimeout > 0 {
+		return func() {}
+	}
+	control := http.NewResponseController(w)
+	if control.SetReadDeadline(time.Now().Add(readTimeout)) != nil {
+		return func() {} // not a server of net/http
+	}
+	return func() { _ = control.SetReadDeadline(time.Time{}) }
 }

@@ -1,14 +1,18 @@
 package webhook_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -250,11 +254,13 @@ type brokenStore struct {
 }
 
 func (s *brokenStore) Claim(context.Context, string) error { return s.claim }
+
 func (s *brokenStore) Finish(ctx context.Context, _ string) error {
 	s.finished++
 	s.ended = ctx.Err() != nil
 	return s.finish
 }
+
 func (s *brokenStore) Release(ctx context.Context, _ string) error {
 	s.released++
 	s.ended = ctx.Err() != nil
@@ -320,4 +326,188 @@ func TestOptions_Invalid(t *testing.T) {
 	require.ErrorContains(t, err, "secret: empty")
 	_, err = webhook.Handler(secret, nil)
 	require.ErrorContains(t, err, "needs a function")
+}
+
+func deliverTo(h http.Handler, secret, id string) int {
+	body := fmt.Sprintf(`{"id":%q,"event":"cvm.created","version":"1","data":{}}`, id)
+	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
+	r.Header = webhook.Sign(secret, []byte(body), time.Now())
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w.Code
+}
+
+func TestReceiver_RotatesSecretsAndRemembersWhatWasHandled(t *testing.T) {
+	t.Parallel()
+	var handled []string
+	h, err := webhook.Handler("whsec_one", func(_ context.Context, e webhook.Event) error { handled = append(handled, e.ID); return nil })
+	require.NoError(t, err)
+	assert.Equal(t, 204, deliverTo(h, "whsec_one", "evt_1"))
+	assert.Equal(t, 401, deliverTo(h, "whsec_two", "evt_2"))
+
+	require.NoError(t, h.SetSecrets("whsec_two", "whsec_one"))
+	assert.Equal(t, 200, deliverTo(h, "whsec_one", "evt_1"), "handled before the rotation")
+	assert.Equal(t, 200, deliverTo(h, "whsec_two", "evt_1"))
+	assert.Equal(t, 204, deliverTo(h, "whsec_two", "evt_2"))
+	assert.Equal(t, 204, deliverTo(h, "whsec_one", "evt_3"), "on its way while the secret was rotated")
+
+	require.NoError(t, h.SetSecrets("whsec_two"))
+	assert.Equal(t, 401, deliverTo(h, "whsec_one", "evt_4"))
+	require.ErrorContains(t, h.SetSecrets(""), "everybody could sign")
+	require.ErrorContains(t, h.SetSecrets("whsec_three", " x"), "white space")
+	assert.Equal(t, 204, deliverTo(h, "whsec_two", "evt_4"), "a refused rotation changes nothing")
+	assert.Equal(t, 401, deliverTo(h, "whsec_three", "evt_5"))
+	assert.Equal(t, []string{"evt_1", "evt_2", "evt_3", "evt_4"}, handled)
+}
+
+func TestReceiver_RotatesWhileDeliveriesCome(t *testing.T) {
+	t.Parallel()
+	var handled atomic.Int64
+	h, err := webhook.Handler("whsec_0", func(context.Context, webhook.Event) error { handled.Add(1); return nil })
+	require.NoError(t, err)
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			for j := range 50 {
+				assert.Equal(t, 204, deliverTo(h, "whsec_0", fmt.Sprintf("evt_%d_%d", i, j)))
+			}
+		})
+		all.Go(func() {
+			for j := range 50 {
+				assert.NoError(t, h.SetSecrets("whsec_0", fmt.Sprintf("whsec_%d", j)))
+			}
+		})
+	}
+	all.Wait()
+	assert.EqualValues(t, 400, handled.Load())
+}
+
+func TestReceiver_ShowsNoSecret(t *testing.T) {
+	t.Parallel()
+	const secret = "whsec_planted"
+	h, err := webhook.Handler(secret, func(context.Context, webhook.Event) error { return nil }, webhook.WithSecrets(secret+"2"))
+	require.NoError(t, err)
+	var log bytes.Buffer
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "receiver", h, "option", webhook.WithSecrets(secret))
+	shown := []string{log.String()}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
+		shown = append(shown, fmt.Sprintf(verb, h), fmt.Sprintf(verb, *h), fmt.Sprintf(verb, struct{ H any }{h}), fmt.Sprintf(verb, webhook.WithSecrets(secret)))
+	}
+	for _, s := range shown {
+		assert.NotContains(t, s, "planted")
+		assert.NotContains(t, s, "706c616e746564")
+	}
+}
+
+func TestMemoryStore_IsBounded(t *testing.T) {
+	t.Parallel()
+	m := webhook.NewMemoryStore(time.Hour, 10)
+	ctx := t.Context()
+	for i := range 1000 {
+		id := fmt.Sprint("evt_", i)
+		require.NoError(t, m.Claim(ctx, id))
+		require.NoError(t, m.Finish(ctx, id))
+		require.LessOrEqual(t, m.Len(), 10)
+	}
+	require.ErrorIs(t, m.Claim(ctx, "evt_999"), webhook.ErrHandled)
+	for i := range 10 {
+		require.NoError(t, m.Claim(ctx, fmt.Sprint("open_", i)))
+	}
+	err := m.Claim(ctx, "open_10")
+	require.ErrorContains(t, err, "too many events")
+	require.NotErrorIs(t, err, webhook.ErrHandled, "it must be tried again")
+	require.NoError(t, m.Release(ctx, "open_0"))
+	require.NoError(t, m.Claim(ctx, "open_10"))
+}
+
+// pipeListener is a listener within a bubble of testing/synctest: a single connection, and no socket.
+type pipeListener struct {
+	conns chan net.Conn
+	done  chan struct{}
+}
+
+func (l pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l pipeListener) Close() error { close(l.done); return nil }
+
+func (l pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
+
+// connect serves h on a connection and gives its other end.
+func connect(t *testing.T, server *http.Server) net.Conn {
+	t.Helper()
+	l := pipeListener{make(chan net.Conn, 1), make(chan struct{})}
+	near, far := net.Pipe()
+	l.conns <- far
+	go func() { _ = server.Serve(l) }()
+	t.Cleanup(func() {
+		_ = near.Close()
+		_ = server.Close()
+	})
+	return near
+}
+
+func TestBody_SlowIsGivenUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHandler(t, func(context.Context, webhook.Event) error { t.Error("called"); return nil })
+		conn := connect(t, &http.Server{Handler: h})
+		began := time.Now()
+		_, err := fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{")
+		require.NoError(t, err)
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		assert.Equal(t, http.StatusRequestTimeout, resp.StatusCode)
+		assert.Equal(t, 10*time.Second, time.Since(began))
+	})
+}
+
+// The time for reading does not cut the work on what was read.
+func TestWork_MayTakeLongerThanReading(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHandler(t, func(ctx context.Context, _ webhook.Event) error {
+			select {
+			case <-time.After(time.Minute):
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+		conn := connect(t, &http.Server{Handler: h})
+		body := eventBody("evt_1", webhook.CVMCreated)
+		_, err := fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n", len(body))
+		require.NoError(t, err)
+		require.NoError(t, webhook.Sign(secret, body, time.Now()).Write(conn))
+		_, err = fmt.Fprintf(conn, "\r\n%s", body)
+		require.NoError(t, err)
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		assert.Equal(t, http.StatusNoContent, resp.StatusCode)
+	})
+}
+
+// A server that bounds reading itself keeps its own bound.
+func TestBody_ServerTimeLimitApplies(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHandler(t, func(context.Context, webhook.Event) error { t.Error("called"); return nil })
+		conn := connect(t, &http.Server{Handler: h, ReadTimeout: 3 * time.Second})
+		began := time.Now()
+		_, err := fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{")
+		require.NoError(t, err)
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		assert.Equal(t, http.StatusRequestTimeout, resp.StatusCode)
+		assert.Equal(t, 3*time.Second, time.Since(began))
+	})
 }

@@ -2,9 +2,12 @@ package webhook
 
 import (
 	"crypto/hmac"
+	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/phala-go/phala/internal/strictjson"
@@ -100,4 +103,54 @@ func parseTimestamp(value string) (time.Time, error) {
 		return time.Time{}, fmt.Errorf("%w: %s %.40q: want seconds since 1970", ErrSignature, HeaderTimestamp, value)
 	}
 	return time.Unix(seconds, 0), nil
+}
+
+// The errors of [Verify]. None of them contains a secret.
+var (
+	// ErrSignature is returned if the signature is missing, malformed, or does not match: the body was not signed
+	// with any of the secrets, or was changed.
+	ErrSignature = errors.New("webhook: signature")
+	// ErrTimestamp is returned if the signature matches, but was created too long ago, or too far in the future.
+	ErrTimestamp = errors.New("webhook: timestamp")
+	// ErrBody is returned if the body is signed, but is not an event.
+	ErrBody = errors.New("webhook: body")
+)
+
+// keyring has the secrets that a delivery may be signed with. It is behind a pointer wherever it is held, so that no
+// way of formatting what holds it shows them.
+type keyring struct {
+	mu      sync.RWMutex
+	secrets []string
+}
+
+func (k *keyring) all() []string {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.secrets
+}
+
+// add accepts more secrets, unless one of them cannot be one.
+func (k *keyring) add(more []string) error {
+	for _, secret := range more {
+		if err := checkSecret(secret); err != nil {
+			return err
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.secrets = append(slices.Clone(k.secrets), more...)
+	return nil
+}
+
+// replace accepts these secrets and no others from now on, unless one of them cannot be one.
+func (k *keyring) replace(secrets []string) error {
+	for _, secret := range secrets {
+		if err := checkSecret(secret); err != nil {
+			return err
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.secrets = slices.Clone(secrets)
+	return nil
 }

@@ -93,7 +93,7 @@ func (c *checker) service(s types.ServiceConfig) {
 		if !file.Required {
 			severity = Warning
 		}
-		c.find(Finding{Severity: severity, Rule: EnvFile, Detail: fmt.Sprintf("a CVM has no file %q; name the variables in environment:", file.Path)}, "services", s.Name, "env_file")
+		c.find(Finding{Severity: severity, Rule: EnvFile, Detail: fmt.Sprintf("a CVM has no file %q; list the variables in environment:", file.Path)}, "services", s.Name, "env_file")
 	}
 	for _, file := range s.LabelFiles {
 		c.find(Finding{Severity: Error, Rule: LocalFile, Detail: fmt.Sprintf("a CVM has no file %q", file)}, "services", s.Name, "label_file")
@@ -115,7 +115,7 @@ func (c *checker) image(s types.ServiceConfig) {
 	case b != nil && (b.DockerfileInline != "" || isRemote(b.Context)):
 		c.find(Finding{Severity: Warning, Rule: NoDigest, Detail: "the image is built in the CVM, and what the build fetches is not part of the compose hash"}, "services", s.Name, "build")
 	case b != nil && s.Image == "":
-		c.find(Finding{Severity: Error, Rule: Build, Detail: fmt.Sprintf("a CVM has no files %q to build from; push an image and name it by digest", b.Context)}, "services", s.Name, "build")
+		c.find(Finding{Severity: Error, Rule: Build, Detail: fmt.Sprintf("a CVM has no files %q to build from; push an image and use it by digest", b.Context)}, "services", s.Name, "build")
 	case b != nil:
 		c.find(Finding{Severity: Warning, Rule: Build, Detail: fmt.Sprintf("a CVM has no files %q to build from; the image must be in a registry", b.Context)}, "services", s.Name, "build")
 		fallthrough

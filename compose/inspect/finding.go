@@ -8,16 +8,16 @@ import (
 	"strings"
 )
 
-// Finding is one thing that should be looked at.
+// Finding is one problem of a file or document.
 type Finding struct {
 	Severity Severity `json:"severity"`
 	// Rule is the kind of finding.
 	Rule Rule `json:"rule"`
-	// Subject is what it is about, such as "service web" or "volume data"; "" for the file or the document.
+	// Subject is the part with the problem, such as "service web" or "volume data"; "" is the whole file or document.
 	Subject string `json:"subject,omitempty"`
-	// Line of the docker-compose file, from 1; 0 if it is about no line.
+	// Line of the docker-compose file, from 1; 0 if there is none.
 	Line int `json:"line,omitempty"`
-	// Detail is what was found, and what to do.
+	// Detail describes the problem and its remedy.
 	Detail string `json:"detail"`
 }
 
@@ -35,13 +35,13 @@ func (f Finding) String() string {
 	return b.String()
 }
 
-// Severity is how bad a finding is.
+// Severity is the severity of a finding.
 type Severity string
 
 const (
-	// Error is what cannot work in a CVM.
+	// Error means that the app cannot work in a CVM.
 	Error Severity = "error"
-	// Warning is what weakens the app, or works otherwise than on other machines.
+	// Warning means that the app is less secure, or works differently than on other machines.
 	Warning Severity = "warning"
 )
 
@@ -59,9 +59,9 @@ const (
 	NullVariable Rule = "null-variable"
 	// LocalFile is another file that is read: an include, an extension, the file of a secret or config.
 	LocalFile Rule = "local-file"
-	// External is a volume, network, secret or config that must exist before, which none does in a CVM.
+	// External is a volume, network, secret or config that must exist before the app starts. A CVM has none.
 	External Rule = "external"
-	// Bind is a mount of a path that a CVM does not have: Docker makes an empty directory of it.
+	// Bind is a mount of a path that a CVM does not have. Docker creates an empty directory.
 	Bind Rule = "bind"
 	// Device is a device of the CVM that a container gets.
 	Device Rule = "device"
@@ -72,13 +72,13 @@ const (
 	IndexDigest Rule = "index-digest"
 	// Privileged is a container that can do what the guest can.
 	Privileged Rule = "privileged"
-	// Gate is a script before the app that does not run before containers after a reboot.
+	// Gate is a pre-launch script of the app and a container that Docker may start before the script after a reboot.
 	Gate Rule = "gate"
 	// PublicLogs is an app whose logs everybody can read.
 	PublicLogs Rule = "public-logs"
-	// PlatformVariables are variables that the platform's pre-launch script serves, which an own one replaces.
+	// PlatformVariables are variables of the platform's pre-launch script in an app with another script.
 	PlatformVariables Rule = "platform-variables"
-	// Size is a document near the bound of the platform or beyond.
+	// Size is a document near or above the limit of the platform.
 	Size Rule = "size"
 )
 
@@ -99,7 +99,7 @@ func (r *Report) sort() {
 	})
 }
 
-// maxDetail bounds what a finding shows of a file, in bytes.
+// maxDetail is the maximum size of a detail, in bytes.
 const maxDetail = 500
 
 func (r *Report) add(f Finding) {

@@ -1,15 +1,15 @@
-// Package inspect reports what a docker-compose file contains, and what of it cannot work in a confidential
-// VM or weakens it. It reads the file with compose-go, as Docker Compose does, reads no other file and sends
-// nothing. Variables need no value: one without a default is replaced by a placeholder if a number, a
-// duration or a port belongs there, and stays as it is anywhere else.
+// Package inspect reports the services of a docker-compose file, and finds what cannot work in a confidential VM or
+// weakens it. It parses the file with compose-go, as Docker Compose does. It reads no other file and sends nothing.
+// Variables need no value: a variable without a default is replaced by a placeholder in a number, a duration or a port,
+// and unchanged elsewhere.
 package inspect
 
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/internal/cloudtext"
 )
 
 // Report is the result of an inspection.
@@ -18,7 +18,7 @@ type Report struct {
 	Services []Service `json:"services"`
 	// Env are the variables that the file uses; see [compose.EnvUses].
 	Env []compose.EnvUse `json:"env"`
-	// Findings are what should be looked at before the file is deployed, errors first.
+	// Findings are sorted, errors first.
 	Findings []Finding `json:"findings"`
 }
 
@@ -46,7 +46,7 @@ func Load(ctx context.Context, dockerCompose string) (*Report, error) {
 	}
 	project, err := file.project(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("docker-compose file: %s", readable(err))
+		return nil, fmt.Errorf("docker-compose file: %s", cloudtext.Clean(err.Error()))
 	}
 	r := &Report{Env: env}
 	check := checker{file: file, report: r}
@@ -55,8 +55,7 @@ func Load(ctx context.Context, dockerCompose string) (*Report, error) {
 	return r, nil
 }
 
-// App inspects the docker-compose file of an app-compose document, and what the rest of the document does to it.
-// A document without one, such as that of a bash script, has findings of its own only.
+// App inspects an app-compose document with its docker-compose file, if it has one.
 func App(ctx context.Context, app *compose.App) (*Report, error) {
 	r := &Report{}
 	if app.DockerComposeFile != nil && *app.DockerComposeFile != "" {
@@ -68,13 +67,4 @@ func App(ctx context.Context, app *compose.App) (*Report, error) {
 	r.document(app)
 	r.sort()
 	return r, nil
-}
-
-// readable returns the text of an error on one line, at most 500 bytes of it.
-func readable(err error) string {
-	text := strings.ReplaceAll(err.Error(), "\n", " ")
-	if len(text) > 500 {
-		text = strings.ToValidUTF8(text[:500], "") + "…"
-	}
-	return text
 }
