@@ -13,6 +13,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -68,12 +69,12 @@ type Collateral struct {
 	tcbChain, qeChain, pckChain issuerChain
 	rootCRL, pckCRL             *x509.RevocationList
 
-	// vouched are the roots under which trusted last succeeded.
-	vouched atomic.Pointer[x509.CertPool]
-	agreed  agreements
+	// trustedRoots are the roots under which trusted last succeeded.
+	trustedRoots atomic.Pointer[x509.CertPool]
+	agreed       agreements
 }
 
-// agreements are the platforms of which go-tdx-guest found the same in this collateral as this package.
+// agreements are the platforms for which go-tdx-guest accepted this collateral.
 type agreements struct {
 	mu        sync.Mutex
 	roots     *x509.CertPool
@@ -148,8 +149,8 @@ func (c *Collateral) NextUpdate() time.Time {
 	return first
 }
 
-// issued returns the time at which its last part became valid. The revocation lists do not count: one that is newer
-// than the clock revokes no less than one of the day, and the two documents are often minutes older than the lists.
+// issued returns the time at which its last part became valid. The revocation lists do not count: a newer list revokes
+// no less than an older one, and the two documents are often minutes older than the lists.
 func (c *Collateral) issued() time.Time {
 	last := c.tcb.IssueDate
 	for _, t := range []time.Time{
@@ -162,8 +163,8 @@ func (c *Collateral) issued() time.Time {
 	return last
 }
 
-// holds checks the clock against the collateral.
-func (c *Collateral) holds(now time.Time) error {
+// checkTime compares the clock with the collateral.
+func (c *Collateral) checkTime(now time.Time) error {
 	if end := c.NextUpdate(); now.After(end) {
 		return fmt.Errorf("%w: it ended %s", ErrCollateralExpired, end.UTC().Format(time.RFC3339))
 	}
@@ -173,10 +174,10 @@ func (c *Collateral) holds(now time.Time) error {
 	return nil
 }
 
-// trusted checks that all three chains end in the roots. The times of the certificates are judged by holds, and
-// signatures do not change, so that the same roots are asked once.
+// trusted checks that all three chains end in the roots. checkTime checks the validity of the certificates, so that the
+// result for the same roots does not change and is cached.
 func (c *Collateral) trusted(roots *x509.CertPool) error {
-	if last := c.vouched.Load(); last != nil && last.Equal(roots) {
+	if last := c.trustedRoots.Load(); last != nil && last.Equal(roots) {
 		return nil
 	}
 	for i, signer := range []*x509.Certificate{c.tcbChain.signer, c.qeChain.signer, c.pckChain.signer} {
@@ -191,7 +192,7 @@ func (c *Collateral) trusted(roots *x509.CertPool) error {
 			return fmt.Errorf("%w: signer %.80q is below another root than its revocation list", ErrCollateral, signer.Subject.CommonName)
 		}
 	}
-	c.vouched.Store(roots.Clone())
+	c.trustedRoots.Store(roots.Clone())
 	return nil
 }
 
@@ -229,7 +230,7 @@ func (c *Collateral) parse() error {
 	if c.pckCRL, err = parseCRL(c.source.PCKCRL, c.pckChain.signer); err != nil {
 		return fmt.Errorf("PCK revocation list: %w", err)
 	}
-	// Version numbers as go-tdx-guest and Intel's library want them.
+	// The versions that go-tdx-guest and Intel's library require.
 	if c.tcb.ID != "TDX" || c.tcb.Version != 3 {
 		return fmt.Errorf("TCB info %.20q of version %d, want \"TDX\" of version 3", c.tcb.ID, c.tcb.Version)
 	}
@@ -268,7 +269,7 @@ func parseIssuerChain(text string) (issuerChain, error) {
 		}
 	}
 	chain := issuerChain{signer: found[0], root: found[1], escaped: url.QueryEscape(again.String())}
-	// The root's own signature covers its validity, which nothing else does.
+	// Only the root's own signature covers its validity.
 	return chain, errors.Join(chain.signer.CheckSignatureFrom(chain.root), chain.root.CheckSignatureFrom(chain.root))
 }
 
@@ -312,18 +313,15 @@ func parseCRL(text string, issuer *x509.Certificate) (*x509.RevocationList, erro
 		return nil, fmt.Errorf("issued by %.80q, want %.80q", list.Issuer, issuer.Subject)
 	}
 	if list.NextUpdate.IsZero() {
-		return nil, fmt.Errorf("has no end")
+		return nil, errors.New("it has no next update")
 	}
 	return list, list.CheckSignatureFrom(issuer)
 }
 
 func revoked(list *x509.RevocationList, certificate *x509.Certificate) bool {
-	for i := range list.RevokedCertificateEntries {
-		if list.RevokedCertificateEntries[i].SerialNumber.Cmp(certificate.SerialNumber) == 0 {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(list.RevokedCertificateEntries, func(e x509.RevocationListEntry) bool {
+		return e.SerialNumber.Cmp(certificate.SerialNumber) == 0
+	})
 }
 
 func sameKey(a, b *x509.Certificate) bool {
@@ -340,9 +338,9 @@ func (v *verifier) checkCollateral() Check {
 	case errors.Is(err, ErrQuoteSignature):
 		return blocked(CheckCollateral, CheckSignature, true)
 	case errors.Is(err, ErrCollateralExpired), errors.Is(err, ErrClock):
-		// That has a check of its own, whoever noticed.
-		v.fetched, v.late = true, err
-		return passed("", "there, but not to be used")
+		// CheckCollateralTime reports it.
+		v.fetched, v.timeErr = true, err
+		return passed("", "present, but not valid now")
 	case errors.Is(err, ErrNotPossible):
 		return Check{Outcome: NotPossible, Detail: err.Error(), err: err}
 	case !errors.Is(err, ErrCollateral):
@@ -366,7 +364,7 @@ func (v *verifier) fetch() (*Collateral, error) {
 		return nil, err
 	case c == nil:
 		return nil, fmt.Errorf("%w: the source returned none", ErrCollateral)
-	case !c.serves(request):
+	case !c.isFor(request):
 		return nil, fmt.Errorf("%w: it is for FMSPC %.20q, want %s", ErrCollateral, c.tcb.Fmspc, request.FMSPC)
 	case !strings.EqualFold(c.tcb.PceID, v.pck.extensions.PCEID):
 		return nil, fmt.Errorf("%w: it is for PCE %.20q, want %s", ErrCollateral, c.tcb.PceID, v.pck.extensions.PCEID)
@@ -376,15 +374,15 @@ func (v *verifier) fetch() (*Collateral, error) {
 
 // checkCollateralTime compares the clock with the collateral.
 func (v *verifier) checkCollateralTime() Check {
-	if v.late != nil {
-		return failed(v.late, "", "")
+	if v.timeErr != nil {
+		return failed(v.timeErr, "", "")
 	}
-	if err := v.collateral.holds(v.now); err != nil {
+	if err := v.collateral.checkTime(v.now); err != nil {
 		return failed(err, "", "")
 	}
 	return passed("until "+v.collateral.NextUpdate().UTC().Format("2006-01-02 15:04:05Z"), "")
 }
-func (c *Collateral) serves(request CollateralRequest) bool {
+func (c *Collateral) isFor(request CollateralRequest) bool {
 	return c != nil && strings.EqualFold(c.tcb.Fmspc, request.FMSPC) && caOf(c.pckChain.signer.Subject.CommonName) == request.CA
 }
 
@@ -410,14 +408,13 @@ func FirstCollateral(sources ...CollateralFunc) CollateralFunc {
 				err = fmt.Errorf("%w: the source returned none", ErrCollateral)
 			}
 			if err == nil {
-				err = c.usable(request)
+				err = c.check(request)
 			}
 			if err == nil {
 				return c, nil
 			}
 			errs = append(errs, fmt.Errorf("source %d of %d: %w", i+1, len(sources), err))
-			// A platform that the first source does not trust is trusted by none, and a context that has ended leaves
-			// no time for the next.
+			// Untrusted hardware is untrusted for each source, and after the end of the context none can respond.
 			if errors.Is(err, ErrQuoteSignature) || ctx.Err() != nil {
 				break
 			}
@@ -433,7 +430,7 @@ func FirstCollateral(sources ...CollateralFunc) CollateralFunc {
 func OfflineCollateral(collateral ...*Collateral) CollateralFunc {
 	return func(_ context.Context, request CollateralRequest) (*Collateral, error) {
 		for _, c := range collateral {
-			if c.serves(request) {
+			if c.isFor(request) {
 				return c, nil
 			}
 		}
@@ -598,7 +595,7 @@ func (c *CollateralCache) Collateral(ctx context.Context, request CollateralRequ
 	key := cacheKey{request.FMSPC, request.CA}
 	for {
 		c.mu.Lock()
-		if kept := c.kept[key]; kept != nil && kept.usable(request) == nil {
+		if kept := c.kept[key]; kept != nil && kept.check(request) == nil {
 			c.mu.Unlock()
 			return kept, nil
 		}
@@ -617,8 +614,8 @@ func (c *CollateralCache) Collateral(ctx context.Context, request CollateralRequ
 			return nil, fmt.Errorf("waiting for collateral: %w", context.Cause(ctx))
 		case <-f.done:
 		}
-		// The failure may be particular to the other caller: its context, its clock, its roots.
-		if f.err == nil && f.collateral.usable(request) == nil {
+		// The failure may be due to the context, the clock or the roots of the other caller.
+		if f.err == nil && f.collateral.check(request) == nil {
 			return f.collateral, nil
 		}
 	}
@@ -637,7 +634,7 @@ func (c *CollateralCache) fetch(ctx context.Context, key cacheKey, request Colla
 	}()
 	f.collateral, f.err = c.source(ctx, request)
 	if f.err == nil {
-		f.err = f.collateral.usable(request)
+		f.err = f.collateral.check(request)
 	}
 	if f.err != nil {
 		f.collateral = nil
@@ -654,11 +651,11 @@ func (c *CollateralCache) keep(key cacheKey, collateral *Collateral, now time.Ti
 	c.kept[key] = collateral
 }
 
-func (c *Collateral) usable(request CollateralRequest) error {
-	if !c.serves(request) {
+func (c *Collateral) check(request CollateralRequest) error {
+	if !c.isFor(request) {
 		return fmt.Errorf("%w: it is not for FMSPC %s and CA %s", ErrCollateral, request.FMSPC, request.CA)
 	}
-	if err := c.holds(request.Now); err != nil {
+	if err := c.checkTime(request.Now); err != nil {
 		return err
 	}
 	return c.trusted(request.Roots)

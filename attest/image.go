@@ -25,8 +25,8 @@ type OSImage struct {
 // typeHandoff is the type of the event in which the firmware measures its hand-off block.
 const typeHandoff = 0x8000000b
 
-// machine collects the inputs of the registers besides the image. None of them is trusted: a false one does not lead
-// to the registers of the quote.
+// machine returns the inputs of the registers besides the image. They are not trusted: with a false one, the computed
+// registers differ from those of the quote.
 func (v *verifier) machine(config osimage.VMConfig) osimage.Machine {
 	m := osimage.Machine{Memory: config.Memory, ACPI: acpiDigests(v.e.EventLog)}
 	for i := range v.e.EventLog {
@@ -49,8 +49,8 @@ type imageMatch struct {
 	// differ are the registers that differ; open is true if RTMR0 could not be computed.
 	differ []string
 	open   bool
-	other  string // what the guest sent instead of this image's material
-	err    error  // why they cannot be compared
+	other  string // the other image whose material the guest sent
+	err    error  // the reason why they cannot be compared
 }
 
 // compareImage computes the registers of an image. An image of which the policy knows the hash alone is computed
@@ -65,7 +65,7 @@ func (v *verifier) compareImage(image *osimage.Image, sent *osimage.Image, machi
 			return imageMatch{image: image, other: fmt.Sprintf("the guest sent the material of os image %s", sent.Hash)}
 		default:
 			registers, err = sent.Registers(machine)
-			// Such a guest sends all that RTMR0 takes. If it is not there, it was left out on the way.
+			// Such a guest sends all inputs of RTMR0. If one is missing, somebody removed it.
 			if err == nil && registers[0].AnyRTMR0 {
 				err = errors.New("the evidence lacks the size of the memory, or the three ACPI digests of RTMR0, which guests from dstack 0.6 on send")
 			}
@@ -131,13 +131,13 @@ func (m imageMatch) distance() int {
 
 func (m imageMatch) note() string {
 	if m.open {
-		return "; RTMR0 may be any, because the log lacks the ACPI digests, or the size of the memory is not known"
+		return "; RTMR0 is not compared, because the log lacks the ACPI digests, or the size of the memory is unknown"
 	}
 	return ""
 }
 
-// unknownMeasurements is the result if nothing in the policy fits. If an image could not be computed, it might be
-// the one, so that nothing was refuted.
+// unknownMeasurements is the result if nothing in the policy matches. If the registers of an image could not be
+// computed, the check was not possible.
 func (v *verifier) unknownMeasurements(tried []imageMatch, config error, actual string) Check {
 	var expected, reasons []string
 	for _, m := range tried {
@@ -162,7 +162,7 @@ func (v *verifier) unknownMeasurements(tried []imageMatch, config error, actual 
 		closest := slices.MinFunc(tried, func(a, b imageMatch) int { return a.distance() - b.distance() })
 		err = fmt.Errorf("%w; %s", ErrMeasurement, closest.other)
 		if closest.other == "" {
-			err = fmt.Errorf("%w; closest is %s, but for %s", ErrMeasurement, closest.image, strings.Join(closest.differ, ", "))
+			err = fmt.Errorf("%w; closest is %s, except %s", ErrMeasurement, closest.image, strings.Join(closest.differ, ", "))
 		}
 	}
 	return failed(err, strings.Join(expected, " or "), actual)
@@ -177,12 +177,12 @@ func (v *verifier) unaskedMeasurements(sent *osimage.Image, machine osimage.Mach
 	m := v.compareImage(sent, sent, machine)
 	switch {
 	case m.err != nil:
-		c.Detail += fmt.Sprintf("; it was not compared with the os image %s that the guest sent the material of: %v", sent.Hash, m.err)
+		c.Detail += fmt.Sprintf("; it was not compared with the os image %s whose material the guest sent: %v", sent.Hash, m.err)
 	case len(m.differ) > 0:
-		c.Detail += fmt.Sprintf("; it does not follow from the os image %s that the guest sent the material of: %s differ", sent.Hash, strings.Join(m.differ, ", "))
+		c.Detail += fmt.Sprintf("; it does not follow from the os image %s whose material the guest sent: %s differ", sent.Hash, strings.Join(m.differ, ", "))
 	default:
 		v.r.Attested.OSImage = &OSImage{Hash: sent.Hash}
-		c.Detail = fmt.Sprintf("computed from the os image %s, which the policy does not name as a good one", sent.Hash)
+		c.Detail = fmt.Sprintf("computed from the os image %s, which is not in the policy", sent.Hash)
 		c.Pin = fmt.Sprintf("policy.Images, err = osimage.ByHash(%q)", sent.Hash)
 	}
 	return c
@@ -209,7 +209,7 @@ func (v *verifier) checkProductionOS() Check {
 	case v.image != nil && v.image.Development:
 		return failed(ErrDevelopmentOS, production, v.image.String())
 	case slices.Contains(strings.Split(name, "-"), "dev"):
-		return failed(fmt.Errorf("%w, by the name that the host states", ErrDevelopmentOS), production, fmt.Sprintf("%.80q", name))
+		return failed(fmt.Errorf("%w by the name that the host states", ErrDevelopmentOS), production, fmt.Sprintf("%.80q", name))
 	case v.image != nil:
 		return passed(v.image.String(), "")
 	case len(v.p.Images) > 0 && v.r.Check(CheckMeasurements).Outcome != Passed:
@@ -217,7 +217,7 @@ func (v *verifier) checkProductionOS() Check {
 		c.blocked = !v.r.Check(CheckMeasurements).Waived
 		return c
 	case name != "":
-		return Check{Outcome: NotAsked, Detail: fmt.Sprintf("the host names it %.80q; only an image in Policy.Images proves its kind", name)}
+		return Check{Outcome: NotAsked, Detail: fmt.Sprintf("the host states the name %.80q; only an image in Policy.Images proves its kind", name)}
 	}
-	return Check{Outcome: NotAsked, Detail: "nothing states the image; only one in Policy.Images proves its kind"}
+	return Check{Outcome: NotAsked, Detail: "the evidence names no image; only one in Policy.Images proves its kind"}
 }

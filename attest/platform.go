@@ -22,7 +22,7 @@ import (
 	"github.com/phala-go/phala/kms"
 )
 
-// pck is what certifies the platform: the chain that comes with a quote.
+// pck is the certificate chain of the platform, which a quote contains.
 type pck struct {
 	leaf, intermediate, root *x509.Certificate
 	extensions               *pcs.PckExtensions
@@ -64,8 +64,8 @@ func (p *pck) device() kms.DeviceID {
 	return DeviceID(ppid)
 }
 
-// trusted checks the chain up to the roots. An unknown root is named, because the usual reason is a policy with
-// the roots of a test, or without them.
+// trusted checks the chain up to the roots. The error names an unknown root: the usual reason is a policy with the roots
+// of a test, or without them.
 func (p *pck) trusted(roots *x509.CertPool, now time.Time) error {
 	if p.ca() == "" {
 		return fmt.Errorf("PCK certificate below %.80q, want Intel's platform CA or processor CA", p.intermediate.Subject.CommonName)
@@ -96,7 +96,7 @@ func (p *pck) trusted(roots *x509.CertPool, now time.Time) error {
 // testAuthority is the organization in the certificates of phalatest/quotetest. It is only used for a clearer error.
 const testAuthority = "phala quotetest"
 
-// revokedBy looks for each certificate of the chain, and for the signers of the collateral, in the two lists.
+// revokedBy returns an error if a certificate of the chain, or a signer of the collateral, is in one of the two lists.
 func (p *pck) revokedBy(c *Collateral) error {
 	// The lists are signed by the certificates of the collateral; they cover this chain only if those are the same.
 	if !sameKey(p.intermediate, c.pckChain.signer) || !sameKey(p.root, c.tcbChain.root) {
@@ -107,7 +107,7 @@ func (p *pck) revokedBy(c *Collateral) error {
 	}
 	for _, certificate := range []*x509.Certificate{p.intermediate, c.pckChain.signer, c.tcbChain.signer, c.qeChain.signer} {
 		if revoked(c.rootCRL, certificate) {
-			return fmt.Errorf("%w: %s %x", ErrRevoked, certificate.Subject.CommonName, certificate.SerialNumber)
+			return fmt.Errorf("%w: %.80q %x", ErrRevoked, certificate.Subject.CommonName, certificate.SerialNumber)
 		}
 	}
 	return nil
@@ -160,10 +160,10 @@ func (q *Quote) signedBy(pck *x509.Certificate) error {
 	if !signed(platform, q.qeReport, q.qeSignature) {
 		return errors.New("the report of the quoting enclave is not signed by the PCK certificate")
 	}
-	// The enclave vouches for the attestation key: its report data is the hash of the key, followed by zeros.
+	// The report data of the enclave is the hash of the attestation key, followed by zeros.
 	sum := sha256.Sum256(slices.Concat(q.attestationKey, q.qeAuthData))
 	if want := append(sum[:], make([]byte, 32)...); !equal(q.qeReport[qeReportData:], want) {
-		return errors.New("the quoting enclave does not vouch for the attestation key")
+		return errors.New("the quoting enclave does not certify the attestation key")
 	}
 	key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), append([]byte{4}, q.attestationKey...))
 	if err != nil {
@@ -181,19 +181,19 @@ func signed(key *ecdsa.PublicKey, message, signature []byte) bool {
 	return len(signature) == 64 && ecdsa.Verify(key, digest[:], new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:]))
 }
 
-// checkSecondOpinion verifies the same quote with go-tdx-guest, with the same collateral if it can judge that.
+// checkSecondOpinion verifies the quote with go-tdx-guest, with the collateral if it supports that.
 func (v *verifier) checkSecondOpinion() (c Check) {
 	if v.q.Version != 4 || v.pck.ca() != "platform" {
-		return Check{Outcome: NotAsked, Detail: "go-tdx-guest 0.3.1 knows quotes of version 4 and the platform CA alone"}
+		return Check{Outcome: NotAsked, Detail: "go-tdx-guest 0.3.1 supports only quotes of version 4 and the platform CA"}
 	}
 	if v.r.Check(CheckSignature).Outcome != Passed {
 		return Check{Outcome: NotAsked, Detail: "the signature failed already"}
 	}
 	options, judged := &tdx.Options{TrustedRoots: v.p.Roots, Now: v.now}, "the signatures"
-	if v.comparable() {
+	if v.collateralSupported() {
 		judged = "the signatures, the collateral and revocation"
-		// Of one platform go-tdx-guest finds the same in the same collateral, whatever the quote. The clock was
-		// compared with every part of it, and with the chain.
+		// The result for one platform and collateral does not depend on the quote, so it is cached. The clock was compared
+		// before.
 		platform := v.q.platform()
 		if !v.collateral.agreed.has(v.p.Roots, platform) {
 			options.GetCollateral, options.CheckRevocations, options.Getter = true, true, collateralGetter{v.collateral}
@@ -216,10 +216,10 @@ func (q *Quote) platform() [32]byte {
 	return sha256.Sum256(slices.Concat(q.qeReport, q.TEETCBSVN[:], q.MRSEAM[:], q.MRSignerSEAM[:], q.SEAMAttributes[:], q.pckChain))
 }
 
-// comparable reports whether go-tdx-guest 0.3.1 can judge the collateral: it accepts the status UpToDate alone,
-// and compares the spelling of the FMSPC, which Intel's TCB info has in either case. What failed here already
-// would fail there as well.
-func (v *verifier) comparable() bool {
+// collateralSupported reports whether go-tdx-guest 0.3.1 can evaluate the collateral. It accepts the status UpToDate
+// alone, and an FMSPC in lower case, which Intel's TCB info has in either case. A check that failed here fails there as
+// well.
+func (v *verifier) collateralSupported() bool {
 	for i := range v.r.Checks {
 		if o := v.r.Checks[i].Outcome; o == Failed || o == NotPossible {
 			return false
@@ -229,8 +229,8 @@ func (v *verifier) comparable() bool {
 	return v.r.Attested.TCB.Status() == UpToDate && c.tcb.Fmspc == v.pck.extensions.FMSPC && c.tcb.PceID == v.pck.extensions.PCEID
 }
 
-// collateralGetter answers go-tdx-guest's requests out of collateral at hand. The bodies are written anew from
-// their checked parts, so that nothing unsigned reaches its decoder.
+// collateralGetter serves go-tdx-guest's requests from given collateral. The bodies are written from the checked parts,
+// so that go-tdx-guest decodes nothing unsigned.
 type collateralGetter struct{ c *Collateral }
 
 func (g collateralGetter) Get(address string) (map[string][]string, []byte, error) {
@@ -251,7 +251,7 @@ func (g collateralGetter) Get(address string) (map[string][]string, []byte, erro
 	return nil, g.c.rootCRL.Raw, nil // the address is in the root certificate
 }
 
-// joinSigned is the reverse of splitSigned; the signature is known to be hexadecimal.
+// joinSigned is the reverse of splitSigned. The signature is hexadecimal.
 func joinSigned(name, document, signature string) []byte {
 	return fmt.Appendf(nil, `{"%s":%s,"signature":"%s"}`, name, document, signature)
 }
@@ -313,7 +313,7 @@ func (r qeReport) matches(id *pcs.EnclaveIdentity) error {
 		return fmt.Errorf("attributes %x, want %x under %x", r.attributes, id.Attributes.Bytes, id.AttributesMask.Bytes)
 	}
 	// Intel writes MISCSELECT as a number, most significant byte first, while the report has it the other way
-	// round; go-tdx-guest reads both the same way. Every published identity has zero under a mask of all ones.
+	// round; go-tdx-guest compares both as they are. Every published identity has zero under a mask of all ones.
 	if !masked(r.miscSelect, id.MiscselectMask.Bytes, id.Miscselect.Bytes) {
 		return fmt.Errorf("MISCSELECT %x, want %x under %x", r.miscSelect, id.Miscselect.Bytes, id.MiscselectMask.Bytes)
 	}
@@ -332,7 +332,7 @@ func masked(have, mask, want []byte) bool {
 	return true
 }
 
-// The attributes of a TD, from Intel's "TDX Module ABI Specification", TD_ATTRIBUTES. dcap-qvl judges them alike.
+// The attributes of a TD, from Intel's "TDX Module ABI Specification", TD_ATTRIBUTES. dcap-qvl checks the same ones.
 const (
 	attrDebug         = uint64(0xff)    // TUD, "TD under debug": today only the lowest bit is defined
 	attrSEPTVEDisable = uint64(1) << 28 // the TD is not interrupted by a fault that the host causes
@@ -376,7 +376,7 @@ func (v *verifier) checkReservedAttributes() Check {
 func (v *verifier) checkServiceTD() Check {
 	switch {
 	case !v.q.TD15:
-		return Check{Outcome: NotAsked, Detail: "a body of TD 1.0 names none"}
+		return Check{Outcome: NotAsked, Detail: "a body of TD 1.0 has none"}
 	case !v.q.MRServiceTD.IsZero():
 		return failed(ErrServiceTD, Measurement{}.String(), v.q.MRServiceTD.String())
 	}

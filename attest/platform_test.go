@@ -142,7 +142,7 @@ func TestVerify_DeviceIDsOfBothRules(t *testing.T) {
 	assert.Equal(t, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", placeholder.String())
 	for stated, want := range map[kms.DeviceID]string{
 		{}: "", devices.PPID: "the guest states " + devices.PPID.String(), devices.UserData: "the guest states " + devices.UserData.String(),
-		placeholder: "which identifies no machine", {1}: "by no known derivation",
+		placeholder: "which identifies no machine", {1}: "does not follow from its quote",
 	} {
 		e.Device = stated
 		for _, accepted := range [][]kms.DeviceID{{devices.PPID}, {devices.UserData}, {{1}, devices.UserData}, nil} {

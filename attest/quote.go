@@ -41,7 +41,7 @@ type Quote struct {
 	Version uint16
 	// TD15 is true if the body is that of TD 1.5.
 	TD15 bool
-	// UserData is the quoting enclave's own: 16 bytes that identify the platform, and zeros.
+	// UserData is set by the quoting enclave: 16 bytes that identify the platform, and zeros.
 	UserData [20]byte
 	// TEETCBSVN are the security version numbers of the TDX module.
 	TEETCBSVN [16]byte
@@ -49,11 +49,11 @@ type Quote struct {
 	MRSEAM, MRSignerSEAM Measurement
 	// SEAMAttributes are the attributes of the TDX module.
 	SEAMAttributes [8]byte
-	// TDAttributes are those of the TD; any bit of the first byte makes it one that can be debugged.
+	// TDAttributes are those of the TD. If a bit of the first byte is set, the TD can be debugged.
 	TDAttributes [8]byte
 	// XFAM are the CPU features that the TD may use.
 	XFAM [8]byte
-	// MRTD measures the firmware that the TD began with.
+	// MRTD measures the firmware.
 	MRTD Measurement
 	// MRConfigID, MROwner and MROwnerConfig are chosen by the host at start.
 	MRConfigID, MROwner, MROwnerConfig Measurement
@@ -112,7 +112,7 @@ func ParseQuote(raw []byte) (*Quote, error) {
 	}
 	body := r.take(size)
 	message := len(raw) - len(r.data)
-	signed := r.sized(r.uint32())
+	signed := r.take(int(r.uint32()))
 	if r.short {
 		return nil, fmt.Errorf("%d bytes, shorter than the quote announces", len(raw))
 	}
@@ -142,8 +142,8 @@ func (q *Quote) readBody(body []byte) {
 	}
 }
 
-// readSignature walks the signature section so that every length in it is known to be right: go-tdx-guest
-// 0.3.1 slices by those lengths without looking, and panics if they are wrong.
+// readSignature reads the signature section and checks every length in it: go-tdx-guest 0.3.1 slices by those lengths
+// unchecked, and panics if they are wrong.
 func (q *Quote) readSignature(signed []byte) error {
 	r := reader{data: signed}
 	q.signature = r.take(64)
@@ -151,17 +151,17 @@ func (q *Quote) readSignature(signed []byte) error {
 	if kind := r.uint16(); !r.short && kind != certsQE {
 		return fmt.Errorf("certification data of type %d, want %d", kind, certsQE)
 	}
-	certification := reader{data: r.sized(r.uint32())}
+	certification := reader{data: r.take(int(r.uint32()))}
 	if r.short || len(r.data) != 0 {
 		return fmt.Errorf("signature of %d bytes: its lengths do not add up", len(signed))
 	}
 	q.qeReport = certification.take(qeReportSize)
 	q.qeSignature = certification.take(64)
-	q.qeAuthData = certification.sized(uint32(certification.uint16()))
+	q.qeAuthData = certification.take(int(certification.uint16()))
 	if kind := certification.uint16(); !certification.short && kind != certsPCK {
 		return fmt.Errorf("quoting enclave certified by data of type %d, want %d (a PCK chain)", kind, certsPCK)
 	}
-	q.pckChain = certification.sized(certification.uint32())
+	q.pckChain = certification.take(int(certification.uint32()))
 	if certification.short || len(certification.data) != 0 {
 		return fmt.Errorf("certification data: its lengths do not add up")
 	}
@@ -196,29 +196,20 @@ func concat(registers []Measurement) []byte {
 	return b
 }
 
-// reader takes bytes from the front, and remembers when there were too few.
+// reader takes bytes from the front. If there are too few, short is set, and the bytes are zeros.
 type reader struct {
 	data  []byte
 	short bool
 }
 
 func (r *reader) take(n int) []byte {
-	if n > len(r.data) {
+	if uint(n) > uint(len(r.data)) { // also if n overflowed
 		r.short, r.data = true, nil
-		return make([]byte, min(n, body15Size))
+		return make([]byte, min(uint(n), body15Size))
 	}
 	taken := r.data[:n:n]
 	r.data = r.data[n:]
 	return taken
-}
-
-// sized is take for a length that somebody announced.
-func (r *reader) sized(n uint32) []byte {
-	if uint64(n) > uint64(len(r.data)) {
-		r.short, r.data = true, nil
-		return nil
-	}
-	return r.take(int(n))
 }
 
 func (r *reader) uint16() uint16 { return binary.LittleEndian.Uint16(r.take(2)) }
@@ -235,7 +226,7 @@ func DecodeQuote(data []byte) ([]byte, error) {
 	if len(data) > maxQuoteText {
 		return nil, fmt.Errorf("quote of %d bytes, want at most %d in any form", len(data), maxQuoteText)
 	}
-	if len(data) >= 8 && data[1] == 0 && data[4] == teeTDX && data[5] == 0 { // the header of a quote is no text
+	if len(data) >= 8 && data[1] == 0 && data[4] == teeTDX && data[5] == 0 { // the header of a quote, which no text has
 		return data, nil
 	}
 	text := bytes.Trim(data, " \t\r\n\x00")
@@ -292,10 +283,8 @@ type Measurement [48]byte
 // ParseMeasurement parses 96 hex digits of either case, with or without "0x".
 func ParseMeasurement(text string) (Measurement, error) {
 	var m Measurement
-	if err := hexbytes.Parse(m[:], "measurement", text); err != nil {
-		return Measurement{}, err
-	}
-	return m, nil
+	err := hexbytes.Parse(m[:], "measurement", text)
+	return m, err
 }
 
 // String returns 96 lower-case hex digits.
@@ -306,12 +295,7 @@ func (m Measurement) MarshalText() ([]byte, error) { return []byte(m.String()), 
 
 // UnmarshalText parses the text as [ParseMeasurement] does.
 func (m *Measurement) UnmarshalText(text []byte) error {
-	parsed, err := ParseMeasurement(string(text))
-	if err != nil {
-		return err
-	}
-	*m = parsed
-	return nil
+	return hexbytes.Parse(m[:], "measurement", string(text))
 }
 
 // IsZero reports whether nothing was measured into the register.
@@ -353,7 +337,7 @@ func (d DeviceIDs) String() string {
 	return strings.Join(all, " and ")
 }
 
-// describe compares a stated id with those of the quote. It is text for a report, because some guests state a
+// describe returns the result of comparing a stated id with those of the quote, for a report: some guests state a
 // placeholder.
 func (d DeviceIDs) describe(stated kms.DeviceID) string {
 	switch {
@@ -364,7 +348,7 @@ func (d DeviceIDs) describe(stated kms.DeviceID) string {
 	case stated.Equal(d.PPID), stated.Equal(d.UserData):
 		return fmt.Sprintf("the guest states %s", stated)
 	}
-	return fmt.Sprintf("the guest states %s, which follows from its quote by no known derivation", stated)
+	return fmt.Sprintf("the guest states %s, which does not follow from its quote", stated)
 }
 
 // isPlaceholder reports whether the id is the SHA-256 of nothing, which some guests state in place of an id.

@@ -226,7 +226,7 @@ func FromAttestation(data []byte) (Evidence, error) {
 	return e, nil
 }
 
-// fillConfig takes the document of mr_config_id out of the configuration.
+// fillConfig reads the document of mr_config_id in the configuration.
 func (e *Evidence) fillConfig() error {
 	config, err := osimage.ParseVMConfig(e.VMConfig)
 	if err != nil {
@@ -251,55 +251,32 @@ func (e *Evidence) fillRuntime(runtime []Event) error {
 
 // scale reads the SCALE encoding: little-endian numbers, and a compact length before each list.
 type scale struct {
-	data []byte
-	err  error
+	reader
+	err error
 }
 
 func (s *scale) fail(format string, a ...any) {
 	if s.err == nil {
-		s.err, s.data = fmt.Errorf("SCALE: "+format, a...), nil
+		s.err = fmt.Errorf(format, a...)
 	}
+	s.data = nil
 }
 
-func (s *scale) take(n int) []byte {
-	if s.err != nil || n > len(s.data) {
-		s.fail("%d bytes announced, %d left", n, len(s.data))
-		return nil
-	}
-	taken := s.data[:n:n]
-	s.data = s.data[n:]
-	return taken
-}
-
-func (s *scale) uint32() uint32 {
-	if b := s.take(4); b != nil {
-		return binary.LittleEndian.Uint32(b)
-	}
-	return 0
-}
-
-// compact reads a length: the two lowest bits are how many bytes it has, and a shorter form is compulsory.
+// compact reads a length, whose two lowest bits are its size. The shortest form is compulsory.
 func (s *scale) compact() int {
-	if s.err != nil || len(s.data) == 0 {
-		s.fail("no length where one is needed")
-		return 0
-	}
 	var n, least uint32
-	switch mode := s.data[0] & 3; mode {
+	switch b := s.take(1); b[0] & 3 {
 	case 0:
-		n = uint32(s.take(1)[0])
+		n = uint32(b[0])
 	case 1:
-		if b := s.take(2); b != nil {
-			n, least = uint32(binary.LittleEndian.Uint16(b)), 1<<6
-		}
+		n, least = uint32(b[0])|uint32(s.take(1)[0])<<8, 1<<6
 	case 2:
-		n, least = s.uint32(), 1<<14
+		n, least = binary.LittleEndian.Uint32(append(b, s.take(3)...)), 1<<14
 	default:
 		s.fail("a length of more than 4 bytes")
 	}
-	if n >>= 2; n < least || n > MaxAttestation {
+	if n >>= 2; !s.short && (n < least || n > MaxAttestation) {
 		s.fail("length %d, want the shortest form, and at most %d", n, MaxAttestation)
-		return 0
 	}
 	return int(n)
 }
@@ -318,7 +295,7 @@ func (s *scale) text() string {
 func (s *scale) count(least int) int {
 	n := s.compact()
 	if n > len(s.data)/least {
-		s.fail("%d entries announced, %d bytes left", n, len(s.data))
+		s.short = true
 		return 0
 	}
 	return n
@@ -326,10 +303,10 @@ func (s *scale) count(least int) int {
 
 // readSCALE reads version 0, from dstack's dstack-attest/src/attestation.rs.
 func readSCALE(data []byte) (Evidence, error) {
-	s := &scale{data: data}
+	s := &scale{reader: reader{data: data}}
 	s.take(1) // version
-	if platform := s.take(1); platform != nil && platform[0] != 0 {
-		s.fail("platform %d, want 0 (TDX)", platform[0])
+	if platform := s.take(1)[0]; platform != 0 {
+		s.fail("platform %d, want 0 (TDX)", platform)
 	}
 	e := Evidence{Quote: s.bytes()}
 	for range s.count(11) {
@@ -349,8 +326,11 @@ func readSCALE(data []byte) (Evidence, error) {
 	if len(s.data) > 0 {
 		s.fail("%d bytes after its end", len(s.data))
 	}
+	if s.err == nil && s.short {
+		s.err = errShort
+	}
 	if s.err != nil {
-		return Evidence{}, s.err
+		return Evidence{}, fmt.Errorf("SCALE: %w", s.err)
 	}
 	return e, e.fillRuntime(runtime)
 }
@@ -473,8 +453,8 @@ func (e *Event) setVersion(version *uint32, preimage *string) error {
 	return err
 }
 
-// transcode rewrites MessagePack as CBOR, so that one strict reader decides what is accepted. The two formats have
-// the same values; what an attestation does not have (floats, negative numbers, extensions) is refused.
+// transcode rewrites MessagePack as CBOR, so that one strict reader decodes both. Values that an attestation does not
+// have (floats, negative numbers, extensions) are refused.
 func transcode(data []byte) ([]byte, error) {
 	t := &transcoder{in: data}
 	err := t.value(0)
@@ -529,8 +509,8 @@ func (t *transcoder) head(major byte, n uint64) {
 	}
 }
 
-// value rewrites one value. Each byte of the input becomes at most two of the output, and no memory is set aside
-// for what is only announced.
+// value rewrites one value. Each byte of the input becomes at most two of the output; announced lengths allocate
+// nothing.
 func (t *transcoder) value(depth int) error {
 	first, err := t.number(1)
 	switch {

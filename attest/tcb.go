@@ -92,7 +92,7 @@ func (t *TCB) parts() []namedLevel {
 func (t *TCB) Status() TCBStatus {
 	worst := 0
 	for _, part := range t.parts() {
-		// A state that is not known counts as the worst.
+		// An unknown state counts as the worst.
 		i := slices.Index(statuses(), part.level.Status)
 		if i < 0 {
 			return part.level.Status
@@ -123,7 +123,7 @@ func (t *TCB) String() string {
 	return strings.Join(all, ", ")
 }
 
-// checkTCBEvaluation compares the evaluation number of the collateral with the least that the policy accepts.
+// checkTCBEvaluation compares the evaluation number of the collateral with the minimum of the policy.
 func (v *verifier) checkTCBEvaluation() Check {
 	have, want := v.collateral.evaluation(), v.p.MinTCBEvaluation
 	if have < want {
@@ -134,7 +134,7 @@ func (v *verifier) checkTCBEvaluation() Check {
 
 // checkTCBStatus compares the state of each part with the accepted ones.
 func (v *verifier) checkTCBStatus() Check {
-	t, err := v.collateral.judge(v.q, v.pck.extensions)
+	t, err := v.collateral.levels(v.q, v.pck.extensions)
 	if err != nil {
 		return failed(fmt.Errorf("%w: %w", ErrTCBStatus, err), "", "")
 	}
@@ -185,7 +185,7 @@ func (p namedLevel) explain(now time.Time) string {
 	return text + fmt.Sprintf("; Policy.TCBStatuses with %s accepts it", l.Status)
 }
 
-// days formats a duration in days: Intel's dates have no finer unit that matters.
+// days formats a duration in days, the unit of Intel's dates.
 func days(d time.Duration) string { return fmt.Sprintf("%d days", int(d/(24*time.Hour))) }
 
 // checkAdvisories compares the advisories that apply with the accepted ones.
@@ -203,9 +203,9 @@ func (c *Collateral) evaluation() int {
 	return min(c.tcb.TcbEvaluationDataNumber, c.qe.TcbEvaluationDataNumber)
 }
 
-// judge finds the levels of a platform. go-tdx-guest does the same internally, but returns an unspecific error for
-// every state except UpToDate, so that a policy could not choose.
-func (c *Collateral) judge(q *Quote, pck *pcs.PckExtensions) (*TCB, error) {
+// levels returns the levels of a platform. go-tdx-guest evaluates them as well, but returns the same error for every
+// state except UpToDate.
+func (c *Collateral) levels(q *Quote, pck *pcs.PckExtensions) (*TCB, error) {
 	t := &TCB{Evaluation: c.evaluation()}
 	var err error
 	if t.Platform, err = c.platformLevel(q, pck); err != nil {
@@ -225,7 +225,7 @@ func (c *Collateral) judge(q *Quote, pck *pcs.PckExtensions) (*TCB, error) {
 	return t, nil
 }
 
-// levelAt is the level of a list, whose order is Intel's: the newest first. lags compares the part with a level.
+// levelAt returns the level of a part from a list, the newest first. lags returns what of the part is below a level.
 func levelAt(levels []pcs.TcbLevel, lags func(*pcs.Tcb) []string) (TCBLevel, error) {
 	if len(levels) == 0 {
 		return TCBLevel{}, errors.New("no level is listed")
@@ -271,7 +271,7 @@ func tcbDate(level *pcs.TcbLevel) (time.Time, error) {
 func (c *Collateral) platformLevel(q *Quote, pck *pcs.PckExtensions) (TCBLevel, error) {
 	first := 0
 	if q.TEETCBSVN[1] > 0 {
-		first = 2 // the first two bytes are judged by the module's own levels
+		first = 2 // the module has levels of its own for the first two bytes
 	}
 	return levelAt(c.tcb.TcbLevels, func(want *pcs.Tcb) []string {
 		lags := components("SGX", pck.TCB.CPUSvnComponents, want.SgxTcbcomponents, 0)
@@ -282,7 +282,7 @@ func (c *Collateral) platformLevel(q *Quote, pck *pcs.PckExtensions) (TCBLevel, 
 	})
 }
 
-// components names the components of a kind that are below those of a level.
+// components returns the components of a kind that are below those of a level.
 func components(kind string, have []byte, want []pcs.TcbComponent, first int) []string {
 	if len(have) != len(want) {
 		return []string{fmt.Sprintf("%d %s components, not %d", len(have), kind, len(want))}

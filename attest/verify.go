@@ -368,8 +368,8 @@ type verifier struct {
 
 	q          *Quote
 	pck        *pck
-	fetched    bool // the source returned collateral, even if it has expired
-	late       error
+	fetched    bool  // the source returned collateral, even if it has expired
+	timeErr    error // the source returned expired collateral
 	collateral *Collateral
 	replayed   bool
 	events     *BootEvents
@@ -437,7 +437,7 @@ func (v *verifier) check(row row) Check {
 	for _, on := range row.rests {
 		if slices.Contains(v.absent, on) {
 			c := blocked(row.name, on, asked)
-			// If the other one was waived, nobody else reports what is missing.
+			// If the other one is waived, this check reports what is missing.
 			c.blocked = c.blocked && !v.r.Check(on).Waived
 			return c
 		}
@@ -465,22 +465,22 @@ func (v *verifier) custom(c CustomCheck) Check {
 	return Check{Name: c.Name, Outcome: Passed}
 }
 
-// passed is the result of a check that found what was expected.
+// passed is the result of a check whose expected and actual value agree.
 func passed(actual, detail string) Check {
 	return Check{Outcome: Passed, Actual: actual, Detail: detail}
 }
 
-// failed is the result of a check that found something else than expected.
+// failed is the result of a check whose values differ.
 func failed(err error, expected, actual string) Check {
 	return Check{Outcome: Failed, Expected: expected, Actual: actual, Detail: err.Error(), err: err}
 }
 
-// notPossible is the result of a check that lacks what it needs.
+// notPossible is the result of a check whose input is missing.
 func notPossible(sentinel error, expected, why string) Check {
 	return Check{Outcome: NotPossible, Expected: expected, Detail: why, err: &missingError{sentinel, why}}
 }
 
-// blocked is the result of a check that rests on another one, which left nothing behind.
+// blocked is the result of a check that rests on another one without a result.
 func blocked(name, on CheckName, asked bool) Check {
 	if !asked {
 		return Check{Name: name, Outcome: NotAsked}
@@ -489,7 +489,7 @@ func blocked(name, on CheckName, asked bool) Check {
 	return Check{Name: name, Outcome: NotPossible, Detail: why, err: &missingError{nil, why}, blocked: true}
 }
 
-// notAsked describes what was found, for a check of which nothing is expected.
+// notAsked describes the actual value, for a check without an expectation.
 func notAsked(c Check) string {
 	if c.Outcome == NotAsked || c.Actual == "" {
 		return c.Detail
@@ -497,8 +497,8 @@ func notAsked(c Check) string {
 	return strings.TrimSuffix(fmt.Sprintf("it is %s, %s", c.Actual, c.Detail), ", ")
 }
 
-// missingError is an error of a check that was not possible. It is ErrNotPossible and the sentinel of the check,
-// but does not read like the latter: nothing was compared.
+// missingError is the error of a check that was not possible: ErrNotPossible, and the sentinel of the check, whose text
+// it does not have because nothing was compared.
 type missingError struct {
 	sentinel error // or nil
 	why      string
@@ -513,7 +513,7 @@ func (e *missingError) Unwrap() []error {
 	return []error{e.sentinel, ErrNotPossible}
 }
 
-// compare is a check with a list of accepted values. If there is none, nothing is asked.
+// compare is a check with a list of accepted values.
 func compare(sentinel error, accepted []string, actual string) Check {
 	expected := strings.Join(accepted, " or ")
 	switch {
