@@ -26,7 +26,7 @@ import (
 const usage = `ci-deploy deploys or updates an app: it reads the environment and writes one JSON object.
 
   PHALA_CLOUD_API_KEY    the API key
-  DEPLOY_NAME            the name of the CVM; without it the program shows itself on an embedded cloud
+  DEPLOY_NAME            the name of the CVM; without it three jobs run on an embedded cloud
   DEPLOY_COMPOSE         the docker-compose file (docker-compose.yml)
   DEPLOY_PRE_LAUNCH      a file with the pre-launch script; without one the platform adds its own
   DEPLOY_SECRETS         names of variables of this environment that are the secrets, separated by commas
@@ -60,8 +60,8 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 }
 
-// run returns the exit code.
-func run(ctx context.Context, args []string, getenv func(string) string, out, problems io.Writer) int {
+// run returns the exit code. It takes further options for the real cloud: the hardware of a test's cloud is not Intel's.
+func run(ctx context.Context, args []string, getenv func(string) string, out, problems io.Writer, opts ...deploy.Option) int {
 	flags := flag.NewFlagSet("ci-deploy", flag.ContinueOnError)
 	flags.SetOutput(problems)
 	flags.Usage = func() { fmt.Fprint(problems, usage) }
@@ -84,6 +84,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, pr
 	if err != nil {
 		return write(out, &answer{Name: getenv("DEPLOY_NAME")}, err)
 	}
+	j.opts = append(j.opts, opts...)
 	ctx, cancel := context.WithTimeout(ctx, j.timeout)
 	defer cancel()
 	result, err := j.run(ctx)

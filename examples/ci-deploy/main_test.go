@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/phala-go/phala/attest"
+	"github.com/phala-go/phala/deploy"
 	"github.com/phala-go/phala/phalatest"
 	"github.com/phala-go/phala/phalatest/quotetest"
 )
@@ -43,6 +44,36 @@ func files(t *testing.T) map[string]string {
 	require.NoError(t, os.WriteFile(env["DEPLOY_COMPOSE"], []byte("services:\n  web:\n    image: nginx\n    environment: [\"TOKEN=${TOKEN}\"]\n"), 0o600))
 	require.NoError(t, os.WriteFile(env["DEPLOY_PRE_LAUNCH"], []byte("#!/bin/sh\n"), 0o600))
 	return env
+}
+
+func TestRun_Cloud(t *testing.T) {
+	cloud := phalatest.New(t)
+	t.Setenv("PHALA_CLOUD_API_KEY", cloud.APIKey)
+	t.Setenv("PHALA_CLOUD_API_PREFIX", cloud.URL())
+	env := files(t)
+	getenv := func(name string) string { return env[name] }
+	var out, problems strings.Builder
+	require.Equal(t, exitMismatch, run(t.Context(), nil, getenv, &out, &problems), "the KMS is not Phala's: %s", out.String())
+	assert.Regexp(t, `^tdx.small costs [\d.]+ USD an hour`, problems.String())
+
+	env["DEPLOY_KMS_ROOT"], env["DEPLOY_ANCHOR"] = cloud.KMSRoot().String(), filepath.Join(t.TempDir(), "app.json")
+	hardware := deploy.WithVerification(cloud.AttestationPolicy())
+	out.Reset()
+	require.Zero(t, run(t.Context(), nil, getenv, &out, &problems, hardware), out.String())
+	var a answer
+	require.NoError(t, json.Unmarshal([]byte(out.String()), &a))
+	assert.Equal(t, "deployed", a.Action)
+	assert.True(t, a.Verified)
+
+	env["DEPLOY_FORCE"], env["TOKEN"] = "1", "n3w"
+	out.Reset()
+	require.Zero(t, run(t.Context(), nil, getenv, &out, &problems, hardware), out.String())
+	assert.Contains(t, out.String(), `"action": "updated"`)
+
+	env["DEPLOY_FORCE"] = ""
+	out.Reset()
+	assert.Equal(t, exitUnverified, run(t.Context(), nil, getenv, &out, &problems, hardware), "Intel did not sign the quotes of the fake cloud")
+	assert.Contains(t, out.String(), `"action": "unchanged"`)
 }
 
 func TestJob_KindsOfErrors(t *testing.T) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +10,10 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/deploy"
+	"github.com/phala-go/phala/phalatest"
 )
 
 func TestRun_ShowsTheThreeForms(t *testing.T) {
@@ -29,6 +34,25 @@ func TestRun_WritesThePage(t *testing.T) {
 	page, err := os.ReadFile(file)
 	require.NoError(t, err)
 	assert.Contains(t, string(page), "</html>")
+}
+
+func TestRun_Cloud(t *testing.T) {
+	cloud := phalatest.New(t)
+	t.Setenv("PHALA_CLOUD_API_KEY", cloud.APIKey)
+	t.Setenv("PHALA_CLOUD_API_PREFIX", cloud.URL())
+	c, err := cloud.Client()
+	require.NoError(t, err)
+	doc, err := compose.New(dockerCompose, compose.WithPreLaunchScript("#!/bin/sh\n"))
+	require.NoError(t, err)
+	app, err := deploy.Run(t.Context(), c, deploy.Spec{Name: "web-1", Compose: doc}, deploy.WithTeamWallet(cloud.TeamWallet()), deploy.SkipVerification())
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "page.html")
+	args := []string{"-cloud", "-app", app.ID.String(), "-hash", app.ComposeHash.String(), "-out", file}
+	require.NoError(t, run(t.Context(), args, io.Discard, io.Discard))
+	page, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Contains(t, string(page), app.ComposeHash.String())
+	assert.NotContains(t, string(page), "Verified by the hardware", "Intel did not sign the quotes of the fake cloud")
 }
 
 func TestRun_ServesUntilItsContextEnds(t *testing.T) {

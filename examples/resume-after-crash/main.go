@@ -1,4 +1,4 @@
-// Command resume-after-crash deploys and updates an app while the process "dies" after every step, and goes on each time
+// Command resume-after-crash deploys and updates an app while the process ends after every step, and goes on each time
 // with nothing but the files that it saved. At the end it counts: one CVM, one create, one update.
 //
 //	go run ./examples/resume-after-crash
@@ -6,6 +6,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -31,7 +32,8 @@ usage:
   resume-after-crash -cloud     on Phala Cloud with PHALA_CLOUD_API_KEY: costs money until the CVM is deleted. Stop it with
                                 Ctrl-C whenever you like, and start it again with the same -dir
 
-It ends with 0, with 1 if something failed, with 2 for wrong flags, with 3 after Ctrl-C.
+PHALA_KMS_ROOT is the root key of the KMS; without it, it is that of Phala's central KMS. The program ends with 0, with 1 if
+something failed, with 2 for wrong flags, with 3 after Ctrl-C.
 
 `
 
@@ -62,7 +64,8 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, args []string, out, problems io.Writer) error {
+// run takes further options for the real cloud: the hardware of a test's cloud is not Intel's.
+func run(ctx context.Context, args []string, out, problems io.Writer, opts ...deploy.Option) error {
 	flags := flag.NewFlagSet("resume-after-crash", flag.ContinueOnError)
 	flags.SetOutput(problems)
 	flags.Usage = func() {
@@ -82,7 +85,7 @@ func run(ctx context.Context, args []string, out, problems io.Writer) error {
 		return fmt.Errorf("%w: argument %q, only flags are known, see -h", errUsage, flags.Arg(0))
 	}
 	if *cloud {
-		return onCloud(ctx, *dir, *size, out)
+		return onCloud(ctx, *dir, *size, out, opts)
 	}
 	return demonstrate(ctx, out)
 }
@@ -255,7 +258,7 @@ func count(ctx context.Context, cloud *phalatest.Server, c *client.Client, app *
 }
 
 // onCloud runs the job on the real cloud.
-func onCloud(ctx context.Context, dir, size string, out io.Writer) error {
+func onCloud(ctx context.Context, dir, size string, out io.Writer, opts []deploy.Option) error {
 	c, err := client.New()
 	if err != nil {
 		return err
@@ -265,13 +268,13 @@ func onCloud(ctx context.Context, dir, size string, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "%s costs %s USD an hour until it is deleted\n", size, price)
-	root, err := kms.ParseRootKey(kms.PhalaCentralRootKey)
+	root, err := kms.ParseRootKey(cmp.Or(os.Getenv("PHALA_KMS_ROOT"), kms.PhalaCentralRootKey))
 	if err != nil {
-		return err
+		return fmt.Errorf("PHALA_KMS_ROOT: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Minute)
 	defer cancel()
-	j, err := newJob(c, dir, size, out, deploy.TrustAppIDFromCloud(), deploy.WithKMSRoot(root))
+	j, err := newJob(c, dir, size, out, deploy.TrustAppIDFromCloud(), append([]deploy.Option{deploy.WithKMSRoot(root)}, opts...)...)
 	if err != nil {
 		return err
 	}
@@ -280,14 +283,14 @@ func onCloud(ctx context.Context, dir, size string, out io.Writer) error {
 		j.showWhatExists(out)
 		return err
 	}
-	fmt.Fprintf(out, "app %s runs %s; delete CVM %s when you are done\n", app.ID, app.ComposeHash, app.CVMs[0].ID)
+	fmt.Fprintf(out, "app %s runs %s; delete CVM %q when you are done\n", app.ID, app.ComposeHash, app.CVMs[0].ID)
 	return nil
 }
 
 // showWhatExists prints what a run that ended early leaves behind.
 func (j *job) showWhatExists(out io.Writer) {
 	if app, _ := load(j.anchor, deploy.ParseApp); app != nil {
-		fmt.Fprintf(out, "CVM %s exists and runs; %s is its anchor. Start again to go on with the update.\n", app.CVMs[0].ID, j.anchor)
+		fmt.Fprintf(out, "CVM %q exists and runs; %s is its anchor. Start again to go on with the update.\n", app.CVMs[0].ID, j.anchor)
 		return
 	}
 	if state, _ := load(j.state, deploy.ParseState); state != nil && state.CVM != "" {

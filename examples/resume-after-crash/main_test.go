@@ -2,6 +2,10 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -39,6 +43,45 @@ func TestJob_ShowsWhatExists(t *testing.T) {
 	require.NoError(t, err)
 	j.showWhatExists(&out)
 	assert.Regexp(t, `(?s)No CVM.*exists and goes on booting.*exists and runs`, out.String())
+}
+
+// The program with -cloud is stopped in the deployment and in the update, and started again each time.
+func TestRun_Cloud(t *testing.T) {
+	cloud := phalatest.New(t)
+	t.Setenv("PHALA_CLOUD_API_KEY", cloud.APIKey)
+	t.Setenv("PHALA_CLOUD_API_PREFIX", cloud.URL())
+	t.Setenv("PHALA_KMS_ROOT", cloud.KMSRoot().String())
+	dir := t.TempDir()
+	var all strings.Builder
+	stops, seen := 0, map[string]bool{}
+	for {
+		ctx, cancel := context.WithCancel(t.Context())
+		stop := deploy.WithProgress(func(event deploy.Event) {
+			_, err := os.Stat(filepath.Join(dir, name+".app.json"))
+			if step := fmt.Sprintf("%T, updating: %t", event, err == nil); !seen[step] {
+				seen[step] = true
+				cancel()
+			}
+		})
+		err := run(ctx, []string{"-cloud", "-dir", dir}, &all, io.Discard, deploy.WithVerification(cloud.AttestationPolicy()), stop)
+		cancel()
+		if err == nil {
+			break
+		}
+		require.ErrorIs(t, err, context.Canceled, all.String())
+		stops++
+		require.Less(t, stops, 30)
+	}
+	assert.GreaterOrEqual(t, stops, 4)
+	assert.Regexp(t, `^tdx.small costs [\d.]+ USD an hour`, all.String())
+	assert.Regexp(t, `(?s)No CVM was created.*going on with the deployment.*exists and runs.*going on with the update.*delete CVM`, all.String())
+	calls := 0
+	for _, r := range cloud.Requests() {
+		if r.Operation == "CVMs.Create" {
+			calls++
+		}
+	}
+	assert.Equal(t, 1, calls)
 }
 
 func TestRun_WrongFlags(t *testing.T) {

@@ -6,6 +6,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -36,8 +37,9 @@ usage:
   service -cloud -listen ADDRESS -dir FOLDER     on Phala Cloud with PHALA_CLOUD_API_KEY, until Ctrl-C. Each sandbox costs
                                                  money until it is deleted; the price is printed first
 
-It ends with 0, with 1 if something failed, with 2 for wrong flags. After Ctrl-C the folder has what exists; deployments that
-were under way go on with the next start.
+PHALA_KMS_ROOT is the root key of the KMS; without it, it is that of Phala's central KMS. The program ends with 0, with 1 if
+something failed, with 2 for wrong flags. After Ctrl-C the folder has what exists; deployments that were under way go on with
+the next start.
 
 `
 
@@ -57,7 +59,8 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, args []string, out, problems io.Writer) error {
+// run takes further options for the real cloud: the hardware of a test's cloud is not Intel's.
+func run(ctx context.Context, args []string, out, problems io.Writer, opts ...deploy.Option) error {
 	flags := flag.NewFlagSet("service", flag.ContinueOnError)
 	flags.SetOutput(problems)
 	flags.Usage = func() {
@@ -82,10 +85,10 @@ func run(ctx context.Context, args []string, out, problems io.Writer) error {
 	if !*cloud {
 		return demonstrate(ctx, out)
 	}
-	return onCloud(ctx, *listen, *dir, out, problems)
+	return onCloud(ctx, *listen, *dir, out, problems, opts)
 }
 
-func onCloud(ctx context.Context, listen, dir string, out, problems io.Writer) error {
+func onCloud(ctx context.Context, listen, dir string, out, problems io.Writer, opts []deploy.Option) error {
 	c, err := client.New()
 	if err != nil {
 		return err
@@ -96,15 +99,15 @@ func onCloud(ctx context.Context, listen, dir string, out, problems io.Writer) e
 	}
 	for _, family := range families.Result {
 		for _, size := range family.Items {
-			fmt.Fprintf(out, "%s: %s USD an hour\n", size.ID, size.HourlyRate)
+			fmt.Fprintf(out, "%q: %s USD an hour\n", size.ID, size.HourlyRate)
 		}
 	}
-	root, err := kms.ParseRootKey(kms.PhalaCentralRootKey)
+	root, err := kms.ParseRootKey(cmp.Or(os.Getenv("PHALA_KMS_ROOT"), kms.PhalaCentralRootKey))
 	if err != nil {
-		return err
+		return fmt.Errorf("PHALA_KMS_ROOT: %w", err)
 	}
 	log := slog.New(slog.NewTextHandler(problems, nil))
-	service, err := sandboxes.New(c, dir, log, deploy.WithKMSRoot(root), deploy.TrustAppIDFromCloud())
+	service, err := sandboxes.New(c, dir, log, append([]deploy.Option{deploy.WithKMSRoot(root), deploy.TrustAppIDFromCloud()}, opts...)...)
 	if err != nil {
 		return err
 	}

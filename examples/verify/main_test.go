@@ -15,6 +15,7 @@ import (
 
 	"github.com/phala-go/phala/attest"
 	"github.com/phala-go/phala/compose"
+	"github.com/phala-go/phala/deploy"
 	"github.com/phala-go/phala/openapi"
 	"github.com/phala-go/phala/phalatest"
 	"github.com/phala-go/phala/phalatest/quotetest"
@@ -180,6 +181,19 @@ func TestRun_Account(t *testing.T) {
 	require.Error(t, err)
 	_, _, err = program(t, "-app", "xyz")
 	require.ErrorIs(t, err, errUsage)
+
+	c, err := cloud.Client()
+	require.NoError(t, err)
+	doc, err := compose.New("services:\n  web:\n    image: nginx\n", compose.WithPreLaunchScript("#!/bin/sh\n"))
+	require.NoError(t, err)
+	app, err := deploy.Run(t.Context(), c, deploy.Spec{Name: "web-1", Compose: doc}, deploy.WithTeamWallet(cloud.TeamWallet()), deploy.SkipVerification())
+	require.NoError(t, err)
+	for _, args := range [][]string{{"-cvm", "web-1"}, {"-app", app.ID.String()}} {
+		out, _, err := program(t, append(args, "-hash", app.ComposeHash.String())...)
+		require.Equal(t, exitError(10), err)
+		assert.Contains(t, out, "✗ signature", "the root is not Intel's")
+		assert.Contains(t, out, "✓ compose-hash")
+	}
 }
 
 func TestRun_WrongFlags(t *testing.T) {

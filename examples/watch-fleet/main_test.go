@@ -25,6 +25,23 @@ func TestRun_EndsWhenTheFleetRuns(t *testing.T) {
 	}
 }
 
+func TestRun_Cloud(t *testing.T) {
+	cloud := phalatest.New(t)
+	t.Setenv("PHALA_CLOUD_API_KEY", cloud.APIKey)
+	t.Setenv("PHALA_CLOUD_API_PREFIX", cloud.URL())
+	c, err := cloud.Client()
+	require.NoError(t, err)
+	require.NoError(t, boot(t.Context(), c, 2, deploy.WithTeamWallet(cloud.TeamWallet())))
+	before := len(cloud.Requests())
+	var out, problems strings.Builder
+	require.NoError(t, run(t.Context(), []string{"-cloud", "-settled", "-interval", "5ms"}, &out, &problems))
+	assert.Regexp(t, `shop-1 +running\n`, out.String())
+	assert.Regexp(t, `shop-2 +running\n`, out.String())
+	for _, r := range cloud.Requests()[before:] {
+		assert.Contains(t, []string{"CVMs.List", "CVMs.GetStatuses"}, r.Operation, "it only reads")
+	}
+}
+
 func TestWatch_ReportsWhatFailed(t *testing.T) {
 	t.Parallel()
 	cloud := phalatest.New(t)
