@@ -70,7 +70,7 @@ func (c *memoryChain) KMSContract() common.Address { return kmsContract }
 func (c *memoryChain) KMSKey() *ecdsa.PrivateKey   { return c.key }
 func (c *memoryChain) KMSRootCA() []byte           { return c.ca }
 
-func (c *memoryChain) App(_ context.Context, app kms.AppID) (known bool, deployer, by common.Address, err error) {
+func (c *memoryChain) App(_ context.Context, app kms.AppID) (registered bool, deployer, by common.Address, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.apps[app] == nil {
@@ -82,27 +82,29 @@ func (c *memoryChain) App(_ context.Context, app kms.AppID) (known bool, deploye
 func (c *memoryChain) Allowance(_ context.Context, app kms.AppID, hash [32]byte, device kms.DeviceID) (kms.Allowance, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	is := c.apps[app]
-	if is == nil {
+	deployed := c.apps[app]
+	if deployed == nil {
 		return kms.Allowance{}, errors.New("no contract")
 	}
-	return kms.Allowance{ComposeHash: is.hashes[hash], Device: is.devices[device], AnyDevice: is.anyDevice, Owner: is.owner}, nil
+	return kms.Allowance{
+		ComposeHash: deployed.hashes[hash], Device: deployed.devices[device], AnyDevice: deployed.anyDevice, Owner: deployed.owner,
+	}, nil
 }
 
-func (c *memoryChain) Transaction(_ context.Context, tx common.Hash) (mined, worked bool, to common.Address, err error) {
+func (c *memoryChain) Transaction(_ context.Context, tx common.Hash) (mined, succeeded bool, to common.Address, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	to, mined = c.mined[tx]
 	return mined, mined, to, nil
 }
 
-// account is the memoryChain as its owner sees it, over an endpoint that fails. It implements deploy.Chain.
+// account is the memoryChain of its owner, over an endpoint that fails. It implements deploy.Chain.
 type account struct {
 	*memoryChain
 	net *network
 }
 
-// chainError is a failure of the endpoint. The flows must pass it on, as it comes from the caller's own chain.
+// chainError is a failure of the endpoint. The flows must return it, because it is from the caller's own chain.
 type chainError struct{ when fault }
 
 func (e *chainError) Error() string { return string(e.when) }
@@ -134,16 +136,16 @@ func (a account) Allowance(ctx context.Context, app kms.AppID, hash [32]byte, de
 	return a.memoryChain.Allowance(ctx, app, hash, device)
 }
 
-// intent is what a journal saves: a transaction that was signed.
-type intent struct {
+// signedTransaction is what a journal saves.
+type signedTransaction struct {
 	Transaction common.Hash
 	Nonce       uint64
 	Call        string
 }
 
-// transact sends the transaction of a journal once: one that was saved before is sent again, which changes nothing.
-func (a account) transact(ctx context.Context, j kms.Journal, call string, effect func(nonce uint64) common.Address) (intent, error) {
-	var signed intent
+// transact sends the transaction of a journal. A saved transaction is sent again, which has no effect if it is mined.
+func (a account) transact(ctx context.Context, j kms.Journal, call string, effect func(nonce uint64) common.Address) (signedTransaction, error) {
+	var signed signedTransaction
 	if len(j.Saved) > 0 {
 		if err := json.Unmarshal(j.Saved, &signed); err != nil {
 			return signed, err
@@ -154,7 +156,7 @@ func (a account) transact(ctx context.Context, j kms.Journal, call string, effec
 	} else {
 		a.mu.Lock()
 		a.nonce++
-		signed = intent{Nonce: a.nonce, Call: call, Transaction: crypto.Keccak256Hash([]byte(call), binary.BigEndian.AppendUint64(nil, a.nonce))}
+		signed = signedTransaction{Nonce: a.nonce, Call: call, Transaction: crypto.Keccak256Hash([]byte(call), binary.BigEndian.AppendUint64(nil, a.nonce))}
 		a.mu.Unlock()
 		data, err := json.Marshal(signed)
 		if err != nil {
@@ -191,11 +193,11 @@ func (a account) transact(ctx context.Context, j kms.Journal, call string, effec
 
 func (a account) DeployApp(ctx context.Context, spec kms.AppContract, j kms.Journal) (kms.AppID, common.Hash, error) {
 	signed, err := a.transact(ctx, j, fmt.Sprintf("deploy %x", spec.ComposeHash), func(nonce uint64) common.Address {
-		is := &contract{owner: owner, hashes: map[[32]byte]bool{spec.ComposeHash: true}, devices: map[[32]byte]bool{}, anyDevice: spec.AllowAnyDevice}
+		deployed := &contract{owner: owner, hashes: map[[32]byte]bool{spec.ComposeHash: true}, devices: map[[32]byte]bool{}, anyDevice: spec.AllowAnyDevice}
 		if !spec.Device.IsZero() {
-			is.devices[spec.Device] = true
+			deployed.devices[spec.Device] = true
 		}
-		a.apps[kms.AppID(crypto.CreateAddress(kmsContract, nonce))] = is
+		a.apps[kms.AppID(crypto.CreateAddress(kmsContract, nonce))] = deployed
 		return kmsContract
 	})
 	if err != nil {
@@ -223,15 +225,15 @@ func (a account) RemoveDevice(ctx context.Context, app kms.AppID, device kms.Dev
 // set changes what a contract allows. The transaction is zero if nothing was to change.
 func (a account) set(ctx context.Context, app kms.AppID, what string, key [32]byte, allowed bool, j kms.Journal) (common.Hash, error) {
 	a.mu.Lock()
-	is := a.apps[app]
-	if is == nil {
+	deployed := a.apps[app]
+	if deployed == nil {
 		a.mu.Unlock()
 		return common.Hash{}, errors.New("no contract")
 	}
-	set := map[string]map[[32]byte]bool{"hash": is.hashes, "device": is.devices}[what]
-	nothing := set[key] == allowed && len(j.Saved) == 0
+	set := map[string]map[[32]byte]bool{"hash": deployed.hashes, "device": deployed.devices}[what]
+	unchanged := set[key] == allowed && len(j.Saved) == 0
 	a.mu.Unlock()
-	if nothing {
+	if unchanged {
 		return common.Hash{}, a.fail(chainBefore)
 	}
 	signed, err := a.transact(ctx, j, fmt.Sprintf("%s %x: %t", what, key, allowed), func(uint64) common.Address {

@@ -10,69 +10,49 @@ import (
 	"github.com/phala-go/phala/deploy"
 )
 
-// errKilled is what a process sees that is killed while it saves.
+// errKilled is the error of a save during which the process is killed.
 var errKilled = errors.New("the process was killed")
 
-// sentinels are the documented errors that have no type of their own.
-var sentinels = []error{
-	deploy.ErrNoKMSRoot, deploy.ErrNoAppID, deploy.ErrUnpredictable, deploy.ErrNotAllowed, deploy.ErrDeviceNotAccepted, deploy.ErrNotApproved,
-	deploy.ErrExpired, deploy.ErrOtherSpec, deploy.ErrUnknownDocument, client.ErrNoAPIKey, client.ErrNoLog, client.ErrRoute, client.ErrFailedState,
-	attest.ErrNotPossible,
+// documented recognises the documented errors, the most specific first.
+var documented = []func(error) (kind string, ok bool){
+	sentinel(deploy.ErrNoKMSRoot), sentinel(deploy.ErrNoAppID), sentinel(deploy.ErrUnpredictable), sentinel(deploy.ErrNotAllowed),
+	sentinel(deploy.ErrDeviceNotAccepted), sentinel(deploy.ErrNotApproved), sentinel(deploy.ErrExpired), sentinel(deploy.ErrOtherSpec),
+	sentinel(deploy.ErrUnknownDocument), sentinel(client.ErrNoAPIKey), sentinel(client.ErrNoLog), sentinel(client.ErrRoute),
+	sentinel(client.ErrFailedState), sentinel(attest.ErrNotPossible),
+	typed(func(e *deploy.MismatchError) any { return "of " + e.What }),
+	typed[*deploy.AmbiguousError](nil), typed[*deploy.InputError](nil), typed[*deploy.BootError](nil), typed[*deploy.TimeoutError](nil),
+	typed[*deploy.VerificationError](nil), typed[*deploy.SecretsError](nil), typed[*deploy.Pending](nil), typed[*attest.Error](nil),
+	func(err error) (string, bool) { return "the caller's chain", errors.As(err, new(*chainError)) },
+	typed(func(e *client.APIError) any { return e.StatusCode }),
+	typed[*client.DecodeError](nil),
+	sentinel(context.Canceled), sentinel(context.DeadlineExceeded),
+	typed[*client.TransportError](nil), typed[*client.WaitError](nil),
 }
 
-// kindOf returns the documented type of an error, and whether it has one.
-func kindOf(err error) (string, bool) {
-	for _, sentinel := range sentinels {
-		if errors.Is(err, sentinel) {
-			return fmt.Sprintf("%.50s", sentinel), true
+// kindOf returns the documented kind of an error, and whether it has one.
+func kindOf(err error) (kind string, ok bool) {
+	for _, recognise := range documented {
+		if kind, ok := recognise(err); ok {
+			return kind, true
 		}
 	}
-	var chain *chainError
-	switch {
-	case is[*deploy.MismatchError](err):
-		var mismatch *deploy.MismatchError
-		errors.As(err, &mismatch)
-		return "*deploy.MismatchError of " + mismatch.What, true
-	case is[*deploy.AmbiguousError](err), is[*deploy.InputError](err), is[*deploy.BootError](err), is[*deploy.TimeoutError](err), is[*deploy.VerificationError](err), is[*deploy.SecretsError](err), is[*deploy.Pending](err), is[*attest.Error](err):
-		return name(err), true
-	case errors.As(err, &chain):
-		return "the caller's chain", true
-	case is[*client.APIError](err):
-		var api *client.APIError
-		errors.As(err, &api)
-		return fmt.Sprintf("*client.APIError %d", api.StatusCode), true
-	case is[*client.DecodeError](err):
-		return "*client.DecodeError", true
-	case errors.Is(err, context.Canceled):
-		return "context.Canceled", true
-	case errors.Is(err, context.DeadlineExceeded):
-		return "context.DeadlineExceeded", true
-	case is[*client.TransportError](err):
-		return "*client.TransportError", true
-	case is[*client.WaitError](err):
-		return "*client.WaitError", true
-	}
-	return "UNTYPED", false
+	return "UNDOCUMENTED", false
 }
 
-func is[T error](err error) bool {
-	var target T
-	return errors.As(err, &target)
+func sentinel(target error) func(error) (string, bool) {
+	return func(err error) (string, bool) { return fmt.Sprintf("%.50s", target), errors.Is(err, target) }
 }
 
-// name is the type of the first documented error in a chain of errors.
-func name(err error) string {
-	for _, try := range []func(error) (string, bool){
-		named[*deploy.AmbiguousError], named[*deploy.InputError], named[*deploy.BootError], named[*deploy.TimeoutError], named[*deploy.VerificationError], named[*deploy.SecretsError], named[*deploy.Pending], named[*attest.Error],
-	} {
-		if text, ok := try(err); ok {
-			return text
+// typed recognises errors of a type; detail may be nil.
+func typed[T error](detail func(T) any) func(error) (string, bool) {
+	return func(err error) (string, bool) {
+		var target T
+		switch {
+		case !errors.As(err, &target):
+			return "", false
+		case detail == nil:
+			return fmt.Sprintf("%T", target), true
 		}
+		return fmt.Sprintf("%T %v", target, detail(target)), true
 	}
-	return fmt.Sprintf("%T", err)
-}
-
-func named[T error](err error) (string, bool) {
-	var target T
-	return fmt.Sprintf("%T", target), errors.As(err, &target)
 }

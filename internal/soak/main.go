@@ -1,25 +1,30 @@
-// Command soak runs the flows of package deploy against the fake cloud while everything fails at random: statuses, lost
-// and torn answers, work that the server does long after its client was told that it failed, a chain that fails,
-// concurrent callers, and processes that are killed and go on from what they saved. After each flow it looks at what the
-// cloud really has: the number of CVMs, what they run, and the secrets that their guests decrypt.
+// Command soak runs the flows of package deploy against the fake cloud while everything fails at random: error statuses,
+// lost and truncated responses, operations that the server performs long after the client got an error, a chain that
+// fails, concurrent callers, and processes that are killed and continue from their saved state. After each flow it checks
+// the cloud: the number of CVMs, the documents that they run, and the secrets that their guests decrypt.
 //
 //	go run ./internal/soak -flows 10000 -seed 1
 //
-// Flow i of a run has the seed that is i more than -seed, so that -seed X -flows 1 runs a single one again. Each runs in a
-// bubble of testing/synctest, which needs no real time and finds goroutines that are left over. The draws follow from the
-// seed; the order of concurrent goroutines and the jitter of the client do not.
+// Flow i of a run has the seed -seed plus i, so that -seed X -flows 1 repeats a single one. Each runs in a bubble of
+// testing/synctest, which needs no real time and detects leaked goroutines. The draws follow from the seed; the order of
+// concurrent goroutines and the jitter of the client do not.
 package main
 
 import (
 	"context"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/phala-go/phala/client"
+	"github.com/phala-go/phala/phalatest"
+	"github.com/phala-go/phala/phalatest/chaintest"
 )
 
 var (
@@ -49,7 +54,7 @@ func soak(t *testing.T) {
 	}
 }
 
-// memory is what is left between flows, in bytes of the heap and in goroutines.
+// memory is the size of the heap in bytes and the number of goroutines between flows.
 type memory struct {
 	first, last   uint64
 	before, after int
@@ -100,7 +105,7 @@ func one(t *testing.T, tally *tally, seed uint64) {
 	tr.inBubble(t, tr.run)
 }
 
-// inBubble calls fn in a bubble. Goroutines that are left end the bubble with a panic.
+// inBubble calls fn in a bubble of testing/synctest, which panics if goroutines are left.
 func (t *trial) inBubble(test *testing.T, fn func(context.Context)) {
 	defer t.recovered()
 	synctest.Test(test, func(test *testing.T) {
@@ -109,9 +114,39 @@ func (t *trial) inBubble(test *testing.T, fn func(context.Context)) {
 	})
 }
 
-// recovered makes a violation of a panic.
+// recovered turns a panic into a violation.
 func (t *trial) recovered() {
 	if p := recover(); p != nil {
 		t.violate("panic: %v", p)
+	}
+}
+
+// runReal runs flows on a simulated go-ethereum chain, one after the other: real transactions and contracts, in real
+// time. So the faults are those after which no flow pauses for minutes, and no flow makes one more CVM.
+func runReal(tally *tally, seed uint64, flows int) {
+	chain, stop, err := chaintest.Start()
+	if err != nil {
+		panic(err)
+	}
+	defer stop()
+	open, err := chain.Open(context.Background())
+	if err != nil {
+		panic(err)
+	}
+	for i := range flows {
+		tr := &trial{seed: seed + uint64(i), tally: tally, patience: 20 * time.Millisecond, lifetime: 300 * time.Millisecond, prefix: "real chain: "}
+		func() {
+			defer tr.recovered()
+			tr.dice = newDice(tr.seed, 3)
+			tr.rate = []float64{0, 0.1, 0.2}[tr.dice.n(3)]
+			tr.start(phalatest.WithTick(time.Millisecond), phalatest.WithChain(chain.View()), phalatest.WithSeed(fmt.Sprint(tr.seed)))
+			tr.net.instant, tr.net.rng = true, rand.New(rand.NewPCG(tr.seed, 4))
+			tr.reads = open.Flow()
+			tr.connect(open.Flow(), client.WithRetry(client.RetryPolicy{BaseDelay: time.Millisecond, MaxDelay: 10 * time.Millisecond, MaxRetryAfter: client.NoDelay}))
+			tr.flows(context.Background(), []step{
+				{"Update", tr.update}, {"Update", tr.update}, {"Rollback", tr.rollback}, {"Prepare, Approve, Commit, Finish", tr.prepare},
+				{"Attach", tr.attach}, {"Retire", tr.retire},
+			})
+		}()
 	}
 }

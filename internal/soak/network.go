@@ -18,48 +18,28 @@ import (
 	"github.com/phala-go/phala/internal/pause"
 )
 
-// network is a transport that misbehaves at random, before and after the work of the server. It also delays work: the
-// server does what it was asked for long after the client was told that it failed.
+// network is a transport that fails at random, before and after the operation of the server. It also delays operations:
+// the server performs them long after the client got an error.
 type network struct {
 	inner http.RoundTripper
 	tally *tally
 
 	mu   sync.Mutex
 	rng  *rand.Rand
-	rate float64 // share of the requests that go wrong
-	// instant draws only faults that need no pause, for flows in real time.
+	rate float64 // share of the requests that fail
+	// instant selects only faults that need no pause, for flows in real time.
 	instant bool
-	// overtaken has the server do the work of the next commit of a document only after overtakenDelay.
+	// overtaken delays the next commit of a document by overtakenDelay.
 	overtaken bool
 
 	late sync.WaitGroup
 }
 
-// fault is a way in which one request goes wrong.
+// fault is the way in which one request fails.
 type fault string
 
-// Faults before the work, after it, and with the work done later.
 const (
 	none            fault = ""
-	refused         fault = "refused connection"
-	resetBefore     fault = "reset before the work"
-	statusBefore    fault = "status before the work"
-	waitBefore      fault = "status with Retry-After before the work"
-	htmlBefore      fault = "HTML before the work"
-	locked          fault = "409 lock"
-	unauthorized    fault = "401"
-	silent          fault = "no answer and no work"
-	slow            fault = "latency"
-	resetAfter      fault = "answer lost after the work"
-	statusAfter     fault = "status after the work"
-	waitAfter       fault = "status with Retry-After after the work"
-	truncated       fault = "answer truncated"
-	notJSON         fault = "answer is not JSON"
-	lateReset       fault = "reset, work done later"
-	lateStatus      fault = "status, work done later"
-	lateWait        fault = "status with Retry-After, work done later"
-	lateSilent      fault = "no answer, work done later"
-	droppedStream   fault = "stream dropped"
 	killedAtSave    fault = "killed at a save"
 	killedAnywhere  fault = "killed anywhere"
 	chainBefore     fault = "chain fails before the transaction"
@@ -68,7 +48,38 @@ const (
 	concurrentCalls fault = "concurrent callers"
 )
 
-// weights are how often each fault occurs among the faults. A 401 ends a flow, so it is rare.
+// Faults before the operation.
+const (
+	refused      fault = "refused connection"
+	resetBefore  fault = "reset before the operation"
+	statusBefore fault = "status before the operation"
+	waitBefore   fault = "status with Retry-After before the operation"
+	htmlBefore   fault = "HTML before the operation"
+	locked       fault = "409 lock"
+	unauthorized fault = "401"
+	silent       fault = "no response and no operation"
+	slow         fault = "latency"
+)
+
+// Faults after the operation.
+const (
+	resetAfter    fault = "response lost after the operation"
+	statusAfter   fault = "status after the operation"
+	waitAfter     fault = "status with Retry-After after the operation"
+	truncated     fault = "response truncated"
+	notJSON       fault = "response is not JSON"
+	droppedStream fault = "stream dropped"
+)
+
+// Faults whose operation is performed later.
+const (
+	lateReset  fault = "reset, operation later"
+	lateStatus fault = "status, operation later"
+	lateWait   fault = "status with Retry-After, operation later"
+	lateSilent fault = "no response, operation later"
+)
+
+// weights are the relative frequencies of the faults. A 401 ends a flow, so it is rare.
 var weights = []weighted{
 	{refused, 6}, {resetBefore, 8}, {statusBefore, 12}, {waitBefore, 6}, {htmlBefore, 4}, {locked, 4}, {unauthorized, 1}, {silent, 3}, {slow, 8},
 	{resetAfter, 10}, {statusAfter, 8}, {waitAfter, 6}, {truncated, 6}, {notJSON, 3},
@@ -83,15 +94,15 @@ type weighted struct {
 // instant are the faults after which no flow pauses for seconds.
 var instant = []fault{refused, resetBefore, statusBefore, htmlBefore, unauthorized, resetAfter, statusAfter, truncated, notJSON}
 
-// calm ends the faults and waits until all delayed work is done.
-func (n *network) calm() {
+// stopFaults ends the faults and waits for all delayed operations.
+func (n *network) stopFaults() {
 	n.mu.Lock()
 	n.rate, n.overtaken = 0, false
 	n.mu.Unlock()
 	n.late.Wait()
 }
 
-func (n *network) disturb(rate float64) {
+func (n *network) setRate(rate float64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.rate = rate
@@ -100,7 +111,7 @@ func (n *network) disturb(rate float64) {
 // overtakenDelay is longer than an update takes.
 const overtakenDelay = 5 * time.Minute
 
-// next draws what happens to a request, a number for its details, and the delay of work that is done later.
+// next draws the fault of a request, a number for its details, and the delay of an operation that is performed later.
 func (n *network) next(req *http.Request) (f fault, detail uint64, delay time.Duration) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -135,7 +146,7 @@ func (n *network) next(req *http.Request) (f fault, detail uint64, delay time.Du
 
 func isStream(req *http.Request) bool { return req.Header.Get("Accept") == "text/event-stream" }
 
-// RoundTrip sends one request, or not.
+// RoundTrip sends a request with the fault that is drawn for it.
 func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
 	f, detail, delay := n.next(req)
 	n.tally.requests.Add(1)
@@ -143,32 +154,7 @@ func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
 		return n.inner.RoundTrip(req)
 	}
 	n.tally.fault(f)
-	// 425 and 429 say that nothing was done, so they come before the work only.
-	statuses, asking := []int{500, 502, 503, 504, 520, 524, 408}, 503
-	if f == statusBefore || f == waitBefore {
-		statuses = append(statuses, 425, 429)
-		asking = []int{429, 503}[detail%2]
-	}
-	status := statuses[detail%uint64(len(statuses))]
-	after := strconv.Itoa(int(detail>>8%45) + 1) // some are more than the client waits
 	switch f {
-	case refused:
-		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
-	case resetBefore:
-		return nil, &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}
-	case statusBefore:
-		return answer(req, status, `{"detail":"fault"}`), nil
-	case waitBefore:
-		return answer(req, asking, `{"detail":"fault"}`, "Retry-After", after), nil
-	case htmlBefore:
-		return answer(req, 502, "<html><title>502</title></html>"), nil
-	case locked:
-		return answer(req, 409, `{"detail":"Another operation is in progress on this CVM"}`), nil
-	case unauthorized:
-		return answer(req, 401, `{"detail":"API key has expired"}`), nil
-	case silent:
-		<-req.Context().Done()
-		return nil, req.Context().Err()
 	case slow:
 		if err := pause.For(req.Context(), time.Duration(detail%40_000)*time.Millisecond); err != nil {
 			return nil, err
@@ -178,51 +164,69 @@ func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
 		if err := n.later(req, delay); err != nil {
 			return nil, err
 		}
-		switch f {
-		case lateStatus:
-			return answer(req, status, `{"detail":"fault"}`), nil
-		case lateWait:
-			return answer(req, asking, `{"detail":"fault"}`, "Retry-After", after), nil
-		case lateSilent:
-			<-req.Context().Done()
-			return nil, req.Context().Err()
+	case resetAfter, statusAfter, waitAfter, truncated, notJSON, droppedStream:
+		resp, err := n.inner.RoundTrip(req)
+		if err != nil {
+			return nil, err
 		}
-		return nil, &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}
-	}
-	resp, err := n.inner.RoundTrip(req)
-	if err != nil {
-		return nil, err
-	}
-	if f == droppedStream {
-		resp.Body = &cutBody{resp.Body, int64(detail % 800)}
-		return resp, nil
-	}
-	if resp.Header.Get("Content-Type") == "text/event-stream" {
+		if f == droppedStream {
+			resp.Body = &cutBody{resp.Body, int64(detail % 800)}
+			return resp, nil
+		}
+		if resp.Header.Get("Content-Type") == "text/event-stream" {
+			_ = resp.Body.Close()
+			return nil, reset
+		}
+		body, err := io.ReadAll(resp.Body)
 		_ = resp.Body.Close()
-		return nil, &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}
+		if err != nil {
+			return nil, err
+		}
+		switch f {
+		case truncated:
+			resp.Body = &cutBody{io.NopCloser(bytes.NewReader(body)), int64(len(body) / 2)}
+			return resp, nil
+		case notJSON:
+			resp.Body = io.NopCloser(bytes.NewReader(body[:len(body)/2]))
+			resp.Header.Del("Content-Length")
+			return resp, nil
+		}
 	}
-	body, err := io.ReadAll(resp.Body)
-	_ = resp.Body.Close()
-	if err != nil {
-		return nil, err
-	}
-	switch f {
-	case statusAfter:
-		return answer(req, status, `{"detail":"fault"}`), nil
-	case waitAfter:
-		return answer(req, asking, `{"detail":"fault"}`, "Retry-After", after), nil
-	case truncated:
-		resp.Body = &cutBody{io.NopCloser(bytes.NewReader(body)), int64(len(body) / 2)}
-		return resp, nil
-	case notJSON:
-		resp.Body = io.NopCloser(bytes.NewReader(body[:len(body)/2]))
-		resp.Header.Del("Content-Length")
-		return resp, nil
-	}
-	return nil, &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}
+	return fail(req, f, detail)
 }
 
-// later has the server do the work after a delay, for a client that is gone by then.
+var reset = &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}
+
+// fail returns the response of a fault, or its error.
+func fail(req *http.Request, f fault, detail uint64) (*http.Response, error) {
+	// 425 and 429 mean that nothing was done, so they occur before the operation only.
+	statuses, waitStatus := []int{500, 502, 503, 504, 520, 524, 408}, 503
+	if f == statusBefore || f == waitBefore {
+		statuses = append(statuses, 425, 429)
+		waitStatus = []int{429, 503}[detail%2]
+	}
+	switch f {
+	case refused:
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+	case statusBefore, statusAfter, lateStatus:
+		return respond(req, statuses[detail%uint64(len(statuses))], `{"detail":"fault"}`), nil
+	case waitBefore, waitAfter, lateWait:
+		seconds := strconv.Itoa(int(detail>>8%45) + 1) // some are more than the client waits
+		return respond(req, waitStatus, `{"detail":"fault"}`, "Retry-After", seconds), nil
+	case htmlBefore:
+		return respond(req, 502, "<html><title>502</title></html>"), nil
+	case locked:
+		return respond(req, 409, `{"detail":"Another operation is in progress on this CVM"}`), nil
+	case unauthorized:
+		return respond(req, 401, `{"detail":"API key has expired"}`), nil
+	case silent, lateSilent:
+		<-req.Context().Done()
+		return nil, req.Context().Err()
+	}
+	return nil, reset
+}
+
+// later sends a request after a delay, for a client that does not wait for the response.
 func (n *network) later(req *http.Request, delay time.Duration) error {
 	again := req.Clone(context.WithoutCancel(req.Context()))
 	if req.Body != nil {
@@ -246,7 +250,7 @@ func (n *network) later(req *http.Request, delay time.Duration) error {
 	return nil
 }
 
-// cutBody breaks after some bytes.
+// cutBody ends with an error after some bytes.
 type cutBody struct {
 	io.ReadCloser
 	left int64
@@ -261,7 +265,7 @@ func (b *cutBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func answer(req *http.Request, status int, body string, header ...string) *http.Response {
+func respond(req *http.Request, status int, body string, header ...string) *http.Response {
 	h := http.Header{"Content-Type": {"application/json"}}
 	if strings.HasPrefix(body, "<") {
 		h.Set("Content-Type", "text/html")

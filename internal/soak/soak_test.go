@@ -22,9 +22,9 @@ func TestSoak_FindsNothing(t *testing.T) {
 	assert.Greater(t, len(tally.faults), 15, "most faults occur")
 }
 
-// A soak that cannot find anything proves nothing: what breaks a rule behind its back is a violation.
-func TestSoak_FindsWhatBreaksARule(t *testing.T) {
-	for want, spoil := range map[string]func(context.Context, *trial) error{
+// A change outside of the flows is a violation.
+func TestSoak_FindsViolations(t *testing.T) {
+	for want, change := range map[string]func(context.Context, *trial) error{
 		"2 CVMs of the app, 2 in all, want 1": func(ctx context.Context, tr *trial) error {
 			_, err := tr.plain.CVMs.Replicate(ctx, tr.app.CVMs[0].ID, nil, nil)
 			return err
@@ -39,20 +39,20 @@ func TestSoak_FindsWhatBreaksARule(t *testing.T) {
 			tr.want[id] = guest{env: tr.want[id].env}
 			return nil
 		},
-		"which nobody made": func(_ context.Context, tr *trial) error {
+		"which no flow created": func(_ context.Context, tr *trial) error {
 			tr.app.CVMs = append(tr.app.CVMs, deploy.CVM{ID: "other"})
 			return nil
 		},
 		"an error of no documented type: oops": func(_ context.Context, tr *trial) error {
-			tr.judge(errors.New("oops"))
+			tr.recordError(errors.New("oops"))
 			return nil
 		},
 		"an error shows a secret": func(_ context.Context, tr *trial) error {
-			tr.judge(fmt.Errorf("%w of secret-1", deploy.ErrExpired))
+			tr.recordError(fmt.Errorf("%w of secret-1", deploy.ErrExpired))
 			return nil
 		},
-		"it cannot be finished from what was saved": func(ctx context.Context, tr *trial) error {
-			tr.persist(ctx, func(*process, *saved) error { return deploy.ErrOtherSpec })
+		"it cannot be finished from the saved state": func(ctx context.Context, tr *trial) error {
+			tr.repeat(ctx, func(*process, *saved) error { return deploy.ErrOtherSpec })
 			return nil
 		},
 		"is stopped and runs": func(ctx context.Context, tr *trial) error {
@@ -68,12 +68,12 @@ func TestSoak_FindsWhatBreaksARule(t *testing.T) {
 				tally := newTally()
 				tr := &trial{tally: tally, dice: newDice(1, 1), patience: 1, lifetime: 1}
 				tr.start()
-				defer func() { tr.net.calm(); tr.cloud.Close() }()
+				defer func() { tr.net.stopFaults(); tr.cloud.Close() }()
 				tr.connect(nil)
 				require.True(t, tr.deploy(t.Context()))
 				tr.check(t.Context())
 				require.Empty(t, tally.violations)
-				require.NoError(t, spoil(t.Context(), tr))
+				require.NoError(t, change(t.Context(), tr))
 				tr.check(t.Context())
 				require.NotEmpty(t, tally.violations)
 				assert.Contains(t, tally.violations[0].text, want)
@@ -83,7 +83,7 @@ func TestSoak_FindsWhatBreaksARule(t *testing.T) {
 }
 
 // A goroutine that is left when a flow ends is a violation.
-func TestSoak_FindsAGoroutineThatIsLeft(t *testing.T) {
+func TestSoak_FindsLeakedGoroutines(t *testing.T) {
 	tally := newTally()
 	tr := &trial{tally: tally}
 	tr.inBubble(t, func(context.Context) { go func() { select {} }() })

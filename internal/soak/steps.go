@@ -13,9 +13,10 @@ import (
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/deploy"
+	"github.com/phala-go/phala/openapi"
 )
 
-// step is one flow of a trial. It reports whether the trial can go on.
+// step is one flow of a trial. It reports whether the trial can continue.
 type step struct {
 	name string
 	do   func(context.Context) bool
@@ -28,7 +29,7 @@ func (t *trial) steps() []step {
 		{"Prepare, Approve, Commit, Finish", t.prepare}, {"PrepareReplica, Approve, Commit, Finish", t.prepareReplica}, {"Attach", t.attach}, {"two at once: Replicate, AddInstance", t.growTwice},
 		{"two at once: Update", t.updateTwice}, {"Update, lands late", t.lateUpdate},
 	}
-	if t.on != nil {
+	if t.chain != nil {
 		all = append(all, step{"Retire", t.retire})
 	}
 	return all
@@ -44,7 +45,7 @@ func (t *trial) text() string {
 	return fmt.Sprintf("services:\n  web:\n    image: nginx:1.%d\n    environment:\n      TOKEN: ${TOKEN}\n      URL: ${URL}\n", t.version)
 }
 
-// deploy deploys the app, sometimes from two processes that do not know of each other.
+// deploy deploys the app, sometimes from two independent processes.
 func (t *trial) deploy(ctx context.Context) bool {
 	doc, err := compose.New(t.text(), compose.WithPreLaunchScript("#!/bin/sh\n"))
 	if err != nil {
@@ -58,7 +59,7 @@ func (t *trial) deploy(ctx context.Context) bool {
 	}
 	made := make([]*deploy.App, t.deployers)
 	ok := t.together(t.deployers, func(i int) bool {
-		return t.persist(ctx, func(p *process, s *saved) (err error) {
+		return t.repeat(ctx, func(p *process, s *saved) (err error) {
 			opts := append(slices.Clone(t.with.run), deploy.WithCheckpoint(func(st *deploy.State) error { return p.save(&s.state, st) }))
 			if s.state == nil {
 				made[i], err = deploy.Run(p.ctx, t.c, spec, opts...)
@@ -71,7 +72,7 @@ func (t *trial) deploy(ctx context.Context) bool {
 			}
 			made[i], err = deploy.Resume(p.ctx, t.c, spec, st, opts...)
 			if api := (*client.APIError)(nil); t.deployers > 1 && errors.As(err, &api) && api.Code == client.CodeDuplicateCVMName {
-				s.state = nil // the other process was faster: Run takes over what it made
+				s.state = nil // the other process was faster: Run continues with its CVM
 			}
 			return err
 		})
@@ -91,7 +92,7 @@ func (t *trial) deploy(ctx context.Context) bool {
 	return true
 }
 
-// expect notes what a CVM must be from now on.
+// expect sets the expected state of a CVM.
 func (t *trial) expect(id string, g guest) {
 	if _, known := t.want[id]; !known {
 		t.order = append(t.order, id)
@@ -113,14 +114,14 @@ func (t *trial) together(callers int, do func(int) bool) bool {
 	return !slices.Contains(ok, false)
 }
 
-// carry carries out one change of the anchor, over as many processes as it takes.
-func (t *trial) carry(ctx context.Context, begin func(context.Context, ...deploy.Option) (*deploy.App, error)) (app *deploy.App, ok bool) {
-	return t.carryUntil(ctx, begin, func(app *deploy.App, err error) (*deploy.App, error) { return app, err })
+// complete makes one change of the anchor with as many processes as necessary.
+func (t *trial) complete(ctx context.Context, begin func(context.Context, ...deploy.Option) (*deploy.App, error)) (app *deploy.App, ok bool) {
+	return t.completeUntil(ctx, begin, func(app *deploy.App, err error) (*deploy.App, error) { return app, err })
 }
 
-// carryUntil is carry with a say in what ends the change.
-func (t *trial) carryUntil(ctx context.Context, begin func(context.Context, ...deploy.Option) (*deploy.App, error), finish func(*deploy.App, error) (*deploy.App, error)) (app *deploy.App, ok bool) {
-	ok = t.persist(ctx, func(p *process, s *saved) (err error) {
+// completeUntil is complete with a function that can replace the result of a process.
+func (t *trial) completeUntil(ctx context.Context, begin func(context.Context, ...deploy.Option) (*deploy.App, error), finish func(*deploy.App, error) (*deploy.App, error)) (app *deploy.App, ok bool) {
+	ok = t.repeat(ctx, func(p *process, s *saved) (err error) {
 		opts := append(slices.Clone(t.with.change), deploy.WithPending(func(pending *deploy.Pending) error { return p.save(&s.pending, pending) }))
 		if s.pending == nil {
 			app, err = finish(begin(p.ctx, opts...))
@@ -140,20 +141,15 @@ func (t *trial) carryUntil(ctx context.Context, begin func(context.Context, ...d
 	return t.reread(app), true
 }
 
-// one chooses a CVM of the anchor.
+// one draws a CVM of the anchor.
 func (t *trial) one() deploy.CVM { return t.app.CVMs[t.dice.n(len(t.app.CVMs))] }
 
-// change draws a change of a CVM, and what it must come to: the document of the anchor with the change.
+// change draws a change of a CVM and returns its expected state after it.
 func (t *trial) change(cvm deploy.CVM) (deploy.UpdateSpec, guest) {
 	spec, after := deploy.UpdateSpec{CVM: cvm.ID}, t.want[cvm.ID]
-	doc, err := t.app.Compose()
-	if err != nil {
-		panic(err)
-	}
 	kind := t.dice.n(5)
 	if kind == 0 || kind == 2 || kind == 3 {
 		spec.DockerCompose = t.text()
-		doc.DockerComposeFile = &spec.DockerCompose
 	}
 	if kind == 1 || kind == 2 {
 		spec.Env = t.secrets()
@@ -161,23 +157,47 @@ func (t *trial) change(cvm deploy.CVM) (deploy.UpdateSpec, guest) {
 	}
 	if kind == 3 {
 		spec.PreLaunchScript = fmt.Sprintf("#!/bin/sh\necho %d\n", t.version)
-		doc.PreLaunchScript = &spec.PreLaunchScript
 	}
 	if kind == 4 || t.dice.often(20) {
-		text := fmt.Sprint("config ", t.version)
-		spec.UserConfig = &text
+		spec.UserConfig = openapi.Ptr(fmt.Sprint("config ", t.version))
 	}
-	if after.hash, err = doc.Hash(); err != nil {
+	after.hash = t.hashAfter(spec)
+	spec.RetireOld = t.chain != nil && t.dice.often(30)
+	return spec, after
+}
+
+// hashAfter returns the hash of the anchor's document after an update.
+func (t *trial) hashAfter(spec deploy.UpdateSpec) compose.Hash {
+	doc, err := t.app.Compose()
+	if err != nil {
 		panic(err)
 	}
-	spec.RetireOld = t.on != nil && t.dice.often(30)
-	return spec, after
+	if spec.DockerCompose != "" {
+		doc.DockerComposeFile = &spec.DockerCompose
+	}
+	if spec.PreLaunchScript != "" {
+		doc.PreLaunchScript = &spec.PreLaunchScript
+	}
+	hash, err := doc.Hash()
+	if err != nil {
+		panic(err)
+	}
+	return hash
+}
+
+// maybeSecrets draws whether new secrets are set, and sets them in the expected state too.
+func (t *trial) maybeSecrets(after *guest) []compose.EnvVar {
+	if !t.dice.often(50) {
+		return nil
+	}
+	after.env = t.secrets()
+	return after.env
 }
 
 func (t *trial) update(ctx context.Context) bool {
 	cvm := t.one()
 	spec, after := t.change(cvm)
-	app, ok := t.carry(ctx, func(ctx context.Context, opts ...deploy.Option) (*deploy.App, error) {
+	app, ok := t.complete(ctx, func(ctx context.Context, opts ...deploy.Option) (*deploy.App, error) {
 		return deploy.Update(ctx, t.c, t.app, spec, opts...)
 	})
 	if !ok {
@@ -213,7 +233,7 @@ func (t *trial) rollback(ctx context.Context) bool {
 		spec.Env = t.secrets()
 		after.env = spec.Env
 	}
-	app, ok := t.carry(ctx, func(ctx context.Context, opts ...deploy.Option) (*deploy.App, error) {
+	app, ok := t.complete(ctx, func(ctx context.Context, opts ...deploy.Option) (*deploy.App, error) {
 		return deploy.Rollback(ctx, t.c, t.app, spec, opts...)
 	})
 	if ok {
@@ -223,7 +243,7 @@ func (t *trial) rollback(ctx context.Context) bool {
 	return ok
 }
 
-// growth is one more CVM: how it is asked for and what it must be.
+// growth is one more CVM: how it is created, and its expected state.
 type growth struct {
 	begin func(context.Context, ...deploy.Option) (*deploy.App, error)
 	after guest
@@ -231,22 +251,16 @@ type growth struct {
 
 func (t *trial) replica() growth {
 	cvm := t.one()
-	spec, after := deploy.ReplicaSpec{CVM: cvm.ID}, t.want[cvm.ID]
-	if t.dice.often(50) {
-		spec.Env = t.secrets()
-		after.env = spec.Env
-	}
+	after := t.want[cvm.ID]
+	spec := deploy.ReplicaSpec{CVM: cvm.ID, Env: t.maybeSecrets(&after)}
 	return growth{func(ctx context.Context, opts ...deploy.Option) (*deploy.App, error) {
 		return deploy.Replicate(ctx, t.c, t.app, spec, opts...)
 	}, after}
 }
 
 func (t *trial) instance() growth {
-	spec, after := deploy.InstanceSpec{}, guest{t.app.ComposeHash, t.want[t.order[0]].env}
-	if t.dice.often(50) {
-		spec.Env = t.secrets()
-		after.env = spec.Env
-	}
+	after := guest{t.app.ComposeHash, t.want[t.order[0]].env}
+	spec := deploy.InstanceSpec{Env: t.maybeSecrets(&after)}
 	if t.dice.often(50) {
 		t.version++
 		spec.Name = fmt.Sprint("web-instance-", t.version)
@@ -268,11 +282,11 @@ func (t *trial) growTwice(ctx context.Context) bool {
 	return t.grow(ctx, t.replica(), second())
 }
 
-// grow makes one more CVM for each of some callers, who hold the same anchor.
+// grow makes one more CVM for each of some concurrent callers with the same anchor.
 func (t *trial) grow(ctx context.Context, want ...growth) bool {
 	made := make([]*deploy.App, len(want))
 	ok := t.together(len(want), func(i int) (ok bool) {
-		made[i], ok = t.carry(ctx, want[i].begin)
+		made[i], ok = t.complete(ctx, want[i].begin)
 		return ok
 	})
 	if !ok {
@@ -281,7 +295,7 @@ func (t *trial) grow(ctx context.Context, want ...growth) bool {
 	for i, app := range made {
 		cvm := app.CVMs[len(app.CVMs)-1]
 		if _, known := t.want[cvm.ID]; known {
-			t.violate("two callers were given cvm %s", cvm.ID)
+			t.violate("two callers got cvm %s", cvm.ID)
 		}
 		t.expect(cvm.ID, want[i].after)
 		if i > 0 {
@@ -293,21 +307,14 @@ func (t *trial) grow(ctx context.Context, want ...growth) bool {
 	return true
 }
 
-// prepare goes the long way: prepared by one process, approved and committed by others.
+// prepare makes an update that is prepared, approved and committed by different processes.
 func (t *trial) prepare(ctx context.Context) bool {
 	cvm := t.app.CVMs[0]
 	spec, after := t.change(cvm)
 	spec.RetireOld, spec.UserConfig = false, nil
 	if spec.DockerCompose == "" {
 		spec.DockerCompose = t.text()
-		doc, err := t.app.Compose()
-		if err != nil {
-			panic(err)
-		}
-		doc.DockerComposeFile = &spec.DockerCompose
-		if after.hash, err = doc.Hash(); err != nil {
-			panic(err)
-		}
+		after.hash = t.hashAfter(spec)
 	}
 	app, ok := t.prepared(ctx, func(ctx context.Context, opts ...deploy.Option) (*deploy.Pending, error) {
 		return deploy.Prepare(ctx, t.c, t.app, spec, opts...)
@@ -319,14 +326,11 @@ func (t *trial) prepare(ctx context.Context) bool {
 	return ok
 }
 
-// prepareReplica makes one more CVM the long way.
+// prepareReplica makes a replica that is prepared, approved and committed by different processes.
 func (t *trial) prepareReplica(ctx context.Context) bool {
 	cvm := t.one()
-	spec, after := deploy.ReplicaSpec{CVM: cvm.ID}, t.want[cvm.ID]
-	if t.dice.often(50) {
-		spec.Env = t.secrets()
-		after.env = spec.Env
-	}
+	after := t.want[cvm.ID]
+	spec := deploy.ReplicaSpec{CVM: cvm.ID, Env: t.maybeSecrets(&after)}
 	app, ok := t.prepared(ctx, func(ctx context.Context, opts ...deploy.Option) (*deploy.Pending, error) {
 		return deploy.PrepareReplica(ctx, t.c, t.app, spec, opts...)
 	})
@@ -337,10 +341,10 @@ func (t *trial) prepareReplica(ctx context.Context) bool {
 	return ok
 }
 
-// prepared prepares a change, has it approved, commits it and follows it. A client without an API key may commit.
+// prepared prepares a change, approves, commits and finishes it. A client without an API key may commit.
 func (t *trial) prepared(ctx context.Context, begin func(context.Context, ...deploy.Option) (*deploy.Pending, error)) (app *deploy.App, ok bool) {
 	expires := t.lifetime > time.Second && t.dice.often(5)
-	ok = t.persist(ctx, func(p *process, s *saved) (err error) {
+	ok = t.repeat(ctx, func(p *process, s *saved) (err error) {
 		keep := deploy.WithPending(func(pending *deploy.Pending) error { return p.save(&s.pending, pending) })
 		if s.pending == nil {
 			if _, err := begin(p.ctx, append(slices.Clone(t.with.prepare), keep)...); err != nil {
@@ -356,12 +360,12 @@ func (t *trial) prepared(ctx context.Context, begin func(context.Context, ...dep
 			t.violate("the pending change cannot be read: %v", err)
 			return errAbandoned
 		}
-		if pending.Approval.Transaction == "" && t.on == nil {
+		if pending.Approval.Transaction == "" && t.chain == nil {
 			pending.Approved(common.Hash{})
 		}
 		if pending.Approval.Transaction == "" {
 			journal := deploy.WithApproval(func(*deploy.Approval) error { return p.save(&s.pending, pending) })
-			if err := deploy.Approve(p.ctx, t.on, &pending.Approval, journal); err != nil {
+			if err := deploy.Approve(p.ctx, t.chain, &pending.Approval, journal); err != nil {
 				return err
 			}
 			if err := p.save(&s.pending, pending); err != nil {
@@ -383,7 +387,7 @@ func (t *trial) prepared(ctx context.Context, begin func(context.Context, ...dep
 	return t.reread(app), true
 }
 
-// attach makes the anchor anew, as somebody does who has lost it.
+// attach replaces the anchor, like a caller who has lost it.
 func (t *trial) attach(ctx context.Context) bool {
 	var hashes []compose.Hash
 	for _, g := range t.want {
@@ -395,11 +399,11 @@ func (t *trial) attach(ctx context.Context) bool {
 		return true // several documents run; Attach needs one
 	}
 	opts := []deploy.Option{deploy.WithKMSRoot(t.cloud.KMSRoot())}
-	if t.on != nil {
-		opts = []deploy.Option{deploy.WithChain(t.on)}
+	if t.chain != nil {
+		opts = []deploy.Option{deploy.WithChain(t.chain)}
 	}
 	var app *deploy.App
-	ok := t.persist(ctx, func(p *process, _ *saved) (err error) {
+	ok := t.repeat(ctx, func(p *process, _ *saved) (err error) {
 		app, err = deploy.Attach(p.ctx, t.c, t.app.ID, t.cloud.AttestationPolicy(), opts...)
 		return err
 	})
@@ -413,8 +417,8 @@ func (t *trial) attach(ctx context.Context) bool {
 	return true
 }
 
-// updateTwice has two callers change one CVM at once. One of them may find that the other was faster; document and
-// secrets of one change must end up together.
+// updateTwice changes one CVM from two callers at once. One of them may be overtaken. The CVM must have the document and
+// the secrets of the same change.
 func (t *trial) updateTwice(ctx context.Context) bool {
 	t.tally.fault(concurrentCalls)
 	cvm := t.one()
@@ -422,24 +426,15 @@ func (t *trial) updateTwice(ctx context.Context) bool {
 	before := t.want[cvm.ID]
 	for i := range specs {
 		specs[i] = deploy.UpdateSpec{CVM: cvm.ID, DockerCompose: t.text(), Env: t.secrets()}
-		doc, err := t.app.Compose()
-		if err != nil {
-			panic(err)
-		}
-		doc.DockerComposeFile = &specs[i].DockerCompose
-		hash, err := doc.Hash()
-		if err != nil {
-			panic(err)
-		}
-		after[i] = guest{hash, specs[i].Env}
+		after[i] = guest{t.hashAfter(specs[i]), specs[i].Env}
 	}
 	t.together(2, func(i int) (ok bool) {
-		made[i], ok = t.carryUntil(ctx, func(ctx context.Context, opts ...deploy.Option) (*deploy.App, error) {
+		made[i], ok = t.completeUntil(ctx, func(ctx context.Context, opts ...deploy.Option) (*deploy.App, error) {
 			return deploy.Update(ctx, t.c, t.app, specs[i], opts...)
 		}, t.unlessOvertaken)
 		return ok
 	})
-	t.net.calm()
+	t.net.stopFaults()
 	if err := t.plain.CVMs.WaitIdle(ctx, cvm.ID); err != nil {
 		t.violate("cvm %s: %v", cvm.ID, err)
 		return false
@@ -460,41 +455,32 @@ func (t *trial) updateTwice(ctx context.Context) bool {
 		}
 	}
 	t.check(ctx)
-	return false // whoever was overtaken attaches anew, see attach
+	return false // a caller that was overtaken must attach again
 }
 
-// unlessOvertaken ends an intent if another caller changed the CVM.
+// unlessOvertaken abandons a change if another caller changed the CVM.
 func (t *trial) unlessOvertaken(app *deploy.App, err error) (*deploy.App, error) {
 	var mismatch *deploy.MismatchError
 	if errors.As(err, &mismatch) && mismatch.What == deploy.ComparedComposeHash {
-		t.judge(err)
+		t.recordError(err)
 		return nil, errAbandoned
 	}
 	return app, err
 }
 
-// lateUpdate abandons an update whose commit the server carries out after a newer one has run. The next flow must find
-// that out.
+// lateUpdate abandons an update whose commit the server performs after a newer update. The next flow must detect that.
 func (t *trial) lateUpdate(ctx context.Context) bool {
-	t.net.disturb(0)
+	t.net.setRate(0)
 	cvm := t.app.CVMs[0]
 	old, newer := deploy.UpdateSpec{DockerCompose: t.text(), Env: t.secrets()}, deploy.UpdateSpec{DockerCompose: t.text(), Env: t.secrets()}
-	doc, err := t.app.Compose()
-	if err != nil {
-		panic(err)
-	}
-	doc.DockerComposeFile = &old.DockerCompose
-	hash, err := doc.Hash()
-	if err != nil {
-		panic(err)
-	}
+	hash := t.hashAfter(old)
 	t.net.mu.Lock()
 	t.net.overtaken = true
 	t.net.mu.Unlock()
 	if _, err := deploy.Update(client.WithOptions(ctx, client.WithoutRetry()), t.c, t.app, old, t.with.change...); err == nil {
 		t.violate("an update whose commit was lost succeeded")
 	} else {
-		t.judge(err)
+		t.recordError(err)
 	}
 	app, err := deploy.Update(ctx, t.c, t.app, newer, t.with.change...)
 	if err != nil {
@@ -502,7 +488,7 @@ func (t *trial) lateUpdate(ctx context.Context) bool {
 		return false
 	}
 	t.app = app
-	t.net.calm()
+	t.net.stopFaults()
 	if err := t.plain.CVMs.WaitIdle(ctx, cvm.ID); err != nil {
 		t.violate("cvm %s: %v", cvm.ID, err)
 	}
@@ -516,7 +502,7 @@ func (t *trial) lateUpdate(ctx context.Context) bool {
 	return false
 }
 
-// retire takes all earlier documents off the contract that no CVM runs.
+// retire removes the documents that no CVM runs from the contract.
 func (t *trial) retire(ctx context.Context) bool {
 	var spec deploy.RetireSpec
 	for _, r := range t.app.Revisions {
@@ -525,8 +511,8 @@ func (t *trial) retire(ctx context.Context) bool {
 		}
 	}
 	var app *deploy.App
-	ok := t.persist(ctx, func(p *process, _ *saved) (err error) {
-		app, err = deploy.Retire(p.ctx, t.on, t.app, spec)
+	ok := t.repeat(ctx, func(p *process, _ *saved) (err error) {
+		app, err = deploy.Retire(p.ctx, t.chain, t.app, spec)
 		return err
 	})
 	if !ok {

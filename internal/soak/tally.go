@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 )
 
-// tally counts what was run and what was found. It is safe for concurrent use.
+// tally counts flows, faults, errors and violations. It is safe for concurrent use.
 type tally struct {
 	requests atomic.Int64
 
@@ -32,22 +32,14 @@ func newTally() *tally {
 	return &tally{flows: map[string]int{}, faults: map[fault]int{}, errors: map[string]int{}}
 }
 
-func (t *tally) flow(name string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.flows[name]++
-}
+func (t *tally) flow(name string)    { count(t, t.flows, name) }
+func (t *tally) fault(f fault)       { count(t, t.faults, f) }
+func (t *tally) failure(kind string) { count(t, t.errors, kind) }
 
-func (t *tally) fault(f fault) {
+func count[K comparable](t *tally, counts map[K]int, key K) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.faults[f]++
-}
-
-func (t *tally) failure(kind string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.errors[kind]++
+	counts[key]++
 }
 
 func (t *tally) violate(v violation) {
@@ -56,7 +48,7 @@ func (t *tally) violate(v violation) {
 	t.violations = append(t.violations, v)
 }
 
-// print writes the counts and the violations, each with what runs it again.
+// print writes the counts and the violations, each with the flags that repeat it.
 func (t *tally) print(w io.Writer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

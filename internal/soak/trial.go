@@ -33,22 +33,22 @@ type trial struct {
 	net      *network
 	cloud    *phalatest.Server
 	c, plain *client.Client // through the network, and without faults
-	chain    *memoryChain   // nil with the central KMS, and on a real chain
-	on       deploy.Chain   // nil with the central KMS
-	reads    allowances     // the same without faults
+	memory   *memoryChain   // nil with the central KMS, and on a real chain
+	chain    deploy.Chain   // nil with the central KMS
+	reads    allowances     // the same chain without faults
 	with     options
-	patience time.Duration // bounds the pause between two processes
-	lifetime time.Duration // bounds the life of a process that is killed
+	patience time.Duration // upper bound of the pause between two processes
+	lifetime time.Duration // upper bound of the life of a process that is killed
 
 	app       *deploy.App
-	want      map[string]guest // what each CVM must be, by its vm_uuid
-	order     []string         // oldest first
-	version   int
-	deployers int // how many processes deployed at once
+	want      map[string]guest // by vm_uuid
+	order     []string         // the vm_uuids, oldest first
+	version   int              // of texts and secrets
+	deployers int              // number of processes that deployed at once
 	cleanups  []func()
 }
 
-// guest is what a CVM runs and sees.
+// guest is the document and the secrets of a CVM.
 type guest struct {
 	hash compose.Hash
 	env  []compose.EnvVar
@@ -103,12 +103,12 @@ func (t *trial) run(ctx context.Context) {
 		if err != nil {
 			panic(err)
 		}
-		t.chain = chain
+		t.memory = chain
 		opts = append(opts, phalatest.WithChain(chain))
 	}
 	t.start(opts...)
-	if t.chain != nil {
-		onChain, t.reads = account{t.chain, t.net}, t.chain
+	if t.memory != nil {
+		onChain, t.reads = account{t.memory, t.net}, t.memory
 	}
 	t.connect(onChain)
 	t.flows(ctx, t.steps())
@@ -129,7 +129,7 @@ func (t *trial) connect(on deploy.Chain, opts ...client.Option) {
 	if t.c, err = t.cloud.Client(append(opts, client.WithHTTPClient(&http.Client{Transport: t.net}))...); err != nil {
 		panic(err)
 	}
-	t.on = on
+	t.chain = on
 	verify := deploy.WithVerification(t.cloud.AttestationPolicy())
 	if on != nil {
 		chain, device := deploy.WithChain(on), deploy.TrustDeviceFromCloud()
@@ -146,10 +146,10 @@ func (t *trial) connect(on deploy.Chain, opts ...client.Option) {
 	}
 }
 
-// flows deploys an app, changes it a few times, and looks at the cloud after each.
+// flows deploys an app, changes it a few times, and checks the cloud after each flow.
 func (t *trial) flows(ctx context.Context, all []step) {
 	defer func() {
-		t.net.calm()
+		t.net.stopFaults()
 		for _, fn := range slices.Backward(t.cleanups) {
 			fn()
 		}
@@ -161,9 +161,9 @@ func (t *trial) flows(ctx context.Context, all []step) {
 	for _, s := range chosen {
 		t.flow = t.prefix + s.name
 		t.tally.flow(t.flow)
-		t.net.disturb(t.rate)
+		t.net.setRate(t.rate)
 		ok := s.do(ctx)
-		t.net.calm()
+		t.net.stopFaults()
 		if !ok {
 			return
 		}
@@ -171,7 +171,7 @@ func (t *trial) flows(ctx context.Context, all []step) {
 	}
 }
 
-// check compares what the cloud really has with what the flows returned.
+// check compares the CVMs of the cloud with the results of the flows.
 func (t *trial) check(ctx context.Context) {
 	listed, err := t.plain.Apps.ListCVMs(ctx, t.app.ID.String())
 	if err != nil {
@@ -209,7 +209,7 @@ func (t *trial) check(ctx context.Context) {
 	}
 	for _, cvm := range t.app.CVMs {
 		if _, known := t.want[cvm.ID]; !known {
-			t.violate("the anchor has cvm %s, which nobody made", cvm.ID)
+			t.violate("the anchor has cvm %s, which no flow created", cvm.ID)
 		}
 	}
 	for id, want := range t.want {
@@ -217,13 +217,13 @@ func (t *trial) check(ctx context.Context) {
 			t.violate("cvm %s runs compose hash %s, which the contract does not allow", id, want.hash)
 		}
 	}
-	if t.chain == nil {
+	if t.memory == nil {
 		return
 	}
-	t.chain.mu.Lock()
-	defer t.chain.mu.Unlock()
-	if n := len(t.chain.apps); n < 1 || n > t.deployers {
-		t.violate("%d contracts were deployed, want 1 for each of %d processes at the most", n, t.deployers)
+	t.memory.mu.Lock()
+	defer t.memory.mu.Unlock()
+	if n := len(t.memory.apps); n < 1 || n > t.deployers {
+		t.violate("%d contracts were deployed, want 1 to %d, the number of processes", n, t.deployers)
 	}
 }
 
@@ -240,13 +240,13 @@ func (t *trial) allows(ctx context.Context, hash compose.Hash) bool {
 type process struct {
 	ctx    context.Context
 	cancel context.CancelFunc
-	timer  *time.Timer // of its death at any time; nil without
+	timer  *time.Timer // kills it at any time; may be nil
 	tally  *tally
 
 	mu            sync.Mutex
 	dead          bool
 	saves         int
-	before, after int // the save at which it dies, counted from 1
+	before, after int // number of the save before or after which it is killed; 0 is none
 }
 
 func (t *trial) process(ctx context.Context, mortal bool) *process {
@@ -292,7 +292,7 @@ func (p *process) end() bool {
 	return p.dead
 }
 
-// save writes v to what survives the process, as JSON.
+// save saves v as JSON, unless the process is killed before.
 func (p *process) save(into *[]byte, v any) error {
 	data, err := json.Marshal(v)
 	if err != nil {
@@ -315,23 +315,22 @@ func (p *process) save(into *[]byte, v any) error {
 	return nil
 }
 
-// saved is what survives a process.
+// saved is what a process has saved.
 type saved struct{ state, pending []byte }
 
-// The processes of one intent: the last ones meet no faults, and must finish it.
+// The number of processes of one change, and how many of them have faults: the last ones must finish it.
 const (
 	processes = 12
 	disturbed = 8
 )
 
-// persist does what a service does: it starts a process again and again, which goes on from what the one before saved,
-// until the intent is carried out.
-func (t *trial) persist(ctx context.Context, do func(*process, *saved) error) bool {
+// repeat starts processes like a service: each continues from what the one before has saved, until one succeeds.
+func (t *trial) repeat(ctx context.Context, do func(*process, *saved) error) bool {
 	var s saved
 	var err error
 	for n := range processes {
 		if n == disturbed {
-			t.net.calm()
+			t.net.stopFaults()
 		}
 		p := t.process(ctx, n < disturbed)
 		err = do(p, &s)
@@ -342,22 +341,22 @@ func (t *trial) persist(ctx context.Context, do func(*process, *saved) error) bo
 		case errors.Is(err, errAbandoned):
 			return false
 		case !killed:
-			t.judge(err)
+			t.recordError(err)
 		}
 		if *verbose {
 			fmt.Printf("%d %s, process %d (killed %t): %v\n", t.seed, t.flow, n, killed, err)
 		}
 		_ = pause.For(ctx, time.Duration(t.dice.n(int(t.patience))))
 	}
-	t.violate("it cannot be finished from what was saved: %v", err)
+	t.violate("it cannot be finished from the saved state: %v", err)
 	return false
 }
 
-// errAbandoned ends an intent that its caller gives up.
+// errAbandoned ends a change that its caller abandons.
 var errAbandoned = errors.New("abandoned")
 
-// judge counts an error by its type, which must be a documented one.
-func (t *trial) judge(err error) {
+// recordError counts an error by its kind, which must be a documented one.
+func (t *trial) recordError(err error) {
 	kind, typed := kindOf(err)
 	t.tally.failure(kind)
 	if !typed {
@@ -368,7 +367,7 @@ func (t *trial) judge(err error) {
 	}
 }
 
-// reread is an anchor as another process reads it.
+// reread returns an anchor as another process reads it.
 func (t *trial) reread(app *deploy.App) *deploy.App {
 	data, err := json.Marshal(app)
 	if err != nil {
