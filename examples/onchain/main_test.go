@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -102,7 +101,7 @@ func TestRun_CloudWithoutItsEnvironment(t *testing.T) {
 	}
 	err := run(t.Context(), []string{"-cloud", "-dir", t.TempDir()}, io.Discard, io.Discard)
 	require.Error(t, err)
-	require.False(t, errors.Is(err, errUsage))
+	require.NotErrorIs(t, err, errUsage)
 }
 
 func TestRun_WrongFlags(t *testing.T) {
