@@ -17,23 +17,23 @@ const (
 	measurementFile = "measurement.tdx.cbor"
 )
 
-// Bounds of what a guest sends, in bytes. The real ones have about 500 and 400.
+// Limits of the material of a guest, in bytes. The real ones have about 500 and 400.
 const (
 	maxChecksums   = 64 << 10
 	maxMeasurement = 16 << 10
 )
 
-// measurementVersion is the version of measurement.tdx.cbor that is understood.
+// measurementVersion is the supported version of measurement.tdx.cbor.
 const measurementVersion = 3
 
-// Digests are the content of measurement.tdx.cbor: the digests of an image from which its registers follow,
-// whatever the size of the virtual machine.
+// Digests are the content of measurement.tdx.cbor: the digests of an image from which its registers follow for a
+// virtual machine of any size.
 type Digests struct {
 	// MRTDSinglePass and MRTDTwoPass are the MRTD of the firmware for the two orders in which QEMU adds and
 	// measures its pages.
 	MRTDSinglePass, MRTDTwoPass Digest
-	// Kernel is the Authenticode SHA-384 of the kernel as QEMU patches it for a guest with 2 GiB of memory, or
-	// with 2816 MiB and more.
+	// Kernel is the Authenticode SHA-384 of the kernel as QEMU patches it for a guest with 2 GiB of memory, or with at
+	// least 2816 MiB.
 	Kernel Digest
 	// CommandLine is the SHA-384 of the kernel's command line in UTF-16, with its final zero.
 	CommandLine Digest
@@ -44,8 +44,8 @@ type Digests struct {
 	TDHOB []byte
 }
 
-// Material is what a guest sends to prove which image it booted: the image's sha256sum.txt, and its
-// measurement.tdx.cbor, whose hash is in the former.
+// Material consists of two files of an image, which a guest sends: sha256sum.txt, and measurement.tdx.cbor, whose hash
+// is in the former.
 type Material struct {
 	// ChecksumFile are the bytes of sha256sum.txt.
 	ChecksumFile []byte `json:"checksum_file"`
@@ -71,8 +71,8 @@ type document struct {
 	} `cbor:"tdvf"`
 }
 
-// layout is the order of the firmware's events that [Digests] describes. dstack names it after the EDK2
-// release before which it was so; no guest of another layout is known.
+// layout is the order of the firmware's events, named by dstack after the first EDK2 release with another order. No
+// guest with another layout is known.
 const layout = "pre202505"
 
 // ParseDigests reads measurement.tdx.cbor. It is strict: unknown members, members that occur twice, digests
@@ -132,10 +132,10 @@ func (m *Digests) Encode() ([]byte, error) {
 	return cbor.Marshal(d)
 }
 
-// errNotListed is returned when sha256sum.txt does not name a file.
+// errNotListed is returned if sha256sum.txt does not name a file.
 var errNotListed = errors.New("not listed")
 
-// listed returns the SHA-256 that sha256sum.txt states for a file.
+// listed returns the SHA-256 of a file according to sha256sum.txt.
 func listed(checksums []byte, name string) ([sha256.Size]byte, error) {
 	var sum [sha256.Size]byte
 	found := false

@@ -11,11 +11,11 @@ import (
 )
 
 // Layout of TDX firmware (TDVF), from Intel's "TDX Virtual Firmware Design Guide", section 11, and EDK2's
-// OvmfPkg/ResetVector. Its last 32 bytes are the reset vector; a table of GUIDs ends before it, and an entry of
-// that table states how far from the end the description of the sections lies.
+// OvmfPkg/ResetVector. Its last 32 bytes are the reset vector, after a table of GUIDs. One entry of that table is the
+// distance of the descriptor of the sections from the end.
 const (
 	resetVector       = 32
-	tableEntry        = 18 // length (2), GUID (16); the data stands before it
+	tableEntry        = 18 // length (2), GUID (16), after the data
 	descriptorSize    = 16
 	sectionSize       = 32
 	descriptorVersion = 1
@@ -26,7 +26,7 @@ const (
 	extendChunk       = 256
 	maxSections       = 64
 	maxFirmware       = 64 << 20
-	// maxFirmwareMemory bounds what the sections may cover together, and so the time to hash them.
+	// maxFirmwareMemory limits the total size of the sections, and so the time to hash them.
 	maxFirmwareMemory = 1 << 30
 )
 
@@ -36,7 +36,7 @@ const (
 	metadataOffset = "\x35\x65\x7a\xe4\x4a\x98\x98\x47\x86\x5e\x46\x85\xa7\xbf\x8e\xc2" // e47a6535-984a-4798-865e-4685a7bf8ec2
 )
 
-// firmware is TDVF with its description.
+// firmware is TDVF with its sections.
 type firmware struct {
 	data     []byte
 	sections []section
@@ -82,7 +82,7 @@ func parseFirmware(data []byte) (*firmware, error) {
 	return f, nil
 }
 
-// descriptorOffset walks the table of GUIDs from its end.
+// descriptorOffset reads the table of GUIDs from its end.
 func descriptorOffset(data []byte) (int, error) {
 	if len(data) > maxFirmware || len(data) < resetVector+tableEntry {
 		return 0, fmt.Errorf("firmware: %d bytes, want %d to %d", len(data), resetVector+tableEntry, maxFirmware)
@@ -119,7 +119,7 @@ func descriptorOffset(data []byte) (int, error) {
 		}
 		table = table[:len(table)-size]
 	}
-	return 0, errors.New("firmware: no TDX metadata; it is not made for TDX")
+	return 0, errors.New("firmware: no TDX metadata; it does not support TDX")
 }
 
 func parseSection(firmware, b []byte) (section, error) {
@@ -145,9 +145,8 @@ func parseSection(firmware, b []byte) (section, error) {
 	return s, nil
 }
 
-// mrtd returns what the TDX module measures while the host adds the pages of the sections, in the order in which
-// QEMU does it: page by page, or all pages of a section first and their content afterwards. Intel's "TDX Module
-// ABI": TDH.MEM.PAGE.ADD and TDH.MR.EXTEND.
+// mrtd returns the measurement of the sections, in one of QEMU's two orders: page by page, or all pages of a section
+// first and their content afterwards. Source: Intel's "TDX Module ABI", TDH.MEM.PAGE.ADD and TDH.MR.EXTEND.
 func (f *firmware) mrtd(twoPass bool) Digest {
 	h := sha512.New384()
 	record := func(name string, address uint64) {
@@ -231,7 +230,7 @@ const (
 // pageRange is a piece of memory, in pages.
 type pageRange struct{ start, count uint64 }
 
-// tdHOB describes what the firmware accepts before it measures the hand-off block that the host wrote.
+// tdHOB describes the memory that the firmware accepts before it measures the hand-off block of the host.
 type tdHOB struct {
 	base   uint64 // the page of the block itself
 	ranges []pageRange
@@ -244,7 +243,7 @@ func parseTDHOB(data []byte) (tdHOB, error) {
 	next := func() uint64 {
 		n, err := binary.ReadUvarint(r)
 		if err != nil || n > maxMemory/pageSize {
-			return maxMemory // refused below, because no page has this number
+			return maxMemory // no page has this number: it is refused below
 		}
 		return n
 	}
@@ -276,7 +275,7 @@ func (h tdHOB) encode() []byte {
 	return b
 }
 
-// check sorts the ranges and refuses those that cannot be.
+// check sorts the ranges and returns an error for invalid ones.
 func (h tdHOB) check() error {
 	slices.SortFunc(h.ranges, func(a, b pageRange) int { return cmp.Compare(a.start, b.start) })
 	end := uint64(0)
@@ -292,8 +291,8 @@ func (h tdHOB) check() error {
 	return nil
 }
 
-// digest returns the SHA-384 of the hand-off block that QEMU writes for a guest with so many bytes of memory:
-// a header, and one resource for each piece of memory in ascending order.
+// digest returns the SHA-384 of the hand-off block that QEMU writes for a guest with this size of memory, in bytes: a
+// header, and a resource for each range of memory in ascending order.
 func (h tdHOB) digest(memory uint64) (Digest, error) {
 	last := h.ranges[len(h.ranges)-1]
 	cursor := (last.start + last.count) * pageSize
@@ -323,7 +322,7 @@ func (h tdHOB) digest(memory uint64) (Digest, error) {
 	if memory < highMemory {
 		resource(resourceUnaccepted, cursor, memory-cursor)
 	} else {
-		// What does not fit below 2 GiB continues at 4 GiB.
+		// Memory beyond 2 GiB begins at 4 GiB.
 		if cursor < 2*gib {
 			resource(resourceUnaccepted, cursor, 2*gib-cursor)
 		}

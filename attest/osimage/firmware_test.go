@@ -118,7 +118,7 @@ func TestParseFirmware_Refuses(t *testing.T) {
 	}{
 		"nothing":             {nil, "0 bytes"},
 		"no table":            {make([]byte, 4096), "no table of GUIDs"},
-		"not for TDX":         {replace(metadataOffset, "0123456789abcdef"), "not made for TDX"},
+		"not for TDX":         {replace(metadataOffset, "0123456789abcdef"), "does not support TDX"},
 		"no descriptor":       {replace("TDVF", "XXXX"), "no TDVF descriptor"},
 		"another version":     {replace("TDVF\xd0\x00\x00\x00\x01", "TDVF\xd0\x00\x00\x00\x02"), "version 2, want 1"},
 		"no sections":         {with(func([]testSection) []testSection { return nil }), "0 sections"},

@@ -13,8 +13,8 @@ import (
 	"github.com/phala-go/phala/internal/hexbytes"
 )
 
-// Image is one image of the dstack operating system. [Open] and [FromMaterial] return one; &Image{Hash: …, Version:
-// "0.6.0"} is one of which only the hash is known. It can be used by several goroutines.
+// Image is an image of the dstack operating system; see [Open], [FromMaterial] and [ByHash]. It can be used by several
+// goroutines at once.
 type Image struct {
 	// Hash identifies the image.
 	Hash ImageHash
@@ -28,7 +28,7 @@ type Image struct {
 	kernel  *kernel  // nil if only the measurement is known
 
 	mu       sync.Mutex
-	memories map[Digest]uint64 // by the digest of the hand-off block; 0 if it is of none
+	memories map[Digest]uint64 // by the digest of the hand-off block; 0 if no size has it
 }
 
 // String returns the version, the kind and the hash, such as "dstack 0.5.4, production, os image 9b69…".
@@ -43,10 +43,9 @@ func (i *Image) String() string {
 	return fmt.Sprintf("%s, %s, os image %s", version, kind, i.Hash)
 }
 
-// FromMaterial checks the material of a guest against itself and returns the image that it describes. That the
-// guest booted this image follows only if the computed registers are those of its quote, and that the image is a
-// good one only if its hash is an expected one. The version, and whether it is a development image, are not part
-// of the material.
+// FromMaterial returns the image that the material of a guest describes. It returns an error if the material contradicts
+// itself. The guest booted this image only if the computed registers are those of its quote; compare Hash with an
+// expected one. Version and Development are not part of the material.
 func FromMaterial(m Material) (*Image, error) {
 	if len(m.ChecksumFile) > maxChecksums {
 		return nil, fmt.Errorf("%s: %d bytes, want at most %d", checksumFile, len(m.ChecksumFile), maxChecksums)
@@ -101,8 +100,8 @@ func (i *Image) Events(m Machine) (Events, error) {
 // maxSearched is the largest memory that is searched for, in GiB.
 const maxSearched = 4 << 10
 
-// memory returns the size for which the hand-off block has the digest, or 0. The search takes a few milliseconds,
-// and is made once for each digest.
+// memory returns the size for which the hand-off block has the digest, or 0. The search takes a few milliseconds; its
+// results are cached.
 func (i *Image) memory(handoff Digest) uint64 {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -127,8 +126,7 @@ func (i *Image) memory(handoff Digest) uint64 {
 }
 
 // ByHash returns images of which only the hash is known, 64 hex digits each, with or without "0x". That is enough for
-// guests from dstack 0.6 on, which send the material of their image. They are treated as production images; set
-// Development if one is not.
+// guests from dstack 0.6 on, which send the material of their image. Set Development of a development image.
 func ByHash(hashes ...string) ([]*Image, error) {
 	images := make([]*Image, len(hashes))
 	for n, text := range hashes {
@@ -158,8 +156,8 @@ type imageDocument struct {
 	Measurement []byte `json:"measurement,omitempty"`
 }
 
-// MarshalJSON writes what is known of the image but for its kernel, so that an image that is read again does not cover
-// guests for which [Image.Registers] fails with [ErrMemory].
+// MarshalJSON writes the image without its kernel: an image that is read again does not cover guests for which
+// [Image.Registers] returns [ErrMemory].
 func (i *Image) MarshalJSON() ([]byte, error) {
 	d := imageDocument{Hash: i.Hash, Version: i.Version, Development: i.Development}
 	if i.digests != nil {
@@ -171,7 +169,7 @@ func (i *Image) MarshalJSON() ([]byte, error) {
 	return json.Marshal(&d)
 }
 
-// UnmarshalJSON reads the form of MarshalJSON. That the measurement belongs to the hash is the statement of its author.
+// UnmarshalJSON reads the form of MarshalJSON. It cannot check whether the digests belong to the hash.
 func (i *Image) UnmarshalJSON(data []byte) error {
 	var d imageDocument
 	decoder := json.NewDecoder(bytes.NewReader(data))
@@ -195,10 +193,8 @@ type ImageHash [sha256.Size]byte
 // ParseImageHash parses 64 hex digits of either case, with or without "0x".
 func ParseImageHash(text string) (ImageHash, error) {
 	var h ImageHash
-	if err := hexbytes.Parse(h[:], "os image hash", text); err != nil {
-		return ImageHash{}, err
-	}
-	return h, nil
+	err := hexbytes.Parse(h[:], "os image hash", text)
+	return h, err
 }
 
 // String returns 64 lower-case hex digits.
@@ -221,10 +217,5 @@ func (h *ImageHash) UnmarshalText(text []byte) error {
 		*h = ImageHash{}
 		return nil
 	}
-	parsed, err := ParseImageHash(string(text))
-	if err != nil {
-		return err
-	}
-	*h = parsed
-	return nil
+	return hexbytes.Parse(h[:], "os image hash", string(text))
 }

@@ -3,7 +3,7 @@ package osimage
 import (
 	"cmp"
 	"crypto"
-	_ "crypto/sha512" // SHA-384, by which the firmware measures
+	_ "crypto/sha512" // SHA-384, the firmware's hash
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -33,11 +33,11 @@ const (
 	realModeAddr = 0x10000
 	cmdlineAddr  = 0x20000
 	initrdMax    = 0x37ffffff // if the kernel states none
-	// acpiReserve is what QEMU keeps free for ACPI tables below the end of low memory.
+	// acpiReserve is the size that QEMU reserves for ACPI tables below the end of low memory.
 	acpiReserve = 0x28000
 )
 
-// kernel is a Linux kernel together with the size of its initial file system, whose address QEMU writes into it.
+// kernel is a Linux kernel with the size of its initial file system, whose address QEMU writes into the kernel.
 type kernel struct {
 	data       []byte
 	initrdSize uint64
@@ -46,14 +46,14 @@ type kernel struct {
 	digests map[uint32]Digest // by address of the initial file system
 }
 
-// fixedPlacement reports whether QEMU patches the kernel as for a large guest: the end of low memory, below which
-// the initial file system lies, is then 2 GiB. 0 stands for a size that is not known.
+// fixedPlacement reports whether the end of low memory, below which QEMU places the initial file system, is 2 GiB. An
+// unknown size, 0, counts as one of these.
 func fixedPlacement(memory uint64) bool {
 	return memory == 0 || memory == 2*gib || memory >= highMemory
 }
 
-// newKernel checks a kernel. QEMU's protocol-dependent cases are reduced to those of a protocol of version 2.12 or
-// later, which every kernel since 3.8 (2013) has.
+// newKernel checks a kernel. Of QEMU's cases only that of a boot protocol of version 2.12 or later is supported, which
+// every kernel since 3.8 (2013) has.
 func newKernel(data []byte, initrdSize uint64) (*kernel, error) {
 	if len(data) < minKernel || len(data) > maxKernel {
 		return nil, fmt.Errorf("kernel: %d bytes, want %d to %d", len(data), minKernel, maxKernel)
@@ -70,7 +70,7 @@ func newKernel(data []byte, initrdSize uint64) (*kernel, error) {
 	return &kernel{data: data, initrdSize: initrdSize, digests: map[uint32]Digest{}}, nil
 }
 
-// digest returns the Authenticode SHA-384 of the kernel as a guest with so much memory loads it; see QEMU's
+// digest returns the Authenticode SHA-384 of the kernel as patched for a guest with this size of memory; see QEMU's
 // x86_load_linux. It is computed once for each address of the initial file system.
 func (k *kernel) digest(memory uint64) (Digest, error) {
 	address, err := k.initrdAddress(memory)
@@ -93,7 +93,7 @@ func (k *kernel) digest(memory uint64) (Digest, error) {
 	return d, nil
 }
 
-// initrdAddress is the page below the end of low memory at which the initial file system fits.
+// initrdAddress returns the highest page below the end of low memory at which the initial file system fits.
 func (k *kernel) initrdAddress(memory uint64) (uint32, error) {
 	low := uint64(2 * gib)
 	if !fixedPlacement(memory) {
@@ -115,7 +115,7 @@ func (k *kernel) initrdAddress(memory uint64) (uint32, error) {
 	return uint32(limit-k.initrdSize) &^ (pageSize - 1), nil
 }
 
-// patched returns the kernel with the fields that QEMU, as boot loader, fills in.
+// patched returns the kernel with the fields that QEMU sets as its boot loader.
 func (k *kernel) patched(initrd uint32) []byte {
 	b := slices.Clone(k.data)
 	b[headerLoader] = loaderQEMU
@@ -144,8 +144,9 @@ const (
 	peRequiredSize = coffSize + directories64 + 8*(certDirectory+1)
 )
 
-// authenticode returns the hash by which firmware measures a PE file: all of it but its checksum, the entry of its
-// certificate table and the certificates. Microsoft's "Windows Authenticode Portable Executable Signature Format".
+// authenticode returns the hash by which firmware measures a PE file: all of it except its checksum, the entry of its
+// certificate table and the certificates. Source: Microsoft's "Windows Authenticode Portable Executable Signature
+// Format".
 func authenticode(data []byte, algorithm crypto.Hash) ([]byte, error) {
 	malformed := func(what string) error { return fmt.Errorf("kernel: malformed PE file: %s", what) }
 	if len(data) < peOffset+4 {
@@ -181,7 +182,7 @@ func authenticode(data []byte, algorithm crypto.Hash) ([]byte, error) {
 	if err != nil {
 		return nil, malformed(err.Error())
 	}
-	// What follows is found by the number of bytes so far, not by where the last section ends: so is the format.
+	// By the format, the rest begins at the number of bytes so far, not at the end of the last section.
 	if hashed += headers; hashed+certificates > uint64(len(data)) {
 		return nil, malformed("its lengths do not add up")
 	}
@@ -191,7 +192,7 @@ func authenticode(data []byte, algorithm crypto.Hash) ([]byte, error) {
 	return h.Sum(nil), nil
 }
 
-// hashSections hashes the sections by their place in the file, and returns the number of bytes.
+// hashSections hashes the sections in the order of their offsets, and returns the number of bytes.
 func hashSections(h hash.Hash, data []byte, table uint64, count int) (uint64, error) {
 	type extent struct{ start, size uint64 }
 	var extents []extent

@@ -16,16 +16,16 @@ import (
 	"strings"
 )
 
-// Bounds of an image on disk, in bytes.
+// Limits of an image on disk, in bytes.
 const (
 	maxMetadata = 1 << 20
 	maxInitrd   = 2 << 30
 	maxEntries  = 1024
-	// maxArchive bounds what an archive may unpack to; the root file system is most of it.
+	// maxArchive limits the unpacked size of an archive; most of it is the root file system.
 	maxArchive = 64 << 30
 )
 
-// metadata is the part of metadata.json that matters.
+// metadata is the used part of metadata.json.
 type metadata struct {
 	BIOS        string `json:"bios"`
 	Kernel      string `json:"kernel"`
@@ -37,12 +37,12 @@ type metadata struct {
 }
 
 // Open reads an image: a directory, or an archive (.tar, .tar.gz, .tgz) such as the mr_<hash>.tar.gz that dstack
-// publishes. It computes the hash, checks each file that it uses against sha256sum.txt, and computes the digests
-// from which the registers follow. If the image comes with a measurement.tdx.cbor (dstack 0.6 and later), the two
-// must agree; a directory with no more than that file, metadata.json and sha256sum.txt is enough then.
+// publishes. It computes the hash, compares each used file with sha256sum.txt, and computes the digests from which the
+// registers follow. The measurement.tdx.cbor of an image (dstack 0.6 and later) must have the same digests; then
+// metadata.json and sha256sum.txt are enough besides it.
 //
-// Open the image once and keep it: the kernel stays in memory, and what is computed from it is kept with it.
-// Compare Hash with the one that you expect, or let the policy do so.
+// Open an image once and reuse it: it contains the kernel and caches what is computed from it. Compare Hash with the
+// expected one, or use the image in a policy that does.
 func Open(name string) (*Image, error) {
 	info, err := os.Stat(name)
 	if err != nil {
@@ -64,7 +64,7 @@ func Open(name string) (*Image, error) {
 	return image, nil
 }
 
-// file is a file of an image. The largest ones are hashed as they pass by and not kept.
+// file is a file of an image. The content of the largest ones is hashed and not kept.
 type file struct {
 	data   []byte // nil if it is larger than keepLimit
 	size   uint64
@@ -77,43 +77,29 @@ const keepLimit = max(maxKernel, maxFirmware)
 
 type fileSet struct{ files map[string]file }
 
-// read hashes a file and keeps it if keep is true.
-func (s *fileSet) read(name string, r io.Reader, keep bool) error {
+// read hashes a file, and keeps its content if it is not larger than keepLimit.
+func (s *fileSet) read(name string, r io.Reader, size int64) error {
 	short, long := sha256.New(), sha512.New384()
 	into := []io.Writer{short, long}
 	var kept bytes.Buffer
-	if keep {
-		into = append(into, &limited{&kept, keepLimit})
+	if size <= keepLimit {
+		into = append(into, &kept)
 	}
-	n, err := io.Copy(io.MultiWriter(into...), io.LimitReader(r, maxInitrd+1))
-	if err == nil && n > maxInitrd {
-		err = fmt.Errorf("more than %d bytes", int64(maxInitrd))
+	if size > maxInitrd {
+		return fmt.Errorf("%s: %d bytes, want at most %d", name, size, int64(maxInitrd))
+	}
+	n, err := io.Copy(io.MultiWriter(into...), io.LimitReader(r, size+1))
+	if err == nil && n != size {
+		err = errors.New("its size changed while it was read")
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	f := file{size: uint64(n), sha256: [sha256.Size]byte(short.Sum(nil)), sha384: Digest(long.Sum(nil))}
-	if keep && n <= keepLimit {
-		f.data = kept.Bytes()
-	}
 	if _, ok := s.files[name]; ok {
 		return fmt.Errorf("%s appears twice", name)
 	}
-	s.files[name] = f
+	s.files[name] = file{data: kept.Bytes(), size: uint64(n), sha256: [sha256.Size]byte(short.Sum(nil)), sha384: Digest(long.Sum(nil))}
 	return nil
-}
-
-// limited keeps the first bytes that are written to it.
-type limited struct {
-	into *bytes.Buffer
-	left int
-}
-
-func (l *limited) Write(p []byte) (int, error) {
-	n := min(len(p), l.left)
-	l.left -= n
-	l.into.Write(p[:n])
-	return len(p), nil
 }
 
 // readDirectory reads the files that metadata.json names.
@@ -130,10 +116,11 @@ func readDirectory(name string) (*fileSet, error) {
 			return err
 		}
 		defer f.Close()
-		if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		info, err := f.Stat()
+		if err != nil || !info.Mode().IsRegular() {
 			return errors.Join(err, fmt.Errorf("%s: not a file", name))
 		}
-		return s.read(name, f, true)
+		return s.read(name, f, info.Size())
 	}
 	for _, name := range []string{checksumFile, metadataFile} {
 		if err := read(name); err != nil {
@@ -152,7 +139,7 @@ func readDirectory(name string) (*fileSet, error) {
 	return s, nil
 }
 
-// readArchive reads all files of an archive: metadata.json may come last. A folder around them is left out.
+// readArchive reads all files of an archive: metadata.json may be the last one. Folders are ignored.
 func readArchive(name string) (*fileSet, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -183,10 +170,9 @@ func readArchive(name string) (*fileSet, error) {
 		}
 		base := path.Base(header.Name)
 		if strings.HasPrefix(base, "rootfs") || header.Size > maxInitrd {
-			continue // the root file system is measured by the command line, which names its hash
+			continue // the command line contains the hash of the root file system
 		}
-		// A file too large to be a kernel or firmware can only be the initial file system, whose hash is enough.
-		if err := s.read(base, archive, header.Size <= keepLimit); err != nil {
+		if err := s.read(base, archive, header.Size); err != nil {
 			return nil, err
 		}
 	}
@@ -214,7 +200,7 @@ func (s *fileSet) metadata() (metadata, error) {
 	return m, nil
 }
 
-// listed returns a file after a check of its hash; ok is false if it is not there.
+// listed returns a file and checks its hash; ok is false if it is missing.
 func (s *fileSet) listed(name string) (f file, ok bool, err error) {
 	if f, ok = s.files[name]; !ok {
 		return f, false, nil
@@ -238,7 +224,7 @@ func (s *fileSet) image() (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Version and kind are worth something only if the hash covers them.
+	// The hash must cover version and kind.
 	if _, _, err := s.listed(metadataFile); err != nil {
 		return nil, err
 	}
@@ -263,11 +249,11 @@ func (s *fileSet) image() (*Image, error) {
 	stated, hasStated, err := s.listed(measurementFile)
 	switch {
 	case hasStated && errors.Is(err, errNotListed):
-		// Made after the image: its hash does not cover it.
+		// It was added later: the hash of the image does not cover it.
 	case err != nil:
 		return nil, err
 	case hasStated:
-		if err := image.state(stated.data); err != nil {
+		if err := image.compareDigests(stated.data); err != nil {
 			return nil, err
 		}
 	}
@@ -308,8 +294,8 @@ func commandLine(text string) Digest {
 	return sha512.Sum384(append(b, 0, 0))
 }
 
-// state takes the digests that the image itself states, and compares them with the computed ones.
-func (i *Image) state(data []byte) error {
+// compareDigests compares the digests of measurement.tdx.cbor with the computed ones, or uses them if there are none.
+func (i *Image) compareDigests(data []byte) error {
 	stated, err := ParseDigests(data)
 	if err != nil {
 		return err

@@ -11,21 +11,21 @@ import (
 // Digest is a SHA-384.
 type Digest = [sha512.Size384]byte
 
-// Machine is what the registers depend on besides the image. Nothing in it has to be trusted: another value
-// yields registers that the quote does not have.
+// Machine contains the inputs of the registers besides the image. They are not trusted: with a false one, the computed
+// registers differ from those of the quote.
 type Machine struct {
 	// Memory is the size of the guest's memory in bytes; 0 if it is not known.
 	Memory uint64
-	// Handoff is the digest of the firmware's hand-off block, the first event of RTMR0 in the event log; nil if it is
-	// not there. If Memory is 0, the size is searched for which the block has this digest: whole GiB up to 4 TiB.
-	// Without one, RTMR0 is not computed, and RTMR1 is that of a guest with 2 GiB or at least 2816 MiB.
+	// Handoff is the digest of the firmware's hand-off block, the first event of RTMR0 in the event log; nil if the log
+	// does not have it. If Memory is 0, it determines the size: whole GiB up to 4 TiB are tried. Without a size, RTMR0
+	// is not computed, and RTMR1 is that of a guest with 2 GiB or at least 2816 MiB.
 	Handoff *Digest
-	// ACPI are the digests of the three ACPI events of RTMR0 (loader, RSDP, tables), from the event log; nil if
-	// they are not there. RTMR0 is then not computed.
+	// ACPI are the digests of the three ACPI events of RTMR0 (loader, RSDP, tables), from the event log. If nil, RTMR0
+	// is not computed.
 	ACPI []Digest
 }
 
-// Registers are what a guest measured at the end of its boot.
+// Registers are the measurements of a guest at the end of its boot.
 type Registers struct {
 	MRTD, RTMR0, RTMR1, RTMR2 Digest
 	// AnyRTMR0 is true if RTMR0 could not be computed and is zero.
@@ -36,8 +36,8 @@ type Registers struct {
 var (
 	// ErrHashOnly is returned for an image of which only the hash is known.
 	ErrHashOnly = errors.New("only the hash of the image is known")
-	// ErrMemory is returned for a size of memory for which the material of an image does not state the
-	// kernel's digest. [Open] the image itself for it.
+	// ErrMemory is returned if the image's material does not contain the digest of the kernel for this size of memory.
+	// [Open] the image.
 	ErrMemory = errors.New("the image's material covers guests with 2 GiB or at least 2816 MiB of memory")
 )
 
@@ -60,7 +60,7 @@ const (
 // Events are the digests that a guest extends into RTMR0, RTMR1 and RTMR2, in their order.
 type Events [3][]Digest
 
-// events returns what a guest measures; kernel is the digest of the kernel as patched for this machine. The events of
+// events returns the events of a guest; kernel is the digest of the kernel as patched for this machine. The events of
 // RTMR0 are nil if they cannot be computed.
 func (m *Digests) events(machine Machine, kernel Digest) (Events, error) {
 	e := Events{

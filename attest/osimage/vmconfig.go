@@ -10,22 +10,22 @@ import (
 // maxVMConfig bounds a vm_config, in bytes. Real ones have 300 to 1,500.
 const maxVMConfig = 256 << 10
 
-// VMConfig is what the host states about a virtual machine. Nothing in it is signed.
+// VMConfig is the host's unsigned description of a virtual machine.
 type VMConfig struct {
 	// OSImageHash is the stated hash of the image; empty in old guests.
 	OSImageHash ImageHash `json:"os_image_hash"`
 	// Memory is the stated size of the memory in bytes; 0 in old guests.
 	Memory uint64 `json:"memory_size"`
-	// Image is the name under which the host keeps the image, such as "dstack-0.6.0" or "dstack-dev-0.5.4".
+	// Image is the host's name of the image, such as "dstack-0.6.0" or "dstack-dev-0.5.4".
 	Image string `json:"image"`
 	// Material is nil up to dstack 0.5.
 	Material *Material `json:"tdx_measurement"`
-	// MRConfig is the document that the third form of mr_config_id binds; empty in other guests.
+	// MRConfig is the document that the third form of mr_config_id binds; empty for other guests.
 	MRConfig string `json:"mr_config"`
 }
 
 // ParseVMConfig reads the JSON text vm_config, as GetQuote, /prpc/Info and attestations have it, or a JSON object
-// with that text as its member "vm_config". An empty text is the zero value. Unknown members are left out.
+// with that text as its member "vm_config". An empty text is the zero value. Unknown members are ignored.
 func ParseVMConfig(text string) (VMConfig, error) {
 	return parseVMConfig(text, true)
 }
@@ -48,7 +48,7 @@ func parseVMConfig(text string, nested bool) (VMConfig, error) {
 		return c.VMConfig, nil
 	}
 	if !nested {
-		return VMConfig{}, errors.New("vm_config: an object within an object within an object")
+		return VMConfig{}, errors.New("vm_config: more than one object with the member vm_config within another")
 	}
 	inner, err := parseVMConfig(*c.Nested, false)
 	if inner.MRConfig == "" {
