@@ -303,8 +303,8 @@ func (f *flow) acceptPendingHash(p *Pending, remote compose.Hash) error {
 // contract allows already needs no approval.
 func (f *flow) acceptPendingDevice(ctx context.Context, p *Pending, device kms.DeviceID) error {
 	p.Approval.Device = kms.DeviceID{}
-	allowed := p.App.AnyDevice || device.IsZero()
-	if f.cfg.chain != nil && !allowed {
+	allowed := p.App.AnyDevice
+	if f.cfg.chain != nil && !allowed && !device.IsZero() {
 		a, err := f.cfg.chain.Allowance(ctx, p.App.ID, p.Approval.ComposeHash, device)
 		if err != nil {
 			return onChainError("contract of app "+p.App.ID.String(), err)

@@ -534,7 +534,7 @@ func TestRun_TakesOverTheCVMOfAnEarlierRun(t *testing.T) {
 		require.NoError(t, err)
 		_, err = deploy.Run(t.Context(), c, other, with.run...)
 		require.ErrorIs(t, err, client.ErrConflict)
-		require.ErrorContains(t, err, "cannot be predicted, so nobody can tell")
+		require.ErrorContains(t, err, "cannot be predicted, so it is unknown")
 		requireEnv(t, s, again.CVMs[0].ID, sp.Env)
 	})
 }

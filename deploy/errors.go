@@ -15,7 +15,7 @@ import (
 var (
 	// ErrNoKMSRoot is returned if secrets are given but there is no way to check the key that they are encrypted for.
 	ErrNoKMSRoot = errors.New("secrets need a checked key: pin the KMS root with WithKMSRoot, or give the check up with TrustKMSRootFromCloud or SkipKMSKeyCheck")
-	// ErrNoAppID is returned if a new app with secrets has an app id that only the cloud knows.
+	// ErrNoAppID is returned if the cloud would choose the app id of a new app with secrets.
 	ErrNoAppID = errors.New("secrets need an app id that the cloud did not choose: give Spec.AppID with Spec.Nonce, or WithTeamWallet, or deploy with WithChain; or accept the cloud's choice with TrustAppIDFromCloud")
 	// ErrUnpredictable is returned if a compose hash would be allowed on chain that cannot be computed locally. Add a
 	// pre-launch script to the document, or use [TrustComposeHashFromCloud].
@@ -28,11 +28,11 @@ var (
 	// ErrNotApproved is returned if a commit comes before its approval.
 	ErrNotApproved = errors.New("not approved yet: allow the compose hash and the device on chain first")
 	// ErrExpired is returned if a prepared change has expired, and could not be prepared again.
-	ErrExpired = errors.New("what was prepared has expired")
+	ErrExpired = errors.New("the prepared change has expired")
 	// ErrOtherSpec is returned if a state is resumed with another spec than its own.
 	ErrOtherSpec = errors.New("the state belongs to another spec")
 	// ErrUnknownDocument is returned if a flow needs the document of an app and the [App] does not contain it.
-	ErrUnknownDocument = errors.New("the document of the app is not known; prove it with Attach, or hand in a whole one")
+	ErrUnknownDocument = errors.New("the document of the app is not known; prove it with Attach, or pass a whole document")
 )
 
 // MismatchError is returned if a value of the cloud, of the chain or of a file is not the expected one. Nothing more
@@ -96,7 +96,7 @@ type AmbiguousError struct {
 }
 
 func (e *AmbiguousError) Error() string {
-	return fmt.Sprintf("app %s has new CVMs (%.200q) and the answer that named the %s is lost; name it with Pending.Resolve", e.App, e.CVMs, e.Kind)
+	return fmt.Sprintf("app %s has new CVMs (%.200q) and the response with the %s is lost; set it with Pending.Resolve", e.App, e.CVMs, e.Kind)
 }
 
 // OnChainError is returned if the chain or its endpoint fails. Err is one of the errors of package kms/onchain, if the
@@ -115,12 +115,12 @@ func (e *OnChainError) Unwrap() error { return e.Err }
 
 func onChainError(what string, err error) error { return &OnChainError{What: what, Err: err} }
 
-// mismatch is a difference from a value of the cloud, which may be malformed.
+// mismatch returns the error for a value of the cloud, which may be malformed.
 func mismatch(what, local, remote string) error {
 	return &MismatchError{What: what, Local: cloudtext.Clean(local), Remote: cloudtext.Clean(remote)}
 }
 
-// BootError is returned if the CVM exists but does not run.
+// BootError is returned if the CVM exists and failed to boot.
 type BootError struct {
 	// CVM is the identifier of the CVM.
 	CVM string
@@ -158,9 +158,8 @@ type TimeoutError struct {
 
 func (e *TimeoutError) Error() string { return fmt.Sprintf("%s took more than %s", e.What, e.After) }
 
-// VerificationError is returned if a CVM runs and the hardware does not prove that it runs what it should. errors.Is
-// matches it with the sentinel of each check that failed, such as [attest.ErrComposeHash]. The CVM continues to run:
-// stop or delete it.
+// VerificationError is returned if the evidence of a CVM does not prove what it should run. errors.Is matches it with the
+// sentinel of each check that failed, such as [attest.ErrComposeHash]. The CVM continues to run: stop or delete it.
 type VerificationError struct {
 	// CVM is the identifier of the CVM.
 	CVM string
@@ -173,7 +172,7 @@ type VerificationError struct {
 }
 
 func (e *VerificationError) Error() string {
-	return fmt.Sprintf("cvm %s runs, but is not verified: %v", cloudtext.Clean(e.CVM), e.Err)
+	return fmt.Sprintf("cvm %s is not verified: %v", cloudtext.Clean(e.CVM), e.Err)
 }
 
 func (e *VerificationError) Unwrap() error { return e.Err }

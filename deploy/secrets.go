@@ -121,11 +121,11 @@ func checkRemoved(before []string, env []compose.EnvVar, remove []string) error 
 	return nil
 }
 
-// Encrypt fetches the app's env key, checks it and encrypts env for it, into the state. Without secrets it only
+// Encrypt reads the app's env key, checks it, and writes the ciphertext of env into the state. Without secrets it only
 // advances the state. The names of env must be those of the provision.
 //
-// It returns a [*MismatchError] if the key is not the one of the provision, or not signed by the pinned KMS root for
-// this app id.
+// It returns a [*MismatchError] if the key is not the one of the provision, or if no trusted KMS root signed it for this
+// app id.
 func Encrypt(ctx context.Context, c *client.Client, st *State, env []compose.EnvVar, opts ...Option) error {
 	f, err := newFlow(inRun, c, opts)
 	if err != nil {
