@@ -54,7 +54,7 @@ func (a *checkedAnswers) RoundTrip(req *http.Request) (*http.Response, error) {
 		return resp, nil
 	}
 	if media == "application/json" {
-		wrong, err := a.server.described.CheckAnswer(r.described(), r.status, data)
+		wrong, err := a.server.described.CheckResponse(r.described(), r.status, data)
 		require.NoError(a.t, err, "%s answers %s", r.operation, media)
 		for _, m := range wrong {
 			a.t.Errorf("%s: the answer does not fit the description: %s: %s", r.operation, m.Place(), m.Text)

@@ -252,12 +252,12 @@ func TestWebhookReceivers_ThatMisbehave(t *testing.T) {
 		message  string
 		took     int
 	}{
-		"does not answer": {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, 0, "no complete answer within 10s", 10_000},
+		"does not answer": {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, 0, "no complete response within 10s", 10_000},
 		"answers too slowly": {func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(http.StatusOK)
 			w.(http.Flusher).Flush()
 			<-r.Context().Done()
-		}, 200, "no complete answer within 10s", 10_000},
+		}, 200, "no complete response within 10s", 10_000},
 		"redirects": {func(w http.ResponseWriter, r *http.Request) {
 			assert.NotEqual(t, "/elsewhere", r.URL.Path, "a redirect was followed")
 			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)

@@ -1,5 +1,5 @@
-// Package delivery posts the events of webhooks as the cloud does: signed, with its time limit, its attempts and pauses,
-// and to public addresses only. It keeps nothing: whose webhook it is and what became of a delivery is its caller's.
+// Package delivery posts the events of webhooks as the cloud does: signed, with its time limit, attempts and pauses, and to
+// public addresses only. It has no state: the caller keeps the webhooks and the outcomes.
 package delivery
 
 import (
@@ -19,14 +19,14 @@ import (
 // timeout limits one attempt, from connecting to the end of the response.
 const timeout = 10 * time.Second
 
-// maxAnswer limits the part of a response that is read, in bytes.
-const maxAnswer = 64 << 10
+// maxResponse limits the part of a response that is read, in bytes.
+const maxResponse = 64 << 10
 
 // Sender posts events.
 type Sender struct {
 	// Local accepts http, and hosts of this machine and of private networks.
 	Local bool
-	// Pauses are those between the attempts, of which there is one more.
+	// Pauses are the pauses between the attempts; there is one attempt more.
 	Pauses []time.Duration
 
 	client *http.Client
@@ -42,33 +42,35 @@ func New() *Sender {
 	return s
 }
 
-// Through makes the sender post through t, to any address that t reaches.
+// Through sets the transport, which may reach any address.
 func (s *Sender) Through(t http.RoundTripper) { s.client.Transport = t }
 
 // Target is the URL of an event, and the secret that signs it.
 type Target struct{ URL, Secret string }
 
-// Outcome is what became of a delivery, with the last attempt of it.
+// Outcome is the result of a delivery, with its last attempt.
 type Outcome struct {
-	// Attempts is how many there were; 0 if the target was gone before the first.
+	// Attempts is the number of attempts; 0 if there was no target before the first.
 	Attempts int
-	// Delivered is zero if it was not.
+	// Delivered is the time of the delivery; zero if it failed.
 	Delivered time.Time
-	URL       string
-	// Status is that of the response; 0 if there is none.
+	// URL is the URL of the last attempt.
+	URL string
+	// Status is the status of the response; 0 if there is none.
 	Status int
 	// Failure is empty if the event was delivered.
 	Failure string
-	Took    time.Duration
+	// Took is the duration of the last attempt.
+	Took time.Duration
 }
 
-// Deliver tries until it succeeds, the attempts are used up, ctx ends, or aim, which is asked before each attempt,
-// reports that the target is gone. So a changed URL and a rotated secret count at once.
-func (s *Sender) Deliver(ctx context.Context, event webhook.Event, aim func() (Target, bool)) Outcome {
+// Deliver tries until it succeeds, the attempts are used up, ctx ends, or target reports false. It calls target before each
+// attempt, so that a changed URL and a rotated secret take effect at once.
+func (s *Sender) Deliver(ctx context.Context, event webhook.Event, target func() (Target, bool)) Outcome {
 	var o Outcome
 	for {
-		to, there := aim()
-		if !there {
+		to, exists := target()
+		if !exists {
 			return o
 		}
 		began := time.Now()
@@ -101,7 +103,7 @@ func (s *Sender) attempt(ctx context.Context, to Target, event webhook.Event) (s
 	if err != nil {
 		return 0, "the URL does not parse"
 	}
-	// Anew for each attempt: an hour later the first signature would be beyond the tolerance of all receivers.
+	// Signed for each attempt: an hour later the first signature would be beyond the tolerance of all receivers.
 	req.Header = webhook.Sign(to.Secret, body, time.Now())
 	resp, err := s.client.Do(req)
 	if err != nil {
@@ -111,7 +113,7 @@ func (s *Sender) attempt(ctx context.Context, to Target, event webhook.Event) (s
 	if ctx.Err() != nil { // a receiver that responds at the time limit is too late, even if its response is complete
 		return 0, explain(ctx, ctx.Err())
 	}
-	_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswer))
+	_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, maxResponse))
 	switch {
 	case err != nil || ctx.Err() != nil:
 		return resp.StatusCode, explain(ctx, err)
@@ -123,10 +125,10 @@ func (s *Sender) attempt(ctx context.Context, to Target, event webhook.Event) (s
 	return resp.StatusCode, ""
 }
 
-// explain returns why there was no complete response.
+// explain returns the reason why there was no complete response.
 func explain(ctx context.Context, err error) string {
 	if ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Sprintf("no complete answer within %s", timeout)
+		return fmt.Sprintf("no complete response within %s", timeout)
 	}
 	var outer *url.Error
 	if errors.As(err, &outer) {

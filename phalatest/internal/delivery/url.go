@@ -46,7 +46,7 @@ func public(a netip.Addr) bool {
 	return a.IsGlobalUnicast() && !a.IsPrivate() && !shared.Contains(a.WithZone(""))
 }
 
-// publicTransport connects to public addresses only, because a public name can lead to another.
+// publicTransport connects to public addresses only, because a public name can resolve to a private one.
 func (s *Sender) publicTransport() *http.Transport {
 	dialer := &net.Dialer{Control: func(_, address string, _ syscall.RawConn) error {
 		if s.Local {

@@ -1,5 +1,4 @@
-// Package description routes and validates requests by the OpenAPI description of the API. It has no state of the
-// cloud.
+// Package description routes and validates requests by the OpenAPI description of the API.
 package description
 
 import (
@@ -39,17 +38,17 @@ type Request struct {
 	Body []byte
 }
 
-// Mistake is something of a value that does not fit the description. It names no values, which may be secret.
+// Mistake is a part of a value that does not fit the description. It contains no values, which may be secret.
 type Mistake struct {
 	// Loc is the place, such as "body", "name".
 	Loc []any
 	// Text is what is wrong.
 	Text string
-	// Unknown is set for a name that the description does not have. The API passes over these.
+	// Unknown is set for a name that the description does not have. The API ignores these.
 	Unknown bool
 }
 
-// Place is the place as one text, such as "body.name".
+// Place returns the place as one text, such as "body.name".
 func (m Mistake) Place() string {
 	parts := make([]string, len(m.Loc))
 	for i, l := range m.Loc {
@@ -78,8 +77,8 @@ func Read(document string) (*Description, error) {
 	return &Description{paths: paths, compiler: compiler, compiled: map[string]*jsonschema.Schema{}}, nil
 }
 
-// closeObjects refuses members that no schema names. The description leaves that open, because it also
-// serves to read the answers of an API that grows.
+// closeObjects refuses members that no schema names. The description allows them, because it also describes the responses
+// of an API that gets new members.
 func closeObjects(node any) {
 	switch node := node.(type) {
 	case map[string]any:
@@ -97,7 +96,7 @@ func closeObjects(node any) {
 	}
 }
 
-// schema compiles what stands at a place in the description.
+// schema returns the compiled schema at a place in the description.
 func (d *Description) schema(at ...string) (*jsonschema.Schema, error) {
 	escape := strings.NewReplacer("~", "~0", "/", "~1", "{", "%7B", "}", "%7D")
 	pointer := ""
@@ -117,7 +116,7 @@ func (d *Description) schema(at ...string) (*jsonschema.Schema, error) {
 	return s, nil
 }
 
-// Check returns all that is wrong with a request. An error is about the description itself.
+// Check returns all mistakes of a request. An error is about the description itself.
 func (d *Description) Check(r Request) ([]Mistake, error) {
 	operation := member(d.paths, r.Path, strings.ToLower(r.Verb))
 	if operation == nil {
@@ -148,7 +147,7 @@ func (d *Description) checkParameters(r Request, operation map[string]any) ([]Mi
 		case "header":
 			values = r.Header[textproto.CanonicalMIMEHeaderKey(name)]
 		default:
-			continue // the router has taken it from the path
+			continue // the router reads it from the path
 		}
 		if len(values) == 0 {
 			if p["required"] == true {
@@ -170,7 +169,7 @@ func (d *Description) checkParameters(r Request, operation map[string]any) ([]Mi
 	return wrong, nil
 }
 
-// parameterValue is the text of a parameter as the JSON value that its schema is about.
+// parameterValue returns the text of a parameter as a JSON value for its schema.
 func parameterValue(parameter map[string]any, values []string) any {
 	schema, _ := parameter["schema"].(map[string]any)
 	switch schema["type"] {
@@ -203,7 +202,7 @@ func (d *Description) checkBody(r Request, operation map[string]any) ([]Mistake,
 	case body == nil:
 		return []Mistake{{Loc: []any{"body"}, Text: "the operation takes no body", Unknown: true}}, nil
 	case len(r.Body) == 0 && r.Header.Get("X-Compose-Hash") != "":
-		return nil, nil // the second half of an update on chain, which consists of its headers
+		return nil, nil // the confirmation of an update on chain consists of its headers
 	case len(r.Body) == 0 && body["required"] == true:
 		return []Mistake{{Loc: []any{"body"}, Text: "Field required"}}, nil
 	case len(r.Body) == 0:
@@ -234,9 +233,9 @@ func (d *Description) checkBody(r Request, operation map[string]any) ([]Mistake,
 	return mistakes(schema.Validate(value), "body"), nil
 }
 
-// CheckAnswer returns all that is wrong with the JSON of an answer. Members that are null count as absent: answers have
-// them, and the description leaves them out.
-func (d *Description) CheckAnswer(of Route, status int, body []byte) ([]Mistake, error) {
+// CheckResponse returns all mistakes of the JSON of a response. Members that are null count as absent: responses have them,
+// and the description leaves them out.
+func (d *Description) CheckResponse(of Route, status int, body []byte) ([]Mistake, error) {
 	schema, err := d.schema("paths", of.Path, strings.ToLower(of.Verb), "responses", strconv.Itoa(status), "content", "application/json", "schema")
 	if err != nil {
 		return nil, err
@@ -266,7 +265,7 @@ func withoutNulls(value any) any {
 	return value
 }
 
-// mistakes lists what a validation found, each with its place. They name no values, which may be secret.
+// mistakes returns the mistakes that a validation found.
 func mistakes(err error, loc ...any) []Mistake {
 	var invalid *jsonschema.ValidationError
 	if !errors.As(err, &invalid) {

@@ -77,7 +77,7 @@ func TestCheck_NamesThePlaceAndNoValue(t *testing.T) {
 	}
 	_, err = d.Check(Request{Route: Route{"GET", "/nowhere"}})
 	require.ErrorContains(t, err, "/nowhere")
-	wrong, err := d.CheckAnswer(Route{"GET", "/api/v1/cvms/paginated"}, 200, []byte(`{"items":null,"total":"many"}`))
+	wrong, err := d.CheckResponse(Route{"GET", "/api/v1/cvms/paginated"}, 200, []byte(`{"items":null,"total":"many"}`))
 	require.NoError(t, err)
 	require.NotEmpty(t, wrong)
 	assert.Contains(t, wrong[0].Place()+wrong[len(wrong)-1].Place(), "total")

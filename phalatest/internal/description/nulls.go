@@ -1,7 +1,7 @@
 package description
 
-// acceptNulls lets null stand where the published description of the API lets it; everywhere else a null is refused. Our
-// description leaves these nulls out, because nobody needs to send one.
+// acceptNulls accepts the nulls that the published description of the API accepts; all others are refused. Our description
+// leaves them out, because no request needs one.
 func acceptNulls(doc any) {
 	document := []string{
 		"bash_script", "default_gateway_domain", "docker_compose_file", "init_script", "pre_launch_script", "salt", "storage_fs",
@@ -42,8 +42,8 @@ func acceptNulls(doc any) {
 	}
 }
 
-// acceptDocuments lets an app-compose document be what the platform accepts and our types cannot hold: version 3 of the
-// manifest, which is text, and a list of init scripts, which newer guests take.
+// acceptDocuments accepts the app-compose documents that the platform accepts and our types cannot represent: version 3 of
+// the manifest, which is text, and a list of init scripts, which newer guests run.
 func acceptDocuments(doc any) {
 	for _, name := range []string{"AppCompose", "ProvisionComposeUpdateRequest"} {
 		accept(doc, name, "manifest_version", map[string]any{"type": "string"})
@@ -51,7 +51,7 @@ func acceptDocuments(doc any) {
 	}
 }
 
-// accept lets a member of a schema be something else as well.
+// accept adds an alternative to the schema of a member.
 func accept(doc any, schema, name string, also map[string]any) {
 	members := member(doc, "components", "schemas", schema, "properties")
 	if was, known := members[name]; known {
@@ -59,7 +59,7 @@ func accept(doc any, schema, name string, also map[string]any) {
 	}
 }
 
-// member is an object within others.
+// member returns an object within others, or nil.
 func member(doc any, path ...string) map[string]any {
 	node, _ := doc.(map[string]any)
 	for _, name := range path {

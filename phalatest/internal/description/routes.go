@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// Route is how an operation is reached.
+// Route is the verb and the path of an operation.
 type Route struct {
-	// Verb of HTTP, such as "GET".
+	// Verb is the method of HTTP, such as "GET".
 	Verb string
 	// Path is the template with parameters in braces, such as "/api/v1/cvms/{cvm_id}".
 	Path string
@@ -21,7 +21,7 @@ type candidate[T any] struct {
 	segments []string
 }
 
-// NewRouter returns a router to the operations of a table; of says how each is reached.
+// NewRouter returns a router to the operations of a table; of returns the route of each.
 func NewRouter[T any](table []T, of func(*T) Route) Router[T] {
 	r := Router[T]{}
 	for i := range table {
@@ -37,8 +37,8 @@ func routerKey(verb string, segments []string) string {
 	return verb + strings.Repeat("/", len(segments))
 }
 
-// Find returns the operation of a request and the values of its path parameters, or nil. Literal segments go before
-// parameters.
+// Find returns the operation of a request and the values of its path parameters, or nil. Literal segments have priority
+// over parameters.
 func (r Router[T]) Find(verb, escapedPath string) (*T, map[string]string) {
 	got := strings.Split(escapedPath, "/")
 	var best candidate[T]

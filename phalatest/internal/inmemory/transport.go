@@ -1,5 +1,5 @@
-// Package inmemory serves HTTP requests within the process, as a network would: with streams, connections that are
-// cut, and clients that go away. Within testing/synctest it needs no real time.
+// Package inmemory serves HTTP requests within the process like a network, with streams, cut connections, and clients that
+// disconnect. Within testing/synctest it needs no real time.
 package inmemory
 
 import (
@@ -12,9 +12,8 @@ import (
 	"sync"
 )
 
-// Transport serves each request in a goroutine of its own, which ends with the answer, with the context of the
-// request, or when the body of the answer is closed. A handler that panics with http.ErrAbortHandler cuts the
-// connection.
+// Transport serves each request in a goroutine of its own, which ends with the response, with the context of the request,
+// or when the body of the response is closed. A handler that panics with http.ErrAbortHandler cuts the connection.
 type Transport struct {
 	// Handler answers the requests.
 	Handler http.Handler
@@ -40,7 +39,7 @@ func (t Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		w.run(req.Context(), t.Handler, in)
 	}()
-	// Not ctx, which the server ends as soon as it has answered.
+	// Not ctx, which ends as soon as the handler does.
 	select {
 	case <-w.ready:
 	case <-req.Context().Done():
@@ -87,7 +86,7 @@ func (b *body) Close() error {
 	return b.PipeReader.Close()
 }
 
-// writer hands the headers over once, and then the body through a pipe.
+// writer passes on the headers once, and then the body through a pipe.
 type writer struct {
 	header http.Header
 	pipe   *io.PipeWriter
@@ -111,7 +110,7 @@ func (w *writer) run(client context.Context, serve http.Handler, r *http.Request
 		}
 		w.WriteHeader(http.StatusOK)
 		if err == nil {
-			err = client.Err() // a handler that stops because the client is gone has not sent all
+			err = client.Err() // a handler that ends because the client has disconnected has not sent all
 		}
 		_ = w.pipe.CloseWithError(err)
 	}()
