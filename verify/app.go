@@ -114,7 +114,7 @@ func verifyApp(ctx context.Context, c *client.Client, app kms.AppID, policy atte
 		}
 		instance := one.verify(ctx, cfg)
 		if ctx.Err() != nil {
-			return nil, fmt.Errorf("verify app %s: %w", app, context.Cause(ctx))
+			return nil, ended(ctx, app)
 		}
 		if err := shown.again(&instance); err != nil {
 			instance.fail(errors.Join(err, unwrapped(instance.Err)))
@@ -127,9 +127,9 @@ func verifyApp(ctx context.Context, c *client.Client, app kms.AppID, policy atte
 	}
 	forNodes := policy
 	forNodes.Collateral = public
-	errs = append(errs, cfg.linked(ctx, result, all, forNodes))
+	errs = append(errs, cfg.verifyNodes(ctx, result, all, forNodes))
 	if ctx.Err() != nil {
-		return nil, fmt.Errorf("verify app %s: %w", app, context.Cause(ctx))
+		return nil, ended(ctx, app)
 	}
 	if running == 0 {
 		return result, fmt.Errorf("verify app %s: %w: none of its %d instances runs", app, attest.ErrNotPossible, len(listed))
@@ -158,7 +158,7 @@ func (l *listed) verify(ctx context.Context, cfg *config) Instance {
 	return instance
 }
 
-// awaitInstances lists the instances of an app, again for a while if the evidence of a running one is not there yet.
+// awaitInstances lists the instances of an app, repeatedly if evidence of a running one is missing, for up to wait.
 func awaitInstances(ctx context.Context, c *client.Client, app kms.AppID, wait time.Duration) (*openapi.AppAttestations, []listed, error) {
 	began := time.Now()
 	for {
@@ -220,8 +220,7 @@ func instancesOf(ctx context.Context, c *client.Client, app kms.AppID) (*openapi
 	return attestations, all, nil
 }
 
-// evidenceSeen detects the same evidence for two instances: a CVM that proves nothing could be hidden behind the
-// evidence of another one. The keys are hashes of quotes, and instance ids that the hardware measured.
+// evidenceSeen detects the same evidence of two instances: the cloud could report the evidence of another CVM. The keys are hashes of quotes, and instance ids that the hardware measured.
 type evidenceSeen map[string]string
 
 // again returns an error if the evidence of the instance was seen before, and records it.
@@ -236,7 +235,7 @@ func (s evidenceSeen) again(i *Instance) error {
 	}
 	for _, key := range keys {
 		if other, twice := s[key]; twice {
-			return fmt.Errorf("%w: the cloud shows the same evidence for %.200q", attest.ErrInstanceID, other)
+			return fmt.Errorf("%w: the cloud reports the same evidence for %.200q", attest.ErrInstanceID, other)
 		}
 	}
 	for _, key := range keys {
@@ -245,7 +244,7 @@ func (s evidenceSeen) again(i *Instance) error {
 	return nil
 }
 
-// unwrapped returns what an [Error] wraps.
+// unwrapped returns the cause of an [Error].
 func unwrapped(err error) error {
 	var e *Error
 	if errors.As(err, &e) {

@@ -64,7 +64,7 @@ const (
 	// handshakeTimeout limits one TLS handshake together with the verification, which may have to fetch collateral.
 	handshakeTimeout = 30 * time.Second
 	idleTimeout      = 90 * time.Second
-	// maxIdle is high enough for a busy service: opening a connection costs a handshake, and idle ones cost little.
+	// maxIdle is high, because an idle connection costs less than a handshake.
 	maxIdle = 64
 )
 
@@ -154,7 +154,7 @@ func forPeers(app kms.AppID, policy attest.Policy) (attest.Policy, error) {
 		return policy, err
 	}
 	if policy.ReportData != nil {
-		return policy, fmt.Errorf("%w: report data is expected, but a connection expects the key of its certificate there", attest.ErrPolicy)
+		return policy, fmt.Errorf("%w: it sets ReportData, which is the key of the certificate for a connection", attest.ErrPolicy)
 	}
 	for name, expected := range map[attest.CheckName]bool{
 		attest.CheckComposeHash:  len(policy.ComposeHashes) > 0,
@@ -210,7 +210,7 @@ func (t *Transport) dialTLS(ctx context.Context, network, address string) (net.C
 		MinVersion: tls.VersionTLS13,
 		NextProtos: []string{"h2", "http/1.1"},
 		ServerName: host,
-		// The quote takes the place of names and authorities.
+		// The quote replaces names and authorities.
 		InsecureSkipVerify: true,
 	})
 	if err := t.handshake(ctx, conn, guarded); err != nil {

@@ -79,8 +79,8 @@ func awaitEvidence(ctx context.Context, c *client.Client, cvm *openapi.CVMDetail
 
 const notListed = "it is not among the instances of the app"
 
-// evidenceOf gets the evidence from that of the app's instances. If that has none of this CVM, it gets the evidence of
-// the CVM alone, which has a quote only within a certificate.
+// evidenceOf returns the evidence of a CVM from that of the app's instances, otherwise from that of the CVM alone, which
+// has a quote only within a certificate.
 func evidenceOf(ctx context.Context, c *client.Client, cvm *openapi.CVMDetail, app kms.AppID) (attest.Evidence, error) {
 	evidence, err := ofInstance(ctx, c, cvm, app)
 	if errors.Is(err, attest.ErrNotPossible) {
@@ -135,13 +135,13 @@ func ofCVM(ctx context.Context, c *client.Client, cvm *openapi.CVMDetail) (attes
 	return evidence, err
 }
 
-// none returns the error of evidence that is not there.
+// none returns the error of missing evidence.
 func none(why error) error { return fmt.Errorf("%w: no evidence: %w", attest.ErrNotPossible, why) }
 
-// reported returns the cloud's own explanation as an error.
+// reported returns the cloud's explanation as an error.
 func reported(text string) error {
 	if text == "" {
-		return errors.New("the cloud shows no quote")
+		return errors.New("the cloud reports no quote")
 	}
 	return fmt.Errorf("the cloud reports %.200q", text)
 }

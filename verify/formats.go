@@ -108,8 +108,8 @@ func exitCodeOf(name attest.CheckName) int {
 // evidenceFinding is the name of the finding of an instance without a report.
 const evidenceFinding = "evidence"
 
-// finding is one line of a machine-readable report. A check that is waived, and one of an instance that does not run,
-// has the outcome [attest.NotAsked]: it is no failure.
+// finding is one line of a machine-readable report. A check that is waived, or of an instance that does not run, has the
+// outcome [attest.NotAsked], which is no failure.
 type finding struct {
 	name    string
 	outcome attest.Outcome
@@ -145,7 +145,7 @@ func (i *Instance) findings() []finding {
 		return []finding{f}
 	}
 	var all []finding
-	if i.Err != nil && i.Report.Verified { // such as evidence that stands for two instances
+	if i.Err != nil && i.Report.Verified { // such as the same evidence of two instances
 		all = append(all, finding{name: evidenceFinding, outcome: attest.Failed, text: cloudtext.Escape(i.Err.Error())})
 	}
 	for _, c := range i.Report.Checks {

@@ -26,8 +26,8 @@ type Instance struct {
 	Err error `json:"-"`
 }
 
-// counts reports whether the instance is part of the verdict: it runs, or it has evidence whatever the cloud reports
-// about its state. Otherwise the cloud could report an instance as stopped whose evidence fails.
+// counts reports whether the instance is part of the verdict: it runs, or it has evidence in any state. Otherwise the
+// cloud could hide a failure by reporting the instance as stopped.
 func (i *Instance) counts() bool {
 	return i.Status == "" || i.Status == "running" || i.Bundle != nil && len(i.Bundle.Evidence.Quote) > 0
 }
@@ -57,7 +57,7 @@ func (i Instance) MarshalJSON() ([]byte, error) {
 	}{plain(i), text})
 }
 
-// Error is returned if the hardware does not prove that a CVM runs what it should. errors.Is matches it with the
+// Error is returned if a CVM is not verified. errors.Is matches it with the
 // sentinel of each check that failed, such as [attest.ErrComposeHash].
 type Error struct {
 	// CVM is the identifier of the CVM.

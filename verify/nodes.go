@@ -16,18 +16,17 @@ import (
 // checkRootKeys is the name of the check that [WithKMS] adds.
 const checkRootKeys attest.CheckName = "kms-root-keys"
 
-// link contains the expectations of a node that the app depends on.
-type link struct {
+// node contains the expectations of a node that the app depends on.
+type node struct {
 	policy attest.Policy
 	root   kms.RootKey // of a KMS; zero if nothing is pinned
 }
 
-// linked returns the KMS and the gateway of the app, verified as far as their evidence goes. The error is that of the ones
-// that the caller asked for.
-func (c *config) linked(ctx context.Context, result *Result, all *openapi.AppAttestations, app attest.Policy) error {
+// verifyNodes verifies the KMS and the gateway of the app. The error includes only those with an option.
+func (c *config) verifyNodes(ctx context.Context, result *Result, all *openapi.AppAttestations, app attest.Policy) error {
 	var kmsErr, gatewayErr error
-	result.KMS, kmsErr = verifyLink(ctx, "kms", all.KMSGuestAgentInfo, c.kms, app)
-	result.Gateway, gatewayErr = verifyLink(ctx, "gateway", all.GatewayGuestAgentInfo, c.gateway, app)
+	result.KMS, kmsErr = verifyNode(ctx, "kms", all.KMSGuestAgentInfo, c.kms, app)
+	result.Gateway, gatewayErr = verifyNode(ctx, "gateway", all.GatewayGuestAgentInfo, c.gateway, app)
 	if c.kms == nil {
 		kmsErr = nil
 	}
@@ -37,17 +36,17 @@ func (c *config) linked(ctx context.Context, result *Result, all *openapi.AppAtt
 	return errors.Join(kmsErr, gatewayErr)
 }
 
-func verifyLink(ctx context.Context, name string, info openapi.RawJSON, expected *link, app attest.Policy) (*Instance, error) {
+func verifyNode(ctx context.Context, name string, info openapi.RawJSON, expected *node, app attest.Policy) (*Instance, error) {
 	instance := &Instance{Name: name}
 	if len(info) == 0 || string(info) == "null" {
-		instance.fail(none(fmt.Errorf("the cloud shows no evidence of the %s", name)))
+		instance.fail(none(fmt.Errorf("the cloud reports no evidence of the %s", name)))
 		return instance, instance.Err
 	}
 	evidence, err := attest.FromInfo(info)
 	if err == nil {
 		evidence.Name = name
 		if len(evidence.Quote) == 0 {
-			err = none(fmt.Errorf("the cloud shows no quote of the %s", name))
+			err = none(fmt.Errorf("the cloud reports no quote of the %s", name))
 		}
 	}
 	if err == nil {
@@ -57,15 +56,15 @@ func verifyLink(ctx context.Context, name string, info openapi.RawJSON, expected
 	return instance, instance.Err
 }
 
-// policyFor completes what is expected of the node with what the app's policy says of all hardware.
-func (l *link) policyFor(app attest.Policy) attest.Policy {
-	if l == nil {
+// policyFor completes the policy of the node with the part of the app's policy that is for all hardware.
+func (n *node) policyFor(app attest.Policy) attest.Policy {
+	if n == nil {
 		return attest.Policy{
 			TCBStatuses: app.TCBStatuses, OutOfDateGrace: app.OutOfDateGrace, MinTCBEvaluation: app.MinTCBEvaluation, Advisories: app.Advisories,
 			Roots: app.Roots, Collateral: app.Collateral, Now: app.Now,
 		}
 	}
-	p := l.policy
+	p := n.policy
 	if p.Roots == nil {
 		p.Roots = app.Roots
 	}
@@ -75,19 +74,19 @@ func (l *link) policyFor(app attest.Policy) attest.Policy {
 	if p.Now == nil {
 		p.Now = app.Now
 	}
-	if l.root != (kms.RootKey{}) {
+	if n.root != (kms.RootKey{}) {
 		p.Checks = append(slices.Clone(p.Checks), attest.CustomCheck{
 			Name: checkRootKeys,
 			Check: func(_ context.Context, report *attest.Report) error {
-				return bindsRootKeys(report, app.KMSRootCAs, l.root)
+				return checkRootKeysOf(report, app.KMSRootCAs, n.root)
 			},
 		})
 	}
 	return p
 }
 
-// bindsRootKeys checks that the quote was made for root and one of the root CAs.
-func bindsRootKeys(report *attest.Report, cas [][]byte, root kms.RootKey) error {
+// checkRootKeysOf returns an error unless the quote binds root and one of the root CAs.
+func checkRootKeysOf(report *attest.Report, cas [][]byte, root kms.RootKey) error {
 	if len(cas) == 0 {
 		return fmt.Errorf("%w: the app's policy names no root CA", attest.ErrNotPossible)
 	}
@@ -99,8 +98,8 @@ func bindsRootKeys(report *attest.Report, cas [][]byte, root kms.RootKey) error 
 			return nil
 		}
 	}
-	return fmt.Errorf("%w: %s is not that of root key %s with one of the %d root CAs; the quote was made for other root keys, or for "+
-		"another purpose, such as a TLS certificate", attest.ErrReportData, hex.EncodeToString(report.Quote.ReportData[:]), root, len(cas))
+	return fmt.Errorf("%w: %s is not that of root key %s with one of the %d root CAs; the quote binds other root keys, or "+
+		"something else, such as a TLS certificate", attest.ErrReportData, hex.EncodeToString(report.Quote.ReportData[:]), root, len(cas))
 }
 
 // GatewayCertificate verifies that the gateway's hardware attests a certificate: the one that the app's domain

@@ -21,7 +21,7 @@ type config struct {
 	wait         time.Duration
 	interval     time.Duration
 	document     []byte
-	kms, gateway *link
+	kms, gateway *node
 }
 
 // scope is the set of functions that an option is for.
@@ -101,7 +101,7 @@ func WithKMS(policy attest.Policy, root kms.RootKey) Option {
 		if err := policy.Validate(); err != nil {
 			return fmt.Errorf("WithKMS: %w", err)
 		}
-		c.kms = &link{policy: policy, root: root}
+		c.kms = &node{policy: policy, root: root}
 		return nil
 	}
 }
@@ -113,7 +113,7 @@ func WithGateway(policy attest.Policy) Option {
 		if err := policy.Validate(); err != nil {
 			return fmt.Errorf("WithGateway: %w", err)
 		}
-		c.gateway = &link{policy: policy}
+		c.gateway = &node{policy: policy}
 		return nil
 	}
 }

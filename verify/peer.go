@@ -13,12 +13,12 @@ import (
 	"github.com/phala-go/phala/attest"
 )
 
-// maxPeers limits the number of remembered certificates. An instance of an app has one.
+// maxPeers limits the number of cached certificates. An instance of an app has one.
 const maxPeers = 256
 
 type fingerprint [sha256.Size]byte
 
-// peers remembers the certificates that were verified under one policy.
+// peers caches the verifications of certificates under one policy.
 type peers struct {
 	policy attest.Policy
 	report func(*attest.Report)
@@ -32,11 +32,11 @@ type verification struct {
 	peers       *peers
 	certificate *x509.Certificate
 	key         fingerprint
-	busy        chan struct{}             // has an element while somebody verifies
+	busy        chan struct{}             // has an element during a verification
 	until       atomic.Pointer[time.Time] // nil until it is verified
 }
 
-// of returns the verification of a certificate, which may be yet to be made.
+// of returns the verification of a certificate, which may be pending.
 func (p *peers) of(certificate *x509.Certificate) *verification {
 	key := fingerprint(sha256.Sum256(certificate.Raw))
 	p.mu.Lock()
@@ -46,7 +46,7 @@ func (p *peers) of(certificate *x509.Certificate) *verification {
 	}
 	for k, v := range p.known {
 		if len(p.known) >= maxPeers || !v.fresh() {
-			delete(p.known, k) // connections with it keep it
+			delete(p.known, k) // its connections keep their pointer
 		}
 	}
 	v := &verification{peers: p, certificate: certificate, key: key, busy: make(chan struct{}, 1)}
@@ -69,16 +69,16 @@ func (p *peers) now() time.Time {
 	return time.Now()
 }
 
-// valid reports whether the certificate is verified now.
+// valid reports whether the verification is valid now.
 func (v *verification) valid() bool {
 	until := v.until.Load()
 	return until != nil && !v.peers.now().After(*until)
 }
 
-// fresh reports whether the verification is under way, or valid.
+// fresh reports whether the verification is pending or valid.
 func (v *verification) fresh() bool { return v.until.Load() == nil || v.valid() }
 
-// renew verifies the certificate unless it is valid. Those who need the same certificate at once wait for one another.
+// renew verifies the certificate unless its verification is valid. Concurrent calls verify once.
 func (v *verification) renew(ctx context.Context) error {
 	if v.valid() {
 		return nil
@@ -101,7 +101,7 @@ func (v *verification) renew(ctx context.Context) error {
 	return nil
 }
 
-// verify returns until when the certificate is verified: the end of the collateral or of the certificate.
+// verify returns the time at which the verification expires: the end of the collateral or of the certificate.
 func (p *peers) verify(ctx context.Context, certificate *x509.Certificate) (time.Time, error) {
 	until := certificate.NotAfter
 	policy := p.policy

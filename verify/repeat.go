@@ -14,9 +14,9 @@ import (
 	"github.com/phala-go/phala/kms"
 )
 
-// askAgain is the time after which [Repeat] tries again after a round without a response, unless its interval is
+// retryInterval is the time after which [Repeat] tries again after a round without a response, unless its interval is
 // shorter.
-const askAgain = time.Minute
+const retryInterval = time.Minute
 
 // Round is one verification of all instances of an app.
 type Round struct {
@@ -77,7 +77,7 @@ func Repeat(ctx context.Context, c *client.Client, app kms.AppID, policy attest.
 				yield(Round{}, ended(ctx, app))
 				return
 			case round.Result == nil:
-				wait = min(wait, askAgain)
+				wait = min(wait, retryInterval)
 			default:
 				round.Drifts = known.drifts(round.Result.Instances)
 				if first {
@@ -124,7 +124,7 @@ func (i *Instance) facts() []fact {
 	return append(all, fact{"system", a.MRSystem}, fact{"device", a.Devices.String()})
 }
 
-// memory contains the last values of the instances. A value that is missing in a round stays, so that a later change
+// memory contains the last values of the instances. It keeps values that are missing in a round, so that a later change
 // is detected.
 type memory map[string]*remembered
 

@@ -23,7 +23,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// Authority is a platform with everybody who certifies it. It can be used by several goroutines at once.
+// Authority is a test platform with the certificate authorities above it. It can be used by several goroutines at once.
 type Authority struct {
 	now func() time.Time
 	settings
@@ -86,11 +86,11 @@ func WithQuotingEnclaveStatus(status attest.TCBStatus) Option {
 	return func(a *Authority) { a.quoting = status }
 }
 
-// WithUpperCase writes the FMSPC and the id of the TDX module in the TCB info in capitals, as Intel does on request.
+// WithUpperCase writes the FMSPC and the id of the TDX module in the TCB info in upper case, as Intel does on request.
 func WithUpperCase() Option { return func(a *Authority) { a.upperCase = true } }
 
 // WithSHA384 signs the certificate of the platform with SHA-384 in place of Intel's SHA-256. go-tdx-guest refuses such
-// a certificate, which attest alone would not.
+// a certificate; package attest alone accepts it.
 func WithSHA384() Option { return func(a *Authority) { a.sha384 = true } }
 
 // WithEvaluation sets the evaluation number of the collateral, 17 by default.
@@ -147,8 +147,8 @@ func (a *Authority) Machine(ppid [16]byte) (*Authority, error) {
 	return m, nil
 }
 
-// userData is what the quoting enclave puts into the header: 16 bytes that identify the machine, and zeros. It is
-// not the PPID, so that the two rules for device ids differ.
+// userData returns the user data of the header: 16 bytes that identify the machine, and zeros. It is not the PPID, so
+// that the two device ids differ.
 func (a *Authority) userData() [20]byte {
 	var user [20]byte
 	sum := sha256.Sum256(append([]byte("quotetest quoting enclave of "), a.ppid...))
@@ -162,10 +162,10 @@ func (a *Authority) Devices() attest.DeviceIDs {
 	return attest.DeviceIDs{PPID: attest.DeviceID(a.ppid), UserData: attest.DeviceID(user[:])}
 }
 
-// Root returns the certificate at the top of everything that the authority signs.
+// Root returns the root certificate of the authority.
 func (a *Authority) Root() *x509.Certificate { return a.root.certificate }
 
-// Roots returns the authority's root, in the place of Intel's.
+// Roots returns the authority's root, for [attest.Policy.Roots].
 func (a *Authority) Roots() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(a.root.certificate)
@@ -233,8 +233,7 @@ func (a *Authority) Reissue(options ...Option) (*Authority, error) {
 	return next, nil
 }
 
-// The platform's security version numbers: of each component, and of the provisioning enclave. The levels of
-// the TCB info are below and at them.
+// The platform's security version numbers: of each component, and of the provisioning enclave.
 const (
 	cpuSVN = 5
 	pceSVN = 13
@@ -245,7 +244,7 @@ const RootCRL = "https://certificates.example.invalid/root.der"
 
 func (a *Authority) issueCertificates() error {
 	var err error
-	// go-tdx-guest and attest know the certificates by these names.
+	// go-tdx-guest and attest compare these names.
 	if a.root, err = a.issue("Intel SGX Root CA", nil, true); err != nil {
 		return err
 	}
@@ -258,7 +257,7 @@ func (a *Authority) issueCertificates() error {
 	return a.certify()
 }
 
-// certify makes the certificate of the platform and its attestation key.
+// certify issues the certificate of the platform and creates its attestation key.
 func (a *Authority) certify() error {
 	sgx, err := a.sgxExtension()
 	if err != nil {
@@ -271,8 +270,8 @@ func (a *Authority) certify() error {
 	return err
 }
 
-// issue makes a certificate below parent, or a root. With the SGX extension it has exactly the six extensions
-// of a PCK certificate, which go-tdx-guest counts.
+// issue issues a certificate below parent, or a root. With the SGX extension it has the six extensions of a PCK
+// certificate; go-tdx-guest checks their number.
 func (a *Authority) issue(name string, parent *issued, ca bool, extra ...pkix.Extension) (*issued, error) {
 	key, err := newKey()
 	if err != nil {
@@ -317,8 +316,8 @@ type attribute struct {
 	Value any
 }
 
-// sgxExtension names the platform that a PCK certificate is for, as in Intel's "SGX PCK Certificate and CRL
-// Profile Specification".
+// sgxExtension describes the platform of a PCK certificate, as in Intel's "SGX PCK Certificate and CRL Profile
+// Specification".
 func (a *Authority) sgxExtension() (pkix.Extension, error) {
 	component := func(n int) asn1.ObjectIdentifier {
 		return append(append(asn1.ObjectIdentifier{}, pcs.OidTCB...), n)
@@ -334,7 +333,7 @@ func (a *Authority) sgxExtension() (pkix.Extension, error) {
 	return pkix.Extension{Id: pcs.OidSgxExtension, Value: value}, err
 }
 
-// crl is a revocation list of issuer over the given certificates.
+// crl returns a revocation list of issuer with the given certificates.
 func (a *Authority) crl(issuer *issued, revoked ...*issued) ([]byte, error) {
 	list := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: a.from, NextUpdate: a.until}
 	for _, r := range revoked {
@@ -345,7 +344,7 @@ func (a *Authority) crl(issuer *issued, revoked ...*issued) ([]byte, error) {
 	return x509.CreateRevocationList(rand.Reader, list, issuer.certificate, issuer.key)
 }
 
-// chain is PEM, leaf first.
+// chain returns certificates in PEM.
 func chain(certificates ...*issued) []byte {
 	var b bytes.Buffer
 	for _, c := range certificates {

@@ -10,7 +10,7 @@ import (
 	"github.com/phala-go/phala/attest"
 )
 
-// The documents that Intel signs, in the form of its service's version 4, as far as they are read.
+// The documents that Intel signs, in the format of version 4 of its service, with the members that are read.
 type (
 	tcbInfo struct {
 		ID         string           `json:"id"`
@@ -66,7 +66,7 @@ type (
 	}
 )
 
-// Of the quoting enclave; MRSIGNER is arbitrary, the rest is as in Intel's.
+// The quoting enclave and the TDX module. The attributes of the enclave are those of Intel's.
 const (
 	qeSVN          = 6
 	qeProduct      = 2
@@ -90,8 +90,8 @@ func components(svn int, first ...int) []component {
 	return all
 }
 
-// levels are those of a part: the one that it is at, the lowest one, and if it is out of date the one above that would
-// be up to date. svn is the part's own with something added.
+// levels returns the levels of a part: if it is out of date, one above its own that is up to date; its own; and a lower
+// one. svn returns the part's version numbers plus add.
 func (a *Authority) levels(status attest.TCBStatus, svn func(add int) tcb, lowest tcb) []level {
 	date, wanted := a.from.AddDate(0, -6, 0), a.wanted
 	var all []level

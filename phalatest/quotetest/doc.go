@@ -1,5 +1,4 @@
-// Package quotetest signs TDX quotes for tests, so that a program which verifies its CVMs can be tested
-// without one.
+// Package quotetest signs TDX quotes for tests, so that the verification of CVMs can be tested without hardware.
 //
 //	authority, err := quotetest.New()
 //	evidence, err := authority.Evidence(quotetest.Spec{AppID: app, AppCompose: text})
@@ -7,14 +6,14 @@
 //	policy.AppID = app
 //	report, err := attest.Verify(ctx, evidence, policy)
 //
-// An [Authority] has a root of its own in the place of Intel's, and below it everything that a real quote
-// rests on: a PCK chain with the SGX extensions, TCB info, the identity of a quoting enclave, revocation
-// lists, and an event log that replays to the registers. All signatures are real ECDSA. Its certificates bear
-// Intel's names, because go-tdx-guest compares them; that they are not Intel's is plain from the root.
+// An [Authority] has its own root in place of Intel's. It issues the PCK chain with the SGX extensions, the TCB info, the
+// identity of a quoting enclave and the revocation lists, and signs quotes with event logs that replay to their
+// registers. All signatures are real ECDSA. The certificates have Intel's common names, because go-tdx-guest compares
+// them, and the organization "phala quotetest".
 //
-// To test what must be refused, [Option] changes an authority (an expired or revoked platform), [Change]
-// forges what the hardware signs, and [attest.Evidence] is a plain value that can be changed afterwards.
+// For tests of refusals, an [Option] changes an authority (an expired or revoked platform), a [Change] changes the
+// signed values, and an [attest.Evidence] is a plain value that can be changed afterwards.
 //
-// The package links go-ethereum, which is licensed under the LGPL-3.0; docs/dependencies.md says what that asks of
-// whoever ships a binary.
+// The package links go-ethereum, which is licensed under the LGPL-3.0; docs/dependencies.md explains the consequences
+// for whoever distributes a binary.
 package quotetest

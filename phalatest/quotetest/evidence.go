@@ -18,7 +18,7 @@ import (
 
 // Spec describes the CVM of a quote. Absent fields have plausible values, the same each time.
 type Spec struct {
-	// Name is for reports.
+	// Name is the name in reports.
 	Name string
 	// AppID and AppCompose are those of the app; the compose hash is that of the exact text.
 	AppID      kms.AppID
@@ -29,8 +29,8 @@ type Spec struct {
 	KeyProvider attest.KeyProvider
 	// OSImageHash is the hash of the operating system's image.
 	OSImageHash osimage.ImageHash
-	// OSImage, if not nil, is the image that it boots: MRTD and RTMR0 to RTMR2 follow from it, and the vm_config
-	// describes it. OSImageHash is by default its hash.
+	// OSImage, if not nil, is the booted image: MRTD and RTMR0 to RTMR2 follow from it, and the vm_config describes it.
+	// OSImageHash is by default its hash.
 	OSImage *OSImage
 	// Attestation is the form of the evidence in the certificate of [Authority.Certificate].
 	Attestation AttestationForm
@@ -40,26 +40,26 @@ type Spec struct {
 	ReportData [64]byte
 	// Events are the names and payloads that the app extends after system-ready.
 	Events []attest.Event
-	// LogVersion is the form of the digests, 1 or 2; 1 by default.
+	// LogVersion is the format of the digests, 1 or 2; 1 by default.
 	LogVersion int
-	// ConfigVersion is the form of mr_config_id, 1 to 3; 1 by default.
+	// ConfigVersion is the format of mr_config_id, 1 to 3; 1 by default.
 	ConfigVersion int
 	// QuoteVersion is 4 or 5; 4 by default. TD15, with 5, adds the body of TD 1.5.
 	QuoteVersion uint16
 	TD15         bool
 }
 
-// Change changes what the hardware signs.
+// Change changes the values that the hardware signs.
 type Change struct {
 	quote    func(*attest.Quote)
 	log      func([]attest.Event) []attest.Event
 	qeReport func([]byte)
 }
 
-// ChangeQuote changes the body of the quote before it is signed: the hardware really states so.
+// ChangeQuote changes the body of the quote before it is signed.
 func ChangeQuote(change func(*attest.Quote)) Change { return Change{quote: change} }
 
-// ChangeLog changes the events before they are measured: the guest really did so.
+// ChangeLog changes the events before they are measured.
 func ChangeLog(change func([]attest.Event) []attest.Event) Change { return Change{log: change} }
 
 // ChangeQuotingEnclave changes the report of the quoting enclave (384 bytes, an SGX report body) before it is
@@ -159,10 +159,10 @@ func (s *Spec) fill() {
 	}
 }
 
-// log is what firmware, dstack and app measure, in their order.
+// log returns the events of firmware, dstack and app, in their order.
 func (s *Spec) log() ([]attest.Event, error) {
 	var log []attest.Event
-	// Firmware, kernel, command line: how many there are of which register is as on a real CVM.
+	// Firmware, kernel, command line: each register has as many events as on a real CVM.
 	for i, imr := range []int{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 1, 1, 2, 2, 1, 1} {
 		digest := named(fmt.Sprintf("boot event %d", i))
 		log = append(log, attest.Event{IMR: imr, Type: 0x8000000b, Digest: digest[:]})
@@ -205,7 +205,7 @@ func RuntimeEvent(version int, name string, payload []byte) (attest.Event, error
 	return e, err
 }
 
-// configID sets mr_config_id, and returns the document of its third form.
+// configID sets mr_config_id, and returns the document of its third format.
 func (s *Spec) configID(q *attest.Quote) ([]byte, error) {
 	hash := compose.Sum([]byte(s.AppCompose))
 	switch s.ConfigVersion {
@@ -228,13 +228,13 @@ func (s *Spec) configID(q *attest.Quote) ([]byte, error) {
 		q.MRConfigID = attest.MRConfigIDV3(d.Canonical())
 		return d.Canonical(), nil
 	}
-	return nil, fmt.Errorf("form %d of mr_config_id, want 1, 2 or 3", s.ConfigVersion)
+	return nil, fmt.Errorf("mr_config_id of format %d, want 1, 2 or 3", s.ConfigVersion)
 }
 
-// padding follows real quotes: a guest hands out its whole buffer.
+// padding is the number of zero bytes after a quote, because a guest returns its whole buffer.
 const padding = 70
 
-// quote writes and signs the bytes.
+// quote encodes and signs a quote.
 func (a *Authority) quote(q *attest.Quote, changes []Change) ([]byte, error) {
 	b := binary.LittleEndian.AppendUint16(nil, q.Version)
 	b = binary.LittleEndian.AppendUint16(b, 2)    // ECDSA P-256
@@ -277,8 +277,8 @@ func bodyBytes(q *attest.Quote) []byte {
 	return b
 }
 
-// signature is the section behind header and body: the quote's signature, the attestation key, the report of
-// the quoting enclave that vouches for this key, the PCK chain that vouches for the enclave.
+// signature returns the signature section: the quote's signature, the attestation key, the report of the quoting enclave
+// that certifies this key, and the PCK chain that certifies the enclave.
 func (a *Authority) signature(message []byte, changes []Change) ([]byte, error) {
 	b, err := sign(a.attestationKey, sha256.Sum256(message))
 	if err != nil {
@@ -313,7 +313,7 @@ func (a *Authority) signature(message []byte, changes []Change) ([]byte, error) 
 	return append(b, certification...), nil
 }
 
-// qeReport is an SGX report body, 384 bytes.
+// qeReport returns the report of the quoting enclave, an SGX report body of 384 bytes.
 func qeReport(data [32]byte) []byte {
 	b := make([]byte, 384)
 	attributes, _ := hex.DecodeString(qeAttributes)

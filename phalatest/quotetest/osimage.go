@@ -11,14 +11,14 @@ import (
 	"github.com/phala-go/phala/attest/osimage"
 )
 
-// eventACPI is the type of the firmware's events for what QEMU passes to it.
+// eventACPI is the type of the firmware's events of ACPI data.
 const eventACPI = 10
 
-// OSImage is an image of the dstack operating system that a CVM boots. Its registers follow from it.
+// OSImage is an image of the dstack operating system for [Spec].
 type OSImage struct {
 	// Digests are those of the image; [NewOSImage] fills in plausible ones.
 	Digests osimage.Digests
-	// Version and Development are stated by the image's metadata.json.
+	// Version and Development are part of the image's metadata.json.
 	Version     string
 	Development bool
 	// Memory is the size of the guest's memory in bytes, 2 GiB by default.
@@ -27,7 +27,7 @@ type OSImage struct {
 	HashOnly bool
 }
 
-// NewOSImage returns an invented image of dstack 0.6.0. Different names are different images.
+// NewOSImage returns an image of dstack 0.6.0 with random-looking digests, which follow from the name.
 func NewOSImage(name string) *OSImage {
 	digest := func(what string) osimage.Digest { return osimage.Digest(named(what + " of " + name)) }
 	return &OSImage{
@@ -41,7 +41,7 @@ func NewOSImage(name string) *OSImage {
 	}
 }
 
-// files are the small files of the image: all that is needed to know it.
+// files returns the small files of the image, from which its registers follow.
 func (i *OSImage) files() (map[string][]byte, error) {
 	measurement, err := i.Digests.Encode()
 	if err != nil {
@@ -92,7 +92,7 @@ func (i *OSImage) Write(directory string) error {
 	return nil
 }
 
-// boot returns what the firmware measures, the MRTD, and the vm_config.
+// boot returns the events of the firmware, the MRTD, and the vm_config.
 func (i *OSImage) boot() (log []attest.Event, mrtd attest.Measurement, config string, err error) {
 	files, err := i.files()
 	if err != nil {
@@ -114,7 +114,7 @@ func (i *OSImage) boot() (log []attest.Event, mrtd attest.Measurement, config st
 	return i.log(events), attest.Measurement(i.Digests.MRTDSinglePass), config, err
 }
 
-// log interleaves the registers as the firmware of real guests does.
+// log returns the events in the order of real guests.
 func (i *OSImage) log(events osimage.Events) []attest.Event {
 	var log []attest.Event
 	var next [3]int
@@ -135,7 +135,7 @@ func (i *OSImage) log(events osimage.Events) []attest.Event {
 			event := attest.Event{IMR: e.imr, Type: kind, Digest: digest[:]}
 			if kind == eventACPI {
 				event.Payload = []byte("ACPI DATA")
-				if !i.HashOnly { // dstack 0.6 names them
+				if !i.HashOnly { // dstack 0.6
 					event.Name = []string{"acpi-loader", "acpi-rsdp", "acpi-tables"}[n-8]
 				}
 			}

@@ -18,9 +18,9 @@ import (
 	"github.com/phala-go/phala/attest"
 )
 
-// Certificate makes a TLS certificate of the CVM whose key the quote signs. It has quote and event log in its
-// extensions, or an attestation with a stripped log, by the spec's Attestation. The evidence is the same with the
-// app-compose text, which is not in the certificate.
+// Certificate issues a TLS certificate of the CVM, whose key the quote signs. Its extensions contain quote and event
+// log, or an attestation with a stripped log, by the spec's Attestation. The evidence also has the app-compose text,
+// which is not in the certificate.
 func (a *Authority) Certificate(spec Spec, changes ...Change) (tls.Certificate, attest.Evidence, error) {
 	certificate, evidence, err := a.certificate(spec, changes)
 	if err != nil {
@@ -84,8 +84,8 @@ func extensions(spec Spec, evidence attest.Evidence) ([]pkix.Extension, error) {
 // AttestationForm is the encoding of an attestation.
 type AttestationForm int
 
-// The forms of attestations. NoAttestation is what guests up to dstack 0.5.8 put into a certificate: the quote and
-// the event log, each in an extension of its own.
+// The forms of attestations. NoAttestation stands for the quote and the event log, each in its own extension, as guests
+// up to dstack 0.5.8 have them in their certificates.
 const (
 	NoAttestation AttestationForm = iota
 	SCALE
@@ -174,7 +174,7 @@ func appendCompact(b []byte, n int) []byte {
 
 func appendSized(b, field []byte) []byte { return append(appendCompact(b, len(field)), field...) }
 
-// member is an entry of a map whose order is kept: dstack writes its members in the order of its declarations.
+// member is an entry of an ordered map: dstack writes members in the order of their declaration.
 type member struct {
 	name  string
 	value any
@@ -240,7 +240,7 @@ func attestationTree(e attest.Evidence) object {
 	}
 }
 
-// appendMessagePack writes what attestationTree consists of.
+// appendMessagePack writes the types of attestationTree.
 func appendMessagePack(b []byte, v any) ([]byte, error) {
 	var err error
 	switch v := v.(type) {
