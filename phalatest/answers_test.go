@@ -323,7 +323,7 @@ func everyWebhookOperation(t *testing.T, c *client.Client) {
 	require.NoError(t, c.Webhooks.Delete(ctx, id))
 }
 
-func TestQuotes_ThatTheRegistryRefuses(t *testing.T) {
+func TestQuoteRegistry_Refuses(t *testing.T) {
 	t.Parallel()
 	s := New(t)
 	post := func(media, body string) int {

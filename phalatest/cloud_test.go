@@ -82,7 +82,7 @@ func TestReplicas_ShareNameAndAppID(t *testing.T) {
 	})
 }
 
-// What an update changes shows in the detail, the compose file, the revisions, the operations, and the
+// An update is visible in the detail, the compose file, the revisions, the operations, and the
 // environment of the guest.
 func TestUpdate_ShowsEverywhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

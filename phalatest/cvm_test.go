@@ -11,8 +11,8 @@ import (
 	"github.com/phala-go/phala/phalatest"
 )
 
-// What a container sees is not always what was encrypted.
-func TestEnv_AsTheGuestHandsItOn(t *testing.T) {
+// The guest changes some values on their way to the containers.
+func TestEnv_ChangedByTheGuest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := phalatest.New(t)
 		c, err := s.Client()

@@ -38,8 +38,8 @@ func policyOf(s *phalatest.Server, r *deploy.App) attest.Policy {
 	return p
 }
 
-// Both ways to the evidence pass the same strict policy, and say the same.
-func TestEvidence_IsReal(t *testing.T) {
+// The evidence of both operations passes the same strict policy, with equal results.
+func TestEvidence_PassesVerification(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, r := attested(t)
 		policy := policyOf(s, r)
@@ -123,7 +123,7 @@ func TestRegistry_Verifies(t *testing.T) {
 	})
 }
 
-// Each field of the evidence can be forged, and is found out.
+// Each field of the evidence can be forged, and the verification detects it.
 func TestServer_ForgedEvidenceIsFoundOut(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -200,7 +200,7 @@ func TestWithHardware(t *testing.T) {
 	})
 }
 
-// What does not run, or keeps it private, has no evidence, and says so.
+// A CVM that does not run, or whose attestation is private, has no evidence but a reason.
 func TestEvidence_None(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, c, r := attested(t)

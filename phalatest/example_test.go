@@ -12,7 +12,7 @@ import (
 	"github.com/phala-go/phala/webhook"
 )
 
-// A deployment by hand: provision, encrypt, create, wait, and read what the guest sees.
+// A deployment by hand: provision, encrypt, create, wait, and read the environment of the guest.
 func Example() {
 	cloud, err := phalatest.Start()
 	if err != nil {
@@ -63,7 +63,7 @@ func Example() {
 	// Output: [TOKEN=[redacted]] true <nil>
 }
 
-// A receiver of webhooks gets what the cloud posts while a CVM boots.
+// A receiver of webhooks gets the events of a CVM that boots.
 func ExampleWithWebhookReceiver() {
 	const secret = "whsec_from_the_environment"
 	got := make(chan string)
@@ -128,7 +128,7 @@ func ExampleServer_Fault() {
 	// Output: true
 }
 
-// A CVM that is busy for ever: see client.WithConflictWait for how long to put up with that.
+// A CVM that is always busy: client.WithConflictWait limits the wait for it.
 func ExampleLocked() {
 	cloud, err := phalatest.Start()
 	if err != nil {

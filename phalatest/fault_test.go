@@ -15,12 +15,11 @@ import (
 	"github.com/phala-go/phala/phalatest"
 )
 
-// Each fault is met by a client without retry, and then by one with it: the second says what the first
-// means for a program.
+// Each fault occurs to a client without retry, and then to one with the default retry.
 func TestFault_All(t *testing.T) {
 	for name, tt := range map[string]struct {
 		fault phalatest.Fault
-		// bare says what the client without retry returns.
+		// bare checks the error of the client without retry.
 		bare func(t *testing.T, err error)
 		// retried says whether the default client gets over it when reading.
 		retried bool

@@ -13,7 +13,7 @@ import (
 	"github.com/phala-go/phala/phalatest"
 )
 
-// foreign is a client in another language, which may send more and take less than this one.
+// foreign is a client in another language, which may send more and accept less than this one.
 type foreign struct {
 	t       *testing.T
 	cloud   *phalatest.Server
@@ -70,7 +70,7 @@ func (f foreign) tick(times int) {
 	}
 }
 
-// The official JavaScript SDK takes text or nothing in a state, and refuses null.
+// The official JavaScript SDK accepts text or no member in a state, and refuses null.
 func TestState_HasNoNulls(t *testing.T) {
 	t.Parallel()
 	f := newForeign(t)
@@ -92,7 +92,7 @@ func TestState_HasNoNulls(t *testing.T) {
 	assert.NotContains(t, stream.Body.String(), "null")
 }
 
-// The official JavaScript SDK takes text only for the contract of an app, which is empty if there is none.
+// The official JavaScript SDK accepts only text for the contract of an app, which is empty if there is none.
 func TestAttestations_OfAnAppWithoutContract(t *testing.T) {
 	t.Parallel()
 	f := newForeign(t)
@@ -101,7 +101,7 @@ func TestAttestations_OfAnAppWithoutContract(t *testing.T) {
 	assert.Empty(t, attestations["kms_info"].(map[string]any)["contract_address"])
 }
 
-// The official JavaScript SDK says true where the published description says 1, and repeats the identifier.
+// The official JavaScript SDK sends true instead of the described 1, and repeats the identifier.
 func TestResize_WithARestartAsBoolean(t *testing.T) {
 	t.Parallel()
 	for _, restart := range []any{true, false, 0, 1, nil} {

@@ -16,7 +16,7 @@ import (
 	"github.com/phala-go/phala/phalatest"
 )
 
-// FuzzServe sends the cloud anything: it answers, with JSON where it says so, and never panics.
+// FuzzServe sends any request: the cloud responds, with valid JSON if that is the content type, and never panics.
 func FuzzServe(f *testing.F) {
 	for _, r := range [][4]string{
 		{"GET", "/cvms/web-1", "", ""},

@@ -125,7 +125,7 @@ func TestLogs_AreForThoseWhoHaveTheURL(t *testing.T) {
 	assert.ErrorIs(t, err, client.ErrNoLog, "%v", err)
 }
 
-// A key that goes to another host is one that somebody else has.
+// A client must not send its API key to the host of the logs.
 func TestLogs_SentKeyFailsTheTest(t *testing.T) {
 	t.Parallel()
 	r := &recorder{T: t}

@@ -73,7 +73,7 @@ func TestProvision_NodeAndTeepodAreTwoIDSpaces(t *testing.T) {
 	assert.Equal(t, "ERR-02-009", code(t, err))
 }
 
-// The cloud hashes what it received: a null is there, and a default only stands where nothing was sent.
+// The cloud hashes what it received: a null stays, and a default replaces an absent member only.
 func TestProvision_HashesWhatItReceived(t *testing.T) {
 	t.Parallel()
 	for name, members := range map[string]string{

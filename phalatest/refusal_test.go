@@ -114,7 +114,7 @@ func TestRefusals(t *testing.T) {
 	})
 }
 
-// What the settings of a CVM change, its other answers show.
+// A change of the settings of a CVM is visible in other responses.
 func TestSettingsShow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, vm := running(t, "web-1")
@@ -193,7 +193,7 @@ func TestSettingsShow(t *testing.T) {
 	})
 }
 
-// The second half of an update on chain has no body.
+// The confirmation of an update on chain has no body.
 func TestUpdate_IsConfirmedByHeadersAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, vm := running(t, "web-1")

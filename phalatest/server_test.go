@@ -127,7 +127,7 @@ func TestServer_WrongKeyIsRefused(t *testing.T) {
 	require.ErrorIs(t, err, client.ErrUnauthorized)
 }
 
-func TestHash_IsReal(t *testing.T) {
+func TestHash_OfTheCompletedDocument(t *testing.T) {
 	t.Parallel()
 	_, c := start(t)
 	p, err := c.CVMs.Provision(t.Context(), request("web-1"))
@@ -254,7 +254,7 @@ func TestIDs_FollowTheVersion(t *testing.T) {
 	assert.Equal(t, openapi.ID("kc_phala"), contracts.Items[0].ID)
 }
 
-func TestLifeByHand(t *testing.T) {
+func TestServer_ManualTicks(t *testing.T) {
 	t.Parallel()
 	s, c := start(t, phalatest.WithManualTicks())
 	create(t, c, "web-1")
@@ -292,7 +292,7 @@ func TestLifeByHand(t *testing.T) {
 	require.NoError(t, err, "the name is free again")
 }
 
-func TestSecrets_AreDecryptedAndJudged(t *testing.T) {
+func TestSecrets_AreDecryptedAndFiltered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c := start(t)
 		p, err := c.CVMs.Provision(t.Context(), request("web-1"))
@@ -321,7 +321,7 @@ func TestSecrets_AreDecryptedAndJudged(t *testing.T) {
 	})
 }
 
-func TestKMS_SignsForReal(t *testing.T) {
+func TestKMS_SignaturesVerify(t *testing.T) {
 	t.Parallel()
 	s, c := start(t)
 	next, err := c.KMS.GetNextAppIDs(t.Context(), &openapi.KMSGetNextAppIDsParams{Counts: openapi.Ptr(3)})
@@ -506,7 +506,7 @@ func TestOptions(t *testing.T) {
 	assert.NotEqual(t, a.TeamWallet(), b.TeamWallet())
 }
 
-func TestServes_WhereAProgramLikes(t *testing.T) {
+func TestServer_IsAHandler(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
 	cloud, err := phalatest.Start(phalatest.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))

@@ -80,7 +80,7 @@ func deliveries(t testing.TB, c *client.Client, hook *openapi.Webhook) []openapi
 
 const publicURL = "https://app.example.com/hooks"
 
-// Nobody asks for the CVM here: the events come by themselves.
+// Events are sent without any call about the CVM.
 func TestWebhooks_OfALife(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -285,7 +285,7 @@ func TestWebhookReceivers_ThatMisbehave(t *testing.T) {
 	}
 }
 
-// A receiver that takes longer than the cloud waits is not called twice: its first call counts.
+// A receiver that takes longer than the cloud waits processes an event once.
 func TestSlowFunction_IsCalledOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -341,7 +341,7 @@ func TestWebhookSecrets_AreMasked(t *testing.T) {
 	assert.Equal(t, "whsec_****...", string(got.Secret))
 }
 
-// The old secret is dead at once, also for the attempts that are still to come.
+// The old secret is invalid at once, also for later attempts of earlier events.
 func TestWebhookRotation(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -430,7 +430,7 @@ func TestWebhookUpdateAndDelete(t *testing.T) {
 	})
 }
 
-// What was under way when its webhook went, or was paused, is not tried again.
+// A delivery is not tried again after its webhook was deleted or disabled.
 func TestWebhookGoneDuring_APause(t *testing.T) {
 	t.Parallel()
 	for name, remove := range map[string]func(context.Context, *client.Client, string) error{
@@ -587,7 +587,7 @@ func TestWebhooks_OverTheLoopback(t *testing.T) {
 	}
 }
 
-// Close ends a pause of an hour at once, and all goroutines with it.
+// Close ends a pause of an hour and all goroutines at once.
 func TestCloseGivesUpDeliveries(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -621,7 +621,7 @@ func TestWebhookOptions_Invalid(t *testing.T) {
 	require.ErrorContains(t, s.Emit("x", func() {}), "event x")
 }
 
-// An update that was prepared is announced with the token that commits it.
+// The event of a prepared update has the token that commits it.
 func TestPreparedUpdate_IsAnnounced(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
