@@ -79,7 +79,7 @@ func (p *envParser) fail(line int, format string, args ...any) error {
 }
 
 func (p *envParser) blanks() {
-	for p.pos < len(p.text) && (p.text[p.pos] == ' ' || p.text[p.pos] == '\t') {
+	for p.pos < len(p.text) && isBlank(p.text[p.pos]) {
 		p.pos++
 	}
 }
@@ -107,7 +107,7 @@ func (p *envParser) statement() error {
 	}
 	line := p.line
 	name := p.name()
-	if name == "export" && p.pos < len(p.text) && (p.text[p.pos] == ' ' || p.text[p.pos] == '\t') {
+	if name == "export" && p.pos < len(p.text) && isBlank(p.text[p.pos]) {
 		p.blanks()
 		name = p.name()
 	}

@@ -469,3 +469,32 @@ func TestParseApproval_RefusesWhatNoApprovalIs(t *testing.T) {
 		require.ErrorContains(t, err, want)
 	}
 }
+
+// An owner who trusts the cloud's hash by name can approve it, and the approval stays valid after it has expired.
+func TestApprove_AllowsAnUnpredictableHashOnlyByName(t *testing.T) {
+	t.Parallel()
+	x := newChained(t)
+	sp := spec(t)
+	sp.Compose.Extra = map[string]json.RawMessage{"later": json.RawMessage(`1`)} // nobody knows what the platform makes of it
+	app, err := deploy.Run(t.Context(), x.c, sp, append(x.with.run, deploy.TrustComposeHashFromCloud())...)
+	require.NoError(t, err)
+	p, err := deploy.Prepare(t.Context(), x.c, app, script("echo 1"), append(x.with.prepare, deploy.TrustComposeHashFromCloud())...)
+	require.NoError(t, err)
+	require.True(t, p.Approval.Unpredicted)
+	approval := &p.Approval
+	require.ErrorIs(t, deploy.Approve(t.Context(), x.flow, approval), deploy.ErrUnpredictable)
+	assert.False(t, x.allowed(t, app, approval.ComposeHash))
+	require.NoError(t, deploy.Approve(t.Context(), x.flow, approval, deploy.TrustComposeHashFromCloud()))
+	assert.True(t, x.allowed(t, app, approval.ComposeHash))
+
+	approved := approval.ComposeHash
+	p.Approval.Expires = time.Now().Add(-time.Hour)
+	require.NoError(t, deploy.Commit(t.Context(), x.c, p))
+	assert.Equal(t, approved, p.Approval.ComposeHash)
+	done, err := deploy.Finish(t.Context(), x.c, p, x.with.change...)
+	require.NoError(t, err)
+	assert.Equal(t, approved, done.ComposeHash)
+
+	p.Committed, p.Approval.Expires, p.Approval.ComposeHash = false, time.Now().Add(-time.Hour), compose.Hash{7}
+	requireMismatch(t, deploy.Commit(t.Context(), x.c, p), deploy.ComparedComposeHash)
+}

@@ -78,7 +78,7 @@ func (f *flow) compareCVM(cvm CVM, detail *openapi.CVMDetail) error {
 	if !hash.Equal(cvm.ComposeHash) {
 		return &MismatchError{
 			What: ComparedComposeHash, Local: cvm.ComposeHash.String(), Remote: hash.String(),
-			Hint: "if somebody else changed the app, take over what the hardware proves with Attach",
+			Hint: "if another process changed the app, call Attach for its proven document",
 		}
 	}
 	return nil
@@ -167,7 +167,7 @@ const hashPause = 5 * time.Second
 // that was stopped before the change may be stopped or running after it.
 func (f *flow) settle(ctx context.Context, want CVM, wasStopped bool) (*openapi.CVMDetail, error) {
 	lag := min(hashLag, f.cfg.bootTimeout)
-	ctx, cancel := bounded(ctx, f.cfg.bootTimeout+lag, fmt.Sprintf("the wait for cvm %s to run what it was changed to", want.ID))
+	ctx, cancel := bounded(ctx, f.cfg.bootTimeout+lag, fmt.Sprintf("the wait for cvm %s to run its change", want.ID))
 	defer cancel()
 	began := time.Now()
 	for {
