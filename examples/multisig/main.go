@@ -105,7 +105,7 @@ type folder string
 
 func (f folder) file(name string) string { return filepath.Join(string(f), name) }
 
-// prepare asks the cloud to get an update ready.
+// prepare prepares an update in the cloud.
 func prepare(ctx context.Context, dir folder) error {
 	c, err := client.New()
 	if err != nil {
@@ -164,7 +164,7 @@ func approved(ctx context.Context, dir folder) error {
 	return deploy.SaveFile(dir.file(approvalFile), a)
 }
 
-// commit lets the cloud carry it out. The token in the file is all that it takes.
+// commit commits the update. It needs nothing but the token in the file.
 func commit(ctx context.Context, dir folder) error {
 	p, err := deploy.LoadFile(dir.file(pendingFile), deploy.ParsePending)
 	if err != nil {
@@ -208,7 +208,7 @@ func open(ctx context.Context, dir folder) (*deploy.Approval, *onchain.Chain, er
 
 func line(name, value string) { fmt.Printf("    %-14s %s\n", name, value) }
 
-// stage gives the parties a cloud, a chain and an app, and lets them act.
+// stage starts a cloud, a chain and an app, and runs the steps of all parties.
 func stage(ctx context.Context) error {
 	chain, stop, err := chaintest.Start()
 	if err != nil {

@@ -169,6 +169,56 @@ var wordings = []struct{ phrase, instead string }{
 	{`of the way there`, "transport failure"},
 }
 
+// plainWordings are phrases that no comment uses, exported or not, each with what to write instead.
+var plainWordings = []struct{ phrase, instead string }{
+	{`where there (is|are)`, "if there is"},
+	{`hearsay\b`, "unverified"},
+	{`(cloud|server|platform)'s word|words? of the (cloud|server)`, "what the cloud reports"},
+	{`(tells?|told|telling) lies|lies (to|about)\b|lied\b`, "tampered response"},
+	{`(cloud|server|API|platform|node|endpoint|guest|caller|user|chain|contract|test|compiler|KMS|browser|program|response|answer|package|client) (tells?|says?|said|told|wants?|knows?|knew|(gives?|gave) (an?|the|it|its|no|back|them|what)|lies|asks?|thinks?|believes?|promises?|likes?|minds?|forgets?)\b`, "a plain verb: reports, returns, requires, has"},
+	{`(holds?|held) (\w+ ){1,4}against`, "compare with"},
+	{`makes? (it )?room`, "reserve, or evict"},
+	{`of the way there`, "transport failure"},
+}
+
+func TestComments_PlainWords(t *testing.T) {
+	set, sources := parsed(t)
+	found := offences{set: set}
+	var patterns []*regexp.Regexp
+	for _, w := range plainWordings {
+		patterns = append(patterns, regexp.MustCompile(`(?i)\b(`+w.phrase+`)`))
+	}
+	for _, s := range sources {
+		if s.generated || s.test {
+			continue
+		}
+		for _, group := range s.file.Comments {
+			text := strings.Join(strings.Fields(group.Text()), " ")
+			for i, w := range plainWordings {
+				if m := patterns[i].FindString(text); m != "" {
+					found.add(group, "%q: write %s", m, w.instead)
+				}
+			}
+		}
+		for _, decl := range s.file.Decls {
+			d, ok := decl.(*ast.FuncDecl)
+			if !ok {
+				continue
+			}
+			if words := strings.Fields(d.Doc.Text()); len(words) > 1 && words[0] == d.Name.Name && impersonal[words[1]] != "" {
+				found.add(d, "%s %s: write %s", d.Name.Name, words[1], impersonal[words[1]])
+			}
+		}
+	}
+	found.check(t)
+}
+
+// impersonal are the verbs that no comment of a function begins with, exported or not.
+var impersonal = map[string]string{
+	"gives": "returns", "tells": "reports", "says": "reports", "asks": "queries or requests", "wants": "requires",
+	"lets": "allows or makes", "knows": "reports",
+}
+
 // verbs are those that the doc comment of a function does not begin with, each with what to write instead.
 var verbs = map[string]string{
 	"gives": "returns", "tells": "reports", "says": "reports", "asks": "queries or requests", "wants": "requires",

@@ -54,7 +54,7 @@ func measure(root string, count int) (*measurement, error) {
 	return m, nil
 }
 
-// machine says when and where it was measured.
+// machine returns when and where it was measured.
 func machine() string {
 	version, _ := exec.Command("go", "env", "GOVERSION").Output()
 	cpu := "an unknown processor"
