@@ -1,10 +1,13 @@
 package phala_test
 
 import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/format"
-	"go/importer"
 	"go/parser"
 	"go/token"
 	"go/types"
@@ -82,36 +85,72 @@ func (d document) split() (blocks []block, prose string) {
 	return blocks, rest.String()
 }
 
-// packages reads compiled packages from the build cache.
+// packages type-checks packages from their source, without the bodies of functions: nothing is compiled.
 type packages struct {
-	mu      sync.Mutex // go/types is not safe for concurrent use of one importer
-	files   *token.FileSet
-	exports map[string]string
-	types.Importer
+	mu     sync.Mutex // of the packages that are loaded
+	files  *token.FileSet
+	listed map[string]*listed
+	loaded map[string]*types.Package
+}
+
+// listed is a package as go list describes it.
+type listed struct {
+	ImportPath, Dir string
+	GoFiles         []string
+	ImportMap       map[string]string
 }
 
 // importedBy returns every package of the module, with all that these and the prelude import.
 var importedBy = sync.OnceValues(func() (*packages, error) {
-	cmd := exec.Command("go", "list", "-export", "-deps", "-f", "{{.ImportPath}}\t{{.Export}}", "./...",
+	cmd := exec.Command("go", "list", "-deps", "-json=ImportPath,Dir,GoFiles,ImportMap", "./...",
 		"log/slog", "net/http", "os", "os/signal", "testing", "github.com/stretchr/testify/require")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
 		return nil, fmt.Errorf("go list: %w", err)
 	}
-	p := &packages{files: token.NewFileSet(), exports: map[string]string{}}
-	for line := range strings.Lines(string(out)) {
-		path, export, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
-		p.exports[path] = export
-	}
-	p.Importer = importer.ForCompiler(p.files, "gc", func(path string) (io.ReadCloser, error) {
-		if p.exports[path] == "" {
-			return nil, fmt.Errorf("package %s is not among the dependencies of this module", path)
+	p := &packages{files: token.NewFileSet(), listed: map[string]*listed{}, loaded: map[string]*types.Package{"unsafe": types.Unsafe}}
+	for decoder := json.NewDecoder(bytes.NewReader(out)); ; {
+		var l listed
+		if err := decoder.Decode(&l); errors.Is(err, io.EOF) {
+			return p, nil
+		} else if err != nil {
+			return nil, fmt.Errorf("go list: %w", err)
 		}
-		return os.Open(p.exports[path])
-	})
-	return p, nil
+		p.listed[l.ImportPath] = &l
+	}
 })
+
+// Import loads a package, and those that it imports.
+func (p *packages) Import(path string) (*types.Package, error) {
+	if pkg := p.loaded[path]; pkg != nil {
+		return pkg, nil
+	}
+	l := p.listed[path]
+	if l == nil {
+		return nil, fmt.Errorf("package %s is not among the dependencies of this module", path)
+	}
+	files := make([]*ast.File, len(l.GoFiles))
+	for i, name := range l.GoFiles {
+		var err error
+		if files[i], err = parser.ParseFile(p.files, filepath.Join(l.Dir, name), nil, parser.SkipObjectResolution); err != nil {
+			return nil, err
+		}
+	}
+	config := types.Config{
+		Importer: importing(func(path string) (*types.Package, error) { return p.Import(cmp.Or(l.ImportMap[path], path)) }), IgnoreFuncBodies: true,
+		Error: func(error) {}, // such as of imports that only the bodies use
+	}
+	pkg, _ := config.Check(path, p.files, files, nil)
+	p.loaded[path] = pkg
+	return pkg, nil
+}
+
+// importing is a types.Importer.
+type importing func(path string) (*types.Package, error)
+
+func (f importing) Import(path string) (*types.Package, error) { return f(path) }
 
 // check type-checks files as one package. Of a fragment it passes over what the compiler calls soft errors: variables and
 // imports that are not used, and := without a new variable.
@@ -119,7 +158,7 @@ func (p *packages) check(files []*ast.File, fragment bool) []error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var errs []error
-	config := types.Config{Importer: p.Importer, Error: func(err error) {
+	config := types.Config{Importer: p, Error: func(err error) {
 		if typeError, ok := err.(types.Error); !ok || !fragment || !typeError.Soft {
 			errs = append(errs, err)
 		}
@@ -291,7 +330,7 @@ func TestDocuments_NamesExist(t *testing.T) {
 	p, err := importedBy()
 	require.NoError(t, err)
 	byName := map[string]*types.Package{}
-	for path := range p.exports {
+	for path := range p.listed {
 		if !strings.HasPrefix(path, module+"/") || strings.Contains(path, "/internal/") || strings.Contains(path, "/examples/") {
 			continue
 		}
