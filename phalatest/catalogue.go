@@ -231,7 +231,6 @@ func (s *Server) answerAttestationsListDeviceIDs(*call) *response {
 	return ok(mapped(s.nodes, func(n *node) string { return n.device.String() }))
 }
 
-// image is an OS image.
 type image struct {
 	name, slug string
 	version    [3]int

@@ -16,7 +16,6 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// cvm is one confidential VM and its state.
 type cvm struct {
 	number   int
 	name     string

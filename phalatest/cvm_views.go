@@ -246,7 +246,6 @@ func (*Server) answerCVMsGetUserConfig(c *call) *response {
 	})
 }
 
-// service is a service of a docker-compose file.
 type service struct{ name, image string }
 
 // container returns the name of its container in Docker.

@@ -17,7 +17,6 @@ type encoder struct {
 	members sync.Map // []jsonMember by reflect.Type
 }
 
-// jsonMember is a member of a response.
 type jsonMember struct {
 	name     string
 	index    int
@@ -191,9 +190,9 @@ func (e *encoder) member(b *bytes.Buffer, v reflect.Value, m jsonMember, absent 
 	return e.value(b, v)
 }
 
-// membersOf are the members of a type, in the order of its fields.
+// membersOf returns the members of a type, in the order of its fields.
 func (e *encoder) membersOf(t reflect.Type) []jsonMember {
-	if known, there := e.members.Load(t); there {
+	if known, exists := e.members.Load(t); exists {
 		return known.([]jsonMember)
 	}
 	var all []jsonMember

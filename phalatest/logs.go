@@ -21,7 +21,6 @@ const (
 	vmSource     = "vm" // the query contains the channel
 )
 
-// logLine is a line of a log.
 type logLine struct {
 	at      time.Time
 	channel string

@@ -13,7 +13,7 @@ import (
 	"github.com/phala-go/phala/openapi"
 )
 
-// provisionTTL is how long a provision or a prepared change can be committed.
+// provisionTTL is the time in which a provision or a prepared change can be committed.
 const provisionTTL = 14 * 24 * time.Hour
 
 type provisionKey struct {

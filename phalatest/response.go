@@ -32,7 +32,6 @@ func text(media, body string) *response {
 	return &response{status: http.StatusOK, raw: []byte(body), media: media}
 }
 
-// object is a JSON object.
 type object = map[string]any
 
 // plainError returns an error in the form {"detail": text}.

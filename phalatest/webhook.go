@@ -87,7 +87,6 @@ type webhooks struct {
 	began     chan struct{} // an operation has begun
 }
 
-// hook is one webhook.
 type hook struct {
 	id, url, secret, name string
 	workspace             *Workspace

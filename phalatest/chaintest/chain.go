@@ -195,7 +195,7 @@ func derivedKey(name string) (*ecdsa.PrivateKey, error) {
 	return crypto.ToECDSA(crypto.Keccak256([]byte("phala chaintest " + name)))
 }
 
-// derivedCA is the public half of a key of P-256.
+// derivedCA returns the public key of a P-256 key.
 func derivedCA(name string) ([]byte, error) {
 	key, err := ecdh.P256().NewPrivateKey(crypto.Keccak256([]byte("phala chaintest " + name)))
 	if err != nil {

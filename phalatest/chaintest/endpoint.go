@@ -143,7 +143,6 @@ func blockParam(method string) int {
 	return -1
 }
 
-// nodeError is an error in the response of a node.
 type nodeError struct {
 	code int
 	text string
