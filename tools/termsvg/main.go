@@ -127,7 +127,7 @@ func cut(row string, columns int) string {
 }
 
 // colors are those of a mark at the beginning of a line.
-var colors = map[rune]string{'✓': "#57c98a", '✗': "#ff8a80", '!': "#e8c267", '–': "#93a0ad", '?': "#ff8a80", '→': "#7fb4ff"}
+var colors = map[rune]string{'✓': "#57c98a", '=': "#e8c267", '✗': "#ff8a80", '!': "#e8c267", '–': "#93a0ad", '?': "#ff8a80", '→': "#7fb4ff"}
 
 func draw(command string, rows []string, columns, most int) []byte {
 	if len(rows) > most {
