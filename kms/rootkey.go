@@ -37,18 +37,18 @@ func RootKeyOf(key *ecdsa.PrivateKey) RootKey {
 }
 
 // String returns "0x" and 66 lower-case hex digits.
-func (s RootKey) String() string { return "0x" + hex.EncodeToString(s[:]) }
+func (k RootKey) String() string { return "0x" + hex.EncodeToString(k[:]) }
 
 // MarshalText returns the text of [RootKey.String].
-func (s RootKey) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+func (k RootKey) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
 // UnmarshalText parses the text as [ParseRootKey] does.
-func (s *RootKey) UnmarshalText(text []byte) error {
+func (k *RootKey) UnmarshalText(text []byte) error {
 	parsed, err := ParseRootKey(string(text))
 	if err != nil {
 		return err
 	}
-	*s = parsed
+	*k = parsed
 	return nil
 }
 
@@ -114,11 +114,11 @@ func RecoverSigner(app AppID, pub PublicKey, sig []byte) (RootKey, error) {
 	return recoverSigner(digest(app, nil, pub), sig)
 }
 
-// The window in which a timestamped signature is accepted, as in the KMS's own clients.
+// The limits of a timestamped signature, as in the KMS's own clients.
 const (
-	// DefaultMaxAge is the maximum age.
+	// DefaultMaxAge limits the age of a signature.
 	DefaultMaxAge = 300 * time.Second
-	// MaxClockSkew is the maximum distance in the future.
+	// MaxClockSkew limits how far the time of a signature is in the future.
 	MaxClockSkew = 60 * time.Second
 )
 

@@ -2,27 +2,27 @@ package openapi
 
 import "slices"
 
-// CVMStatus is what a CVM is doing, in lower case. The set is open: the API may send others than the constants.
+// CVMStatus is the status of a CVM, in lower case. The set is open: the API may send others than the constants.
 type CVMStatus string
 
 // The statuses that the API is known to send. A CVM stays in CVMRunning, CVMStopped, CVMExited, CVMError and
-// CVMFailed until something changes it; the others are followed by another one.
+// CVMFailed until something changes it; another status follows each of the others.
 const (
-	CVMPending      CVMStatus = "pending"       // a commit was accepted; nothing runs yet
-	CVMCreated      CVMStatus = "created"       // known to the cloud, not booted yet
-	CVMCreating     CVMStatus = "creating"      // the VM is being made
-	CVMProvisioning CVMStatus = "provisioning"  // resources are being found
-	CVMStarting     CVMStatus = "starting"      // it boots
+	CVMPending      CVMStatus = "pending"       // a commit was accepted
+	CVMCreated      CVMStatus = "created"       // exists, and has not booted yet
+	CVMCreating     CVMStatus = "creating"      // the VM is created
+	CVMProvisioning CVMStatus = "provisioning"  // resources are allocated
+	CVMStarting     CVMStatus = "starting"      // boots
 	CVMRunning      CVMStatus = "running"       // the guest has booted
-	CVMStopping     CVMStatus = "stopping"      // it is being stopped hard
-	CVMShuttingDown CVMStatus = "shutting_down" // the guest was told to end
+	CVMStopping     CVMStatus = "stopping"      // is powered off
+	CVMShuttingDown CVMStatus = "shutting_down" // the guest shuts down
 	CVMStopped      CVMStatus = "stopped"       // stopped by a request; it can be started
-	CVMRestarting   CVMStatus = "restarting"    // it boots once more
-	CVMUpdating     CVMStatus = "updating"      // a change is applied, which boots it once more
-	CVMExited       CVMStatus = "exited"        // the guest ended by itself
+	CVMRestarting   CVMStatus = "restarting"    // boots again
+	CVMUpdating     CVMStatus = "updating"      // a change is applied, and it boots again
+	CVMExited       CVMStatus = "exited"        // the guest ended without a request
 	CVMError        CVMStatus = "error"         // the last operation failed
 	CVMFailed       CVMStatus = "failed"        // the same in older servers
-	CVMDeleting     CVMStatus = "deleting"      // it is being deleted
+	CVMDeleting     CVMStatus = "deleting"      // is deleted
 	CVMDeleted      CVMStatus = "deleted"       // deleted; Get returns 404
 	CVMUnknown      CVMStatus = "unknown"       // the node could not be reached
 )

@@ -32,15 +32,15 @@ usage:
   verify -quote FILE -log FILE [flags]  a quote (raw or hexadecimal) and its event log (JSON)
   verify -bundle FILE [flags]           what -save wrote, offline, at the time of then
 
-The exit code is 0 if everything is verified, 2 for wrong flags, 1 if nothing could be asked, and else says what kind
-of check failed: 10 hardware, 11 state of the platform, 12 debug mode, 13 operating system, 14 app, 15 key provider,
+The exit code is 0 if everything is verified, 2 for wrong flags, 1 if there was nothing to verify, and else the kind of
+check that failed: 10 hardware, 11 state of the platform, 12 debug mode, 13 operating system, 14 app, 15 key provider,
 16 others, 20 nothing failed but something could not be checked.
 
-What is expected may be left out; the report then says "not asked". With -bundle and none of these flags it is what the
-author of the bundle expected.
+Without an expectation the outcome of its check is "not asked". With -bundle and without expectations, those of the
+author of the bundle apply.
 `
 
-// exitError ends the program with a code, after the report has said everything.
+// exitError is the exit code after the report was written.
 type exitError int
 
 func (e exitError) Error() string { return fmt.Sprintf("not verified (%d)", int(e)) }
@@ -56,11 +56,9 @@ func main() {
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	var code exitError
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, flag.ErrHelp):
 	case errors.As(err, &code):
 		os.Exit(int(code))
-	case errors.Is(err, flag.ErrHelp):
-		os.Exit(2)
 	case errors.Is(err, errUsage):
 		fmt.Fprintln(os.Stderr, "verify:", err)
 		os.Exit(2)

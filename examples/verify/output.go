@@ -67,7 +67,7 @@ func table(out io.Writer, instance *verify.Instance) {
 	}
 }
 
-// printable keeps what others wrote from steering the terminal.
+// printable replaces the characters that could control a terminal.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -42,23 +43,26 @@ func parse(args []string, problems io.Writer) (*settings, error) {
 	flags.StringVar(&s.text, "compose", "", "`file` with the exact app-compose text of -quote")
 
 	flags.StringVar(&s.hash, "hash", "", "expected compose `hash`es, 64 hexadecimal digits, separated by commas")
-	flags.StringVar(&s.document, "document", "", "`file` with the app-compose document (JSON) that what runs must follow from")
-	flags.StringVar(&s.dockerCompose, "docker-compose", "", "`file` that must run with the platform's defaults, in place of -document")
+	flags.StringVar(&s.document, "document", "", "`file` with the expected app-compose document (JSON)")
+	flags.StringVar(&s.dockerCompose, "docker-compose", "", "`file` that is expected with the defaults of the platform, instead of -document")
 	flags.StringVar(&s.images, "image", "", "`hashes` of the operating system images that may run, separated by commas")
 	flags.StringVar(&s.kmsCA, "kms-ca", "", "expected root CA of the KMS, DER public `key` in hexadecimal")
-	flags.StringVar(&s.nonce, "nonce", "", "`text` that the guest was asked to sign (report data)")
+	flags.StringVar(&s.nonce, "nonce", "", "expected report data: the `text` that the guest signed")
 	flags.StringVar(&s.statuses, "tcb", "", "accepted TCB `statuses`, separated by commas; UpToDate alone by default")
 	flags.DurationVar(&s.grace, "grace", 0, "how long a platform may be out of date, such as 360h")
 	flags.StringVar(&s.waive, "waive", "", "`checks` that may fail, separated by commas")
 
-	flags.StringVar(&s.collateral, "collateral", "", "`file` with collateral (JSON), instead of asking for it")
-	flags.StringVar(&s.now, "now", "", "verify as of this `time` (RFC 3339); of a bundle it is its own by default")
-	flags.DurationVar(&s.wait, "wait", 0, "how long evidence is asked for again that is not there yet")
+	flags.StringVar(&s.collateral, "collateral", "", "`file` with collateral (JSON), instead of fetching it")
+	flags.StringVar(&s.now, "now", "", "verify as of this `time` (RFC 3339); the default for a bundle is its own")
+	flags.DurationVar(&s.wait, "wait", 0, "maximum `time` to wait for evidence that does not exist yet")
 	flags.StringVar(&s.save, "save", "", "write the evidence with everything that its verification needs to this `file`")
-	flags.StringVar(&s.format, "format", "text", "`form` of the report: "+strings.Join(formats(), ", "))
+	flags.StringVar(&s.format, "format", "text", "`format` of the report: "+strings.Join(formats(), ", "))
 	flags.StringVar(&s.artifact, "artifact", "docker-compose.yml", "`path` in the repository to which SARIF attaches findings")
 	if err := flags.Parse(args); err != nil {
-		return nil, err
+		if errors.Is(err, flag.ErrHelp) {
+			return nil, err
+		}
+		return nil, fmt.Errorf("%w: %w", errUsage, err)
 	}
 	if flags.NArg() > 0 {
 		return nil, fmt.Errorf("%w: argument %q, only flags are known, see -help", errUsage, flags.Arg(0))
@@ -85,7 +89,7 @@ func parse(args []string, problems io.Writer) (*settings, error) {
 	return &s, nil
 }
 
-// policy is what the flags expect.
+// policy returns the expectations of the flags.
 func (s *settings) policy() (attest.Policy, error) {
 	p := attest.Policy{OutOfDateGrace: s.grace}
 	for _, text := range split(s.hash) {
