@@ -125,7 +125,7 @@ type Result struct {
 func ParseApp(data []byte) (*App, error) {
 	var a App
 	if err := strictjson.Unmarshal(data, &a); err != nil {
-		return nil, &InputError{Field: "app", Rule: "want what SaveFile wrote", Err: err}
+		return nil, &InputError{Field: "app", Rule: "it must be what SaveFile wrote", Err: err}
 	}
 	return &a, a.check()
 }

@@ -60,7 +60,7 @@ type Approval struct {
 func ParseApproval(data []byte) (*Approval, error) {
 	var a Approval
 	if err := strictjson.Unmarshal(data, &a); err != nil {
-		return nil, &InputError{Field: "approval", Rule: "want what SaveFile wrote", Err: err}
+		return nil, &InputError{Field: "approval", Rule: "it must be what SaveFile wrote", Err: err}
 	}
 	return &a, a.Check()
 }

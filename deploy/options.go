@@ -202,6 +202,7 @@ func SkipKMSKeyCheck() Option {
 
 // WithTeamWallet sets the address of the workspace's server-side wallet. The app id of a new app with the central
 // KMS must then be an address that this wallet creates: the one of Spec.Nonce, or of any nonce below 10,000.
+// Without Spec.Nonce the cloud can choose the id of another app of this wallet, whose CVMs could then read the secrets.
 func WithTeamWallet(address common.Address) Option {
 	return option("WithTeamWallet", inRun, func(c *config) error {
 		c.teamWallet = &address

@@ -155,7 +155,7 @@ func (p *Pending) existed(cvm string) bool {
 func ParsePending(data []byte) (*Pending, error) {
 	var p Pending
 	if err := strictjson.Unmarshal(data, &p); err != nil {
-		return nil, &InputError{Field: "pending change", Rule: "want what SaveFile wrote", Err: err}
+		return nil, &InputError{Field: "pending change", Rule: "it must be what SaveFile wrote", Err: err}
 	}
 	switch p.Kind {
 	case PendingUpdate, PendingReplica:

@@ -103,7 +103,7 @@ func (s State) LogValue() slog.Value {
 func ParseState(data []byte) (*State, error) {
 	var s State
 	if err := strictjson.Unmarshal(data, &s); err != nil {
-		return nil, &InputError{Field: "deployment state", Rule: "want what SaveFile wrote", Err: err}
+		return nil, &InputError{Field: "deployment state", Rule: "it must be what SaveFile wrote", Err: err}
 	}
 	switch s.Phase {
 	case PhaseProvisioned, PhaseRegistered, PhaseEncrypted:
