@@ -147,7 +147,7 @@ func (h *hexBytes) UnmarshalText(text []byte) error {
 	return err
 }
 
-// MarshalJSON writes the document that [ParseBundle] reads.
+// MarshalJSON writes the document that [ParseBundles] reads.
 func (b *Bundle) MarshalJSON() ([]byte, error) {
 	e, p := &b.Evidence, &b.Policy
 	d := bundleDocument{
