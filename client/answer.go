@@ -1,10 +1,12 @@
 package client
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"time"
 
 	"github.com/phala-go/phala/internal/secret"
@@ -29,8 +31,17 @@ type Answer struct {
 	Body Hidden
 }
 
-// Decode decodes the JSON body into a value, under the same rules as every response.
-func (a *Answer) Decode(into any) error { return strictjson.Unmarshal(a.Body, into) }
+// Decode decodes the JSON body into a pointer, under the same rules as every response: a field of an unexpected type is
+// treated as absent. The error is a [*DecodeError].
+func (a *Answer) Decode(into any) error {
+	if to := reflect.ValueOf(into); to.Kind() != reflect.Pointer || to.IsNil() {
+		return fmt.Errorf("client: Decode: into is a %T, want a pointer that is not nil", into)
+	}
+	if err := unmarshal(context.Background(), a.Body, into, strictjson.MaxItems); err != nil {
+		return &DecodeError{Operation: a.Operation, StatusCode: a.StatusCode, Err: err}
+	}
+	return nil
+}
 
 // Format writes operation, status and request id, whatever the verb: headers and body may contain a secret.
 func (a Answer) Format(f fmt.State, _ rune) {

@@ -35,6 +35,14 @@ func TestWithAnswer_FillsWhatCameWithIt(t *testing.T) {
 	}
 	require.NoError(t, a.Decode(&unknown))
 	assert.Equal(t, 1, unknown.NextYear.A)
+	var other struct {
+		Name   string
+		Status int
+	}
+	require.NoError(t, a.Decode(&other), "a status that is no number is absent")
+	assert.Equal(t, "web-1", other.Name)
+	require.ErrorContains(t, a.Decode(other), "want a pointer")
+	require.ErrorIs(t, (&Answer{Body: Hidden("{")}).Decode(&other), ErrDecode)
 
 	var raw Answer
 	resp, err := c.API.CVMsGet(WithOptions(t.Context(), WithAnswer(&raw)), "web-1")
@@ -139,4 +147,26 @@ func TestDo_RefusesWhatItCannotFill(t *testing.T) {
 	require.ErrorIs(t, err, ErrDecode)
 	require.ErrorContains(t, err, "GET /api/v1/x: the response")
 	assert.Equal(t, []string{"/api/v1/x", "/api/v1/x"}, paths)
+}
+
+// A struct of the caller is filled in as by encoding/json, also if one of its fields does not fit.
+func TestAnswer_DecodesIntoStructsOfTheCaller(t *testing.T) {
+	t.Parallel()
+	type Named struct{ Name string }
+	type own struct {
+		Named
+		Status  string
+		Cores   int `json:"vCPU"`
+		Odd     int
+		Left    string `json:"-"`
+		private string
+	}
+	body := `{"name":"web-1","status":"running","vcpu":2,"private":"p","Left":"l","odd":%s}`
+	for odd, want := range map[string]int{"3": 3, `"3"`: 3, `"many"`: 0, "{}": 0} {
+		var got own
+		a := Answer{Body: Hidden(fmt.Sprintf(body, odd))}
+		require.NoError(t, a.Decode(&got), odd)
+		assert.Equal(t, own{Named: Named{"web-1"}, Status: "running", Cores: 2, Odd: want}, got, odd)
+		assert.Empty(t, got.private)
+	}
 }

@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -277,11 +278,30 @@ func fitStruct(data []byte, v reflect.Value) bool {
 	for i := range v.NumField() {
 		field := v.Type().Field(i)
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		if raw, ok := members[name]; ok && name != "" && name != "-" {
-			fit(raw, v.Field(i))
+		switch {
+		case name == "-" || !field.IsExported():
+		case name == "" && field.Anonymous && field.Type.Kind() == reflect.Struct:
+			fitStruct(data, v.Field(i))
+		default:
+			if raw, ok := memberOf(members, cmp.Or(name, field.Name)); ok {
+				fit(raw, v.Field(i))
+			}
 		}
 	}
 	return true
+}
+
+// memberOf returns a member by its name, whatever its case, as encoding/json does.
+func memberOf(members map[string]json.RawMessage, name string) (json.RawMessage, bool) {
+	if raw, ok := members[name]; ok {
+		return raw, true
+	}
+	for other, raw := range members {
+		if strings.EqualFold(other, name) {
+			return raw, true
+		}
+	}
+	return nil, false
 }
 
 // fitSlice omits the items that do not fit.
