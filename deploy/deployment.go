@@ -14,7 +14,6 @@ import (
 	"github.com/phala-go/phala/client"
 	"github.com/phala-go/phala/compose"
 	"github.com/phala-go/phala/internal/cloudtext"
-	"github.com/phala-go/phala/internal/strictjson"
 	"github.com/phala-go/phala/kms"
 	"github.com/phala-go/phala/openapi"
 )
@@ -160,10 +159,8 @@ func (f *flow) sendProvision(ctx context.Context, request *openapi.ProvisionRequ
 	if err != nil {
 		return nil, err
 	}
-	if err := strictjson.Unmarshal(data, &answer); err != nil {
-		return nil, &client.DecodeError{Operation: "CVMs.Provision", StatusCode: response.StatusCode, Err: err}
-	}
-	return &answer, nil
+	received := client.Answer{Operation: "CVMs.Provision", StatusCode: response.StatusCode, Body: data}
+	return &answer, received.Decode(&answer)
 }
 
 // plan checks the spec and returns the request. It sends nothing.

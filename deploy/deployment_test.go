@@ -612,3 +612,18 @@ func TestRun_TakesOverWithFewerSecretsThanTheAppAllows(t *testing.T) {
 		requireEnv(t, s, again.CVMs[0].ID, secrets())
 	})
 }
+
+// A field of an unexpected type in a response does not end a deployment.
+func TestRun_AcceptsFieldsOfUnexpectedTypes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, c, with := cloud(t)
+		s.TamperResponse("CVMs.Provision", func(status int, body []byte) (int, []byte) {
+			return status, rewritten(body, func(m map[string]any) {
+				m["compose_hash_registered"], m["teepod_id"], m["fmspc"] = "perhaps", []any{1}, 7
+			})
+		})
+		_, err := deploy.Run(t.Context(), c, spec(t), with.run...)
+		require.NoError(t, err)
+	})
+}
