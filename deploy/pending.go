@@ -344,6 +344,6 @@ func (f *flow) retireOld(ctx context.Context, p *Pending, runs bool, comparisons
 	if err != nil {
 		return onChainError(fmt.Sprintf("the update runs, but compose hash %s is still allowed", old), err)
 	}
-	f.cfg.progress(RetiredEvent{ComposeHash: old.String(), Transaction: tx.Hex()})
+	f.cfg.progress(RetiredEvent{ComposeHash: old.String(), Transaction: txText(tx)})
 	return f.cfg.keep(p)
 }
